@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR MIT */
+/*
+ * Commands an application sends to the card: the contract between userspace and
+ * firmware.  The kernel passes them on unread; isolation is the MMU's job.
+ *
+ * A job is one command stream: packets back to back, executed in order, each a
+ * multiple of 8 bytes and starting with a struct quire_packet_header.  Every
+ * address is virtual, in the address space of the queue.  All fields are
+ * little-endian; reserved fields must be zero and unknown flags must be clear,
+ * otherwise the packet fails with QUIRE_STATUS_BAD_PACKET and names the byte
+ * offset of the field.  The first packet that fails ends the job.
+ */
+#ifndef QUIRE_PACKET_H
+#define QUIRE_PACKET_H
+
+#include "format.h"
+
+#define QUIRE_STREAM_ALIGN 8u		/* of stream address and length */
+#define QUIRE_STREAM_MAX_BYTES 65536u
+#define QUIRE_PACKET_MAX_BYTES 256u
+
+enum quire_opcode {
+	QUIRE_PACKET_NOP = 0,
+	QUIRE_PACKET_GEMM = 1,
+	QUIRE_PACKET_COPY = 2,
+	QUIRE_PACKET_FILL = 3,
+	QUIRE_PACKET_CONVERT = 4,
+};
+
+/* Outcome of a packet and of a job; 0 is success, values are never reused. */
+enum quire_status {
+	QUIRE_STATUS_OK = 0,
+	QUIRE_STATUS_PENDING = 1,	/* written by nobody but an initialiser */
+	QUIRE_STATUS_BAD_PACKET = 2,	/* a field is wrong; detail = its byte offset in the packet */
+	QUIRE_STATUS_BAD_STREAM = 3,	/* stream address, length or packet size is wrong */
+	QUIRE_STATUS_MMU_FAULT = 4,	/* fault_address and fault_info say where and why */
+	QUIRE_STATUS_CANCELLED = 5,	/* stopped by the driver: time limit, or queue destroyed */
+	QUIRE_STATUS_ENGINE_ERROR = 6,	/* the engine gave up; detail = engine's own code */
+	QUIRE_STATUS_LIMIT = 7,		/* over 2^31 - 1 products in one accumulator */
+	QUIRE_STATUS_FIRMWARE = 8,	/* the firmware refused the ring entry */
+};
+
+/*
+ * struct quire_packet_header - start of every packet
+ * @opcode: enum quire_opcode
+ * @bytes:  size of the whole packet; must be the size of the opcode's struct
+ * @flags:  must be 0
+ * @result: where to write a struct quire_packet_result, 8-byte aligned, or 0
+ */
+struct quire_packet_header {
+	uint16_t opcode;
+	uint16_t bytes;
+	uint32_t flags;
+	uint64_t result;
+};
+
+/*
+ * struct quire_packet_result - what a packet did; valid when its job's fence
+ * has signalled.  Not written for a packet that failed or was not reached.
+ * @digest:        digest of the output as format.h defines it (GEMM, CONVERT), else 0
+ * @macs:          multiply-accumulates executed (m * n * k * batch)
+ * @cycles:        modelled engine cycles
+ * @modelled_pj:   modelled energy in picojoule; a model, never a measurement
+ * @bytes_read:    bytes read from memory
+ * @bytes_written: bytes written to memory
+ * @exceptional:   outputs that are NaR, NaN or infinite
+ * @status:        QUIRE_STATUS_OK
+ */
+struct quire_packet_result {
+	uint64_t digest;
+	uint64_t macs;
+	uint64_t cycles;
+	uint64_t modelled_pj;
+	uint64_t bytes_read;
+	uint64_t bytes_written;
+	uint64_t exceptional;
+	uint32_t status;
+	uint32_t reserved;
+};
+
+/*
+ * struct quire_operand - a row-major matrix in memory
+ * @address:           of element (0, 0), aligned to its element size
+ *                     (a quire image to 8 bytes)
+ * @batch_stride:      elements from one matrix of a batch to the next
+ * @format:            QUIRE_FORMAT_*
+ * @leading_dimension: elements from one row to the next, >= columns
+ */
+struct quire_operand {
+	uint64_t address;
+	uint64_t batch_stride;
+	uint32_t format;
+	uint32_t leading_dimension;
+};
+
+enum quire_gemm_mode {
+	QUIRE_GEMM_MODE_EXACT = 0,	/* exact accumulator, one rounding */
+	QUIRE_GEMM_MODE_FP32 = 1,	/* BF16 inputs only: c = fma(a, b, c) in FP32, k increasing */
+};
+
+#define QUIRE_GEMM_TRANSPOSE_A 0x1u	/* A is stored k x m */
+#define QUIRE_GEMM_TRANSPOSE_B 0x2u	/* B is stored n x k */
+#define QUIRE_GEMM_BIAS_COLUMN 0x4u	/* bias has n elements, one per column of D */
+#define QUIRE_GEMM_BIAS_ROW 0x8u	/* bias has m elements, one per row of D */
+#define QUIRE_GEMM_RELU 0x10u		/* negative results become zero; NaR and NaN stay */
+#define QUIRE_GEMM_FLAGS 0x1fu
+
+#define QUIRE_GEMM_MAX_DIMENSION (1u << 24)	/* m, n, batch; k up to QUIRE_PRODUCT_LIMIT */
+
+/*
+ * struct quire_packet_gemm - D = act(round(alpha * op(A) op(B) + beta * C + bias))
+ * @m, @n, @k: op(A) is m x k, op(B) is k x n, C and D are m x n; m and n >= 1,
+ *             k >= 0
+ * @batch:     number of independent products, >= 1
+ * @mode:      enum quire_gemm_mode
+ * @gemm_flags: QUIRE_GEMM_*
+ * @alpha, @beta: bit patterns of FP32 factors, taken exactly and finite; A and B
+ *             are not read when alpha is 0, C is not read when beta is 0.
+ *             With D a quire image both must be -1, 0 or 1.
+ * @a, @b, @c, @d: operands; c.format QUIRE_FORMAT_NONE with all of c zero when
+ *             beta is 0; D may be exactly C (same address, format and strides)
+ *             and must not overlap A, B or bias
+ * @bias_address, @bias_format: vector added to every row or column; both 0
+ *             without QUIRE_GEMM_BIAS_*; shared by the whole batch
+ *
+ * In exact mode each element of D is rounded once, from the exact value.
+ */
+struct quire_packet_gemm {
+	struct quire_packet_header header;
+	uint32_t m, n, k, batch;
+	uint32_t mode;
+	uint32_t gemm_flags;
+	uint32_t alpha;
+	uint32_t beta;
+	struct quire_operand a, b, c, d;
+	uint64_t bias_address;
+	uint32_t bias_format;
+	uint32_t reserved;
+};
+
+/*
+ * struct quire_packet_copy - copy @rows rows of @row_bytes bytes
+ * The source is read and the destination written at any byte address; a source
+ * and destination that overlap fail with BAD_PACKET.  rows >= 1, row_bytes >= 1,
+ * strides (bytes) >= row_bytes unless rows is 1.
+ */
+struct quire_packet_copy {
+	struct quire_packet_header header;
+	uint64_t source;
+	uint64_t destination;
+	uint64_t row_bytes;
+	uint64_t source_stride;
+	uint64_t destination_stride;
+	uint32_t rows;
+	uint32_t reserved;
+};
+
+/* struct quire_packet_fill - fill @bytes (multiple of 8) at @destination (8-byte aligned) */
+struct quire_packet_fill {
+	struct quire_packet_header header;
+	uint64_t destination;
+	uint64_t bytes;
+	uint64_t pattern;
+	uint64_t reserved;
+};
+
+/*
+ * struct quire_packet_convert - convert a rows x columns matrix to another
+ * format with one rounding per element; batch strides must be 0.  Source and
+ * destination must not overlap unless they are the same address with elements
+ * of the same size and the same leading dimension.
+ */
+struct quire_packet_convert {
+	struct quire_packet_header header;
+	uint32_t rows;
+	uint32_t columns;
+	uint64_t reserved;
+	struct quire_operand source;
+	struct quire_operand destination;
+};
+
+#ifndef __cplusplus
+#define QUIRE_ASSERT_LAYOUT(what, text) _Static_assert(what, text)
+#else
+#define QUIRE_ASSERT_LAYOUT(what, text) static_assert(what, text)
+#endif
+
+QUIRE_ASSERT_LAYOUT(sizeof(struct quire_packet_header) == 16, "header");
+QUIRE_ASSERT_LAYOUT(sizeof(struct quire_packet_result) == 64, "result");
+QUIRE_ASSERT_LAYOUT(sizeof(struct quire_operand) == 24, "operand");
+QUIRE_ASSERT_LAYOUT(sizeof(struct quire_packet_gemm) == 160, "gemm");
+QUIRE_ASSERT_LAYOUT(sizeof(struct quire_packet_copy) == 64, "copy");
+QUIRE_ASSERT_LAYOUT(sizeof(struct quire_packet_fill) == 48, "fill");
+QUIRE_ASSERT_LAYOUT(sizeof(struct quire_packet_convert) == 80, "convert");
+
+#endif /* QUIRE_PACKET_H */
