@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Exact matrix multiplication.
+ *
+ *	D = act(round(alpha * op(A) op(B) + beta * C + bias))
+ *
+ * With QUIRE_GEMM_EXACT every element of D is the exact value of the bracket,
+ * rounded once to the format of D.  So the result depends on nothing but the
+ * operands: not on the kernel, the number of threads, the tiling, or the order
+ * of the sum.  All kernels give the same bits and the same digest.
+ *
+ * Special values.  NaR and NaN of any operand element that is read, infinity
+ * times zero and +inf - inf make an output NaR (posit), the canonical quiet NaN
+ * (floating point) or the NaR pattern (quire image).  An infinity that stays is
+ * an infinity, NaR in a posit.  An exact result of zero is +0.  Overflow goes to
+ * infinity, except posits (largest value) and E4M3 (448), as quirenum/quire.h
+ * says for each format.  RELU makes everything below zero, -0 and -infinity
+ * included, +0; NaR and NaN stay.
+ */
+#ifndef QUIRENUM_GEMM_H
+#define QUIRENUM_GEMM_H
+
+#include <stdint.h>
+
+#include <quire/format.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct quire_threads;
+
+/* How the sum over k is taken; the values are those of quire/packet.h. */
+enum quire_gemm_arithmetic {
+	QUIRE_GEMM_EXACT = 0,	/* exact sum, one rounding in all */
+	/*
+	 * A and B are BF16.  s = +0, then s = fma(a[k], b[k], s) in FP32 for
+	 * k = 0, 1, ... in this order, to nearest even, subnormals kept, NaN
+	 * and infinities as IEEE 754 has them.  Then alpha * s + beta * C + bias
+	 * is exact and rounded once to the format of D.
+	 */
+	QUIRE_GEMM_FP32 = 1,
+};
+
+enum quire_gemm_bias {
+	QUIRE_GEMM_BIAS_NONE = 0,
+	QUIRE_GEMM_BIAS_PER_COLUMN = 1,	/* n elements, one for each column of D */
+	QUIRE_GEMM_BIAS_PER_ROW = 2,	/* m elements, one for each row of D */
+};
+
+enum quire_gemm_activation {
+	QUIRE_GEMM_LINEAR = 0,
+	QUIRE_GEMM_ACTIVATION_RELU = 1,
+};
+
+#define QUIRE_GEMM_DIMENSION_LIMIT (1u << 24)	/* m, n, batch */
+
+/*
+ * struct quire_gemm_operand - a matrix that is read
+ * @data:   element (0, 0); aligned to its container, a quire image to 8 bytes
+ * @format: QUIRE_FORMAT_*.  A, B: posit<n> with n = 3..32, BF16, FP16, FP32,
+ *          E4M3, E5M2, INT8 (a plain integer, scale 1), in any mixture.
+ *          C: the same and the quire image.
+ * @transpose: 1 when the matrix is stored transposed (A as k x m, B as n x k);
+ *          must be 0 for C
+ * @leading_dimension: elements from one stored row to the next, at least the
+ *          stored columns (not looked at with a single row)
+ * @batch_stride: elements from one matrix of the batch to the next; 0 shares one
+ *          matrix; not looked at when batch is 1
+ */
+struct quire_gemm_operand {
+	const void *data;
+	uint32_t format;
+	uint32_t transpose;
+	uint64_t leading_dimension;
+	uint64_t batch_stride;
+};
+
+/*
+ * struct quire_gemm_output - the matrix that is written
+ * @data, @leading_dimension, @batch_stride: as above; matrices of a batch must
+ *          not overlap.  D must not overlap A, B or the bias.  It may be C
+ *          exactly: same address, format, leading dimension and stride.
+ * @format: any format of C, or FP64.  With the quire image the exact sum is
+ *          stored: alpha and beta must be -1, 0 or 1, the activation linear and
+ *          the arithmetic exact.  Partial sums over k can so be chained through
+ *          C without loss; the limit of 2^31 - 1 products then holds for the
+ *          whole chain and is the caller's to keep.
+ */
+struct quire_gemm_output {
+	void *data;
+	uint32_t format;
+	uint32_t reserved;	/* 0 */
+	uint64_t leading_dimension;
+	uint64_t batch_stride;
+};
+
+/*
+ * struct quire_gemm - one job; all zero is a good start
+ * @m, @n, @k: op(A) is m x k, op(B) is k x n, D is m x n.  Zero is allowed: with
+ *          m, n or batch 0 nothing is done, with k 0 the sum is 0.
+ *          k <= QUIRE_PRODUCT_LIMIT.
+ * @batch:  number of products
+ * @a, @b:  operands; not read, and not checked but for the format, when alpha or
+ *          k is 0
+ * @c:      not read and not checked when beta is 0
+ * @d:      result
+ * @bias:   vector, aligned to its container, format as for A; shared by the batch
+ * @bias_kind: enum quire_gemm_bias; with QUIRE_GEMM_BIAS_NONE bias and
+ *          bias_format are not looked at
+ * @alpha, @beta: finite; used as the exact rational they are
+ * @arithmetic: enum quire_gemm_arithmetic
+ * @activation: enum quire_gemm_activation, after the rounding
+ * @digest_batch, @digest_row, @digest_column: place of D's first element in a
+ *          larger result, so that bands of one job yield terms of one digest
+ * @digest_rows, @digest_columns: shape of that larger result; 0 means m and n
+ * @cancel: when not NULL, looked at between blocks; once it is not 0 the call
+ *          returns -ECANCELED with D partly written
+ * @threads: pool from quire_threads_create(); NULL: the calling thread alone
+ */
+struct quire_gemm {
+	uint32_t m, n, k, batch;
+	struct quire_gemm_operand a, b, c;
+	struct quire_gemm_output d;
+	const void *bias;
+	uint32_t bias_format;
+	uint32_t bias_kind;
+	float alpha, beta;
+	uint32_t arithmetic;
+	uint32_t activation;
+	uint64_t digest_batch;
+	uint64_t digest_row, digest_column;
+	uint64_t digest_rows, digest_columns;
+	const volatile uint32_t *cancel;
+	struct quire_threads *threads;
+};
+
+/*
+ * struct quire_gemm_result - what a job did
+ * @digest:      digest of D (quire/format.h); bands add up modulo 2^64
+ * @macs:        m * n * k * batch
+ * @exceptional: elements of D before activation that are NaR, NaN or infinite
+ */
+struct quire_gemm_result {
+	uint64_t digest;
+	uint64_t macs;
+	uint64_t exceptional;
+};
+
+/*
+ * Check a job without touching its data.  Returns what quire_gemm() would:
+ *	0		fine
+ *	-EINVAL		a value is not allowed, a pointer is null or misaligned, a
+ *			leading dimension is too small, D overlaps something
+ *	-EOVERFLOW	a size is beyond its limit or beyond the address space
+ * and, when why is not NULL, the name of the offending field in *why ("a.format")
+ * or NULL.
+ */
+int quire_gemm_check(const struct quire_gemm *gemm, const char **why);
+
+/*
+ * Do a job.  Returns 0, an error of quire_gemm_check() (nothing written),
+ * -ENOMEM (nothing written) or -ECANCELED.  result may be NULL.  Needs the
+ * default rounding direction and subnormals enabled in the calling thread's
+ * floating-point environment; sees to that itself and restores it.
+ * Safe to call from many threads, also with one pool.
+ */
+int quire_gemm(const struct quire_gemm *gemm, struct quire_gemm_result *result);
+
+/*
+ * Kernels: "ifma" (AVX-512 IFMA), "avx2" (AVX2 with FMA), "generic" (portable).
+ * The best one the CPU has is taken; the variable QUIRE_KERNEL or a call of
+ * quire_kernel_select() before the first job forces another; NULL returns to the
+ * best.  "plain" is the reference: one accumulator per element, no blocking.
+ * Returns 0, -EINVAL (no such kernel) or -ENOTSUP (not on this CPU).
+ */
+int quire_kernel_select(const char *name);
+const char *quire_kernel_name(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIRENUM_GEMM_H */
