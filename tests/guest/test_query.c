@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+/* DEV_QUERY: what is told of the card, and how sizes are negotiated. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "card.h"
+#include "kselftest_harness.h"
+
+FIXTURE(query) {
+	int fd;
+};
+
+FIXTURE_SETUP(query)
+{
+	self->fd = card_open_node(0);
+	ASSERT_GE(self->fd, 0);
+}
+
+FIXTURE_TEARDOWN(query)
+{
+	close(self->fd);
+}
+
+static int query(int fd, uint32_t type, void *out, uint32_t *size)
+{
+	struct drm_quire_dev_query args = { .type = type,
+					    .size = *size,
+					    .pointer = (uintptr_t)out };
+	int ret = card_ioctl(fd, DRM_IOCTL_QUIRE_DEV_QUERY, &args);
+
+	*size = args.size;
+	return ret;
+}
+
+TEST_F(query, device_describes_the_card)
+{
+	struct drm_quire_device_info info;
+	uint32_t size = sizeof(info);
+
+	ASSERT_EQ(0, query(self->fd, DRM_QUIRE_QUERY_DEVICE, &info, &size));
+	EXPECT_EQ(sizeof(info), size);
+	EXPECT_EQ(QUIRE_HW_VERSION_VALUE, info.hw_version);
+	EXPECT_EQ(QUIRE_QUEUES, info.queues);
+	EXPECT_EQ(QUIRE_CONTEXTS, info.contexts);
+	EXPECT_GE(info.engines, 1);
+	EXPECT_EQ(1, info.interface_version);
+	EXPECT_NE(0, info.fw_release);
+	EXPECT_EQ(256ull << 20, info.card_memory);
+	EXPECT_LT(info.va_start, info.va_end);
+	EXPECT_LE(info.va_end, 1ull << QUIRE_VA_BITS);
+}
+
+TEST_F(query, null_pointer_tells_the_size)
+{
+	uint32_t size = 0;
+
+	ASSERT_EQ(0, query(self->fd, DRM_QUIRE_QUERY_DEVICE, NULL, &size));
+	EXPECT_EQ(sizeof(struct drm_quire_device_info), size);
+}
+
+TEST_F(query, short_buffer_gets_leading_bytes_only)
+{
+	uint8_t out[64];
+	uint32_t size = 8, hw_version = QUIRE_HW_VERSION_VALUE;
+
+	memset(out, 0xaa, sizeof(out));
+	ASSERT_EQ(0, query(self->fd, DRM_QUIRE_QUERY_DEVICE, out, &size));
+	EXPECT_EQ(0, memcmp(out, &hw_version, 4));
+	for (int i = 8; i < 64; i++)
+		ASSERT_EQ(0xaa, out[i]);
+}
+
+TEST_F(query, long_buffer_ends_in_zeros)
+{
+	uint8_t out[256];
+	uint32_t size = sizeof(out);
+
+	memset(out, 0xaa, sizeof(out));
+	ASSERT_EQ(0, query(self->fd, DRM_QUIRE_QUERY_DEVICE, out, &size));
+	for (unsigned int i = sizeof(struct drm_quire_device_info); i < sizeof(out); i++)
+		ASSERT_EQ(0, out[i]);
+}
+
+TEST_F(query, memory_accounts_a_card_buffer)
+{
+	struct drm_quire_memory_info before, after;
+	uint32_t size = sizeof(before), handle;
+
+	ASSERT_EQ(0, query(self->fd, DRM_QUIRE_QUERY_MEMORY, &before, &size));
+	EXPECT_GT(before.card_total, 200ull << 20);
+	ASSERT_EQ(0, card_bo_create(self->fd, 8 << 20, DRM_QUIRE_PLACEMENT_CARD, 0, &handle));
+	size = sizeof(after);
+	ASSERT_EQ(0, query(self->fd, DRM_QUIRE_QUERY_MEMORY, &after, &size));
+	EXPECT_GE(after.card_used, before.card_used + (8u << 20));
+	card_close_handle(self->fd, handle);
+}
+
+TEST_F(query, telemetry_counts_jobs)
+{
+	struct drm_quire_telemetry_info before, after;
+	struct quire_packet_header nop = { QUIRE_PACKET_NOP, sizeof(nop), 0, 0 };
+	uint32_t size = sizeof(before);
+	struct card card;
+
+	ASSERT_EQ(0, card_setup(&card, 0));
+	ASSERT_EQ(0, query(self->fd, DRM_QUIRE_QUERY_TELEMETRY, &before, &size));
+	ASSERT_EQ(0, card_run(&card, &nop, sizeof(nop)));
+	size = sizeof(after);
+	ASSERT_EQ(0, query(self->fd, DRM_QUIRE_QUERY_TELEMETRY, &after, &size));
+	EXPECT_GT(after.counters[QUIRE_COUNTER_JOBS], before.counters[QUIRE_COUNTER_JOBS]);
+	EXPECT_GT(after.counters[QUIRE_COUNTER_PACKETS], before.counters[QUIRE_COUNTER_PACKETS]);
+	card_teardown(&card);
+}
+
+TEST_F(query, unknown_type_is_einval)
+{
+	uint32_t size = 8;
+	uint64_t out;
+
+	EXPECT_EQ(-EINVAL, query(self->fd, 77, &out, &size));
+}
+
+TEST_F(query, bad_pointer_is_efault)
+{
+	uint32_t size = sizeof(struct drm_quire_device_info);
+
+	EXPECT_EQ(-EFAULT, query(self->fd, DRM_QUIRE_QUERY_DEVICE, (void *)16, &size));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+/* Queues: limits, state, banning, and every documented error. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "card.h"
+#include "kselftest_harness.h"
+
+FIXTURE(queue) {
+	struct card card;
+};
+
+FIXTURE_SETUP(queue)
+{
+	ASSERT_EQ(0, card_setup(&self->card, 0));
+}
+
+FIXTURE_TEARDOWN(queue)
+{
+	card_teardown(&self->card);
+}
+
+TEST_F(queue, counts_what_it_ran)
+{
+	struct quire_packet_header nop = { QUIRE_PACKET_NOP, sizeof(nop), 0, 0 };
+	struct drm_quire_queue_query state;
+
+	for (int i = 0; i < 5; i++)
+		ASSERT_EQ(0, card_run(&self->card, &nop, sizeof(nop)));
+	ASSERT_EQ(0, card_queue_state(self->card.fd, self->card.queue, &state));
+	EXPECT_EQ(DRM_QUIRE_QUEUE_STATE_ACTIVE, state.state);
+	EXPECT_EQ(5, state.submitted);
+	EXPECT_EQ(5, state.completed);
+	EXPECT_EQ(0, state.fault_job);
+}
+
+TEST_F(queue, a_failed_job_bans_it_and_says_which_and_why)
+{
+	struct {
+		struct quire_packet_header nop;
+		struct quire_packet_fill fill;
+	} stream = { .nop = { QUIRE_PACKET_NOP, sizeof(stream.nop), 0, 0 } };
+	struct drm_quire_queue_query state;
+	uint64_t point;
+
+	ASSERT_EQ(0, card_run(&self->card, &stream.nop, sizeof(stream.nop)));
+	packet_fill(&stream.fill, 0x5550000000ull, 64, 1);
+	EXPECT_EQ(-EFAULT, card_run(&self->card, &stream, sizeof(stream)));
+	ASSERT_EQ(0, card_queue_state(self->card.fd, self->card.queue, &state));
+	EXPECT_EQ(DRM_QUIRE_QUEUE_STATE_BANNED, state.state);
+	EXPECT_EQ(2, state.fault_job);
+	EXPECT_EQ(QUIRE_STATUS_MMU_FAULT, state.fault_status);
+	EXPECT_EQ(offsetof(typeof(stream), fill), state.fault_packet);
+	EXPECT_EQ(QUIRE_FAULT_UNMAPPED, state.fault_info & QUIRE_FAULT_REASON);
+	EXPECT_EQ(0x5550000000ull, state.fault_address);
+	EXPECT_EQ(-ECANCELED, card_submit(&self->card, self->card.stream.va, 16, &point));
+}
+
+TEST_F(queue, another_queue_of_the_same_vm_is_not_hurt)
+{
+	struct quire_packet_fill fill;
+	uint32_t other;
+
+	ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 0, &other));
+	packet_fill(&fill, 0x5550000000ull, 64, 1);
+	EXPECT_EQ(-EFAULT, card_run(&self->card, &fill, sizeof(fill)));
+	self->card.queue = other;
+	packet_fill(&fill, self->card.stream.va + PAGE, 64, 1);
+	EXPECT_EQ(0, card_run(&self->card, &fill, sizeof(fill)));
+}
+
+TEST_F(queue, each_field_of_create_is_checked)
+{
+	struct drm_quire_queue_create good = { .vm_id = self->card.vm, .priority = 1 }, args;
+
+	args = good, args.vm_id = 4711;
+	EXPECT_EQ(-ENOENT, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_QUEUE_CREATE, &args));
+	args = good, args.priority = 3;
+	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_QUEUE_CREATE, &args));
+	args = good, args.flags = 1;
+	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_QUEUE_CREATE, &args));
+	args = good, args.pad = 1;
+	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_QUEUE_CREATE, &args));
+	args = good, args.time_limit_ms = 0xffffffff;
+	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_QUEUE_CREATE, &args));
+}
+
+TEST_F(queue, high_priority_needs_the_right)
+{
+	struct drm_quire_queue_create args = { .vm_id = self->card.vm,
+					       .priority = DRM_QUIRE_QUEUE_PRIORITY_HIGH };
+
+	ASSERT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_QUEUE_CREATE, &args));
+	ASSERT_EQ(0, seteuid(65534));
+	EXPECT_EQ(-EACCES, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_QUEUE_CREATE, &args));
+	ASSERT_EQ(0, seteuid(0));
+}
+
+TEST_F(queue, destroy_and_query_errors)
+{
+	struct drm_quire_queue_destroy destroy = { .queue_id = 4711 };
+	struct drm_quire_queue_query state;
+
+	EXPECT_EQ(-ENOENT, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_QUEUE_DESTROY, &destroy));
+	EXPECT_EQ(-ENOENT, card_queue_state(self->card.fd, 4711, &state));
+	destroy = (struct drm_quire_queue_destroy){ .queue_id = self->card.queue, .pad = 1 };
+	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_QUEUE_DESTROY, &destroy));
+	EXPECT_EQ(0, card_queue_destroy(self->card.fd, self->card.queue));
+	EXPECT_EQ(-ENOENT, card_queue_destroy(self->card.fd, self->card.queue));
+}
+
+TEST_F(queue, queues_run_out_with_enospc_and_come_back)
+{
+	uint32_t queue[QUIRE_QUEUES + 1];
+	unsigned int count = 0;
+	int ret;
+
+	while (!(ret = card_queue_create(self->card.fd, self->card.vm, 0, &queue[count])))
+		ASSERT_LT(++count, QUIRE_QUEUES + 1);
+	EXPECT_EQ(-ENOSPC, ret);
+	EXPECT_GE(count, QUIRE_QUEUES - 4);
+	for (unsigned int i = 0; i < count; i++)
+		ASSERT_EQ(0, card_queue_destroy(self->card.fd, queue[i]));
+	EXPECT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 0, &queue[0]));
+}
+
+TEST_F(queue, a_job_over_its_time_limit_ends_with_etime_and_others_run_on)
+{
+	struct quire_packet_fill fill;
+	struct drm_quire_queue_query state;
+	struct card limited;
+	uint64_t slow, behind;
+	uint32_t bytes;
+
+	ASSERT_EQ(0, card_setup_limit(&limited, 0, 500));
+	ASSERT_EQ(0, card_long_stream(&limited, &bytes));
+	ASSERT_EQ(0, card_submit(&limited, limited.stream.va, bytes, &slow));
+	ASSERT_EQ(0, card_submit(&limited, limited.stream.va, bytes, &behind));
+	/* A small job of somebody else does not wait behind it. */
+	packet_fill(&fill, self->card.stream.va + PAGE, 64, 1);
+	memcpy(self->card.stream.map, &fill, sizeof(fill));
+	for (int i = 0; i < 20; i++) {
+		uint64_t point;
+
+		ASSERT_EQ(0, card_submit(&self->card, self->card.stream.va, sizeof(fill), &point));
+		ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, point, 400 * MS));
+	}
+	ASSERT_EQ(0, card_wait(limited.fd, limited.syncobj, slow, 10000 * MS));
+	EXPECT_EQ(-ETIME, card_fence_error(limited.fd, limited.syncobj, slow));
+	ASSERT_EQ(0, card_wait(limited.fd, limited.syncobj, behind, 10000 * MS));
+	EXPECT_EQ(-ECANCELED, card_fence_error(limited.fd, limited.syncobj, behind));
+	ASSERT_EQ(0, card_queue_state(limited.fd, limited.queue, &state));
+	EXPECT_EQ(DRM_QUIRE_QUEUE_STATE_BANNED, state.state);
+	EXPECT_EQ(1, state.fault_job);
+	EXPECT_EQ(0, card_run(&self->card, &fill, sizeof(fill)));
+	card_teardown(&limited);
+}
+
+TEST_F(queue, destroying_it_in_mid_job_cancels_the_job)
+{
+	uint64_t point;
+	uint32_t bytes;
+
+	ASSERT_EQ(0, card_long_stream(&self->card, &bytes));
+	ASSERT_EQ(0, card_submit(&self->card, self->card.stream.va, bytes, &point));
+	usleep(50000);
+	ASSERT_EQ(0, card_queue_destroy(self->card.fd, self->card.queue));
+	ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, point, 10000 * MS));
+	EXPECT_EQ(-ECANCELED, card_fence_error(self->card.fd, self->card.syncobj, point));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: MIT
+/* SUBMIT: order, dependencies, packets' fields, and every documented error. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "card.h"
+#include "kselftest_harness.h"
+
+FIXTURE(submit) {
+	struct card card;
+};
+
+FIXTURE_SETUP(submit)
+{
+	ASSERT_EQ(0, card_setup(&self->card, 0));
+}
+
+FIXTURE_TEARDOWN(submit)
+{
+	card_teardown(&self->card);
+}
+
+TEST_F(submit, empty_job_signals)
+{
+	uint64_t point;
+
+	ASSERT_EQ(0, card_submit(&self->card, 0, 0, &point));
+	EXPECT_EQ(0, card_wait(self->card.fd, self->card.syncobj, point, 5000 * MS));
+	EXPECT_EQ(0, card_fence_error(self->card.fd, self->card.syncobj, point));
+}
+
+TEST_F(submit, packets_run_in_order)
+{
+	struct {
+		struct quire_packet_fill first;
+		struct quire_packet_copy second;
+		struct quire_packet_fill third;
+	} stream;
+	struct bo bo;
+
+	ASSERT_EQ(0, card_buffer(&self->card, 2 << 20, DRM_QUIRE_PLACEMENT_CARD, &bo));
+	packet_fill(&stream.first, bo.va, 1 << 20, 0x11);
+	packet_copy(&stream.second, bo.va + (1 << 20), bo.va, 1 << 20);
+	packet_fill(&stream.third, bo.va, 1 << 20, 0x22);
+	ASSERT_EQ(0, card_run(&self->card, &stream, sizeof(stream)));
+	for (unsigned int i = 0; i < (1 << 20) / 8; i += 100) {
+		ASSERT_EQ(0x22, ((uint64_t *)bo.map)[i]);
+		ASSERT_EQ(0x11, ((uint64_t *)bo.map)[(1 << 17) + i]);
+	}
+}
+
+TEST_F(submit, copy_takes_any_byte_address_and_rows)
+{
+	struct quire_packet_copy copy;
+	struct bo from, to;
+	uint8_t *in, *out;
+
+	ASSERT_EQ(0, card_buffer(&self->card, 1 << 20, DRM_QUIRE_PLACEMENT_SYSTEM, &from));
+	ASSERT_EQ(0, card_buffer(&self->card, 1 << 20, DRM_QUIRE_PLACEMENT_CARD, &to));
+	in = from.map;
+	out = to.map;
+	for (unsigned int i = 0; i < 1 << 20; i++)
+		in[i] = (uint8_t)(i * 7 + (i >> 8));
+	packet_copy(&copy, to.va + 5, from.va + 3, 1000);
+	copy.rows = 50;
+	copy.source_stride = 1777;
+	copy.destination_stride = 1003;
+	ASSERT_EQ(0, card_run(&self->card, &copy, sizeof(copy)));
+	for (unsigned int row = 0; row < 50; row++)
+		ASSERT_EQ(0, memcmp(out + 5 + row * 1003, in + 3 + row * 1777, 1000));
+	EXPECT_EQ(0, out[4]);
+	EXPECT_EQ(0, out[5 + 1000]);
+}
+
+TEST_F(submit, jobs_of_one_call_run_in_order_and_signal_each)
+{
+	enum { COUNT = 32 };
+	struct drm_quire_job jobs[COUNT] = { 0 };
+	struct drm_quire_sync syncs[COUNT];
+	struct drm_quire_submit args = { .queue_id = self->card.queue,
+					 .jobs = { sizeof(jobs[0]), COUNT, (uintptr_t)jobs } };
+	struct quire_packet_fill *fill = self->card.stream.map;
+	struct bo bo;
+
+	ASSERT_EQ(0, card_buffer(&self->card, PAGE, DRM_QUIRE_PLACEMENT_CARD, &bo));
+	for (unsigned int i = 0; i < COUNT; i++) {
+		packet_fill(&fill[i], bo.va, 8 * (COUNT - i), i + 1);
+		syncs[i] = (struct drm_quire_sync){ DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE,
+						    self->card.syncobj, i + 1 };
+		jobs[i].stream_va = self->card.stream.va + i * sizeof(*fill);
+		jobs[i].stream_bytes = sizeof(*fill);
+		jobs[i].syncs = (struct drm_quire_obj_array){ sizeof(syncs[0]), 1,
+							      (uintptr_t)&syncs[i] };
+	}
+	ASSERT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_SUBMIT, &args));
+	for (unsigned int i = 0; i < COUNT; i++)
+		ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, i + 1, 5000 * MS));
+	for (unsigned int i = 0; i < COUNT; i++)
+		EXPECT_EQ(COUNT - i, ((uint64_t *)bo.map)[i]);
+}
+
+TEST_F(submit, waits_for_another_queue)
+{
+	struct quire_packet_copy copy;
+	struct drm_quire_sync syncs[2];
+	struct drm_quire_job job = { .stream_bytes = sizeof(copy),
+				     .syncs = { sizeof(syncs[0]), 2, (uintptr_t)syncs } };
+	struct drm_quire_submit args = { .jobs = { sizeof(job), 1, (uintptr_t)&job } };
+	uint32_t bytes, other, done;
+	uint64_t point, one = 1;
+	struct bo to;
+
+	/* Long work first; the copy on the other queue must not overtake it. */
+	ASSERT_EQ(0, card_buffer(&self->card, PAGE, DRM_QUIRE_PLACEMENT_CARD, &to));
+	ASSERT_EQ(0, card_long_stream(&self->card, &bytes));
+	bytes = 4 * sizeof(struct quire_packet_gemm);
+	packet_fill((struct quire_packet_fill *)((char *)self->card.stream.map + bytes),
+		    self->card.stream.va + 100000, 8, 0x600d);
+	ASSERT_EQ(0, card_submit(&self->card, self->card.stream.va,
+				 bytes + sizeof(struct quire_packet_fill), &point));
+	ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 0, &other));
+	ASSERT_EQ(0, card_syncobj_create(self->card.fd, &done));
+	packet_copy(&copy, to.va, self->card.stream.va + 100000, 8);
+	job.stream_va = self->card.stream.va + 120000;
+	memcpy((char *)self->card.stream.map + 120000, &copy, sizeof(copy));
+	syncs[0] = (struct drm_quire_sync){ DRM_QUIRE_SYNC_WAIT | DRM_QUIRE_SYNC_TIMELINE,
+					    self->card.syncobj, point };
+	syncs[1] = (struct drm_quire_sync){ DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE, done,
+					    one };
+	args.queue_id = other;
+	ASSERT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_SUBMIT, &args));
+	ASSERT_EQ(0, card_wait(self->card.fd, done, 1, 30000 * MS));
+	EXPECT_EQ(0x600d, *(uint64_t *)to.map);
+}
+
+TEST_F(submit, binary_syncobj_signals_and_is_waited_for)
+{
+	struct drm_quire_sync syncs[2] = { { .flags = DRM_QUIRE_SYNC_SIGNAL } };
+	struct drm_quire_job job = { .syncs = { sizeof(syncs[0]), 1, (uintptr_t)syncs } };
+	struct drm_quire_submit args = { .queue_id = self->card.queue,
+					 .jobs = { sizeof(job), 1, (uintptr_t)&job } };
+	uint32_t binary;
+
+	ASSERT_EQ(0, card_syncobj_create(self->card.fd, &binary));
+	syncs[0].handle = binary;
+	ASSERT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_SUBMIT, &args));
+	syncs[0].flags = DRM_QUIRE_SYNC_WAIT;
+	syncs[1] = (struct drm_quire_sync){ DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE,
+					    self->card.syncobj, 1 };
+	job.syncs.count = 2;
+	ASSERT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_SUBMIT, &args));
+	EXPECT_EQ(0, card_wait(self->card.fd, self->card.syncobj, 1, 5000 * MS));
+}
+
+TEST_F(submit, more_jobs_than_the_ring_holds)
+{
+	enum { ROUNDS = 64 };
+	struct drm_quire_job jobs[DRM_QUIRE_SUBMIT_MAX_JOBS] = { 0 };
+	struct drm_quire_submit args = { .queue_id = self->card.queue,
+					 .jobs = { sizeof(jobs[0]), DRM_QUIRE_SUBMIT_MAX_JOBS,
+						   (uintptr_t)jobs } };
+	struct drm_quire_queue_query state;
+	uint64_t point;
+
+	for (int i = 0; i < ROUNDS; i++)
+		ASSERT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_SUBMIT, &args));
+	ASSERT_EQ(0, card_submit(&self->card, 0, 0, &point));
+	ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, point, 20000 * MS));
+	ASSERT_EQ(0, card_queue_state(self->card.fd, self->card.queue, &state));
+	EXPECT_EQ(ROUNDS * DRM_QUIRE_SUBMIT_MAX_JOBS + 1, state.completed);
+}
+
+TEST_F(submit, each_field_of_the_call_is_checked)
+{
+	struct drm_quire_sync sync = { DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE,
+				       self->card.syncobj, 1 };
+	struct drm_quire_job good_job = { .syncs = { sizeof(sync), 1, (uintptr_t)&sync } }, job;
+	struct drm_quire_submit good = { .queue_id = self->card.queue,
+					 .jobs = { sizeof(job), 1, (uintptr_t)&job } };
+	struct drm_quire_submit args;
+	struct drm_quire_queue_query state;
+	int fd = self->card.fd;
+
+#define REFUSED(error) EXPECT_EQ(error, card_ioctl(fd, DRM_IOCTL_QUIRE_SUBMIT, &args))
+	job = good_job;
+	args = good, args.queue_id = 4711;
+	REFUSED(-ENOENT);
+	args = good, args.flags = 1;
+	REFUSED(-EINVAL);
+	args = good, args.jobs.count = 0;
+	REFUSED(-EINVAL);
+	args = good, args.jobs.count = DRM_QUIRE_SUBMIT_MAX_JOBS + 1;
+	REFUSED(-EINVAL);
+	args = good, args.jobs.stride = 8;
+	REFUSED(-EINVAL);
+	args = good, args.jobs.array = 16;
+	REFUSED(-EFAULT);
+	args = good;
+	job = good_job, job.stream_va = 4;
+	REFUSED(-EINVAL);
+	job = good_job, job.stream_bytes = 4;
+	REFUSED(-EINVAL);
+	job = good_job, job.stream_va = 1 << 20, job.stream_bytes = QUIRE_STREAM_MAX_BYTES + 8;
+	REFUSED(-EINVAL);
+	job = good_job, job.flags = 1;
+	REFUSED(-EINVAL);
+	job = good_job, job.syncs.stride = 4;
+	REFUSED(-EINVAL);
+	job = good_job, job.syncs.array = 16;
+	REFUSED(-EFAULT);
+	job = good_job;
+	sync.handle = 4711;
+	REFUSED(-ENOENT);
+	sync.handle = self->card.syncobj, sync.flags |= 2;
+	REFUSED(-EINVAL);
+	sync.flags = DRM_QUIRE_SYNC_SIGNAL; /* binary with a point */
+	REFUSED(-EINVAL);
+	sync.flags = DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE, sync.point = 0;
+	REFUSED(-EINVAL);
+#undef REFUSED
+	ASSERT_EQ(0, card_queue_state(fd, self->card.queue, &state));
+	EXPECT_EQ(0, state.submitted);
+}
+
+TEST_F(submit, bad_packets_name_the_field)
+{
+	struct quire_packet_gemm good, gemm;
+	struct bo bo;
+
+	ASSERT_EQ(0, card_buffer(&self->card, 1 << 20, DRM_QUIRE_PLACEMENT_CARD, &bo));
+	packet_gemm(&good, QUIRE_FORMAT_POSIT16, 8, 8, 8, bo.va, bo.va + 4096, bo.va + 8192);
+#define NAMES(field, value)                                                                     \
+	do {                                                                                    \
+		struct drm_quire_queue_query state;                                             \
+		gemm = good;                                                                    \
+		gemm.field = (value);                                                           \
+		EXPECT_EQ(-EFAULT, card_run(&self->card, &gemm, sizeof(gemm)));                 \
+		ASSERT_EQ(0, card_queue_state(self->card.fd, self->card.queue, &state));        \
+		EXPECT_EQ(QUIRE_STATUS_BAD_PACKET, state.fault_status);                         \
+		EXPECT_EQ(offsetof(struct quire_packet_gemm, field), state.fault_detail);       \
+		ASSERT_EQ(0, card_queue_destroy(self->card.fd, self->card.queue));              \
+		ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 0,                 \
+					       &self->card.queue));                             \
+	} while (0)
+	NAMES(header.opcode, 99);
+	NAMES(header.flags, 1);
+	NAMES(header.result, 3);
+	NAMES(m, 0);
+	NAMES(m, 1u << 25);
+	NAMES(n, 0);
+	NAMES(batch, 0);
+	NAMES(mode, 7);
+	NAMES(mode, QUIRE_GEMM_MODE_FP32); /* only for BF16 */
+	NAMES(gemm_flags, 1u << 20);
+	NAMES(alpha, 0x7f800000);
+	NAMES(beta, 0x7fc00000);
+	NAMES(a.format, 0x12345);
+	NAMES(a.format, QUIRE_FORMAT_QUIRE);
+	NAMES(a.leading_dimension, 7);
+	NAMES(b.leading_dimension, 7);
+	NAMES(d.leading_dimension, 7);
+	NAMES(a.address, bo.va + 1);
+	NAMES(d.address, 1ull << 48);
+	NAMES(d.address, bo.va); /* overlaps A */
+	NAMES(bias_address, bo.va + 16384); /* without a bias flag */
+	NAMES(reserved, 1);
+#undef NAMES
+	EXPECT_EQ(0, card_run(&self->card, &good, sizeof(good)));
+}
+
+TEST_F(submit, result_is_written_for_a_gemm)
+{
+	struct quire_packet_result *result;
+	struct quire_packet_gemm gemm;
+	int16_t *a, *d;
+	struct bo bo;
+
+	ASSERT_EQ(0, card_buffer(&self->card, 1 << 16, DRM_QUIRE_PLACEMENT_CARD, &bo));
+	a = bo.map;
+	d = (int16_t *)((char *)bo.map + 8192);
+	result = (struct quire_packet_result *)((char *)bo.map + 16384);
+	for (int i = 0; i < 64; i++) {
+		a[i] = i % 9 == 0 ? 0x4000 : 0; /* identity */
+		a[2048 + i] = (int16_t)(i * 321);
+	}
+	packet_gemm(&gemm, QUIRE_FORMAT_POSIT16, 8, 8, 8, bo.va, bo.va + 4096, bo.va + 8192);
+	gemm.header.result = bo.va + 16384;
+	ASSERT_EQ(0, card_run(&self->card, &gemm, sizeof(gemm)));
+	EXPECT_EQ(0, memcmp(d, a + 2048, 128));
+	EXPECT_EQ(QUIRE_STATUS_OK, result->status);
+	EXPECT_EQ(512, result->macs);
+	EXPECT_NE(0, result->digest);
+	EXPECT_NE(0, result->modelled_pj);
+	EXPECT_NE(0, result->cycles);
+	EXPECT_EQ(256, result->bytes_read);
+	EXPECT_EQ(128, result->bytes_written);
+}
+
+/* Vector 32 of docs/numerics.md: float sums give 0 or 1 by order, the exact sum is 21/16. */
+TEST_F(submit, gemm_is_exact_where_floats_are_not)
+{
+	static const uint16_t row[5] = { 0x7800, 0x4000, 0x3800, 0x3000, 0x7800 };
+	static const uint16_t column[5] = { 0x7800, 0x4000, 0x3800, 0x3000, 0x8800 };
+	struct quire_packet_gemm gemm;
+	struct bo bo;
+
+	ASSERT_EQ(0, card_buffer(&self->card, PAGE * 4, DRM_QUIRE_PLACEMENT_SYSTEM, &bo));
+	memcpy(bo.map, row, sizeof(row));
+	memcpy((char *)bo.map + PAGE, column, sizeof(column));
+	packet_gemm(&gemm, QUIRE_FORMAT_POSIT16, 1, 1, 5, bo.va, bo.va + PAGE, bo.va + 2 * PAGE);
+	ASSERT_EQ(0, card_run(&self->card, &gemm, sizeof(gemm)));
+	EXPECT_EQ(0x4280, *(uint16_t *)((char *)bo.map + 2 * PAGE));
+}
+
+TEST_F(submit, gemm_with_rows_in_scattered_system_pages_equals_card_memory)
+{
+	enum { N = 192 };
+	struct quire_packet_gemm gemm;
+	struct bo system, card;
+	uint64_t d = 2ull * N * N * 4;
+
+	ASSERT_EQ(0, card_buffer(&self->card, 3ull * N * N * 4, DRM_QUIRE_PLACEMENT_SYSTEM, &system));
+	ASSERT_EQ(0, card_buffer(&self->card, 3ull * N * N * 4, DRM_QUIRE_PLACEMENT_CARD, &card));
+	for (unsigned int i = 0; i < 2 * N * N; i++)
+		((uint32_t *)system.map)[i] = 0x30000000u + (i * 2654435761u >> 3);
+	memcpy(card.map, system.map, d);
+	packet_gemm(&gemm, QUIRE_FORMAT_POSIT32, N, N, N, system.va, system.va + d / 2, system.va + d);
+	ASSERT_EQ(0, card_run(&self->card, &gemm, sizeof(gemm)));
+	packet_gemm(&gemm, QUIRE_FORMAT_POSIT32, N, N, N, card.va, card.va + d / 2, card.va + d);
+	ASSERT_EQ(0, card_run(&self->card, &gemm, sizeof(gemm)));
+	EXPECT_EQ(0, memcmp((char *)system.map + d, (char *)card.map + d, N * N * 4));
+}
+
+TEST_HARNESS_MAIN
