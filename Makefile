@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+# The face of the project; each room builds itself.  Everything built lands in build/.
+#
+#   make run      build all, boot a VM with the card, train the digit classifier
+#   make check    build all, run all tests; last line "N passed, N failed, N skipped"
+#   make help     the other targets
+
+MAKEFLAGS += --no-print-directory
+BUILD := $(CURDIR)/build
+KIT := $(BUILD)/kernel
+DRIVER := driver/quire.ko
+FIRMWARE := $(BUILD)/firmware/fw-v1.bin
+DATA := $(BUILD)/data/digits.csv.gz
+PREFIX ?= /usr/local
+
+.PHONY: all run check help packages sdk firmware driver qemu vm install clean distclean
+.NOTPARALLEL:
+
+all: sdk firmware driver qemu vm
+
+help:
+	@sed -n 's/^#   //p' Makefile
+	@echo "make sdk firmware driver qemu   one room each"
+	@echo "make vm       all that tools/quire-vm needs"
+	@echo "make install  SDK and tools to PREFIX ($(PREFIX)), honours DESTDIR"
+	@echo "make clean    remove what was built, keep QEMU's and the kernel's sources"
+	@echo "make distclean  remove build/ as a whole"
+
+packages:
+	@tools/setup/packages.sh
+
+$(KIT)/complete: | packages
+	@echo "unpacking Debian's 6.12 kernel"
+	@tools/setup/kernel-kit.sh $(KIT)
+
+$(BUILD)/user/build.ninja: | packages
+	@meson setup --buildtype=release $(BUILD)/user . >$(BUILD)/meson.log 2>&1 || { cat $(BUILD)/meson.log; exit 1; }
+
+$(BUILD):
+	@mkdir -p $@
+
+sdk: packages | $(BUILD)
+	@$(MAKE) $(BUILD)/user/build.ninja
+	@ninja -C $(BUILD)/user --quiet
+
+firmware: packages
+	@$(MAKE) -s -C firmware OUT=$(BUILD)/firmware
+
+# Debian's split headers: the common tree holds the Makefile, the other the configuration.
+driver: packages $(KIT)/complete
+	@v=$$(cat $(KIT)/version); headers=$(KIT)/usr/src/linux-headers-$$v; \
+	$(MAKE) -s -C $${headers%-amd64}-common O=$$headers M=$(CURDIR)/driver modules
+
+qemu: sdk
+	@test -e $(BUILD)/qemu/qemu-system-x86_64 || echo "building QEMU (a few minutes, once)"
+	@qemu_device/overlay/build-qemu.sh $(BUILD)/qemu-source $(BUILD)/qemu
+
+vm: firmware driver qemu
+	@$(MAKE) $(BUILD)/initramfs.gz
+
+$(BUILD)/initramfs.gz: $(DRIVER) $(FIRMWARE) tools/vm/init tools/setup/initramfs.sh
+	@tools/setup/initramfs.sh $(KIT) $(DRIVER) $(FIRMWARE) $@
+
+$(DATA): | packages
+	@tools/setup/digits-data.sh $@
+
+run: vm $(DATA)
+	@tools/quire-vm run --timeout 900 -- env QUIRE_PROGRESS=$$(test -t 1 && echo always || echo never) \
+		$(BUILD)/user/tools/quire-digits --data $(DATA)
+
+check: vm $(DATA)
+	@tests/run/check.sh $(BUILD)
+
+install: sdk
+	@meson install -C $(BUILD)/user --no-rebuild --quiet
+
+# Kbuild's own clean deletes objects of every room below M: give it the driver's only.
+clean:
+	@test ! -e $(KIT)/complete || { v=$$(cat $(KIT)/version); headers=$(KIT)/usr/src/linux-headers-$$v; \
+	$(MAKE) -s -C $${headers%-amd64}-common O=$$headers M=$(CURDIR)/driver clean; }
+	@rm -rf $(BUILD)/user $(BUILD)/firmware $(BUILD)/initramfs.gz $(BUILD)/qemu
+
+distclean: clean
+	@rm -rf $(BUILD)

@@ -1,0 +1,17 @@
+# Devices of the card's QEMU: a PC with PCI Express and virtio, an IOMMU, the card,
+# and two devices of QEMU's own that serve as peers in benchmarks.
+CONFIG_Q35=y
+CONFIG_VTD=y
+CONFIG_PCIE_PORT=y
+CONFIG_VIRTIO=y
+CONFIG_VIRTIO_PCI=y
+CONFIG_VIRTIO_9P=y
+CONFIG_VIRTIO_BLK=y
+CONFIG_VIRTIO_NET=y
+CONFIG_VIRTIO_SERIAL=y
+CONFIG_SERIAL_ISA=y
+CONFIG_ISA_DEBUG=y
+CONFIG_PVPANIC_PCI=y
+CONFIG_EDU=y
+CONFIG_NVME_PCI=y
+CONFIG_QUIRE=y

@@ -1,0 +1,129 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Run all tests and add them up: what Meson lists (host unit tests and device
+# tests), static checks of the driver, and the guest tests of tests/guest/plan.
+# The last line is "N passed, N failed, N skipped".
+# usage: check.sh BUILD
+set -u
+build=$1
+top=$(cd "$(dirname "$0")/../.." && pwd)
+results=$build/results
+rm -rf "$results"
+mkdir -p "$results"
+passed=0
+failed=0
+skipped=0
+
+add() { # NAME PASSED FAILED SKIPPED
+	printf '%-44s %5d passed %3d failed %3d skipped\n' "$1" "$2" "$3" "$4"
+	passed=$((passed + $2))
+	failed=$((failed + $3))
+	skipped=$((skipped + $4))
+}
+
+# Sum one attribute over the test suites of a JUnit file.
+junit() {
+	grep '<testsuite ' "$1" | sed -n "s/.* $2=\"\([0-9]*\)\".*/\1/p" |
+		awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+meson_tests() {
+	echo "== host unit tests and device tests"
+	log=$build/user/meson-logs/testlog.junit.xml
+	rm -f "$log"
+	QUIRE_QEMU=$build/qemu/qemu-system-x86_64 meson test -C "$build/user" --no-rebuild \
+		--print-errorlogs >"$results/meson.log" 2>&1
+	status=$?
+	grep -E '^ *[0-9]+/[0-9]+' "$results/meson.log"
+	if [ ! -e "$log" ]; then
+		tail -n 20 "$results/meson.log"
+		add "meson" 0 1 0
+		return
+	fi
+	tests=$(junit "$log" tests)
+	bad=$(($(junit "$log" errors) + $(junit "$log" failures)))
+	skips=$(junit "$log" skipped)
+	good=$((tests - bad - skips))
+	if [ "$status" -ne 0 ] || [ "$good" -le 0 ]; then
+		sed -n '/^Summary of Failures/,$p;/^ *not ok/p;/^==*.*[0-9]\//,$p' "$results/meson.log" | head -n 200
+		[ "$bad" -ne 0 ] || bad=1
+	fi
+	add "host and device" "$good" "$bad" "$skips"
+}
+
+static_checks() {
+	echo "== static checks"
+	version=$(cat "$build/kernel/version")
+	headers=$build/kernel/usr/src/linux-headers-$version
+	work=$build/static-driver
+	rm -rf "$work"
+	mkdir -p "$work"
+	cp -r "$top/driver" "$top/uapi" "$work/"
+	find "$work/driver" \( -name '*.o' -o -name '*.cmd' -o -name '*.ko' -o -name '*.mod*' \) -delete
+	make -C "${headers%-amd64}-common" O="$headers" M="$work/driver" W=1 C=2 \
+		CF=-D__CHECK_ENDIAN__ modules >"$results/sparse.log" 2>&1
+	status=$?
+	if [ "$status" -ne 0 ] || grep -E 'warning:|error:' "$results/sparse.log"; then
+		tail -n 20 "$results/sparse.log"
+		add "driver: W=1 and sparse" 0 1 0
+	else
+		add "driver: W=1 and sparse" 1 0 0
+	fi
+}
+
+# One line of the plan: NAME OPTIONS-OF-QUIRE-VM... -- COMMAND, run in a VM of its own.
+guest_test() {
+	name=${1%% *}
+	rest=${1#* }
+	options=${rest%%--\ *}
+	command=${rest#*-- }
+	# shellcheck disable=SC2086 # options are words
+	"$top/tools/quire-vm" run --check-kernel --timeout 300 --console "$results/$name.console" \
+		$options -- sh -c "cd '$build/user/tests/guest' && $command" \
+		>"$results/$name.tap" 2>"$results/$name.errors"
+	echo $? >"$results/$name.status"
+}
+
+guest_tests() {
+	echo "== guest tests"
+	grep -v '^ *\(#\|$\)' "$top/tests/guest/plan" >"$results/plan"
+	workers=$(nproc)
+	[ "$workers" -le 3 ] || workers=3
+	running=0
+	while read -r line; do
+		guest_test "$line" &
+		running=$((running + 1))
+		if [ "$running" -ge "$workers" ]; then
+			wait
+			running=0
+		fi
+	done <"$results/plan"
+	wait
+	while read -r line; do
+		guest_result "${line%% *}"
+	done <"$results/plan"
+}
+
+guest_result() {
+	tap=$results/$1.tap
+	good=$(grep -c '^ok ' "$tap")
+	bad=$(grep -c '^not ok ' "$tap")
+	skips=$(grep -c '^ok .*# SKIP' "$tap")
+	good=$((good - skips))
+	status=$(cat "$results/$1.status")
+	if [ "$status" -ne 0 ] || [ "$good" -eq 0 ]; then
+		[ "$bad" -ne 0 ] || bad=1
+		echo "---- $1: exit status $status"
+		grep -vE '^(# +OK|# +RUN|ok )' "$tap" | tail -n 60
+		tail -n 80 "$results/$1.errors"
+		echo "----"
+	fi
+	add "guest: $1" "$good" "$bad" "$skips"
+}
+
+meson_tests
+static_checks
+guest_tests
+echo
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
