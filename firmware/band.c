@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Cutting packets into bands, and the engines that run them. */
+#include "firmware.h"
+#include "io.h"
+
+#define ROW_GRAIN 64u	/* bands are whole blocks of the engines' kernels */
+
+static struct quire_band bands[QUIRE_ENGINES_MAX];
+static uint8_t owner[QUIRE_ENGINES_MAX];	/* queue of the band on an engine */
+static uint32_t engines;			/* bit per engine of the card */
+static uint32_t idle;				/* bit per engine without a band */
+static uint64_t band_macs;
+
+void band_init(void)
+{
+	uint32_t count = io_read(QUIRE_IO_ENGINES);
+
+	if (count > QUIRE_ENGINES_MAX)
+		count = QUIRE_ENGINES_MAX;
+	engines = (1u << count) - 1;
+	idle = engines;
+	band_macs = (uint64_t)io_read(QUIRE_IO_BAND_MACS) << 10;
+}
+
+static void plan_whole(struct band_plan *plan, uint32_t rows, uint32_t columns, uint32_t batches)
+{
+	plan->rows = rows;
+	plan->columns = columns;
+	plan->batches = batches;
+	plan->row_step = rows;
+	plan->column_step = columns;
+	plan->batch_step = batches;
+	plan->row = 0;
+	plan->column = 0;
+	plan->batch = 0;
+	plan->more = true;
+}
+
+void band_plan_rows(struct band_plan *plan, uint32_t rows, uint32_t columns, uint32_t row_step)
+{
+	plan_whole(plan, rows, columns, 1);
+	if (row_step < rows)
+		plan->row_step = row_step;
+}
+
+/*
+ * Bands of about band_macs products.  m and n are at most 2^24 and k below 2^31,
+ * so that n * k stays below 2^55; m * n * k is never formed unless it fits.
+ */
+void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p)
+{
+	uint64_t k = p->k ? p->k : 1;
+	uint64_t per_row = p->n * k;
+	uint64_t rows, columns, batches;
+
+	plan_whole(plan, p->m, p->n, p->batch);
+	/* The common case, a small product, needs no division. */
+	if (per_row <= band_macs && p->m <= 4096 && p->batch == 1 && per_row * p->m <= band_macs)
+		return;
+	rows = band_macs / per_row;
+	if (rows >= p->m) {
+		batches = rows / p->m;
+		if (batches < p->batch)
+			plan->batch_step = (uint32_t)batches;
+		return;
+	}
+	plan->batch_step = 1;
+	rows &= ~(uint64_t)(ROW_GRAIN - 1);
+	if (rows < ROW_GRAIN)
+		rows = ROW_GRAIN;
+	if (rows < p->m)
+		plan->row_step = (uint32_t)rows;
+	if (rows > ROW_GRAIN)
+		return;
+	columns = band_macs / (ROW_GRAIN * k) & ~(uint64_t)(ROW_GRAIN - 1);
+	if (columns < ROW_GRAIN)
+		columns = ROW_GRAIN;
+	if (columns < p->n)
+		plan->column_step = (uint32_t)columns;
+}
+
+static uint32_t extent(uint32_t total, uint32_t start, uint32_t step)
+{
+	return total - start < step ? total - start : step;
+}
+
+/* Columns first, so that neighbouring bands share their rows. */
+static void plan_advance(struct band_plan *plan)
+{
+	plan->column += extent(plan->columns, plan->column, plan->column_step);
+	if (plan->column < plan->columns)
+		return;
+	plan->column = 0;
+	plan->row += extent(plan->rows, plan->row, plan->row_step);
+	if (plan->row < plan->rows)
+		return;
+	plan->row = 0;
+	plan->batch += extent(plan->batches, plan->batch, plan->batch_step);
+	plan->more = plan->batch < plan->batches;
+}
+
+bool band_engine_idle(void)
+{
+	return idle != 0;
+}
+
+static void collect(uint32_t engine)
+{
+	uint32_t number = owner[engine];
+
+	io_sram_barrier();
+	idle |= 1u << engine;
+	queues[number].running--;
+	job_band_done(number, &bands[engine]);
+	sched_update(number);
+}
+
+/* Start the queue's next band on an idle engine; the caller knows there is one. */
+void band_start(struct queue *q, uint32_t number)
+{
+	struct band_plan *plan = &q->plan;
+	struct quire_band *band;
+	uint32_t engine = 0;
+
+	while (!(idle >> engine & 1))
+		engine++;
+	band = &bands[engine];
+	band->packet = (uint32_t)(uintptr_t)&q->packet;
+	band->context = q->context;
+	band->row = plan->row;
+	band->rows = extent(plan->rows, plan->row, plan->row_step);
+	band->column = plan->column;
+	band->columns = extent(plan->columns, plan->column, plan->column_step);
+	band->batch = plan->batch;
+	band->batches = extent(plan->batches, plan->batch, plan->batch_step);
+	band->status = QUIRE_STATUS_PENDING;
+	band->reserved = 0;
+	plan_advance(plan);
+	owner[engine] = (uint8_t)number;
+	idle &= ~(1u << engine);
+	q->running++;
+	io_sram_barrier();
+	io_write(QUIRE_IO_ENGINE_START(engine), (uint32_t)(uintptr_t)band);
+	/* A short band is done when the write returns. */
+	if (io_read(QUIRE_IO_ENGINE_DONE) >> engine & 1) {
+		io_write(QUIRE_IO_ENGINE_DONE, 1u << engine);
+		collect(engine);
+	}
+}
+
+void band_collect(void)
+{
+	uint32_t done = io_read(QUIRE_IO_ENGINE_DONE) & engines & ~idle;
+
+	io_write(QUIRE_IO_ENGINE_DONE, done);
+	for (uint32_t engine = 0; done; engine++, done >>= 1)
+		if (done & 1)
+			collect(engine);
+}
+
+void band_cancel(uint32_t number)
+{
+	uint32_t mask = 0;
+
+	for (uint32_t engine = 0; engine < QUIRE_ENGINES_MAX; engine++)
+		if (engines & ~idle & 1u << engine && owner[engine] == number)
+			mask |= 1u << engine;
+	io_write(QUIRE_IO_ENGINE_CANCEL, mask);
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * State and functions shared by the firmware's files.  There is one thread and
+ * no interrupt, so nothing needs a lock; what the engines and the DMA unit read
+ * or write is theirs until they say they are done.
+ */
+#ifndef QUIRE_FW_FIRMWARE_H
+#define QUIRE_FW_FIRMWARE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <quire/hw.h>
+
+#define FW_RELEASE 0x010000u		/* 1.0.0 */
+#define RING_CACHE 8			/* ring entries fetched at once */
+#define STREAM_WINDOW 1024u		/* bytes of the stream kept per queue */
+#define NO_FIELD 0xffffffffu
+
+/* How a packet is cut: extents of the whole and of one band, and the next band. */
+struct band_plan {
+	uint32_t rows, columns, batches;
+	uint32_t row_step, column_step, batch_step;
+	uint32_t row, column, batch;
+	bool more;			/* bands are left to start */
+};
+
+struct queue {
+	uint8_t state;			/* enum quire_queue_state */
+	uint8_t context;
+	uint8_t priority;
+	uint8_t running;		/* bands on engines */
+	bool in_job;
+	bool in_packet;
+	bool failed;			/* the job has failed; wait for its bands, then report */
+	bool stopping;			/* QUEUE_STOP waits for the bands */
+	uint32_t entries;
+	uint64_t ring, records;
+	uint64_t sequence;		/* of the job in progress, or of the next one */
+	uint32_t tail;			/* doorbell: low word of the newest sequence number */
+
+	uint64_t cached_sequence;	/* of cache[0] */
+	uint32_t cached;
+	const struct quire_ring_entry *entry;
+
+	uint32_t offset;		/* of the packet in the stream */
+	uint32_t window_offset, window_bytes;
+	struct band_plan plan;
+	struct quire_packet_result sums;	/* of the packet */
+	struct quire_fence_record record;	/* of the job */
+
+	union {
+		struct quire_packet_header header;
+		struct quire_packet_gemm gemm;
+		struct quire_packet_copy copy;
+		struct quire_packet_fill fill;
+		struct quire_packet_convert convert;
+		uint8_t bytes[QUIRE_PACKET_MAX_BYTES];
+	} packet;
+	struct quire_ring_entry cache[RING_CACHE];
+	uint8_t window[STREAM_WINDOW] __attribute__((aligned(8)));
+};
+
+extern struct queue queues[QUIRE_QUEUES];
+
+/* fault.c */
+void fault_panic(uint32_t pc, uint32_t cause, uint32_t value) __attribute__((noreturn));
+void log_line(const char *text);
+
+/* dma.c: 0, or QUIRE_FAULT_* with the address in *fault_address */
+uint32_t dma_read(uint32_t context, uint64_t address, void *to, uint32_t bytes,
+		  uint64_t *fault_address);
+uint32_t dma_write(uint32_t context, uint64_t address, const void *from, uint32_t bytes,
+		   uint64_t *fault_address);
+void dma_write_record(uint64_t address, const struct quire_fence_record *record);
+
+/*
+ * packet.c: check a packet, whose first bytes are in the queue's packet union.
+ * Returns NO_FIELD and fills the plan, or the byte offset of the first wrong
+ * field; *status is then QUIRE_STATUS_BAD_PACKET or _LIMIT.
+ */
+uint32_t packet_check_header(const struct quire_packet_header *header);
+uint32_t packet_check(struct queue *q, uint32_t *status);
+
+/* band.c */
+void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p);
+void band_plan_rows(struct band_plan *plan, uint32_t rows, uint32_t columns, uint32_t row_step);
+bool band_engine_idle(void);
+void band_start(struct queue *q, uint32_t number);
+void band_collect(void);
+void band_cancel(uint32_t number);
+void band_init(void);
+
+/* job.c */
+void job_step(uint32_t number);
+void job_band_done(uint32_t number, const struct quire_band *band);
+void job_fail(struct queue *q, uint32_t status, uint32_t detail);
+
+/* sched.c: which queues want the processor */
+void sched_update(uint32_t number);
+bool sched_pick(uint32_t *number);
+
+/* mailbox.c */
+void mailbox_handle(void);
+void mailbox_queue_stopped(uint32_t number);
+void doorbells_handle(void);
+
+#endif

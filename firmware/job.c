@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Jobs from ring entry to fence record: fetch the entry, walk its stream packet by
+ * packet, hand bands to engines, add up what they report, write the record.
+ */
+#include "firmware.h"
+#include "io.h"
+
+#define VA_LIMIT (1ull << QUIRE_VA_BITS)
+#define UNIT(unit) ((uint32_t)(unit) << QUIRE_FAULT_UNIT_SHIFT)
+#define FAULT_KEEP (QUIRE_FAULT_REASON | QUIRE_FAULT_WRITE)
+
+static void finish_job(struct queue *q)
+{
+	uint32_t number = (uint32_t)(q - queues);
+	uint32_t registers = QUIRE_IO_QUEUE(number);
+	struct quire_fence_record *record = &q->record;
+	bool interrupt = record->status != QUIRE_STATUS_OK ||
+			 q->entry->flags & QUIRE_RING_INTERRUPT;
+	uint64_t slot = record->sequence & (q->entries - 1);
+
+	dma_write_record(q->records + slot * sizeof(*record), record);
+	io_write(registers + QUIRE_QUEUE_COMPLETED, (uint32_t)record->sequence);
+	if (record->status == QUIRE_STATUS_OK) {
+		io_write(QUIRE_IO_COUNT_JOBS, 1);
+	} else {
+		q->state = QUIRE_QUEUE_FAULTED;
+		io_write(QUIRE_IO_COUNT_ERRORS, 1);
+		io_write(registers + QUIRE_QUEUE_STATE, QUIRE_QUEUE_FAULTED);
+	}
+	q->in_job = false;
+	q->in_packet = false;
+	q->failed = false;
+	q->sequence++;
+	if (interrupt)
+		io_write(QUIRE_IO_RAISE_VECTOR, 1 + number);
+	if (record->status != QUIRE_STATUS_OK)
+		io_write(QUIRE_IO_POST_EVENT, QUIRE_EVENT_QUEUE_FAULT);
+}
+
+/*
+ * End the job with an error.  Bands of the packet may still run: they are
+ * cancelled, and the record is written when the last has ended, because until
+ * then the job's memory is in use.
+ */
+void job_fail(struct queue *q, uint32_t status, uint32_t detail)
+{
+	uint32_t number = (uint32_t)(q - queues);
+
+	if (!q->failed) {
+		q->failed = true;
+		q->record.status = status;
+		q->record.detail = detail;
+		q->record.packet = q->offset;
+		if (q->running)
+			band_cancel(number);
+	}
+	if (!q->running)
+		finish_job(q);
+}
+
+static void fail_fault(struct queue *q, uint32_t fault, uint32_t unit, uint64_t address)
+{
+	q->record.fault_info = (fault & FAULT_KEEP) | unit;
+	q->record.fault_address = address;
+	job_fail(q, QUIRE_STATUS_MMU_FAULT, 0);
+}
+
+/* Make q->entry the entry of q->sequence; false when the bus refused to give it. */
+static bool fetch_entry(struct queue *q)
+{
+	uint32_t behind = (uint32_t)(q->sequence - q->cached_sequence);
+	uint32_t slot = (uint32_t)q->sequence & (q->entries - 1);
+	uint32_t count = q->tail - (uint32_t)q->sequence + 1;
+	uint64_t fault_address;
+
+	if (behind < q->cached) {
+		q->entry = &q->cache[behind];
+		return true;
+	}
+	if (count > RING_CACHE)
+		count = RING_CACHE;
+	if (count > q->entries - slot)
+		count = q->entries - slot;
+	q->cached = 0;
+	q->entry = &q->cache[0];
+	if (dma_read(QUIRE_DMA_BUS, q->ring + slot * (uint64_t)sizeof(*q->entry), q->cache,
+		     count * sizeof(*q->entry), &fault_address)) {
+		q->cache[0].flags = 0;
+		return false;
+	}
+	q->cached = count;
+	q->cached_sequence = q->sequence;
+	return true;
+}
+
+static uint32_t check_entry(const struct queue *q)
+{
+	const struct quire_ring_entry *e = q->entry;
+
+	if (e->sequence != q->sequence || e->flags & ~QUIRE_RING_INTERRUPT)
+		return QUIRE_STATUS_FIRMWARE;
+	for (uint32_t i = 0; i < 5; i++)
+		if (e->reserved[i])
+			return QUIRE_STATUS_FIRMWARE;
+	if (e->stream_bytes & (QUIRE_STREAM_ALIGN - 1) ||
+	    e->stream_bytes > QUIRE_STREAM_MAX_BYTES ||
+	    (uint32_t)e->stream_address & (QUIRE_STREAM_ALIGN - 1))
+		return QUIRE_STATUS_BAD_STREAM;
+	if (e->stream_bytes && e->stream_address > VA_LIMIT - e->stream_bytes)
+		return QUIRE_STATUS_BAD_STREAM;
+	return QUIRE_STATUS_OK;
+}
+
+static void clear_words(void *at, uint32_t bytes)
+{
+	uint32_t *word = at;
+
+	for (uint32_t i = 0; i < bytes / 4; i++)
+		word[i] = 0;
+}
+
+static void copy_words(void *to, const void *from, uint32_t bytes)
+{
+	uint32_t *out = to;
+	const uint32_t *in = from;
+
+	for (uint32_t i = 0; i < bytes / 4; i++)
+		out[i] = in[i];
+}
+
+/* Begin the next job; false when it ended at once, with an error. */
+static bool start_job(struct queue *q)
+{
+	uint32_t outstanding = q->tail - (uint32_t)q->sequence + 1;
+	uint32_t status;
+
+	clear_words(&q->record, sizeof(q->record));
+	q->record.sequence = q->sequence;
+	q->in_job = true;
+	q->offset = 0;
+	q->window_bytes = 0;
+	if (!fetch_entry(q) || outstanding > q->entries) {
+		job_fail(q, QUIRE_STATUS_FIRMWARE, 0);
+		return false;
+	}
+	status = check_entry(q);
+	if (status != QUIRE_STATUS_OK) {
+		job_fail(q, status, 0);
+		return false;
+	}
+	return true;
+}
+
+/*
+ * Have at least `bytes` of the stream at q->offset in the window.  More is read
+ * ahead; if that faults, only what is needed is tried, so that a packet is not
+ * blamed for what lies behind it.
+ */
+static bool fill_window(struct queue *q, uint32_t bytes)
+{
+	uint32_t rest = q->entry->stream_bytes - q->offset;
+	uint64_t address = q->entry->stream_address + q->offset;
+	uint64_t fault_address;
+	uint32_t fault;
+
+	if (q->window_bytes && q->offset + bytes <= q->window_offset + q->window_bytes)
+		return true;
+	if (rest > STREAM_WINDOW)
+		rest = STREAM_WINDOW;
+	fault = dma_read(q->context, address, q->window, rest, &fault_address);
+	if (fault && rest > bytes) {
+		rest = bytes;
+		fault = dma_read(q->context, address, q->window, rest, &fault_address);
+	}
+	if (fault) {
+		q->window_bytes = 0;
+		fail_fault(q, fault, UNIT(QUIRE_FAULT_UNIT_STREAM), fault_address);
+		return false;
+	}
+	q->window_offset = q->offset;
+	q->window_bytes = rest;
+	return true;
+}
+
+/* Copy the packet at q->offset out of the window and check it; false on error. */
+static bool load_packet(struct queue *q)
+{
+	uint32_t rest = q->entry->stream_bytes - q->offset;
+	const struct quire_packet_header *header;
+	uint32_t field, status;
+
+	if (rest < sizeof(*header)) {
+		job_fail(q, QUIRE_STATUS_BAD_STREAM, 0);
+		return false;
+	}
+	if (!fill_window(q, sizeof(*header)))
+		return false;
+	header = (const void *)(q->window + (q->offset - q->window_offset));
+	field = packet_check_header(header);
+	if (field != NO_FIELD) {
+		job_fail(q, QUIRE_STATUS_BAD_PACKET, field);
+		return false;
+	}
+	if (header->bytes > rest) {
+		job_fail(q, QUIRE_STATUS_BAD_STREAM, 0);
+		return false;
+	}
+	if (!fill_window(q, header->bytes))
+		return false;
+	header = (const void *)(q->window + (q->offset - q->window_offset));
+	copy_words(&q->packet, header, header->bytes);
+	field = packet_check(q, &status);
+	if (field != NO_FIELD) {
+		job_fail(q, status, field);
+		return false;
+	}
+	return true;
+}
+
+/* All bands of the packet have ended well. */
+static bool finish_packet(struct queue *q)
+{
+	const struct quire_packet_result *sums = &q->sums;
+	uint16_t opcode = q->packet.header.opcode;
+
+	if (q->packet.header.result) {
+		uint64_t fault_address;
+		uint32_t fault = dma_write(q->context, q->packet.header.result, sums,
+					   sizeof(*sums), &fault_address);
+
+		if (fault) {
+			fail_fault(q, fault | QUIRE_FAULT_WRITE, UNIT(QUIRE_FAULT_UNIT_RESULT),
+				   fault_address);
+			return false;
+		}
+	}
+	q->record.cycles += sums->cycles;
+	q->record.modelled_pj += sums->modelled_pj;
+	q->record.macs += sums->macs;
+	if (opcode == QUIRE_PACKET_GEMM || opcode == QUIRE_PACKET_CONVERT)
+		q->record.digest = q->record.digest * QUIRE_DIGEST_INDEX + sums->digest;
+	q->offset += q->packet.header.bytes;
+	q->in_packet = false;
+	io_write(QUIRE_IO_COUNT_PACKETS, 1);
+	return true;
+}
+
+void job_band_done(uint32_t number, const struct quire_band *band)
+{
+	struct queue *q = &queues[number];
+
+	if (q->stopping) {
+		if (!q->running)
+			mailbox_queue_stopped(number);
+		return;
+	}
+	if (q->failed) {
+		if (!q->running)
+			finish_job(q);
+		return;
+	}
+	if (band->status != QUIRE_STATUS_OK) {
+		q->record.fault_info = band->fault_info;
+		q->record.fault_address = band->fault_address;
+		job_fail(q, band->status, band->detail);
+		return;
+	}
+	q->sums.digest += band->digest;
+	q->sums.macs += band->macs;
+	q->sums.cycles += band->cycles;
+	q->sums.modelled_pj += band->modelled_pj;
+	q->sums.bytes_read += band->bytes_read;
+	q->sums.bytes_written += band->bytes_written;
+	q->sums.exceptional += band->exceptional;
+	if (!q->plan.more && !q->running)
+		finish_packet(q);
+}
+
+/*
+ * Serve a queue once: go on until a band has been started or the job has ended.
+ * An engine is idle when this is called.
+ */
+void job_step(uint32_t number)
+{
+	struct queue *q = &queues[number];
+
+	if (!q->in_job && !start_job(q)) {
+		sched_update(number);
+		return;
+	}
+	for (;;) {
+		if (!q->in_packet) {
+			if (q->offset == q->entry->stream_bytes) {
+				finish_job(q);
+				break;
+			}
+			if (!load_packet(q))
+				break;
+			q->in_packet = true;
+			clear_words(&q->sums, sizeof(q->sums));
+		}
+		if (q->plan.more) {
+			band_start(q, number);
+			break;
+		}
+		if (!finish_packet(q))
+			break;
+	}
+	sched_update(number);
+}

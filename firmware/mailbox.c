@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Commands of the driver, and doorbells. */
+#include "bits.h"
+#include "firmware.h"
+#include "io.h"
+
+static uint32_t stop_sequence;	/* of the QUEUE_STOP in progress, 0 = none */
+
+static void answer(uint32_t sequence, uint32_t result)
+{
+	io_write(QUIRE_IO_MAILBOX_RESULT, result);
+	io_write(QUIRE_IO_MAILBOX_DONE, sequence);
+	io_write(QUIRE_IO_POST_EVENT, QUIRE_EVENT_MAILBOX);
+}
+
+static uint64_t address_register(uint32_t queue_io, uint32_t offset)
+{
+	return io_read(queue_io + offset) | (uint64_t)io_read(queue_io + offset + 4) << 32;
+}
+
+static uint32_t queue_start(uint32_t number)
+{
+	uint32_t registers = QUIRE_IO_QUEUE(number);
+	uint32_t log2, context, priority;
+	struct queue *q;
+
+	if (number >= QUIRE_QUEUES || queues[number].state != QUIRE_QUEUE_OFF)
+		return QUIRE_MAILBOX_BAD_QUEUE;
+	q = &queues[number];
+	q->ring = address_register(registers, QUIRE_QUEUE_RING_LO);
+	q->records = address_register(registers, QUIRE_QUEUE_RECORD_LO);
+	log2 = io_read(registers + QUIRE_QUEUE_ENTRIES_LOG2);
+	context = io_read(registers + QUIRE_QUEUE_CONTEXT);
+	priority = io_read(registers + QUIRE_QUEUE_PRIORITY);
+	if ((q->ring | q->records) & (QUIRE_PAGE_BYTES - 1) || !q->ring || !q->records ||
+	    log2 < QUIRE_QUEUE_ENTRIES_LOG2_MIN || log2 > QUIRE_QUEUE_ENTRIES_LOG2_MAX ||
+	    context >= QUIRE_CONTEXTS || priority > QUIRE_QUEUE_PRIORITY_HIGH)
+		return QUIRE_MAILBOX_BAD_CONFIG;
+	q->entries = 1u << log2;
+	q->context = (uint8_t)context;
+	q->priority = (uint8_t)priority;
+	q->sequence = 1;
+	q->tail = 0;
+	q->cached = 0;
+	q->in_job = false;
+	q->in_packet = false;
+	q->failed = false;
+	q->stopping = false;
+	q->state = QUIRE_QUEUE_ACTIVE;
+	io_write(registers + QUIRE_QUEUE_COMPLETED, 0);
+	io_write(registers + QUIRE_QUEUE_STATE, QUIRE_QUEUE_ACTIVE);
+	return QUIRE_MAILBOX_OK;
+}
+
+static void queue_off(uint32_t number)
+{
+	struct queue *q = &queues[number];
+
+	q->state = QUIRE_QUEUE_OFF;
+	q->stopping = false;
+	q->in_job = false;
+	q->in_packet = false;
+	sched_update(number);
+	io_write(QUIRE_IO_QUEUE(number) + QUIRE_QUEUE_STATE, QUIRE_QUEUE_OFF);
+	answer(stop_sequence, QUIRE_MAILBOX_OK);
+	stop_sequence = 0;
+}
+
+/* The last band of a queue that is being stopped has ended. */
+void mailbox_queue_stopped(uint32_t number)
+{
+	queue_off(number);
+}
+
+static void queue_stop(uint32_t number, uint32_t sequence)
+{
+	struct queue *q;
+
+	if (number >= QUIRE_QUEUES || queues[number].state == QUIRE_QUEUE_OFF) {
+		answer(sequence, QUIRE_MAILBOX_BAD_QUEUE);
+		return;
+	}
+	q = &queues[number];
+	stop_sequence = sequence;
+	q->stopping = true;
+	sched_update(number);
+	if (q->running)
+		band_cancel(number);
+	else
+		queue_off(number);
+}
+
+void mailbox_handle(void)
+{
+	uint32_t sequence = io_read(QUIRE_IO_MAILBOX_SEQUENCE);
+	uint32_t argument = io_read(QUIRE_IO_MAILBOX_ARGUMENT);
+
+	/* A stop in progress is answered first; the event stays pending until DONE. */
+	if (stop_sequence)
+		return;
+	switch (io_read(QUIRE_IO_MAILBOX_COMMAND)) {
+	case QUIRE_MAILBOX_PING:
+		answer(sequence, QUIRE_MAILBOX_OK);
+		break;
+	case QUIRE_MAILBOX_QUEUE_START:
+		answer(sequence, queue_start(argument));
+		break;
+	case QUIRE_MAILBOX_QUEUE_STOP:
+		queue_stop(argument, sequence);
+		break;
+	default:
+		answer(sequence, QUIRE_MAILBOX_BAD_COMMAND);
+	}
+}
+
+static void doorbells_of(uint32_t bits, uint32_t number)
+{
+	for (; bits; bits &= bits - 1) {
+		uint32_t q = number + lowest_bit(bits);
+
+		queues[q].tail = io_read(QUIRE_IO_QUEUE(q) + QUIRE_QUEUE_TAIL);
+		sched_update(q);
+	}
+}
+
+void doorbells_handle(void)
+{
+	uint32_t low = io_read(QUIRE_IO_DOORBELLS_LO);
+	uint32_t high = io_read(QUIRE_IO_DOORBELLS_HI);
+
+	/* Clear first, then read the tails: a doorbell in between is seen again. */
+	if (low) {
+		io_write(QUIRE_IO_DOORBELLS_LO, low);
+		doorbells_of(low, 0);
+	}
+	if (high) {
+		io_write(QUIRE_IO_DOORBELLS_HI, high);
+		doorbells_of(high, 32);
+	}
+}

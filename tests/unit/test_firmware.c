@@ -1,0 +1,834 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The real firmware image on the real interpreter, with everything around it
+ * faked: registers, memory and engines that only take notes.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <quire/hw.h>
+
+#include "mcu.h"
+
+#define BUS_BYTES (1u << 20)	/* memory, at bus and virtual address 0 */
+#define RING(q) (0x10000u + 0x4000u * (q))
+#define RECORDS(q) (0x12000u + 0x4000u * (q))
+#define STREAM 0x80000u
+#define ENTRIES_LOG2 5
+#define ENGINES 2
+#define HISTORY 4096
+
+struct card {
+	struct mcu mcu;
+	uint8_t bus[BUS_BYTES];
+	uint32_t queue[QUIRE_QUEUES][16];
+	uint64_t doorbells;
+	uint32_t driver_versions, fw_versions, negotiated, boot_status;
+	uint32_t mailbox_command, mailbox_argument, mailbox_sequence, mailbox_result, mailbox_done;
+	uint32_t dma[5], dma_status;
+	uint64_t dma_fault;
+	uint64_t unmapped_from;		/* virtual addresses from here on fault */
+	uint32_t events_posted;
+	uint32_t vectors[1 + QUIRE_QUEUES];
+	uint32_t panic;
+	bool engines_inline;
+	uint32_t engine_band[ENGINES];	/* SRAM address while busy */
+	uint32_t engine_done, engine_cancelled;
+	uint32_t jobs, packets, errors;
+	struct {
+		struct quire_band band;
+		struct quire_packet_gemm packet;
+		uint32_t engine;
+	} history[HISTORY];
+	unsigned int bands;
+	uint64_t sequence[QUIRE_QUEUES];
+};
+
+static uint8_t *sram(struct card *card, uint32_t address)
+{
+	assert_true(address - QUIRE_SRAM_BASE < QUIRE_SRAM_BYTES);
+	return card->mcu.sram + (address - QUIRE_SRAM_BASE);
+}
+
+static uint32_t events(struct card *card)
+{
+	uint32_t pending = 0;
+
+	if (card->doorbells)
+		pending |= QUIRE_IO_EVENT_DOORBELL;
+	if (card->engine_done)
+		pending |= QUIRE_IO_EVENT_ENGINE;
+	if (card->mailbox_sequence != card->mailbox_done)
+		pending |= QUIRE_IO_EVENT_MAILBOX;
+	return pending;
+}
+
+static bool events_pending(void *opaque)
+{
+	return events(opaque) != 0;
+}
+
+static void end_band(struct card *card, unsigned int engine, uint32_t status)
+{
+	struct quire_band band;
+	uint8_t *at = sram(card, card->engine_band[engine]);
+
+	memcpy(&band, at, sizeof(band));
+	band.status = status;
+	band.detail = 0;
+	band.digest = (uint64_t)band.rows * band.columns * band.batches;
+	band.macs = band.digest;
+	band.cycles = 10;
+	band.modelled_pj = 100;
+	band.bytes_read = 1;
+	band.bytes_written = 2;
+	band.exceptional = 0;
+	if (status == QUIRE_STATUS_MMU_FAULT) {
+		band.fault_info = QUIRE_FAULT_UNMAPPED | QUIRE_FAULT_UNIT_B << QUIRE_FAULT_UNIT_SHIFT;
+		band.fault_address = 0xabc000;
+	}
+	memcpy(at, &band, sizeof(band));
+	card->engine_band[engine] = 0;
+	card->engine_done |= 1u << engine;
+}
+
+static void start_band(struct card *card, unsigned int engine, uint32_t address)
+{
+	assert_true(engine < ENGINES);
+	assert_int_equal(0, card->engine_band[engine]);
+	assert_true(card->bands < HISTORY);
+	memcpy(&card->history[card->bands].band, sram(card, address), sizeof(struct quire_band));
+	memcpy(&card->history[card->bands].packet,
+	       sram(card, card->history[card->bands].band.packet), sizeof(struct quire_packet_gemm));
+	card->history[card->bands++].engine = engine;
+	card->engine_band[engine] = address;
+	if (card->engines_inline)
+		end_band(card, engine, QUIRE_STATUS_OK);
+}
+
+static void dma(struct card *card, uint32_t command)
+{
+	uint64_t address = card->dma[1] | (uint64_t)card->dma[2] << 32;
+	uint32_t bytes = card->dma[4];
+	uint64_t limit = card->dma[0] == QUIRE_DMA_BUS ? BUS_BYTES : card->unmapped_from;
+
+	assert_true(bytes > 0 && bytes <= QUIRE_DMA_MAX_BYTES);
+	assert_int_equal(0, card->dma[3] % 4);
+	if (address + bytes > limit) {
+		card->dma_status = QUIRE_FAULT_UNMAPPED;
+		card->dma_fault = address > limit ? address : limit;
+		return;
+	}
+	card->dma_status = 0;
+	if (command == QUIRE_DMA_TO_SRAM)
+		memcpy(sram(card, card->dma[3]), card->bus + address, bytes);
+	else
+		memcpy(card->bus + address, sram(card, card->dma[3]), bytes);
+}
+
+static uint32_t io_read(void *opaque, uint32_t offset)
+{
+	struct card *card = opaque;
+
+	if (offset >= QUIRE_IO_QUEUE(0) && offset < QUIRE_IO_QUEUE(QUIRE_QUEUES))
+		return card->queue[(offset - QUIRE_IO_QUEUE(0)) / 64][offset % 64 / 4];
+	switch (offset) {
+	case QUIRE_IO_EVENTS: return events(card);
+	case QUIRE_IO_DRIVER_VERSIONS: return card->driver_versions;
+	case QUIRE_IO_MAILBOX_COMMAND: return card->mailbox_command;
+	case QUIRE_IO_MAILBOX_ARGUMENT: return card->mailbox_argument;
+	case QUIRE_IO_MAILBOX_SEQUENCE: return card->mailbox_sequence;
+	case QUIRE_IO_ENGINES: return ENGINES;
+	case QUIRE_IO_BAND_MACS: return 1024; /* 2^20 products */
+	case QUIRE_IO_DOORBELLS_LO: return (uint32_t)card->doorbells;
+	case QUIRE_IO_DOORBELLS_HI: return (uint32_t)(card->doorbells >> 32);
+	case QUIRE_IO_DMA_STATUS: return card->dma_status;
+	case QUIRE_IO_DMA_FAULT_LO: return (uint32_t)card->dma_fault;
+	case QUIRE_IO_DMA_FAULT_HI: return (uint32_t)(card->dma_fault >> 32);
+	case QUIRE_IO_ENGINE_DONE: return card->engine_done;
+	}
+	fail_msg("read of register %#x", offset);
+	return 0;
+}
+
+static void io_write(void *opaque, uint32_t offset, uint32_t value)
+{
+	struct card *card = opaque;
+
+	if (offset >= QUIRE_IO_QUEUE(0) && offset < QUIRE_IO_QUEUE(QUIRE_QUEUES)) {
+		card->queue[(offset - QUIRE_IO_QUEUE(0)) / 64][offset % 64 / 4] = value;
+		return;
+	}
+	if (offset >= QUIRE_IO_DMA_CONTEXT && offset <= QUIRE_IO_DMA_BYTES) {
+		card->dma[(offset - QUIRE_IO_DMA_CONTEXT) / 4] = value;
+		return;
+	}
+	if (offset >= QUIRE_IO_ENGINE_START(0) && offset < QUIRE_IO_ENGINE_START(ENGINES)) {
+		start_band(card, (offset - QUIRE_IO_ENGINE_START(0)) / 4, value);
+		return;
+	}
+	switch (offset) {
+	case QUIRE_IO_ALARM:
+	case QUIRE_IO_LOG:
+	case QUIRE_IO_HEARTBEAT:
+	case QUIRE_IO_FW_RELEASE: break;
+	case QUIRE_IO_RAISE_VECTOR: card->vectors[value]++; break;
+	case QUIRE_IO_POST_EVENT: card->events_posted |= value; break;
+	case QUIRE_IO_BOOT_STATUS: card->boot_status = value; break;
+	case QUIRE_IO_FW_VERSIONS: card->fw_versions = value; break;
+	case QUIRE_IO_NEGOTIATED: card->negotiated = value; break;
+	case QUIRE_IO_PANIC_VALUE: mcu_halt(&card->mcu); card->panic++; break;
+	case QUIRE_IO_PANIC_PC:
+	case QUIRE_IO_PANIC_CAUSE: break;
+	case QUIRE_IO_MAILBOX_RESULT: card->mailbox_result = value; break;
+	case QUIRE_IO_MAILBOX_DONE: card->mailbox_done = value; break;
+	case QUIRE_IO_COUNT_JOBS: card->jobs += value; break;
+	case QUIRE_IO_COUNT_PACKETS: card->packets += value; break;
+	case QUIRE_IO_COUNT_ERRORS: card->errors += value; break;
+	case QUIRE_IO_DOORBELLS_LO: card->doorbells &= ~(uint64_t)value; break;
+	case QUIRE_IO_DOORBELLS_HI: card->doorbells &= ~((uint64_t)value << 32); break;
+	case QUIRE_IO_DMA_COMMAND: dma(card, value); break;
+	case QUIRE_IO_ENGINE_DONE: card->engine_done &= ~value; break;
+	case QUIRE_IO_ENGINE_CANCEL: card->engine_cancelled |= value; break;
+	default: fail_msg("write of register %#x", offset);
+	}
+}
+
+static enum mcu_stop run(struct card *card)
+{
+	enum mcu_stop stop = mcu_run(&card->mcu, 2000000);
+
+	assert_int_equal(0, card->panic);
+	return stop;
+}
+
+static struct card *boot(uint32_t driver_versions)
+{
+	struct card *card = calloc(1, sizeof(*card));
+	struct mcu_bus bus = { card, io_read, io_write, events_pending };
+	const char *path = getenv("QUIRE_FIRMWARE");
+	struct quire_fw_header header;
+	FILE *file = fopen(path ? path : "fw-v1.bin", "rb");
+
+	assert_non_null(file);
+	assert_int_equal(0, mcu_init(&card->mcu, &bus));
+	assert_int_equal(1, fread(&header, sizeof(header), 1, file));
+	assert_int_equal(QUIRE_FW_MAGIC, header.magic);
+	assert_int_equal(header.image_bytes - sizeof(header),
+			 fread(card->mcu.sram, 1, QUIRE_SRAM_BYTES, file));
+	fclose(file);
+	card->driver_versions = driver_versions;
+	card->unmapped_from = BUS_BYTES;
+	card->engines_inline = true;
+	mcu_reset(&card->mcu, header.entry);
+	assert_int_equal(MCU_STOP_SLEEP, run(card));
+	return card;
+}
+
+static void destroy(struct card *card)
+{
+	mcu_destroy(&card->mcu);
+	free(card);
+}
+
+static uint32_t mailbox(struct card *card, uint32_t command, uint32_t argument)
+{
+	card->mailbox_command = command;
+	card->mailbox_argument = argument;
+	card->mailbox_sequence++;
+	run(card);
+	return card->mailbox_result;
+}
+
+static void configure_queue(struct card *card, unsigned int q, uint32_t priority)
+{
+	uint32_t *registers = card->queue[q];
+
+	registers[QUIRE_QUEUE_RING_LO / 4] = RING(q % 8);
+	registers[QUIRE_QUEUE_RECORD_LO / 4] = RECORDS(q % 8);
+	registers[QUIRE_QUEUE_ENTRIES_LOG2 / 4] = ENTRIES_LOG2;
+	registers[QUIRE_QUEUE_CONTEXT / 4] = 3;
+	registers[QUIRE_QUEUE_PRIORITY / 4] = priority;
+}
+
+static void start_queue(struct card *card, unsigned int q, uint32_t priority)
+{
+	configure_queue(card, q, priority);
+	assert_int_equal(QUIRE_MAILBOX_OK, mailbox(card, QUIRE_MAILBOX_QUEUE_START, q));
+	assert_int_equal(QUIRE_QUEUE_ACTIVE, card->queue[q][QUIRE_QUEUE_STATE / 4]);
+	card->sequence[q] = 0;
+}
+
+static void push(struct card *card, unsigned int q, uint64_t stream, uint32_t bytes)
+{
+	struct quire_ring_entry entry = { .sequence = ++card->sequence[q],
+					  .stream_address = stream,
+					  .stream_bytes = bytes,
+					  .flags = QUIRE_RING_INTERRUPT };
+	unsigned int slot = entry.sequence % (1u << ENTRIES_LOG2);
+
+	memcpy(card->bus + RING(q % 8) + slot * sizeof(entry), &entry, sizeof(entry));
+}
+
+static void ring(struct card *card, unsigned int q)
+{
+	card->queue[q][QUIRE_QUEUE_TAIL / 4] = (uint32_t)card->sequence[q];
+	card->doorbells |= 1ull << q;
+}
+
+static struct quire_fence_record record(struct card *card, unsigned int q, uint64_t sequence)
+{
+	struct quire_fence_record r;
+
+	memcpy(&r, card->bus + RECORDS(q % 8) + sequence % (1u << ENTRIES_LOG2) * sizeof(r), sizeof(r));
+	return r;
+}
+
+static struct quire_packet_gemm gemm(uint32_t m, uint32_t n, uint32_t k, uint32_t batch)
+{
+	return (struct quire_packet_gemm){
+		.header = { QUIRE_PACKET_GEMM, sizeof(struct quire_packet_gemm), 0, 0 },
+		.m = m, .n = n, .k = k, .batch = batch, .alpha = 0x3f800000,
+		.a = { 0x100000000ull, (uint64_t)m * k, QUIRE_FORMAT_POSIT16, k },
+		.b = { 0x200000000ull, (uint64_t)k * n, QUIRE_FORMAT_POSIT16, n },
+		.d = { 0x300000000ull, (uint64_t)m * n, QUIRE_FORMAT_POSIT16, n },
+	};
+}
+
+static void submit(struct card *card, unsigned int q, const void *packets, uint32_t bytes)
+{
+	memcpy(card->bus + STREAM + 0x2000 * (q % 8), packets, bytes);
+	push(card, q, STREAM + 0x2000 * (q % 8), bytes);
+	ring(card, q);
+}
+
+static void boots_and_negotiates(void **state)
+{
+	struct card *card = boot(1u << 16 | 7);
+
+	(void)state;
+	assert_int_equal(QUIRE_BOOT_READY, card->boot_status);
+	assert_int_equal(1, card->negotiated);
+	assert_int_equal(1u << 16 | 1, card->fw_versions);
+	destroy(card);
+}
+
+static void refuses_a_driver_without_common_version(void **state)
+{
+	struct card *card = boot(2u << 16 | 9);
+
+	(void)state;
+	assert_int_equal(QUIRE_BOOT_BAD_VERSION, card->boot_status);
+	assert_int_equal(0, card->negotiated);
+	destroy(card);
+}
+
+static void mailbox_checks_its_commands(void **state)
+{
+	struct card *card = boot(0x10001);
+
+	(void)state;
+	assert_int_equal(QUIRE_MAILBOX_OK, mailbox(card, QUIRE_MAILBOX_PING, 0));
+	assert_int_equal(QUIRE_MAILBOX_BAD_COMMAND, mailbox(card, 99, 0));
+	assert_int_equal(QUIRE_MAILBOX_BAD_QUEUE, mailbox(card, QUIRE_MAILBOX_QUEUE_START, 64));
+	assert_int_equal(QUIRE_MAILBOX_BAD_QUEUE, mailbox(card, QUIRE_MAILBOX_QUEUE_STOP, 5));
+	for (int wrong = 0; wrong < 5; wrong++) {
+		static const uint32_t at[5] = { QUIRE_QUEUE_RING_LO, QUIRE_QUEUE_RECORD_LO,
+						QUIRE_QUEUE_ENTRIES_LOG2, QUIRE_QUEUE_CONTEXT,
+						QUIRE_QUEUE_PRIORITY };
+		static const uint32_t value[5] = { 0x10040, 0x12001, 13, 32, 3 };
+
+		configure_queue(card, 5, 1);
+		card->queue[5][at[wrong] / 4] = value[wrong];
+		assert_int_equal(QUIRE_MAILBOX_BAD_CONFIG, mailbox(card, QUIRE_MAILBOX_QUEUE_START, 5));
+	}
+	start_queue(card, 5, 1);
+	assert_int_equal(QUIRE_MAILBOX_BAD_QUEUE, mailbox(card, QUIRE_MAILBOX_QUEUE_START, 5));
+	assert_int_equal(QUIRE_MAILBOX_OK, mailbox(card, QUIRE_MAILBOX_QUEUE_STOP, 5));
+	assert_int_equal(QUIRE_QUEUE_OFF, card->queue[5][QUIRE_QUEUE_STATE / 4]);
+	start_queue(card, 5, 1);
+	destroy(card);
+}
+
+static void empty_jobs_get_records_in_order(void **state)
+{
+	struct card *card = boot(0x10001);
+	uint64_t before, single, batch;
+
+	(void)state;
+	start_queue(card, 63, 1);
+	for (int i = 0; i < 100; i++) {
+		push(card, 63, 0, 0);
+		ring(card, 63);
+		run(card);
+		assert_int_equal(i + 1, record(card, 63, (uint64_t)i + 1).sequence);
+		assert_int_equal(QUIRE_STATUS_OK, record(card, 63, (uint64_t)i + 1).status);
+		assert_int_equal(i + 1, card->vectors[64]);
+		assert_int_equal(i + 1, card->queue[63][QUIRE_QUEUE_COMPLETED / 4]);
+	}
+	before = card->mcu.instructions;
+	push(card, 63, 0, 0);
+	ring(card, 63);
+	run(card);
+	single = card->mcu.instructions - before;
+	for (int i = 0; i < 32; i++)
+		push(card, 63, 0, 0);
+	before = card->mcu.instructions;
+	ring(card, 63);
+	run(card);
+	batch = (card->mcu.instructions - before) / 32;
+	print_message("instructions for an empty job: %u, in a batch of 32: %u\n",
+		      (unsigned int)single, (unsigned int)batch);
+	assert_int_equal(133, card->jobs);
+	assert_true(single < 800 && batch < 500);
+	destroy(card);
+}
+
+static void packets_of_a_job_run_in_order(void **state)
+{
+	struct quire_packet_gemm packets[12];
+	struct card *card = boot(0x10001);
+
+	(void)state;
+	start_queue(card, 0, 1);
+	for (uint32_t i = 0; i < 12; i++)
+		packets[i] = gemm(i + 1, 2, 3, 1);
+	submit(card, 0, packets, sizeof(packets));
+	run(card);
+	assert_int_equal(12, card->bands);
+	for (uint32_t i = 0; i < 12; i++)
+		assert_int_equal(i + 1, card->history[i].packet.m);
+	assert_int_equal(QUIRE_STATUS_OK, record(card, 0, 1).status);
+	assert_int_equal(120, record(card, 0, 1).cycles);
+	assert_int_equal(12, card->packets);
+	destroy(card);
+}
+
+/* Count how often each cell of D is covered; all must be exactly once. */
+static void check_tiling(struct card *card, uint32_t m, uint32_t n, uint32_t batch)
+{
+	uint8_t *seen = calloc((size_t)m * n, batch);
+	uint64_t cells = 0;
+
+	for (unsigned int i = 0; i < card->bands; i++) {
+		const struct quire_band *b = &card->history[i].band;
+
+		assert_int_equal(3, b->context);
+		for (uint32_t z = b->batch; z < b->batch + b->batches; z++)
+			for (uint32_t y = b->row; y < b->row + b->rows; y++)
+				for (uint32_t x = b->column; x < b->column + b->columns; x++) {
+					assert_true(z < batch && y < m && x < n);
+					assert_int_equal(0, seen[((size_t)z * m + y) * n + x]++);
+					cells++;
+				}
+	}
+	assert_int_equal((uint64_t)m * n * batch, cells);
+	free(seen);
+}
+
+static void bands_tile_the_output_exactly(void **state)
+{
+	static const struct { uint32_t m, n, k, batch, most; } cases[] = {
+		{ 64, 64, 64, 1, 1 },	   { 512, 512, 64, 1, 32 },    { 100, 300, 5000, 1, 200 },
+		{ 1, 1, 1u << 30, 1, 1 },  { 7, 5, 3, 1000, 4 },       { 65, 1000, 1000, 3, 600 },
+		{ 2000, 1, 2000, 1, 8 },   { 1, 2000, 2000, 1, 40 },   { 130, 70, 100000, 1, 6 },
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct card *card = boot(0x10001);
+		struct quire_packet_gemm p =
+			gemm(cases[i].m, cases[i].n, cases[i].k, cases[i].batch);
+
+		p.a.address = 0x1000;
+		p.b.address = 0x400000000000ull;
+		p.d.address = 0x800000000000ull;
+		start_queue(card, 0, 1);
+		submit(card, 0, &p, sizeof(p));
+		run(card);
+		assert_int_equal(QUIRE_STATUS_OK, record(card, 0, 1).status);
+		check_tiling(card, cases[i].m, cases[i].n, cases[i].batch);
+		assert_true(card->bands <= cases[i].most);
+		/* the digest is the sum over bands */
+		assert_int_equal((uint64_t)cases[i].m * cases[i].n * cases[i].batch,
+				 record(card, 0, 1).digest);
+		destroy(card);
+	}
+}
+
+static void wrong_fields_are_named(void **state)
+{
+	struct card *card = boot(0x10001);
+	struct quire_packet_gemm p;
+
+	(void)state;
+#define WRONG(field, value)                                                                    \
+	do {                                                                                    \
+		struct quire_fence_record r;                                                    \
+		start_queue(card, 0, 1);                                                        \
+		p = gemm(8, 8, 8, 2);                                                           \
+		p.field = (value);                                                              \
+		submit(card, 0, &p, sizeof(p));                                                 \
+		run(card);                                                                      \
+		r = record(card, 0, 1);                                                         \
+		assert_int_equal(1, r.sequence);                                                \
+		assert_int_equal(QUIRE_STATUS_BAD_PACKET, r.status);                            \
+		assert_int_equal(offsetof(struct quire_packet_gemm, field), r.detail);          \
+		assert_int_equal(QUIRE_QUEUE_FAULTED, card->queue[0][QUIRE_QUEUE_STATE / 4]);   \
+		mailbox(card, QUIRE_MAILBOX_QUEUE_STOP, 0);                                     \
+	} while (0)
+	WRONG(header.opcode, 5);
+	WRONG(header.bytes, 152);
+	WRONG(header.flags, 1);
+	WRONG(header.result, 4);
+	WRONG(header.result, 0xffffffffffff8);
+	WRONG(m, 0);
+	WRONG(m, (1u << 24) + 1);
+	WRONG(n, 0);
+	WRONG(n, 0xffffffff);
+	WRONG(batch, 0);
+	WRONG(batch, (1u << 24) + 1);
+	WRONG(mode, 2);
+	WRONG(mode, QUIRE_GEMM_MODE_FP32);
+	WRONG(gemm_flags, 32);
+	WRONG(gemm_flags, QUIRE_GEMM_BIAS_ROW | QUIRE_GEMM_BIAS_COLUMN);
+	WRONG(alpha, 0x7f800000);
+	WRONG(alpha, 0xffc00000);
+	WRONG(beta, 0x7f800001);
+	WRONG(a.format, 0);
+	WRONG(a.format, QUIRE_FORMAT_POSIT(2));
+	WRONG(a.format, QUIRE_FORMAT_POSIT(33));
+	WRONG(a.format, QUIRE_FORMAT(QUIRE_KIND_POSIT, 16, 1));
+	WRONG(a.format, QUIRE_FORMAT_QUIRE);
+	WRONG(a.format, QUIRE_FORMAT_FP64);
+	WRONG(b.format, QUIRE_FORMAT_MXFP8);
+	WRONG(d.format, 0x01010101);
+	WRONG(a.leading_dimension, 7);
+	WRONG(b.leading_dimension, 0);
+	WRONG(d.leading_dimension, 7);
+	WRONG(a.address, 0x100000001ull);
+	WRONG(a.address, 1ull << 48);
+	WRONG(a.address, (1ull << 48) - 128);
+	WRONG(b.batch_stride, 1ull << 40);
+	WRONG(b.batch_stride, ~0ull);
+	WRONG(d.batch_stride, 63);
+	WRONG(d.address, 0x100000000ull);
+	WRONG(d.address, 0x200000000ull + 2 * 128 - 2);
+	WRONG(c.address, 8);
+	WRONG(c.format, QUIRE_FORMAT_POSIT8);
+	WRONG(c.leading_dimension, 8);
+	WRONG(bias_address, 8);
+	WRONG(bias_format, QUIRE_FORMAT_POSIT8);
+	WRONG(reserved, 1);
+#undef WRONG
+	destroy(card);
+}
+
+static void too_many_products_is_a_limit(void **state)
+{
+	struct card *card = boot(0x10001);
+	struct quire_packet_gemm p = gemm(1, 1, 1, 1);
+
+	(void)state;
+	p.k = 0x80000000;
+	start_queue(card, 0, 1);
+	submit(card, 0, &p, sizeof(p));
+	run(card);
+	assert_int_equal(QUIRE_STATUS_LIMIT, record(card, 0, 1).status);
+	destroy(card);
+}
+
+static void streams_and_entries_are_checked(void **state)
+{
+	static const struct { uint64_t address; uint32_t bytes, status; } cases[] = {
+		{ STREAM + 4, 16, QUIRE_STATUS_BAD_STREAM },
+		{ STREAM, 12, QUIRE_STATUS_BAD_STREAM },
+		{ STREAM, QUIRE_STREAM_MAX_BYTES + 8, QUIRE_STATUS_BAD_STREAM },
+		{ (1ull << 48) - 8, 16, QUIRE_STATUS_BAD_STREAM },
+		{ STREAM, 8, QUIRE_STATUS_BAD_STREAM },	/* no room for a header */
+		{ BUS_BYTES, 16, QUIRE_STATUS_MMU_FAULT },
+		{ STREAM, 152, QUIRE_STATUS_BAD_STREAM }, /* the packet is longer */
+	};
+	struct quire_packet_gemm p = gemm(8, 8, 8, 1);
+	struct quire_ring_entry entry = { .sequence = 2 };
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct card *card = boot(0x10001);
+
+		memcpy(card->bus + STREAM, &p, sizeof(p));
+		start_queue(card, 0, 1);
+		push(card, 0, cases[i].address, cases[i].bytes);
+		ring(card, 0);
+		run(card);
+		assert_int_equal(cases[i].status, record(card, 0, 1).status);
+		assert_int_equal(1, card->vectors[1]);
+		assert_int_equal(0, card->bands);
+		destroy(card);
+	}
+	for (int wrong = 0; wrong < 3; wrong++) {
+		struct card *card = boot(0x10001);
+
+		start_queue(card, 0, 1);
+		entry = (struct quire_ring_entry){ .sequence = 1 };
+		if (wrong == 0)
+			entry.sequence = 2;
+		else if (wrong == 1)
+			entry.flags = 2;
+		else
+			entry.reserved[4] = 1;
+		memcpy(card->bus + RING(0) + sizeof(entry), &entry, sizeof(entry));
+		card->sequence[0] = 1;
+		ring(card, 0);
+		run(card);
+		assert_int_equal(QUIRE_STATUS_FIRMWARE, record(card, 0, 1).status);
+		destroy(card);
+	}
+}
+
+static void a_doorbell_beyond_the_ring_faults_the_queue(void **state)
+{
+	struct card *card = boot(0x10001);
+
+	(void)state;
+	start_queue(card, 0, 1);
+	card->sequence[0] = (1u << ENTRIES_LOG2) + 1;
+	ring(card, 0);
+	run(card);
+	assert_int_equal(QUIRE_STATUS_FIRMWARE, record(card, 0, 1).status);
+	assert_int_equal(QUIRE_QUEUE_FAULTED, card->queue[0][QUIRE_QUEUE_STATE / 4]);
+	destroy(card);
+}
+
+static void an_engine_fault_ends_the_job_with_its_place(void **state)
+{
+	struct quire_packet_gemm packets[2] = { gemm(8, 8, 8, 1), gemm(512, 512, 64, 1) };
+	struct card *card = boot(0x10001);
+	struct quire_fence_record r;
+
+	(void)state;
+	start_queue(card, 0, 1);
+	submit(card, 0, packets, sizeof(packets));
+	card->engines_inline = false;
+	run(card);
+	end_band(card, 0, QUIRE_STATUS_OK);
+	run(card);
+	assert_int_equal(3, card->bands);	/* two bands of the second packet run */
+	end_band(card, 0, QUIRE_STATUS_MMU_FAULT);
+	run(card);
+	/* The other band still uses the memory: cancelled, no record yet. */
+	assert_int_equal(1u << 1, card->engine_cancelled);
+	assert_int_equal(0, record(card, 0, 1).sequence);
+	end_band(card, 1, QUIRE_STATUS_CANCELLED);
+	run(card);
+	r = record(card, 0, 1);
+	assert_int_equal(1, r.sequence);
+	assert_int_equal(QUIRE_STATUS_MMU_FAULT, r.status);
+	assert_int_equal(sizeof(packets[0]), r.packet);
+	assert_int_equal(0xabc000, r.fault_address);
+	assert_int_equal(QUIRE_FAULT_UNIT_B, r.fault_info >> QUIRE_FAULT_UNIT_SHIFT);
+	assert_true(card->events_posted & QUIRE_EVENT_QUEUE_FAULT);
+	assert_int_equal(1, card->errors);
+	destroy(card);
+}
+
+static void stopping_a_queue_in_mid_job_cancels_and_gives_no_record(void **state)
+{
+	struct quire_packet_gemm p = gemm(512, 512, 64, 1);
+	struct card *card = boot(0x10001);
+
+	(void)state;
+	start_queue(card, 0, 1);
+	start_queue(card, 1, 1);
+	card->engines_inline = false;
+	submit(card, 0, &p, sizeof(p));
+	run(card);
+	mailbox(card, QUIRE_MAILBOX_QUEUE_STOP, 0);
+	assert_int_not_equal(card->mailbox_sequence, card->mailbox_done);
+	assert_int_equal(3, card->engine_cancelled);
+	end_band(card, 0, QUIRE_STATUS_CANCELLED);
+	run(card);
+	assert_int_not_equal(card->mailbox_sequence, card->mailbox_done);
+	end_band(card, 1, QUIRE_STATUS_CANCELLED);
+	run(card);
+	assert_int_equal(card->mailbox_sequence, card->mailbox_done);
+	assert_int_equal(QUIRE_QUEUE_OFF, card->queue[0][QUIRE_QUEUE_STATE / 4]);
+	assert_int_equal(0, record(card, 0, 1).sequence);
+	/* the neighbour goes on */
+	push(card, 1, 0, 0);
+	ring(card, 1);
+	run(card);
+	assert_int_equal(1, record(card, 1, 1).sequence);
+	destroy(card);
+}
+
+/* Serve engines for a while and count whose bands they get. */
+static void serve(struct card *card, unsigned int rounds, unsigned int count[8])
+{
+	for (unsigned int i = 0; i < rounds; i++) {
+		unsigned int first = card->bands;
+
+		for (unsigned int e = 0; e < ENGINES; e++)
+			if (card->engine_band[e])
+				end_band(card, e, QUIRE_STATUS_OK);
+		run(card);
+		for (; first < card->bands; first++)
+			count[card->history[first].packet.m % 8]++;
+	}
+}
+
+static void long_jobs_share_and_short_ones_do_not_wait(void **state)
+{
+	struct card *card = boot(0x10001);
+	unsigned int count[8] = { 0 };
+	struct quire_packet_gemm p;
+
+	(void)state;
+	card->engines_inline = false;
+	for (unsigned int q = 0; q < 2; q++) {
+		start_queue(card, q, 1);
+		p = gemm(80000 + q, 1000, 1000, 1);
+		submit(card, q, &p, sizeof(p));
+	}
+	serve(card, 100, count);
+	assert_in_range(count[0], 90, 110);
+	assert_in_range(count[1], 90, 110);
+	/* A short job arrives: it is served within the next bands. */
+	start_queue(card, 2, 1);
+	p = gemm(10, 1, 1, 1);
+	submit(card, 2, &p, sizeof(p));
+	serve(card, 3, count);
+	assert_int_equal(1, record(card, 2, 1).sequence);
+	destroy(card);
+}
+
+static void high_priority_comes_first_and_low_does_not_starve(void **state)
+{
+	struct card *card = boot(0x10001);
+	unsigned int count[8] = { 0 };
+
+	(void)state;
+	card->engines_inline = false;
+	for (unsigned int q = 0; q < 3; q++) {
+		struct quire_packet_gemm p = gemm(80000 + q, 1000, 1000, 1);
+
+		start_queue(card, q, q);
+		submit(card, q, &p, sizeof(p));
+	}
+	serve(card, 400, count);
+	assert_true(count[2] > 8 * (count[0] + count[1]) / 2);
+	assert_true(count[0] >= 20 && count[1] >= 20);
+	destroy(card);
+}
+
+static void results_are_written_and_their_faults_reported(void **state)
+{
+	struct quire_packet_gemm p = gemm(8, 8, 8, 2);
+	struct quire_packet_result result;
+	struct card *card = boot(0x10001);
+
+	(void)state;
+	start_queue(card, 0, 1);
+	p.header.result = 0xf0000;
+	submit(card, 0, &p, sizeof(p));
+	run(card);
+	memcpy(&result, card->bus + 0xf0000, sizeof(result));
+	assert_int_equal(128, result.macs);
+	assert_int_equal(128, result.digest);
+	assert_int_equal(100, result.modelled_pj);
+	assert_int_equal(QUIRE_STATUS_OK, result.status);
+	card->unmapped_from = 0xf0000;
+	submit(card, 0, &p, sizeof(p));
+	run(card);
+	assert_int_equal(QUIRE_STATUS_MMU_FAULT, record(card, 0, 2).status);
+	assert_int_equal(QUIRE_FAULT_UNIT_RESULT,
+			 record(card, 0, 2).fault_info >> QUIRE_FAULT_UNIT_SHIFT);
+	assert_int_equal(0xf0000, record(card, 0, 2).fault_address);
+	destroy(card);
+}
+
+static void other_packets_are_checked(void **state)
+{
+	struct quire_packet_copy copy = { { QUIRE_PACKET_COPY, sizeof(copy), 0, 0 },
+					  0x10000, 0x20000, 256, 256, 256, 4, 0 };
+	struct quire_packet_fill fill = { { QUIRE_PACKET_FILL, sizeof(fill), 0, 0 },
+					  0x10000, 1 << 24, 7, 0 };
+	struct quire_packet_convert convert = {
+		{ QUIRE_PACKET_CONVERT, sizeof(convert), 0, 0 }, 4, 4, 0,
+		{ 0x10000, 0, QUIRE_FORMAT_FP32, 4 }, { 0x20000, 0, QUIRE_FORMAT_POSIT8, 4 } };
+	struct card *card = boot(0x10001);
+
+	(void)state;
+#define CASE(packet, field, value, expected)                                                   \
+	do {                                                                                    \
+		__typeof__(packet) p_ = (packet);                                               \
+		p_.field = (value);                                                             \
+		start_queue(card, 0, 1);                                                        \
+		submit(card, 0, &p_, sizeof(p_));                                               \
+		run(card);                                                                      \
+		assert_int_equal(expected, record(card, 0, 1).status);                          \
+		if (expected != QUIRE_STATUS_OK)                                                \
+			assert_int_equal(offsetof(__typeof__(p_), field),                       \
+					 record(card, 0, 1).detail);                            \
+		mailbox(card, QUIRE_MAILBOX_QUEUE_STOP, 0);                                     \
+	} while (0)
+#define BAD(packet, field, value) CASE(packet, field, value, QUIRE_STATUS_BAD_PACKET)
+	CASE(copy, rows, 4, QUIRE_STATUS_OK);
+	BAD(copy, rows, 0);
+	BAD(copy, row_bytes, 0);
+	BAD(copy, source_stride, 255);
+	BAD(copy, destination_stride, 1ull << 40);
+	BAD(copy, source, (1ull << 48) - 1000);
+	BAD(copy, destination, 0x10000 + 1023);
+	CASE(copy, destination, 0x10000 + 1024, QUIRE_STATUS_OK);
+	BAD(copy, reserved, 1);
+	CASE(fill, pattern, 0, QUIRE_STATUS_OK);
+	BAD(fill, bytes, 12);
+	BAD(fill, bytes, 0);
+	BAD(fill, destination, 4);
+	BAD(fill, destination, 1ull << 48);
+	BAD(fill, reserved, 1);
+	CASE(convert, rows, 5, QUIRE_STATUS_OK);
+	BAD(convert, rows, 0);
+	BAD(convert, columns, 0);
+	BAD(convert, source.format, QUIRE_FORMAT_QUIRE);
+	BAD(convert, destination.format, 1);
+	BAD(convert, source.leading_dimension, 3);
+	BAD(convert, source.batch_stride, 1);
+	BAD(convert, destination.address, 0x10000);
+	BAD(convert, reserved, 1);
+#undef BAD
+#undef CASE
+	destroy(card);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(boots_and_negotiates),
+		cmocka_unit_test(refuses_a_driver_without_common_version),
+		cmocka_unit_test(mailbox_checks_its_commands),
+		cmocka_unit_test(empty_jobs_get_records_in_order),
+		cmocka_unit_test(packets_of_a_job_run_in_order),
+		cmocka_unit_test(bands_tile_the_output_exactly),
+		cmocka_unit_test(wrong_fields_are_named),
+		cmocka_unit_test(too_many_products_is_a_limit),
+		cmocka_unit_test(streams_and_entries_are_checked),
+		cmocka_unit_test(a_doorbell_beyond_the_ring_faults_the_queue),
+		cmocka_unit_test(an_engine_fault_ends_the_job_with_its_place),
+		cmocka_unit_test(stopping_a_queue_in_mid_job_cancels_and_gives_no_record),
+		cmocka_unit_test(long_jobs_share_and_short_ones_do_not_wait),
+		cmocka_unit_test(high_priority_comes_first_and_low_does_not_starve),
+		cmocka_unit_test(results_are_written_and_their_faults_reported),
+		cmocka_unit_test(other_packets_are_checked),
+	};
+
+	return cmocka_run_group_tests_name("firmware", tests, NULL, NULL);
+}
