@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef QUIRE_DEVICE_H
+#define QUIRE_DEVICE_H
+
+#include <linux/io.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/xarray.h>
+
+#include <drm/drm_device.h>
+#include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+#include <drm/drm_print.h>
+#include <drm/ttm/ttm_device.h>
+#include <drm/quire_drm.h>
+#include <quire/hw.h>
+
+#include "quire_features.h"
+
+struct quire_fw;
+struct quire_irq;
+struct quire_mailbox;
+struct quire_queues;
+struct quire_reset;
+struct quire_vm;
+
+/* The end of card memory belongs to the driver: the firmware image lies there. */
+#define QUIRE_CARD_RESERVED_BYTES (1u << 20)
+
+/**
+ * struct quire_device - one card
+ *
+ * Lives until the last open file is closed, which may be long after the card has
+ * gone.  What needs the card (registers, card memory, DMA) is touched only
+ * between drm_dev_enter() and drm_dev_exit().
+ */
+struct quire_device {
+	/** @drm: base */
+	struct drm_device drm;
+	/** @pdev: the function; only its name may be used once unplugged */
+	struct pci_dev *pdev;
+	/** @regs: BAR 0 */
+	void __iomem *regs;
+	/** @memory: BAR 2, all of card memory, write-combined */
+	void __iomem *memory;
+	/** @memory_bus: CPU physical address of BAR 2 */
+	resource_size_t memory_bus;
+	/** @memory_bytes: of card memory, the reserved end included */
+	u64 memory_bytes;
+
+	/** @hw_version: register HW_VERSION */
+	u32 hw_version;
+	/** @queues_total: hardware queues */
+	u32 queues_total;
+	/** @contexts_total: hardware address spaces */
+	u32 contexts_total;
+	/** @engines: of the card */
+	u32 engines;
+	/** @serial: of the card */
+	u64 serial;
+
+	/** @ttm: buffer placement */
+	struct ttm_device ttm;
+	/** @dma_lock: protects @dma_list */
+	struct mutex dma_lock;
+	/** @dma_list: live DMA mappings (struct quire_dma), ended at unplug */
+	struct list_head dma_list;
+
+	/** @mmu_lock: protects @mmus */
+	struct mutex mmu_lock;
+	/** @mmus: the page tables in use (struct quire_mmu), by context */
+	struct xarray mmus;
+	/** @bind_wq: runs asynchronous VM_BIND */
+	struct workqueue_struct *bind_wq;
+
+	/** @fw_release: written by firmware boot */
+	u32 fw_release;
+	/** @interface_version: written by firmware boot */
+	u32 interface_version;
+	/** @resets: card resets since probe */
+	atomic_t resets;
+	/** @wedged: reset failed; jobs and queues are refused with -EIO */
+	bool wedged;
+
+	/** @fw: firmware image and health (quire_fw.c) */
+	struct quire_fw *fw;
+	/** @irq: interrupt vectors (quire_irq.c) */
+	struct quire_irq *irq;
+	/** @mailbox: commands to the firmware (quire_mailbox.c) */
+	struct quire_mailbox *mailbox;
+	/** @queues: hardware queues (quire_queue.c) */
+	struct quire_queues *queues;
+	/** @reset: recovery (quire_reset.c) */
+	struct quire_reset *reset;
+};
+
+/** struct quire_file - one open file */
+struct quire_file {
+	/** @qdev: card */
+	struct quire_device *qdev;
+	/** @drm: the file */
+	struct drm_file *drm;
+	/** @vms: struct quire_vm by id */
+	struct xarray vms;
+	/** @queues: struct quire_queue by id */
+	struct xarray queues;
+};
+
+static inline struct quire_device *to_quire_device(struct drm_device *drm)
+{
+	return container_of(drm, struct quire_device, drm);
+}
+
+/* Registers: inside drm_dev_enter() only. */
+static inline u32 quire_read(struct quire_device *qdev, u32 reg)
+{
+	return readl(qdev->regs + reg);
+}
+
+static inline void quire_write(struct quire_device *qdev, u32 reg, u32 value)
+{
+	writel(value, qdev->regs + reg);
+}
+
+/* Low word first: it latches the high one where the card counts. */
+static inline u64 quire_read64(struct quire_device *qdev, u32 reg)
+{
+	u32 low = quire_read(qdev, reg);
+
+	return low | (u64)quire_read(qdev, reg + 4) << 32;
+}
+
+/* High word first: writing the low one takes effect. */
+static inline void quire_write64(struct quire_device *qdev, u32 reg, u64 value)
+{
+	quire_write(qdev, reg + 4, upper_32_bits(value));
+	quire_write(qdev, reg, lower_32_bits(value));
+}
+
+/* An argument of a call is wrong: say which, to those who ask with drm.debug. */
+#define quire_inval(drm, fmt, ...) \
+	({ drm_dbg(drm, fmt "\n", ##__VA_ARGS__); -EINVAL; })
+
+int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev);
+void quire_device_unplug(struct quire_device *qdev);
+
+int quire_dev_query_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+void quire_show_fdinfo(struct drm_printer *p, struct drm_file *file);
+int quire_copy_array(struct drm_device *drm, const char *name,
+		     const struct drm_quire_obj_array *array, size_t element,
+		     u32 max_count, void **out);
+
+/*
+ * Firmware and queues: quire_fw.c, quire_irq.c, quire_mailbox.c, quire_queue.c,
+ * quire_reset.c.  The init functions run in this order in probe and may sleep;
+ * the fini functions run in the reverse order after drm_dev_unplug() and must
+ * leave nothing that touches the card: interrupts off, MCU reset, every job
+ * ended with -ENODEV.  Memory may live on in drmm_ allocations.
+ */
+int quire_irq_init(struct quire_device *qdev);
+int quire_mailbox_init(struct quire_device *qdev);
+int quire_reset_init(struct quire_device *qdev);
+int quire_fw_init(struct quire_device *qdev);
+int quire_queues_init(struct quire_device *qdev);
+void quire_queues_fini(struct quire_device *qdev);
+void quire_fw_fini(struct quire_device *qdev);
+void quire_reset_fini(struct quire_device *qdev);
+void quire_mailbox_fini(struct quire_device *qdev);
+void quire_irq_fini(struct quire_device *qdev);
+
+/* Ends all queues of a file; returns when none of them runs a job any more. */
+void quire_queues_close_file(struct quire_file *qfile);
+void quire_queues_show_fdinfo(struct drm_printer *p, struct quire_file *qfile);
+
+int quire_queue_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+int quire_queue_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+int quire_queue_query_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+int quire_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+
+#endif /* QUIRE_DEVICE_H */
