@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The loops of the exact GEMM, after BLIS: blocks of C, of k, packing, and
+ * register tiles, the parts of it that can run at once given to the pool.
+ *
+ * k is cut at GEMM_KC, which the bounds of the kernels need; a register tile runs
+ * over all of it, so that with k <= GEMM_KC no sum ever leaves the registers but to
+ * be rounded.  With more, exact sums of a block of C are kept as quire images.
+ */
+#include <errno.h>
+#include <fenv.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gemm_internal.h"
+
+#define A_BYTES (8u << 20)		/* packed, of a block; bounds the memory taken */
+#define B_BYTES (16u << 20)
+#define GROUP_BYTES (384u << 10)	/* of A walked again for each panel of B: half of L2 */
+#define SUMS_ROWS 384u			/* of a block of C when k > GEMM_KC */
+#define SUMS_COLUMNS 512u
+
+#define FLAG_LOST 4			/* beside enum gemm_special: no memory, use plain */
+
+struct block {
+	const struct quire_gemm *gemm;
+	const struct gemm_kernel *kernel;
+	struct gemm_source a, b;
+	struct gemm_finish finish;
+	struct gemm_tally *tally;	/* one per worker, a cache line apart */
+	struct gemm_panel *a_panels, *b_panels;
+	uint8_t *row_flags, *column_flags;
+	struct gemm_sum *sums;		/* NULL with a single run of k */
+	uint32_t row, rows, column, columns;
+	uint32_t k, kc;
+	uint32_t pack_a, pack_b;	/* panels to pack */
+	uint32_t a_count, b_count;	/* panels there are */
+	uint32_t a_group, b_group;	/* panels of one task */
+	bool last;			/* run of k */
+};
+
+static uint32_t divide_up(uint32_t x, uint32_t y)
+{
+	return x / y + (x % y != 0);
+}
+
+static uint32_t least(uint64_t x, uint64_t y)
+{
+	return (uint32_t)(x < y ? x : y);
+}
+
+/* The arithmetic of the packing needs the default environment. */
+static void enter(fenv_t *saved)
+{
+	fegetenv(saved);
+	fesetenv(FE_DFL_ENV);
+}
+
+static void pack_task(void *argument, unsigned int index, unsigned int worker)
+{
+	struct block *block = argument;
+	bool of_a = index < block->pack_a;
+	uint32_t p = of_a ? index : index - block->pack_a;
+	uint32_t lanes = of_a ? block->kernel->mr : block->kernel->nr;
+	uint32_t first = p * lanes;
+	uint32_t used = least(lanes, (of_a ? block->rows : block->columns) - first);
+	struct gemm_panel *panel = of_a ? &block->a_panels[p] : &block->b_panels[p];
+	uint8_t *flags = (of_a ? block->row_flags : block->column_flags) + first;
+	fenv_t saved;
+
+	(void)worker;
+	if (gemm_cancelled(block->gemm))
+		return;
+	enter(&saved);
+	block->kernel->pack(panel, lanes, of_a ? &block->a : &block->b,
+			    (of_a ? block->row : block->column) + first, used, block->k, block->kc);
+	for (uint32_t l = 0; l < used; l++)
+		flags[l] |= panel->special[l] | (panel->lost ? FLAG_LOST : 0);
+	fesetenv(&saved);
+}
+
+static void multiply(const struct block *block, const struct gemm_panel *a, uint32_t p,
+		     const struct gemm_panel *b, uint32_t q, uint64_t *low, int64_t *high)
+{
+	if (a->narrow && b->narrow)
+		block->kernel->narrow(block->kc, a->part[p], b->part[q], low, high);
+	else
+		block->kernel->wide(block->kc, a->part[p], b->part[q], a->sum[p], b->sum[q],
+				    low, high);
+}
+
+/* Elements of a tile one by one: some are infinite, or lost, or summed as images. */
+static void finish_sums(const struct block *block, uint32_t row, uint32_t rows, uint32_t column,
+			uint32_t columns, const struct gemm_sum *sums, uint32_t stride,
+			struct gemm_tally *tally)
+{
+	for (uint32_t i = 0; i < rows; i++)
+		for (uint32_t j = 0; j < columns; j++) {
+			uint32_t flags = block->row_flags[row + i] | block->column_flags[column + j];
+			struct gemm_sum plain = { .special = GEMM_FINITE };
+			const struct gemm_sum *sum = &sums[(size_t)i * stride + j];
+
+			if (flags & GEMM_SPECIAL_NAN) {
+				plain.special = GEMM_NAN;
+				sum = &plain;
+			} else if (flags) {
+				gemm_plain_sum(&block->a, &block->b, block->row + row + i,
+					       block->column + column + j, block->gemm->k, &plain);
+				sum = &plain;
+			}
+			gemm_finish_sum(&block->finish, block->row + row + i,
+					block->column + column + j, sum, tally);
+		}
+}
+
+static void add_tile(const struct block *block, const struct gemm_panel *a, uint32_t rows,
+		     const struct gemm_panel *b, uint32_t columns, struct gemm_sum *sums,
+		     uint32_t stride)
+{
+	_Alignas(64) uint64_t low[GEMM_TILE_MAX];
+	_Alignas(64) int64_t high[GEMM_TILE_MAX];
+	const uint32_t nr = block->kernel->nr, bits = block->kernel->part_bits;
+
+	if (a->lost || b->lost)
+		return;
+	for (uint32_t p = 0; p < a->parts; p++)
+		for (uint32_t q = 0; q < b->parts; q++) {
+			multiply(block, a, p, b, q, low, high);
+			for (uint32_t i = 0; i < rows; i++)
+				for (uint32_t j = 0; j < columns; j++) {
+					uint64_t l = low[i * nr + j];
+					int64_t h = high[i * nr + j];
+
+					if (l | (uint64_t)h)
+						gemm_sum_add(&sums[(size_t)i * stride + j], l, h,
+							     a->exponent[i] + b->exponent[j] +
+							     (int32_t)((p + q) * bits));
+				}
+		}
+}
+
+/* The common case: rounded from the registers of one tile. */
+static void direct_tile(const struct block *block, const struct gemm_panel *a, uint32_t row,
+			uint32_t rows, const struct gemm_panel *b, uint32_t column,
+			uint32_t columns, uint32_t flags, struct gemm_tally *tally)
+{
+	_Alignas(64) uint64_t low[GEMM_TILE_MAX];
+	_Alignas(64) int64_t high[GEMM_TILE_MAX];
+	_Alignas(64) int32_t exponent[GEMM_NR_MAX];
+	uint8_t special[GEMM_NR_MAX];
+	const uint32_t nr = block->kernel->nr;
+
+	multiply(block, a, 0, b, 0, low, high);
+	for (uint32_t i = 0; i < rows; i++) {
+		for (uint32_t j = 0; j < nr; j++)
+			exponent[j] = a->exponent[i] + b->exponent[j];
+		if (flags)
+			for (uint32_t j = 0; j < columns; j++)
+				special[j] = block->row_flags[row + i] |
+					     block->column_flags[column + j] ? GEMM_NAN : 0;
+		gemm_finish_row(&block->finish, block->kernel, block->row + row + i,
+				block->column + column, columns, low + i * nr, high + i * nr,
+				exponent, flags ? special : NULL, tally);
+	}
+}
+
+static void tile(struct block *block, uint32_t ia, uint32_t jb, struct gemm_tally *tally)
+{
+	const struct gemm_kernel *kernel = block->kernel;
+	const struct gemm_panel *a = &block->a_panels[ia], *b = &block->b_panels[jb];
+	uint32_t row = ia * kernel->mr, column = jb * kernel->nr, flags = 0, i;
+	uint32_t rows = least(kernel->mr, block->rows - row);
+	uint32_t columns = least(kernel->nr, block->columns - column);
+
+	if (block->sums) {
+		struct gemm_sum *sums = block->sums + (size_t)row * block->columns + column;
+
+		add_tile(block, a, rows, b, columns, sums, block->columns);
+		if (block->last)
+			finish_sums(block, row, rows, column, columns, sums, block->columns, tally);
+		return;
+	}
+	for (i = 0; i < rows; i++)
+		flags |= block->row_flags[row + i];
+	for (i = 0; i < columns; i++)
+		flags |= block->column_flags[column + i];
+	if (a->parts == 1 && b->parts == 1 && !(flags & ~(uint32_t)GEMM_SPECIAL_NAN)) {
+		direct_tile(block, a, row, rows, b, column, columns, flags, tally);
+	} else {
+		struct gemm_sum sums[GEMM_TILE_MAX];
+
+		memset(sums, 0, sizeof(sums));
+		add_tile(block, a, rows, b, columns, sums, kernel->nr);
+		finish_sums(block, row, rows, column, columns, sums, kernel->nr, tally);
+	}
+}
+
+static void tiles_task(void *argument, unsigned int index, unsigned int worker)
+{
+	struct block *block = argument;
+	uint32_t groups = divide_up(block->a_count, block->a_group);
+	uint32_t ia = index % groups * block->a_group, jb = index / groups * block->b_group;
+	uint32_t a_end = least(block->a_count, ia + block->a_group);
+	uint32_t b_end = least(block->b_count, jb + block->b_group);
+	struct gemm_tally tally = { 0, 0 };
+	fenv_t saved;
+
+	enter(&saved);
+	for (uint32_t j = jb; j < b_end; j++) {
+		if (gemm_cancelled(block->gemm))
+			break;
+		for (uint32_t i = ia; i < a_end; i++)
+			tile(block, i, j, &tally);
+	}
+	fesetenv(&saved);
+	block->tally[worker * GEMM_TALLY_STRIDE].digest += tally.digest;
+	block->tally[worker * GEMM_TALLY_STRIDE].exceptional += tally.exceptional;
+}
+
+/* k == 0 or alpha == 0, and the plain kernel: a row of D at a time. */
+static void row_task(void *argument, unsigned int index, unsigned int worker)
+{
+	struct block *block = argument;
+	const struct quire_gemm *g = block->gemm;
+	struct gemm_tally *tally = &block->tally[worker * GEMM_TALLY_STRIDE];
+	bool product = g->k && g->alpha != 0;
+	fenv_t saved;
+
+	enter(&saved);
+	for (uint32_t j = 0; j < g->n; j++) {
+		struct gemm_sum sum = { .special = GEMM_FINITE };
+
+		if (gemm_cancelled(g))
+			break;
+		if (product)
+			gemm_plain_sum(&block->a, &block->b, index, j, g->k, &sum);
+		gemm_finish_sum(&block->finish, index, j, &sum, tally);
+	}
+	fesetenv(&saved);
+}
+
+struct gemm_source gemm_source_of(const struct quire_gemm_operand *x, bool lanes_are_rows,
+				  uint32_t batch)
+{
+	struct gemm_source s = { .format = x->format, .element = gemm_element_bytes(x->format) };
+
+	s.data = (const uint8_t *)x->data + (batch ? batch * x->batch_stride * s.element : 0);
+	s.lane_stride = lanes_are_rows ? x->leading_dimension : 1;
+	s.k_stride = lanes_are_rows ? 1 : x->leading_dimension;
+	return s;
+}
+
+/* Panels with room for one part each, in one allocation after them. */
+static struct gemm_panel *allocate_panels(uint32_t count, uint32_t lanes, uint32_t kc)
+{
+	size_t bytes = ((size_t)lanes * kc * 8 + 63) & ~(size_t)63;
+	size_t head = (count * sizeof(struct gemm_panel) + 63) & ~(size_t)63;
+	uint8_t *memory = aligned_alloc(64, head + count * bytes);
+	struct gemm_panel *panels = (struct gemm_panel *)(void *)memory;
+
+	if (!memory)
+		return NULL;
+	memset(panels, 0, count * sizeof(*panels));
+	for (uint32_t i = 0; i < count; i++)
+		panels[i].part[0] = (uint64_t *)(void *)(memory + head + i * bytes);
+	return panels;
+}
+
+static void free_panels(struct gemm_panel *panels, uint32_t count)
+{
+	if (!panels)
+		return;
+	for (uint32_t i = 0; i < count; i++)
+		free(panels[i].extra);
+	free(panels);
+}
+
+/* Cut the tiles of a block into tasks: A in groups that stay in L2, enough tasks. */
+static uint32_t cut(struct block *block)
+{
+	uint32_t workers = quire_threads_count(block->gemm->threads), a_groups;
+	size_t panel = (size_t)block->kernel->mr * block->kc * 8;
+
+	block->a_group = GROUP_BYTES / panel ? (uint32_t)(GROUP_BYTES / panel) : 1;
+	a_groups = divide_up(block->a_count, block->a_group);
+	/* even groups */
+	block->a_group = divide_up(block->a_count, a_groups);
+	a_groups = divide_up(block->a_count, block->a_group);
+	block->b_group = divide_up(block->b_count, divide_up(workers > 1 ? 8 * workers : 1, a_groups));
+	return a_groups * divide_up(block->b_count, block->b_group);
+}
+
+static void run_block(struct block *block, uint32_t a_count, uint32_t b_count, bool keep_b)
+{
+	const struct quire_gemm *g = block->gemm;
+
+	block->a_count = divide_up(block->rows, block->kernel->mr);
+	block->b_count = divide_up(block->columns, block->kernel->nr);
+	memset(block->row_flags, 0, (size_t)a_count * block->kernel->mr);
+	if (!keep_b)
+		memset(block->column_flags, 0, (size_t)b_count * block->kernel->nr);
+	if (block->sums)
+		memset(block->sums, 0, (size_t)block->rows * block->columns * sizeof(*block->sums));
+	for (block->k = 0; block->k < g->k && !gemm_cancelled(g); block->k += block->kc) {
+		block->kc = least(GEMM_KC, g->k - block->k);
+		block->last = block->k + block->kc == g->k;
+		block->pack_a = block->a_count;
+		block->pack_b = keep_b ? 0 : block->b_count;
+		quire_threads_run(g->threads, block->pack_a + block->pack_b, pack_task, block);
+		if (gemm_cancelled(g))
+			return;
+		quire_threads_run(g->threads, cut(block), tiles_task, block);
+	}
+}
+
+static int run_exact(struct block *block)
+{
+	const struct quire_gemm *g = block->gemm;
+	const struct gemm_kernel *kernel = block->kernel;
+	uint32_t kc = least(GEMM_KC, g->k), a_most, b_most;
+	bool many = g->k > GEMM_KC;
+	int error = -ENOMEM;
+
+	a_most = least(divide_up(g->m, kernel->mr), A_BYTES / ((uint64_t)kernel->mr * kc * 8));
+	b_most = least(divide_up(g->n, kernel->nr), B_BYTES / ((uint64_t)kernel->nr * kc * 8));
+	if (many) {
+		a_most = least(a_most, SUMS_ROWS / kernel->mr);
+		b_most = least(b_most, SUMS_COLUMNS / kernel->nr);
+	}
+	block->a_panels = allocate_panels(a_most, kernel->mr, kc);
+	block->b_panels = allocate_panels(b_most, kernel->nr, kc);
+	block->row_flags = malloc((size_t)a_most * kernel->mr);
+	block->column_flags = malloc((size_t)b_most * kernel->nr);
+	block->sums = many ? malloc((size_t)a_most * kernel->mr * b_most * kernel->nr *
+				    sizeof(*block->sums)) : NULL;
+	if (!block->a_panels || !block->b_panels || !block->row_flags || !block->column_flags ||
+	    (many && !block->sums))
+		goto out;
+	error = 0;
+	for (uint32_t batch = 0; batch < g->batch && !gemm_cancelled(g); batch++) {
+		gemm_finish_init(&block->finish, g, batch);
+		block->a = gemm_source_of(&g->a, !g->a.transpose, batch);
+		block->b = gemm_source_of(&g->b, g->b.transpose, batch);
+		for (uint32_t j = 0; j < g->n; j += b_most * kernel->nr)
+			for (uint32_t i = 0; i < g->m; i += a_most * kernel->mr) {
+				block->column = j;
+				block->columns = least(b_most * kernel->nr, g->n - j);
+				block->row = i;
+				block->rows = least(a_most * kernel->mr, g->m - i);
+				run_block(block, a_most, b_most, i > 0 && !many);
+				if (gemm_cancelled(g))
+					goto out;
+			}
+	}
+out:
+	free_panels(block->a_panels, a_most);
+	free_panels(block->b_panels, b_most);
+	free(block->row_flags);
+	free(block->column_flags);
+	free(block->sums);
+	return error;
+}
+
+static int run_rows(struct block *block)
+{
+	const struct quire_gemm *g = block->gemm;
+
+	for (uint32_t batch = 0; batch < g->batch && !gemm_cancelled(g); batch++) {
+		gemm_finish_init(&block->finish, g, batch);
+		if (g->k && g->alpha != 0) {
+			block->a = gemm_source_of(&g->a, !g->a.transpose, batch);
+			block->b = gemm_source_of(&g->b, g->b.transpose, batch);
+		}
+		quire_threads_run(g->threads, g->m, row_task, block);
+	}
+	return 0;
+}
+
+int quire_gemm(const struct quire_gemm *gemm, struct quire_gemm_result *result)
+{
+	uint32_t workers;
+	struct block block = { .gemm = gemm };
+	struct quire_gemm_result total = { 0, 0, 0 };
+	int error = quire_gemm_check(gemm, NULL);
+
+	if (error)
+		return error;
+	if (gemm->m && gemm->n && gemm->batch) {
+		workers = quire_threads_count(gemm->threads);
+		block.tally = calloc((size_t)workers * GEMM_TALLY_STRIDE, sizeof(*block.tally));
+		if (!block.tally)
+			return -ENOMEM;
+		block.kernel = gemm_kernel_current();
+		if (!gemm->k || gemm->alpha == 0)
+			error = run_rows(&block);
+		else if (gemm->arithmetic == QUIRE_GEMM_FP32)
+			error = gemm_run_fp32(gemm, block.kernel, block.tally);
+		else
+			error = block.kernel ? run_exact(&block) : run_rows(&block);
+		for (uint32_t i = 0; i < workers; i++) {
+			total.digest += block.tally[i * GEMM_TALLY_STRIDE].digest;
+			total.exceptional += block.tally[i * GEMM_TALLY_STRIDE].exceptional;
+		}
+		free(block.tally);
+		if (!error && gemm_cancelled(gemm))
+			error = -ECANCELED;
+	}
+	if (error)
+		return error;
+	/* modulo 2^64 where the product is larger, which no machine lives to see */
+	total.macs = (uint64_t)gemm->m * gemm->n * gemm->k * gemm->batch;
+	if (result)
+		*result = total;
+	return 0;
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Shared by the files of the GEMM.  How the parts fit:
+ *
+ *	gemm.c          the loops over blocks, threads, K blocks
+ *	gemm_check.c    validation of a job
+ *	gemm_plain.c    the reference: one accumulator per element
+ *	gemm_finish.c   alpha, C, bias, activation, store, digest
+ *	gemm_fp32.c     BF16 with FP32 accumulation
+ *	pack_template.h operands to panels of integers
+ *	round_template.h exact sums to elements
+ *	kernel_*.c      the micro-kernels of one kind of CPU, with the two
+ *	                templates compiled for it
+ *	cpu.c           choice of the kernel
+ */
+#ifndef QUIRE_GEMM_INTERNAL_H
+#define QUIRE_GEMM_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <quire/format.h>
+#include <quirenum/gemm.h>
+#include <quirenum/threads.h>
+
+#define GEMM_MR_MAX 8
+#define GEMM_NR_MAX 32
+#define GEMM_LANES_MAX 32
+#define GEMM_TILE_MAX (6 * 32)
+
+/* Longest run of k of one panel; the bounds of every kernel are built on it. */
+#define GEMM_KC 4096
+
+/*
+ * A panel is mr rows of op(A) or nr columns of op(B), "lanes", over a run of k,
+ * as integers.  Lane l of part q at k is the integer v[q][k][l], and the lane's
+ * numbers are sum over q of v[q][k][l] * 2^(exponent[l] + q * part_bits).
+ * An integer v is stored as the bit pattern of the double 2^52 + 2^51 + v: its
+ * low 52 bits are v + 2^51, what the 52-bit multipliers want, and its low 32
+ * bits are v's, what the 32-bit multipliers want.
+ */
+#define GEMM_MAGIC 6755399441055744.0		/* 2^52 + 2^51 */
+#define GEMM_MAGIC_BITS 0x4338000000000000ull
+
+/*
+ * A part is narrow when, for each lane, the squares of its integers sum to less
+ * than 2^62.  By Cauchy and Schwarz the product of two narrow parts is then below
+ * 2^62 in magnitude, and each integer below 2^31: it may be summed in 64-bit
+ * arithmetic from 32 x 32 bit products.  The sum of squares is taken in double
+ * with a relative error below 4096 * 2^-52; the limit leaves 2^-6.
+ */
+#define GEMM_NARROW_LIMIT 4.5e18
+
+#define GEMM_PARTS_MAX 12	/* 277 bits of FP32 in parts of 26, see pack_template.h */
+
+enum gemm_special {
+	GEMM_SPECIAL_NAN = 1,	/* a NaR or NaN in this row or column */
+	GEMM_SPECIAL_INF = 2,
+};
+
+struct gemm_panel {
+	uint64_t *part[GEMM_PARTS_MAX];
+	uint64_t *extra;			/* allocation behind part[1]..., or NULL */
+	uint32_t parts;
+	bool narrow;				/* all parts are */
+	bool lost;				/* no memory for the parts: use the plain path */
+	int32_t exponent[GEMM_LANES_MAX];
+	int64_t sum[GEMM_PARTS_MAX][GEMM_LANES_MAX];	/* of v over k */
+	uint8_t special[GEMM_LANES_MAX];	/* enum gemm_special; such elements are 0 in v */
+};
+
+/* Where a panel comes from; one of the strides is 1 or the other extent is. */
+struct gemm_source {
+	const uint8_t *data;
+	uint32_t format;
+	uint32_t element;		/* bytes */
+	uint64_t lane_stride;		/* elements */
+	uint64_t k_stride;
+};
+
+struct gemm_kernel {
+	const char *name;
+	uint32_t mr, nr;
+	/* integers of one part: at most 2^single_bits when there is only one ... */
+	uint32_t single_bits;
+	/* ... and at most 2^(part_bits - 1) when there are more */
+	uint32_t part_bits;
+	bool narrow_only;		/* there is no wide(): all parts must be narrow */
+	uint32_t fp32_mr, fp32_nr;
+	bool (*supported)(void);
+	/* room for one part is in panel->part[0] */
+	void (*pack)(struct gemm_panel *panel, uint32_t lanes, const struct gemm_source *source,
+		     uint64_t lane, uint32_t used, uint64_t k, uint32_t kc);
+	/* mr x nr sums of products, row-major, as two's complement 128-bit numbers */
+	void (*narrow)(uint32_t kc, const uint64_t *a, const uint64_t *b, uint64_t *low,
+		       int64_t *high);
+	void (*wide)(uint32_t kc, const uint64_t *a, const uint64_t *b, const int64_t *sum_a,
+		     const int64_t *sum_b, uint64_t *low, int64_t *high);
+	/* elements of format from count numbers (high:low) * 2^exponent */
+	void (*round)(uint32_t format, uint32_t count, const uint64_t *low, const int64_t *high,
+		      const int32_t *exponent, uint64_t *bits);
+	/* c += a b in FP32, k in order; a is kc x fp32_mr, b is kc x fp32_nr */
+	void (*fp32)(uint32_t kc, const float *a, const float *b, float *c, size_t c_stride);
+};
+
+extern const struct gemm_kernel gemm_kernel_generic;
+extern const struct gemm_kernel gemm_kernel_avx2;
+extern const struct gemm_kernel gemm_kernel_ifma;
+
+/* NULL stands for the plain path. */
+const struct gemm_kernel *gemm_kernel_current(void);
+
+/* Exact sum of products of one element: the quire image's number, or special. */
+struct gemm_sum {
+	uint64_t limb[QUIRE_IMAGE_LIMBS];
+	uint32_t special;		/* 0, or one of enum gemm_value */
+};
+
+enum gemm_value {
+	GEMM_FINITE = 0,
+	GEMM_NAN = 1,
+	GEMM_PLUS_INF = 2,
+	GEMM_MINUS_INF = 3,
+};
+
+/* A number significand * 2^exponent, or special. */
+struct gemm_number {
+	uint64_t significand;
+	int32_t exponent;
+	uint8_t negative;
+	uint8_t special;		/* enum gemm_value */
+};
+
+struct gemm_source gemm_source_of(const struct quire_gemm_operand *x, bool lanes_are_rows,
+				  uint32_t batch);
+bool gemm_format_is_operand(uint32_t format);
+uint32_t gemm_element_bytes(uint32_t format);
+struct gemm_number gemm_load(uint32_t format, const void *data, uint64_t index);
+void gemm_sum_add(struct gemm_sum *sum, uint64_t low, int64_t high, int32_t exponent);
+void gemm_sum_special(struct gemm_sum *sum, uint32_t special);
+
+/* The sum over all k of element (row, column) of one matrix of the batch. */
+void gemm_plain_sum(const struct gemm_source *a, const struct gemm_source *b, uint64_t row,
+		    uint64_t column, uint32_t k, struct gemm_sum *sum);
+
+/* One matrix of the batch on its way out. */
+struct gemm_finish {
+	const struct quire_gemm *gemm;
+	const uint8_t *c;
+	uint8_t *d;
+	uint64_t batch;			/* of the digest */
+	bool direct;			/* D = act(round(2^shift * sum)), sign of alpha included */
+	bool negate;
+	int32_t shift;
+	uint32_t element;		/* bytes of D */
+	uint64_t nan_bits;
+};
+
+/* Counted by each worker on its own. */
+struct gemm_tally {
+	uint64_t digest;
+	uint64_t exceptional;
+};
+
+#define GEMM_TALLY_STRIDE 8	/* from worker to worker: 128 bytes, no cache line shared */
+
+void gemm_finish_init(struct gemm_finish *finish, const struct quire_gemm *gemm,
+		      uint32_t batch);
+
+/*
+ * count elements of one row from sums (high:low) * 2^exponent.  special, when not
+ * NULL, holds enum gemm_value for each.
+ */
+void gemm_finish_row(const struct gemm_finish *finish, const struct gemm_kernel *kernel,
+		     uint32_t row, uint32_t column, uint32_t count, uint64_t *low,
+		     int64_t *high, int32_t *exponent, const uint8_t *special,
+		     struct gemm_tally *tally);
+void gemm_finish_sum(const struct gemm_finish *finish, uint32_t row, uint32_t column,
+		     const struct gemm_sum *sum, struct gemm_tally *tally);
+
+int gemm_run_fp32(const struct quire_gemm *gemm, const struct gemm_kernel *kernel,
+		  struct gemm_tally *tally);
+
+static inline bool gemm_cancelled(const struct quire_gemm *gemm)
+{
+	return gemm->cancel && *gemm->cancel;
+}
+
+#endif /* QUIRE_GEMM_INTERNAL_H */

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Single elements, and the exact sum of one: what the fast path falls back to.
+ */
+#include <string.h>
+
+#include "gemm_internal.h"
+
+uint32_t gemm_element_bytes(uint32_t format)
+{
+	uint32_t bits = QUIRE_FORMAT_BITS(format);
+
+	if (format == QUIRE_FORMAT_QUIRE)
+		return QUIRE_IMAGE_BYTES;
+	return bits <= 8 ? 1 : bits <= 16 ? 2 : bits <= 32 ? 4 : 8;
+}
+
+bool gemm_format_is_operand(uint32_t format)
+{
+	uint32_t bits = QUIRE_FORMAT_BITS(format);
+
+	switch (format) {
+	case QUIRE_FORMAT_BF16:
+	case QUIRE_FORMAT_FP16:
+	case QUIRE_FORMAT_FP32:
+	case QUIRE_FORMAT_E4M3:
+	case QUIRE_FORMAT_E5M2:
+	case QUIRE_FORMAT_INT8:
+		return true;
+	}
+	return format == QUIRE_FORMAT_POSIT(bits) && bits >= 3 && bits <= 32;
+}
+
+static struct gemm_number load_posit(uint32_t word, uint32_t bits)
+{
+	struct gemm_number x = { 0 };
+	uint32_t left = word << (32 - bits), magnitude, rest;
+	int32_t run, regime;
+
+	if (left == 0)
+		return x;
+	if (left == 0x80000000u) {
+		x.special = GEMM_NAN;
+		return x;
+	}
+	x.negative = left >> 31;
+	magnitude = x.negative ? -left : left;
+	/* the run of equal bits after the sign; the 1 put below ends it */
+	run = __builtin_clz((magnitude & 0x40000000u ? ~magnitude : magnitude) << 1 | 1);
+	regime = magnitude & 0x40000000u ? run - 1 : -run;
+	rest = magnitude << 2 << run;		/* exponent and fraction, run <= 31 */
+	x.significand = 1ull << 30 | (rest & 0x3fffffffu);
+	x.exponent = 4 * regime + (int32_t)(rest >> 30) - 30;
+	return x;
+}
+
+/* fraction bits, exponent bits; top exponent is Inf and NaN unless finite_only */
+static struct gemm_number load_ieee(uint32_t word, int fraction, int exponent, bool finite_only)
+{
+	struct gemm_number x = { 0 };
+	uint32_t f = word & ((1u << fraction) - 1);
+	uint32_t field = word >> fraction & ((1u << exponent) - 1);
+	int32_t bias = (1 << (exponent - 1)) - 1;
+
+	x.negative = word >> (fraction + exponent) & 1;
+	if (!finite_only && field == (1u << exponent) - 1) {
+		x.special = f ? GEMM_NAN : x.negative ? GEMM_MINUS_INF : GEMM_PLUS_INF;
+		return x;
+	}
+	if (finite_only && (word & 0x7f) == 0x7f) {
+		x.special = GEMM_NAN;
+		return x;
+	}
+	x.significand = f | (field ? 1u << fraction : 0);
+	x.exponent = (int32_t)(field ? field : 1) - bias - fraction;
+	return x;
+}
+
+struct gemm_number gemm_load(uint32_t format, const void *data, uint64_t index)
+{
+	const uint8_t *at = (const uint8_t *)data + index * gemm_element_bytes(format);
+	struct gemm_number x = { 0 };
+	uint32_t word = 0;
+	uint16_t half;
+
+	switch (gemm_element_bytes(format)) {
+	case 1:
+		word = *at;
+		break;
+	case 2:
+		memcpy(&half, at, 2);
+		word = half;
+		break;
+	default:
+		memcpy(&word, at, 4);
+		break;
+	}
+	switch (format) {
+	case QUIRE_FORMAT_BF16:
+		return load_ieee(word, 7, 8, false);
+	case QUIRE_FORMAT_FP16:
+		return load_ieee(word, 10, 5, false);
+	case QUIRE_FORMAT_FP32:
+		return load_ieee(word, 23, 8, false);
+	case QUIRE_FORMAT_E4M3:
+		return load_ieee(word, 3, 4, true);
+	case QUIRE_FORMAT_E5M2:
+		return load_ieee(word, 2, 5, false);
+	case QUIRE_FORMAT_INT8:
+		x.negative = word >> 7;
+		x.significand = x.negative ? 256 - word : word;
+		return x;
+	default:
+		return load_posit(word, QUIRE_FORMAT_BITS(format));
+	}
+}
+
+/*
+ * sum += (high:low) * 2^exponent.  The smallest unit is that of two FP32
+ * subnormals, 2^-298, the image's own; so the shift is never negative.  The sum
+ * of fewer than 2^31 products, each below 2^256, stays below 2^287 and the image
+ * holds 2^341.
+ */
+void gemm_sum_add(struct gemm_sum *sum, uint64_t low, int64_t high, int32_t exponent)
+{
+	uint32_t shift = (uint32_t)(exponent - QUIRE_IMAGE_LSB_EXPONENT);
+	uint32_t limb = shift / 64, bit = shift % 64;
+	uint64_t sign = (uint64_t)(high >> 63);
+	uint64_t word[3];
+	unsigned char carry = 0;
+
+	word[0] = low << bit;
+	word[1] = (uint64_t)high << bit | (bit ? low >> (64 - bit) : 0);
+	word[2] = bit ? (uint64_t)(high >> (64 - bit)) : sign;
+	for (uint32_t i = limb; i < QUIRE_IMAGE_LIMBS; i++) {
+		uint64_t add = i - limb < 3 ? word[i - limb] : sign;
+		uint64_t t;
+
+		/* beyond the number, sign and carry cancel out or are both 0 */
+		if (i - limb >= 3 && add + carry == 0)
+			break;
+		carry = __builtin_add_overflow(sum->limb[i], add, &t) |
+			__builtin_add_overflow(t, carry, &sum->limb[i]);
+	}
+}
+
+/* +inf and -inf together are NaN; NaN stays. */
+void gemm_sum_special(struct gemm_sum *sum, uint32_t special)
+{
+	if (sum->special == GEMM_FINITE)
+		sum->special = special;
+	else if (special != GEMM_FINITE && special != sum->special)
+		sum->special = GEMM_NAN;
+}
+
+static void add_product(struct gemm_sum *sum, struct gemm_number x, struct gemm_number y)
+{
+	bool negative = x.negative ^ y.negative;
+
+	if (x.special || y.special) {
+		if (x.special == GEMM_NAN || y.special == GEMM_NAN)
+			gemm_sum_special(sum, GEMM_NAN);
+		else if ((!x.special && !x.significand) || (!y.special && !y.significand))
+			gemm_sum_special(sum, GEMM_NAN);	/* infinity times zero */
+		else
+			gemm_sum_special(sum, negative ? GEMM_MINUS_INF : GEMM_PLUS_INF);
+		return;
+	}
+	if (x.significand && y.significand) {
+		/* at most 31 bits each */
+		uint64_t p = x.significand * y.significand;
+		int32_t e = x.exponent + y.exponent;
+		int32_t zeros = __builtin_ctzll(p);
+
+		/* a posit's significand carries zeros below its last bit */
+		gemm_sum_add(sum, negative ? -(p >> zeros) : p >> zeros, negative ? -1 : 0,
+			     e + zeros);
+	}
+}
+
+void gemm_plain_sum(const struct gemm_source *a, const struct gemm_source *b, uint64_t row,
+		    uint64_t column, uint32_t k, struct gemm_sum *sum)
+{
+	for (uint64_t i = 0; i < k; i++)
+		add_product(sum,
+			    gemm_load(a->format, a->data, row * a->lane_stride + i * a->k_stride),
+			    gemm_load(b->format, b->data,
+				      column * b->lane_stride + i * b->k_stride));
+}

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Operands to panels of integers (struct gemm_panel).  Included by each
+ * kernel_*.c so that the compiler vectorises the loops for that CPU.
+ *
+ * Every element of every operand format is exactly a double: at most 28
+ * significant bits and an exponent within -149..127.  A first pass decodes to
+ * doubles and finds for each lane the unit of its last set bit 2^e and of its
+ * first 2^h; a second turns the doubles into integers of one or more parts.
+ */
+#ifndef QUIRE_PACK_TEMPLATE_H
+#define QUIRE_PACK_TEMPLATE_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "gemm_internal.h"
+
+#define PACK_RUN 256			/* elements decoded at a time */
+#define PACK_INF 0x7ff0000000000000ull
+#define PACK_NAN 0x7ff8000000000000ull
+#define PACK_ABS 0x7fffffffffffffffull
+
+static inline double pack_double(uint64_t bits)
+{
+	double d;
+
+	memcpy(&d, &bits, 8);
+	return d;
+}
+
+static inline uint64_t pack_bits(double d)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &d, 8);
+	return bits;
+}
+
+/*
+ * Posit left-aligned in 32 bits to the pattern of its double.  The length of the
+ * regime's run is read off the exponent of a conversion to double, which every
+ * vector unit has and which is exact for 32 bits.
+ */
+static inline uint64_t pack_posit(uint32_t left)
+{
+	uint32_t s = (uint32_t)((int32_t)left >> 31);
+	uint32_t magnitude = (left ^ s) - s;
+	uint32_t ones = (uint32_t)((int32_t)(magnitude << 1) >> 31);
+	/* the run becomes leading zeros below bit 31; bit 30 is one of them, the 1
+	 * put below stops a run that fills the word: below 2^31, 1 at least */
+	uint32_t y = (magnitude ^ ones) << 1 | 1;
+	uint64_t d = pack_bits((double)(int32_t)(y & 0x7fffffff));
+	int32_t run = 1054 - (int32_t)(d >> 52);	/* highest bit of y is 31 - run */
+	int32_t regime = ones ? run - 1 : -run;
+	uint32_t rest = magnitude << 2 << run;
+	uint64_t bits = ((uint64_t)(uint32_t)(1023 + 4 * regime) << 52) + ((uint64_t)rest << 22);
+
+	bits |= (uint64_t)(s & 1) << 63;
+	bits = left == 0 ? 0 : bits;
+	return left == 0x80000000u ? PACK_NAN : bits;
+}
+
+/* Patterns of FP32 to patterns of double; the conversion is exact. */
+static inline uint64_t pack_fp32(uint32_t word)
+{
+	float f;
+
+	memcpy(&f, &word, 4);
+	return pack_bits((double)f);
+}
+
+/*
+ * binary16 in the upper half of its exponent range: moved into FP32's field it is
+ * too small by 2^112, also when subnormal; Inf and NaN are put right by hand.
+ */
+static inline uint64_t pack_fp16(uint32_t word)
+{
+	uint64_t bits = pack_fp32((word & 0x7fff) << 13);
+	uint64_t scaled = pack_bits(pack_double(bits) * 0x1p112);
+	uint64_t special = (word & 0x3ff) ? PACK_NAN : PACK_INF;
+
+	scaled = (word & 0x7c00) == 0x7c00 ? special : scaled;
+	return scaled | (uint64_t)(word >> 15 & 1) << 63;
+}
+
+static inline uint64_t pack_e4m3(uint32_t word)
+{
+	/* FP32's field with the exponent 120 too small */
+	uint64_t scaled = pack_bits(pack_double(pack_fp32((word & 0x7f) << 20)) * 0x1p120);
+
+	scaled = (word & 0x7f) == 0x7f ? PACK_NAN : scaled;
+	return scaled | (uint64_t)(word >> 7 & 1) << 63;
+}
+
+/* count contiguous elements from data to patterns of double */
+static inline void pack_decode(uint32_t format, const uint8_t *data, uint32_t count,
+			       uint64_t *out)
+{
+	const uint8_t *x8 = data;
+	const uint16_t *x16 = (const uint16_t *)(const void *)data;
+	const uint32_t *x32 = (const uint32_t *)(const void *)data;
+	const uint32_t bits = QUIRE_FORMAT_BITS(format);
+	uint32_t i;
+
+	switch (format) {
+	case QUIRE_FORMAT_BF16:
+		for (i = 0; i < count; i++)
+			out[i] = pack_fp32((uint32_t)x16[i] << 16);
+		return;
+	case QUIRE_FORMAT_FP16:
+		for (i = 0; i < count; i++)
+			out[i] = pack_fp16(x16[i]);
+		return;
+	case QUIRE_FORMAT_FP32:
+		for (i = 0; i < count; i++)
+			out[i] = pack_fp32(x32[i]);
+		return;
+	case QUIRE_FORMAT_E4M3:
+		for (i = 0; i < count; i++)
+			out[i] = pack_e4m3(x8[i]);
+		return;
+	case QUIRE_FORMAT_E5M2:
+		for (i = 0; i < count; i++)
+			out[i] = pack_fp16((uint32_t)x8[i] << 8);
+		return;
+	case QUIRE_FORMAT_INT8:
+		for (i = 0; i < count; i++)
+			out[i] = pack_bits((double)(int8_t)x8[i]);
+		return;
+	}
+	if (bits <= 8)
+		for (i = 0; i < count; i++)
+			out[i] = pack_posit((uint32_t)x8[i] << (32 - bits));
+	else if (bits <= 16)
+		for (i = 0; i < count; i++)
+			out[i] = pack_posit((uint32_t)x16[i] << (32 - bits));
+	else
+		for (i = 0; i < count; i++)
+			out[i] = pack_posit(x32[i] << (32 - bits));
+}
+
+/* What pass one learns of a lane. */
+struct pack_range {
+	uint64_t most[GEMM_LANES_MAX];	/* largest pattern of |x| */
+	uint64_t last[GEMM_LANES_MAX];	/* least pattern of the last set bit's weight */
+	double squares[GEMM_LANES_MAX];
+};
+
+/* The pattern of the weight of x's last set bit, infinity for zero. */
+static inline uint64_t pack_last_bit(uint64_t bits)
+{
+	uint64_t magnitude = bits & PACK_ABS;
+	uint64_t without = magnitude & (magnitude - 1);
+	/* exact: the difference is one bit of the double's own precision */
+	uint64_t last = pack_bits(pack_double(magnitude) - pack_double(without));
+
+	/* a power of two has no fraction bit to take away */
+	last = magnitude & 0xfffffffffffffull ? last : magnitude;
+	return magnitude ? last : PACK_INF;
+}
+
+/* Signed comparison: patterns without sign are below 2^63. */
+static inline uint64_t pack_max(uint64_t x, uint64_t y)
+{
+	return (int64_t)x > (int64_t)y ? x : y;
+}
+
+static inline uint64_t pack_min(uint64_t x, uint64_t y)
+{
+	return (int64_t)x < (int64_t)y ? x : y;
+}
+
+/* Pass one where k runs along memory: lane by lane. */
+static inline void pack_along_k(uint64_t *out, uint32_t lanes, const struct gemm_source *source,
+				uint64_t lane, uint32_t used, uint64_t k, uint32_t kc,
+				struct pack_range *range)
+{
+	uint64_t run[PACK_RUN];
+
+	for (uint32_t l = 0; l < used; l++) {
+		const uint8_t *row = source->data +
+			((lane + l) * source->lane_stride + k) * source->element;
+		uint64_t most = 0, last = PACK_INF;
+		double squares = 0;
+
+		for (uint32_t i = 0; i < kc; i += PACK_RUN) {
+			uint32_t count = kc - i < PACK_RUN ? kc - i : PACK_RUN;
+			uint64_t *to = out + (size_t)i * lanes + l;
+			double part[8] = { 0 };
+
+			pack_decode(source->format, row + (size_t)i * source->element, count, run);
+			for (uint32_t j = 0; j < count; j++) {
+				most = pack_max(most, run[j] & PACK_ABS);
+				last = pack_min(last, pack_last_bit(run[j]));
+			}
+			for (uint32_t j = 0; j + 8 <= count; j += 8)
+				for (uint32_t v = 0; v < 8; v++)
+					part[v] += pack_double(run[j + v]) * pack_double(run[j + v]);
+			for (uint32_t j = count & ~7u; j < count; j++)
+				part[0] += pack_double(run[j]) * pack_double(run[j]);
+			for (uint32_t v = 0; v < 8; v++)
+				squares += part[v];
+			for (uint32_t j = 0; j < count; j++)
+				to[(size_t)j * lanes] = run[j];
+		}
+		range->most[l] = most;
+		range->last[l] = last;
+		range->squares[l] = squares;
+	}
+	for (uint32_t l = used; l < lanes; l++)
+		for (uint32_t i = 0; i < kc; i++)
+			out[(size_t)i * lanes + l] = 0;
+}
+
+/* Pass one where lanes lie side by side in memory. */
+static inline void pack_across_k(uint64_t *out, uint32_t lanes, const struct gemm_source *source,
+				 uint64_t lane, uint32_t used, uint64_t k, uint32_t kc,
+				 struct pack_range *range)
+{
+	for (uint32_t i = 0; i < kc; i++) {
+		uint64_t *to = out + (size_t)i * lanes;
+
+		const uint8_t *from = source->data +
+			((k + i) * source->k_stride + lane) * source->element;
+
+		if (used == lanes) {
+			pack_decode(source->format, from, lanes, to);
+		} else {
+			pack_decode(source->format, from, used, to);
+			for (uint32_t l = used; l < lanes; l++)
+				to[l] = 0;
+		}
+		for (uint32_t l = 0; l < lanes; l++) {
+			range->most[l] = pack_max(range->most[l], to[l] & PACK_ABS);
+			range->last[l] = pack_min(range->last[l], pack_last_bit(to[l]));
+			range->squares[l] += pack_double(to[l]) * pack_double(to[l]);
+		}
+	}
+}
+
+/* A lane with NaN or infinity: note it, treat the elements as 0, measure again. */
+static void pack_sanitise(struct gemm_panel *panel, uint32_t lanes, uint32_t l, uint32_t kc,
+			  struct pack_range *range)
+{
+	uint64_t *at = panel->part[0] + l;
+
+	range->most[l] = 0;
+	range->last[l] = PACK_INF;
+	range->squares[l] = 0;
+	for (uint32_t i = 0; i < kc; i++, at += lanes) {
+		uint64_t magnitude = *at & PACK_ABS;
+
+		if (magnitude >= PACK_INF) {
+			panel->special[l] |= magnitude == PACK_INF ? GEMM_SPECIAL_INF :
+								     GEMM_SPECIAL_NAN;
+			*at = 0;
+			continue;
+		}
+		range->most[l] = pack_max(range->most[l], magnitude);
+		range->last[l] = pack_min(range->last[l], pack_last_bit(*at));
+		range->squares[l] += pack_double(*at) * pack_double(*at);
+	}
+}
+
+/* 2^exponent, exponent within -1022..1023 */
+static inline double pack_power(int32_t exponent)
+{
+	return pack_double((uint64_t)(exponent + 1023) << 52);
+}
+
+/*
+ * Pass two, one part: v = x / unit is an integer of at most single_bits <= 50
+ * bits, so magic + v is exact.  The sum of kc <= 2^12 of them stays below 2^62;
+ * the patterns are summed modulo 2^64 and kc times the magic's is taken away.
+ */
+static inline void pack_single(struct gemm_panel *panel, uint32_t lanes, uint32_t kc,
+			       const double *scale)
+{
+	uint64_t sum[GEMM_LANES_MAX] = { 0 };
+	uint64_t *at = panel->part[0];
+
+	for (uint32_t i = 0; i < kc; i++, at += lanes)
+		for (uint32_t l = 0; l < lanes; l++) {
+			at[l] = pack_bits(pack_double(at[l]) * scale[l] + GEMM_MAGIC);
+			sum[l] += at[l];
+		}
+	for (uint32_t l = 0; l < lanes; l++)
+		panel->sum[0][l] = (int64_t)(sum[l] - kc * GEMM_MAGIC_BITS);
+}
+
+/*
+ * Pass two, many parts, from the top: v = x / 2^(e + q * part_bits) rounded to
+ * the nearest integer by the addition of the magic number (one rounding, of a
+ * fused multiply-add or of an exact product: the scale is a power of two), and
+ * x becomes the rest, which is exact, a multiple of 2^e and at most half this
+ * part's unit.  So each v of a lower part is at most 2^(part_bits - 1), and so is
+ * the top one because parts were chosen for width <= parts * part_bits - 1.
+ */
+static inline void pack_parts(struct gemm_panel *panel, uint32_t lanes, uint32_t kc,
+			      const struct gemm_kernel *kernel)
+{
+	uint64_t *rest = panel->part[0];
+
+	for (uint32_t q = panel->parts; q-- > 0;) {
+		uint64_t *out = panel->part[q];
+		uint64_t sum[GEMM_LANES_MAX] = { 0 };
+		double scale[GEMM_LANES_MAX], unit[GEMM_LANES_MAX];
+
+		for (uint32_t l = 0; l < lanes; l++) {
+			int32_t e = panel->exponent[l] + (int32_t)(q * kernel->part_bits);
+
+			scale[l] = pack_power(-e);
+			unit[l] = pack_power(e);
+		}
+		for (uint32_t i = 0; i < kc; i++)
+			for (uint32_t l = 0; l < lanes; l++) {
+				size_t at = (size_t)i * lanes + l;
+				double x = pack_double(rest[at]);
+				double v = x * scale[l] + GEMM_MAGIC;
+
+				rest[at] = pack_bits(x - (v - GEMM_MAGIC) * unit[l]);
+				/* part 0 is last and shares its place with the rest */
+				out[at] = pack_bits(v);
+				sum[l] += pack_bits(v);
+			}
+		for (uint32_t l = 0; l < lanes; l++)
+			panel->sum[q][l] = (int64_t)(sum[l] - kc * GEMM_MAGIC_BITS);
+	}
+}
+
+/* Is there a part for each of parts - 1 beyond the first? */
+static inline bool pack_make_room(struct gemm_panel *panel, uint32_t lanes, uint32_t kc)
+{
+	size_t bytes = (((size_t)lanes * kc * 8) + 63) & ~(size_t)63;
+
+	free(panel->extra);
+	panel->extra = NULL;
+	if (panel->parts == 1)
+		return true;
+	panel->extra = aligned_alloc(64, bytes * (panel->parts - 1));
+	if (!panel->extra)
+		return false;
+	for (uint32_t q = 1; q < panel->parts; q++)
+		panel->part[q] = panel->extra + (q - 1) * (bytes / 8);
+	return true;
+}
+
+static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel *panel,
+			    uint32_t lanes, const struct gemm_source *source, uint64_t lane,
+			    uint32_t used, uint64_t k, uint32_t kc)
+{
+	struct pack_range range;
+	double scale[GEMM_LANES_MAX];
+	bool narrow = true, single = true;
+	int32_t widest = 0;
+
+	for (uint32_t l = 0; l < GEMM_LANES_MAX; l++) {
+		range.most[l] = 0;
+		range.last[l] = PACK_INF;
+		range.squares[l] = 0;
+		panel->special[l] = 0;
+	}
+	if (source->k_stride == 1)
+		pack_along_k(panel->part[0], lanes, source, lane, used, k, kc, &range);
+	else
+		pack_across_k(panel->part[0], lanes, source, lane, used, k, kc, &range);
+	for (uint32_t l = 0; l < lanes; l++) {
+		int32_t e, width;
+		double square;
+
+		if (range.most[l] >= PACK_INF)
+			pack_sanitise(panel, lanes, l, kc, &range);
+		if (!range.most[l]) {
+			panel->exponent[l] = 0;
+			continue;
+		}
+		e = (int32_t)(range.last[l] >> 52) - 1023;
+		width = (int32_t)(range.most[l] >> 52) - 1023 - e + 1;
+		panel->exponent[l] = e;
+		widest = width > widest ? width : widest;
+		square = range.squares[l] * pack_power(-e) * pack_power(-e);
+		if (!(square < GEMM_NARROW_LIMIT))
+			narrow = false;
+	}
+	if (widest > (int32_t)kernel->single_bits || (kernel->narrow_only && !narrow))
+		single = false;
+	panel->parts = single ? 1 : (uint32_t)widest / kernel->part_bits + 1;
+	/* part_bits 26: 4096 squares of 2^25 are 2^62, see the kernel that has it */
+	panel->narrow = single ? narrow : kernel->narrow_only;
+	panel->lost = !pack_make_room(panel, lanes, kc);
+	if (panel->lost)
+		return;
+	if (single) {
+		for (uint32_t l = 0; l < lanes; l++)
+			scale[l] = pack_power(-panel->exponent[l]);
+		pack_single(panel, lanes, kc, scale);
+	} else {
+		pack_parts(panel, lanes, kc, kernel);
+	}
+}
+
+/*
+ * One copy per number of lanes, so that the loops over lanes have a fixed length.
+ */
+#define PACK_DEFINE(name, kernel, mr, nr)                                          \
+	static void name(struct gemm_panel *panel, uint32_t lanes,                 \
+			 const struct gemm_source *source, uint64_t lane,          \
+			 uint32_t used, uint64_t k, uint32_t kc)                   \
+	{                                                                          \
+		if (lanes == (mr))                                                 \
+			pack_any(kernel, panel, mr, source, lane, used, k, kc);    \
+		else                                                               \
+			pack_any(kernel, panel, nr, source, lane, used, k, kc);    \
+	}
+
+#endif /* QUIRE_PACK_TEMPLATE_H */

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Exact sums to elements, one rounding.  Included by each kernel_*.c so that the
+ * compiler vectorises the loops for that CPU; every loop body is free of branches
+ * and handles one element.
+ */
+#ifndef QUIRE_ROUND_TEMPLATE_H
+#define QUIRE_ROUND_TEMPLATE_H
+
+#include <string.h>
+
+#include "gemm_internal.h"
+
+#define ROUND_RUN 16	/* elements treated at a time */
+
+/*
+ * sig[i] = 0 for zero, else the number is (-1)^neg * sig / 2^63 * 2^top with
+ * bit 63 of sig set and its bit 0 the OR of itself and of all bits below
+ * (sticky).  No format here keeps more than 53 bits, so neither the half-way bit
+ * nor a kept bit is ever bit 0.
+ */
+struct round_run {
+	uint64_t sig[ROUND_RUN];
+	uint64_t neg[ROUND_RUN];	/* all ones when negative */
+	int64_t top[ROUND_RUN];
+};
+
+static inline void round_normalise(struct round_run *run, const uint64_t *low,
+				   const int64_t *high, const int32_t *exponent)
+{
+	for (int i = 0; i < ROUND_RUN; i++) {
+		uint64_t s = (uint64_t)(high[i] >> 63);
+		uint64_t l = (low[i] ^ s) - s;
+		/* -x = ~x + 1: the carry reaches the upper half when the lower is 0 */
+		uint64_t h = ((uint64_t)high[i] ^ s) + (l == 0 ? s & 1 : 0);
+		uint64_t upper = h ? h : l;
+		uint64_t lower = h ? l : 0;
+		int64_t n = __builtin_clzll(upper | 1);
+		uint64_t moved = lower >> 1 >> (63 - n);
+
+		run->sig[i] = upper << n | moved | ((lower << n) != 0);
+		run->neg[i] = s;
+		run->top[i] = exponent[i] + (h ? 127 : 63) - n;
+	}
+}
+
+/*
+ * Posit<bits>, es = 2: the word after the sign is the string regime, exponent,
+ * fraction, rounded to nearest even as a string; never to 0 and never past the
+ * largest.  With value 2^(4r + e) * (1 + f) the string is
+ *	r >= 0:  r + 1 ones, a zero, e, f = arithmetic shift right by r of "10 e f"
+ *	r <  0:  -r zeros, a one, e, f    = the same shift by -r - 1 of "01 e f"
+ * Shifts beyond 63 would leave the same word as a shift by 63 does for bits <= 32.
+ */
+static inline void round_posit(const struct round_run *run, uint32_t bits, uint64_t *out)
+{
+	const uint64_t largest = (1ull << (bits - 1)) - 1;
+	const uint64_t mask = largest << 1 | 1;
+	const int drop = 65 - (int)bits;	/* of 64 bits keep bits - 1 */
+
+	for (int i = 0; i < ROUND_RUN; i++) {
+		int64_t regime = run->top[i] >> 2;
+		uint64_t e = (uint64_t)run->top[i] & 3;
+		uint64_t fraction = run->sig[i] << 1;
+		/* e, f in 62 bits below the two leading bits; the sig's sticky kept */
+		uint64_t string = e << 60 | fraction >> 4 | ((fraction & 15) != 0);
+		int64_t shift = regime >= 0 ? regime : -regime - 1;
+		uint64_t lost, q, rest, up;
+
+		shift = shift > 63 ? 63 : shift;
+		string |= regime >= 0 ? 2ull << 62 : 1ull << 62;
+		lost = string & ((1ull << shift) - 1);
+		string = (uint64_t)((int64_t)string >> shift) | (lost != 0);
+		q = string >> drop;
+		rest = string << (64 - drop);
+		/* rest > half, or half and q odd */
+		up = rest > (1ull << 63) - (q & 1) ? 1 : 0;
+		q += up;
+		q = q > largest ? largest : q;
+		q = q ? q : 1;
+		q = run->sig[i] ? q : 0;
+		out[i] = ((q ^ run->neg[i]) - run->neg[i]) & mask;
+	}
+}
+
+struct round_ieee {
+	int fraction;		/* bits of it */
+	int64_t lowest;		/* exponent of the smallest normal number */
+	uint64_t limit;		/* pattern that overflow gives: infinity or the largest */
+	int sign;		/* bit */
+};
+
+static inline void round_ieee(const struct round_run *run, struct round_ieee f, uint64_t *out)
+{
+	for (int i = 0; i < ROUND_RUN; i++) {
+		int64_t below = f.lowest - run->top[i];
+		/* one bit lower for headroom: the sum in the rounding stays below 2^64 */
+		uint64_t sig = run->sig[i] >> 1 | (run->sig[i] & 1);
+		int64_t shift, field;
+		uint64_t q, lost, half;
+
+		below = below > 0 ? below : 0;
+		shift = 62 - f.fraction + below;
+		/* bit 62 is set: at 63 the number is half a unit or more, beyond it less */
+		sig = shift > 63 ? 0 : sig;
+		shift = shift > 63 ? 63 : shift;
+		half = (1ull << (shift - 1)) - 1;
+		q = sig >> shift;
+		lost = sig + half + (q & 1);
+		q = lost >> shift;
+		/* q holds the hidden bit, so the field is one less; a carry out of q
+		 * moves on into the exponent as it should */
+		field = run->top[i] - f.lowest;
+		field = field > 0 ? field : 0;
+		field = field > 4096 ? 4096 : field;
+		q += (uint64_t)field << f.fraction;
+		q = q > f.limit ? f.limit : q;
+		q = run->sig[i] ? q : 0;
+		/* a negative number that rounds to zero is -0; an exact zero is +0 */
+		out[i] = q | (run->sig[i] ? (run->neg[i] & 1) << f.sign : 0);
+	}
+}
+
+/* Two's complement, to nearest even, saturating. */
+static inline void round_int8(const struct round_run *run, uint64_t *out)
+{
+	for (int i = 0; i < ROUND_RUN; i++) {
+		uint64_t sig = run->sig[i] >> 1 | (run->sig[i] & 1);
+		int64_t shift = 62 - run->top[i];
+		uint64_t q;
+
+		sig = shift > 63 ? 0 : sig;
+		shift = shift > 63 ? 63 : shift;
+		shift = shift < 50 ? 50 : shift;	/* 2^12 and up saturate alike */
+		q = sig >> shift;
+		q = (sig + (1ull << (shift - 1)) - 1 + (q & 1)) >> shift;
+		q = q > 127 + (run->neg[i] & 1) ? 127 + (run->neg[i] & 1) : q;
+		out[i] = ((q ^ run->neg[i]) - run->neg[i]) & 0xff;
+	}
+}
+
+static inline void round_run_to(uint32_t format, const struct round_run *run, uint64_t *out)
+{
+	static const struct round_ieee fp16 = { 10, -14, 0x7c00, 15 };
+	static const struct round_ieee fp32 = { 23, -126, 0x7f800000, 31 };
+	static const struct round_ieee fp64 = { 52, -1022, 0x7ff0000000000000ull, 63 };
+	static const struct round_ieee bf16 = { 7, -126, 0x7f80, 15 };
+	static const struct round_ieee e4m3 = { 3, -6, 0x7e, 7 };
+	static const struct round_ieee e5m2 = { 2, -14, 0x7c, 7 };
+
+	switch (format) {
+	case QUIRE_FORMAT_POSIT8:
+		round_posit(run, 8, out);
+		break;
+	case QUIRE_FORMAT_POSIT16:
+		round_posit(run, 16, out);
+		break;
+	case QUIRE_FORMAT_POSIT32:
+		round_posit(run, 32, out);
+		break;
+	case QUIRE_FORMAT_FP16:
+		round_ieee(run, fp16, out);
+		break;
+	case QUIRE_FORMAT_FP32:
+		round_ieee(run, fp32, out);
+		break;
+	case QUIRE_FORMAT_FP64:
+		round_ieee(run, fp64, out);
+		break;
+	case QUIRE_FORMAT_BF16:
+		round_ieee(run, bf16, out);
+		break;
+	case QUIRE_FORMAT_E4M3:
+		round_ieee(run, e4m3, out);
+		break;
+	case QUIRE_FORMAT_E5M2:
+		round_ieee(run, e5m2, out);
+		break;
+	case QUIRE_FORMAT_INT8:
+		round_int8(run, out);
+		break;
+	default:
+		round_posit(run, QUIRE_FORMAT_BITS(format), out);
+		break;
+	}
+}
+
+/*
+ * See struct gemm_kernel.  The arrays have room for count rounded up to a
+ * multiple of ROUND_RUN.
+ */
+static void round_elements(uint32_t format, uint32_t count, const uint64_t *low,
+			   const int64_t *high, const int32_t *exponent, uint64_t *bits)
+{
+	struct round_run run;
+
+	for (uint32_t i = 0; i < count; i += ROUND_RUN) {
+		round_normalise(&run, low + i, high + i, exponent + i);
+		round_run_to(format, &run, bits + i);
+	}
+}
+
+#endif /* QUIRE_ROUND_TEMPLATE_H */
