@@ -24,10 +24,10 @@
 #include <quirenum/gemm.h>
 #include <quirenum/threads.h>
 
-#define GEMM_MR_MAX 8
+#define GEMM_MR_MAX 6
 #define GEMM_NR_MAX 32
-#define GEMM_LANES_MAX 32
-#define GEMM_TILE_MAX (6 * 32)
+#define GEMM_LANES_MAX 16
+#define GEMM_TILE_MAX (6 * 16)
 
 /* Longest run of k of one panel; the bounds of every kernel are built on it. */
 #define GEMM_KC 4096

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+/*
+ * AVX2 with FMA.  There is no wide multiplier, but a 32 x 32 -> 64 bit one as fast
+ * as the floating-point one: every part is narrow (struct gemm_panel), numbers
+ * that need more than that are cut into parts of 26 bits.  Then |v| <= 2^25, the
+ * squares of 4096 sum to at most 2^62, and with Cauchy and Schwarz every sum is at
+ * most 2^62 in magnitude.  Intermediate sums may wrap: the arithmetic is modular.
+ */
+#include <immintrin.h>
+
+#include "pack_template.h"
+#include "round_template.h"
+
+#define MR 4
+#define NR 8
+
+static void avx2_narrow(uint32_t kc, const uint64_t *a, const uint64_t *b, uint64_t *low,
+			int64_t *high)
+{
+	__m256i t[MR][2];
+
+	for (int i = 0; i < MR; i++)
+		t[i][0] = t[i][1] = _mm256_setzero_si256();
+	for (uint32_t k = 0; k < kc; k++, a += MR, b += NR) {
+		__m256i b0 = _mm256_load_si256((const __m256i *)(const void *)b);
+		__m256i b1 = _mm256_load_si256((const __m256i *)(const void *)(b + 4));
+
+#pragma GCC unroll 4
+		for (int i = 0; i < MR; i++) {
+			__m256i x = _mm256_set1_epi64x((int64_t)a[i]);
+
+			t[i][0] = _mm256_add_epi64(t[i][0], _mm256_mul_epi32(x, b0));
+			t[i][1] = _mm256_add_epi64(t[i][1], _mm256_mul_epi32(x, b1));
+		}
+	}
+	for (int i = 0; i < MR; i++)
+		for (int j = 0; j < 2; j++) {
+			__m256i sign = _mm256_cmpgt_epi64(_mm256_setzero_si256(), t[i][j]);
+
+			_mm256_store_si256((__m256i *)(void *)(low + i * NR + j * 4), t[i][j]);
+			_mm256_store_si256((__m256i *)(void *)(high + i * NR + j * 4), sign);
+		}
+}
+
+#define FP32_MR 6
+#define FP32_NR 16
+
+static void avx2_fp32(uint32_t kc, const float *a, const float *b, float *c, size_t stride)
+{
+	__m256 t[FP32_MR][2];
+
+	for (int i = 0; i < FP32_MR; i++) {
+		t[i][0] = _mm256_loadu_ps(c + i * stride);
+		t[i][1] = _mm256_loadu_ps(c + i * stride + 8);
+	}
+	for (uint32_t k = 0; k < kc; k++, a += FP32_MR, b += FP32_NR) {
+		__m256 b0 = _mm256_load_ps(b), b1 = _mm256_load_ps(b + 8);
+
+#pragma GCC unroll 6
+		for (int i = 0; i < FP32_MR; i++) {
+			__m256 x = _mm256_broadcast_ss(a + i);
+
+			t[i][0] = _mm256_fmadd_ps(x, b0, t[i][0]);
+			t[i][1] = _mm256_fmadd_ps(x, b1, t[i][1]);
+		}
+	}
+	for (int i = 0; i < FP32_MR; i++) {
+		_mm256_storeu_ps(c + i * stride, t[i][0]);
+		_mm256_storeu_ps(c + i * stride + 8, t[i][1]);
+	}
+}
+
+static bool avx2_supported(void)
+{
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+	       __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+	       __builtin_cpu_supports("lzcnt");
+}
+
+PACK_DEFINE(avx2_pack, &gemm_kernel_avx2, MR, NR)
+
+const struct gemm_kernel gemm_kernel_avx2 = {
+	.name = "avx2",
+	.mr = MR,
+	.nr = NR,
+	.single_bits = 31,
+	.part_bits = 26,
+	.narrow_only = true,
+	.fp32_mr = FP32_MR,
+	.fp32_nr = FP32_NR,
+	.supported = avx2_supported,
+	.pack = avx2_pack,
+	.narrow = avx2_narrow,
+	.round = round_elements,
+	.fp32 = avx2_fp32,
+};
