@@ -15,7 +15,7 @@ room=$(dirname "$overlay")
 apt_source() {
 	mkdir -p "$source.apt/lists/partial"
 	: >"$source.apt/quire.sources"
-	for list in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list.d/*.sources; do
+	for list in /etc/apt/sources.list.d/*.sources; do
 		[ -e "$list" ] || continue
 		sed 's/^Types:.*/Types: deb-src/' "$list" >>"$source.apt/quire.sources"
 		echo >>"$source.apt/quire.sources"
@@ -57,7 +57,8 @@ cmp -s "$overlay/quire.mak" "$source/configs/devices/x86_64-softmmu/quire.mak" |
 
 if [ ! -e "$build/build.ninja" ]; then
 	mkdir -p "$build"
-	(cd "$build" && "$source/configure" --python=/usr/bin/python3 \
+	# Debian's own python3 and meson, whatever else comes first in PATH.
+	(cd "$build" && PATH=/usr/sbin:/usr/bin:/sbin:/bin "$source/configure" \
 		--target-list=x86_64-softmmu --without-default-features \
 		--with-devices-x86_64=quire --enable-tcg --enable-system --disable-werror \
 		--enable-virtfs --enable-attr --enable-cap-ng --enable-trace-backends=log \

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The card without a machine around it: what the QEMU glue and the tests call.
+ */
+#ifndef QUIRE_CORE_DEVICE_H
+#define QUIRE_CORE_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bus.h"
+
+struct quire_device;
+
+/*
+ * struct quire_device_config
+ * @memory, @memory_bytes: card memory, owned by the caller; a multiple of 4 KiB
+ * @engines:       1 .. QUIRE_ENGINES_MAX
+ * @model_threads: host threads that share the work of one engine; 0 takes a
+ *                 number that suits the host
+ * @serial:        serial number, as the SERIAL registers show it
+ */
+struct quire_device_config {
+	struct quire_bus bus;
+	uint8_t *memory;
+	uint64_t memory_bytes;
+	uint32_t engines;
+	uint32_t model_threads;
+	uint64_t serial;
+};
+
+/* NULL with a text in *error when the configuration cannot work. */
+struct quire_device *quire_device_create(const struct quire_device_config *config,
+					 const char **error);
+void quire_device_destroy(struct quire_device *device);
+
+/* Reset as by a function-level reset: returns when nothing runs any more. */
+void quire_device_reset(struct quire_device *device);
+
+/* Register accesses of any size; only aligned 4-byte ones mean something. */
+uint64_t quire_device_read(struct quire_device *device, uint64_t offset, unsigned int bytes);
+void quire_device_write(struct quire_device *device, uint64_t offset, uint64_t value,
+			unsigned int bytes);
+
+/* --- Fault injection: takes effect at once, survives a reset --- */
+enum quire_injection {
+	QUIRE_INJECT_ENGINE_HANG,	/* bitmap of engines that never finish; cancel still works */
+	QUIRE_INJECT_ENGINE_DEAF,	/* bitmap of engines that hang and ignore cancel, not reset */
+	QUIRE_INJECT_MCU_HALT,		/* not 0: the processor stands still */
+	QUIRE_INJECT_DROP_INTERRUPTS,	/* this many interrupts get lost */
+	QUIRE_INJECT_CORRUPT_FIRMWARE,	/* this many boots see a flipped bit in the image */
+	QUIRE_INJECT_DMA_ERRORS,	/* this many accesses to the bus are refused */
+	QUIRE_INJECTIONS,
+};
+
+const char *quire_injection_name(enum quire_injection injection);
+void quire_device_inject(struct quire_device *device, enum quire_injection injection,
+			 uint32_t value);
+uint32_t quire_device_injected(struct quire_device *device, enum quire_injection injection);
+
+#endif /* QUIRE_CORE_DEVICE_H */

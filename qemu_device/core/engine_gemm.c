@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Bands of GEMM and CONVERT.  Operands whose pages follow each other in memory are
+ * used in place; others are gathered into staging memory of bounded size, a block
+ * of the band at a time.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <quirenum/gemm.h>
+
+#include "internal.h"
+
+#define STAGING_BYTES (16u << 20)
+#define BYTES_PER_CYCLE 256
+
+enum { SLOT_A, SLOT_B, SLOT_D };
+
+/* A matrix operand, or the part of it one block needs. */
+struct view {
+	const struct quire_operand *operand;
+	uint32_t unit;			/* QUIRE_FAULT_UNIT_* */
+	uint64_t batch;
+	uint64_t row, rows, column, columns;	/* of the matrix as stored */
+	bool write;
+	/* filled in */
+	uint8_t *data;			/* element (row, column) */
+	uint64_t leading_dimension;
+	uint64_t element;
+	struct segment segment;		/* when used in place */
+	bool in_place;
+	bool system;
+};
+
+static uint64_t element_bytes(uint32_t format)
+{
+	uint32_t bits = QUIRE_FORMAT_BITS(format);
+
+	if (format == QUIRE_FORMAT_QUIRE)
+		return QUIRE_IMAGE_BYTES;
+	return bits <= 8 ? 1 : bits <= 16 ? 2 : bits <= 32 ? 4 : 8;
+}
+
+static uint64_t view_address(const struct view *view, uint64_t row)
+{
+	const struct quire_operand *o = view->operand;
+
+	return o->address + element_bytes(o->format) *
+		(view->batch * o->batch_stride + (view->row + row) * o->leading_dimension +
+		 view->column);
+}
+
+static uint64_t view_bytes(const struct view *view)
+{
+	return view->rows * view->columns * view->element;
+}
+
+/* Look whether the view lies in one piece; false on a fault. */
+static bool view_try_in_place(const struct band_job *job, struct view *view)
+{
+	struct quire_device *device = job->engine->device;
+	uint64_t span, start = view_address(view, 0);
+	struct fault fault;
+
+	view->element = element_bytes(view->operand->format);
+	view->leading_dimension = view->operand->leading_dimension;
+	view->in_place = false;
+	span = ((view->rows - 1) * view->leading_dimension + view->columns) * view->element;
+	if (!segment_get(device, &job->engine->tlb, job->band->context, start, span, view->write,
+			 &view->segment, &fault)) {
+		engine_fault(job, &fault, view->unit);
+		return false;
+	}
+	view->system = view->segment.system;
+	if (view->segment.bytes == span) {
+		view->in_place = true;
+		view->data = view->segment.host;
+	} else {
+		/* Nothing was written through it. */
+		view->segment.write = false;
+		segment_put(device, &view->segment);
+	}
+	return true;
+}
+
+static void view_put(const struct band_job *job, struct view *view)
+{
+	if (view->in_place)
+		segment_put(job->engine->device, &view->segment);
+	view->in_place = false;
+}
+
+/* Move a view between its pages and the dense copy in staging memory. */
+static bool view_transfer(const struct band_job *job, struct view *view, bool write)
+{
+	uint64_t row_bytes = view->columns * view->element;
+	struct fault fault;
+
+	for (uint64_t row = 0; row < view->rows; row++) {
+		if (!dma_copy(job->engine->device, &job->engine->tlb, job->band->context,
+			      view_address(view, row), view->data + row * row_bytes, row_bytes,
+			      write, &fault)) {
+			engine_fault(job, &fault, view->unit);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool view_stage(const struct band_job *job, struct view *view, unsigned int slot, bool load)
+{
+	struct engine *engine = job->engine;
+
+	if (!engine->staging[slot]) {
+		engine->staging[slot] = malloc(STAGING_BYTES);
+		if (!engine->staging[slot]) {
+			job->band->status = QUIRE_STATUS_ENGINE_ERROR;
+			job->band->detail = ENOMEM;
+			return false;
+		}
+	}
+	view->data = engine->staging[slot];
+	view->leading_dimension = view->columns;
+	return !load || view_transfer(job, view, false);
+}
+
+/* The stored part of op(X) that rows [first, first + count) and all of k need. */
+static struct view operand_view(const struct quire_operand *o, uint32_t unit, uint64_t batch,
+				bool k_is_row, uint64_t first, uint64_t count, uint64_t k)
+{
+	struct view view = { .operand = o, .unit = unit, .batch = batch };
+
+	view.row = k_is_row ? 0 : first;
+	view.rows = k_is_row ? k : count;
+	view.column = k_is_row ? first : 0;
+	view.columns = k_is_row ? count : k;
+	return view;
+}
+
+struct block {
+	uint64_t batch, row, rows, column, columns;
+};
+
+static float float_of(uint32_t bits)
+{
+	float value;
+
+	memcpy(&value, &bits, sizeof(value));
+	return value;
+}
+
+static void charge(const struct band_job *job, const struct view *view, bool write)
+{
+	struct quire_device *device = job->engine->device;
+	uint64_t bytes = view_bytes(view);
+
+	if (write)
+		job->band->bytes_written += bytes;
+	else
+		job->band->bytes_read += bytes;
+	device_count(device, view->system ? QUIRE_COUNTER_BYTES_SYSTEM : QUIRE_COUNTER_BYTES_CARD,
+		     bytes);
+	job->band->modelled_pj += view->system ? energy_of_bytes(0, bytes) : energy_of_bytes(bytes, 0);
+}
+
+/* The job's scalars; operands are filled in per block. */
+static void describe(const struct quire_packet_gemm *p, const struct engine *engine,
+		     const struct block *block, struct quire_gemm *g)
+{
+	memset(g, 0, sizeof(*g));
+	g->m = (uint32_t)block->rows;
+	g->n = (uint32_t)block->columns;
+	g->k = p->k;
+	g->batch = 1;
+	g->alpha = float_of(p->alpha);
+	g->beta = float_of(p->beta);
+	g->a.format = p->a.format;
+	g->b.format = p->b.format;
+	g->a.transpose = !!(p->gemm_flags & QUIRE_GEMM_TRANSPOSE_A);
+	g->b.transpose = !!(p->gemm_flags & QUIRE_GEMM_TRANSPOSE_B);
+	g->d.format = p->d.format;
+	g->arithmetic = p->mode;
+	g->activation = p->gemm_flags & QUIRE_GEMM_RELU ? QUIRE_GEMM_ACTIVATION_RELU :
+							  QUIRE_GEMM_LINEAR;
+	g->digest_batch = block->batch;
+	g->digest_row = block->row;
+	g->digest_column = block->column;
+	g->digest_rows = p->m;
+	g->digest_columns = p->n;
+	g->cancel = &engine->cancel;
+	g->threads = engine->threads;
+}
+
+static bool compute(const struct band_job *job, const struct quire_gemm *g)
+{
+	struct quire_gemm_result result;
+	int error = quire_gemm(g, &result);
+
+	if (error == -ECANCELED) {
+		job->band->status = QUIRE_STATUS_CANCELLED;
+		return false;
+	}
+	if (error) {
+		job->band->status = QUIRE_STATUS_ENGINE_ERROR;
+		job->band->detail = (uint32_t)-error;
+		return false;
+	}
+	job->band->digest += result.digest;
+	job->band->macs += result.macs;
+	job->band->exceptional += result.exceptional;
+	return true;
+}
+
+/* Views of one block, and which of them take part. */
+struct operands {
+	struct view a, b, c, d;
+	bool product, addend, same;	/* A and B are read; C is read; C is D */
+	uint8_t *bias;
+};
+
+static void get_views(const struct quire_packet_gemm *p, const struct block *block,
+		      struct operands *o)
+{
+	bool transpose_a = p->gemm_flags & QUIRE_GEMM_TRANSPOSE_A;
+	bool transpose_b = p->gemm_flags & QUIRE_GEMM_TRANSPOSE_B;
+
+	o->product = p->alpha << 1 && p->k;
+	o->addend = p->beta << 1;
+	o->same = o->addend && p->c.address == p->d.address;
+	if (o->product) {
+		o->a = operand_view(&p->a, QUIRE_FAULT_UNIT_A, block->batch, transpose_a,
+				    block->row, block->rows, p->k);
+		o->b = operand_view(&p->b, QUIRE_FAULT_UNIT_B, block->batch, !transpose_b,
+				    block->column, block->columns, p->k);
+	}
+	o->d = operand_view(&p->d, QUIRE_FAULT_UNIT_D, block->batch, false, block->row,
+			    block->rows, 0);
+	o->d.column = block->column;
+	o->d.columns = block->columns;
+	o->d.write = true;
+	o->c = o->d;
+	o->c.operand = &p->c;
+	o->c.unit = QUIRE_FAULT_UNIT_C;
+	o->c.write = false;
+}
+
+static void put_views(const struct band_job *job, struct operands *o)
+{
+	view_put(job, &o->a);
+	view_put(job, &o->b);
+	view_put(job, &o->c);
+	view_put(job, &o->d);
+}
+
+/*
+ * Gather what is scattered.  C and D share a slot, half of it each; blocks are
+ * sized for that.
+ */
+static bool load_views(const struct band_job *job, struct operands *o)
+{
+	if (o->product && !o->a.in_place && !view_stage(job, &o->a, SLOT_A, true))
+		return false;
+	if (o->product && !o->b.in_place && !view_stage(job, &o->b, SLOT_B, true))
+		return false;
+	if (!o->d.in_place && !view_stage(job, &o->d, SLOT_D, o->same))
+		return false;
+	if (o->addend && !o->same && !o->c.in_place) {
+		if (!view_stage(job, &o->c, SLOT_D, false))
+			return false;
+		o->c.data = job->engine->staging[SLOT_D] + STAGING_BYTES / 2;
+		return view_transfer(job, &o->c, false);
+	}
+	return true;
+}
+
+/* Compute one block whose views have been looked at. */
+static bool run_block(const struct band_job *job, const struct block *block, struct operands *o)
+{
+	const struct quire_packet_gemm *p = job->packet;
+	struct quire_gemm g;
+
+	if (!load_views(job, o))
+		return false;
+	describe(p, job->engine, block, &g);
+	if (o->product) {
+		g.a.data = o->a.data;
+		g.a.leading_dimension = o->a.leading_dimension;
+		g.b.data = o->b.data;
+		g.b.leading_dimension = o->b.leading_dimension;
+		charge(job, &o->a, false);
+		charge(job, &o->b, false);
+	} else {
+		g.alpha = 0;
+	}
+	g.d.data = o->d.data;
+	g.d.leading_dimension = o->d.leading_dimension;
+	if (o->addend) {
+		struct view *c = o->same ? &o->d : &o->c;
+
+		g.c.data = c->data;
+		g.c.format = p->c.format;
+		g.c.leading_dimension = c->leading_dimension;
+		charge(job, c, false);
+	}
+	if (o->bias) {
+		uint64_t first = p->gemm_flags & QUIRE_GEMM_BIAS_ROW ? block->row : block->column;
+
+		g.bias = o->bias + (first - (p->gemm_flags & QUIRE_GEMM_BIAS_ROW ?
+						     job->band->row : job->band->column)) *
+					   element_bytes(p->bias_format);
+		g.bias_format = p->bias_format;
+		g.bias_kind = p->gemm_flags & QUIRE_GEMM_BIAS_ROW ? QUIRE_GEMM_BIAS_PER_ROW :
+								    QUIRE_GEMM_BIAS_PER_COLUMN;
+	}
+	if (!compute(job, &g))
+		return false;
+	charge(job, &o->d, true);
+	return o->d.in_place || view_transfer(job, &o->d, true);
+}
+
+/* The views of a block, in place where possible; false on a fault. */
+static bool look(const struct band_job *job, const struct block *block, struct operands *o)
+{
+	get_views(job->packet, block, o);
+	if (o->product && (!view_try_in_place(job, &o->a) || !view_try_in_place(job, &o->b)))
+		return false;
+	if (!view_try_in_place(job, &o->d))
+		return false;
+	return !o->addend || o->same || view_try_in_place(job, &o->c);
+}
+
+static uint64_t at_most(uint64_t value, uint64_t limit)
+{
+	return value < limit ? value : limit;
+}
+
+/* Rows and columns of a block whose staged views fit; false when not even one does. */
+static bool size_block(const struct operands *o, uint64_t k, struct block *block)
+{
+	uint64_t rows = block->rows, columns = block->columns;
+
+	if (o->product && !o->a.in_place)
+		rows = at_most(rows, STAGING_BYTES / (k * o->a.element));
+	if (o->product && !o->b.in_place)
+		columns = at_most(columns, STAGING_BYTES / (k * o->b.element));
+	if (!o->d.in_place || (o->addend && !o->same && !o->c.in_place)) {
+		uint64_t element = o->d.element;
+
+		if (o->addend && !o->same && o->c.element > element)
+			element = o->c.element;
+		columns = at_most(columns, STAGING_BYTES / 2 / element);
+		if (columns)
+			rows = at_most(rows, STAGING_BYTES / 2 / element / columns);
+	}
+	block->rows = rows;
+	block->columns = columns;
+	return rows && columns;
+}
+
+/* The bias of the whole band, in memory of the host: at most a few rows of it. */
+static bool load_bias(const struct band_job *job, uint8_t **bias)
+{
+	const struct quire_packet_gemm *p = job->packet;
+	bool per_row = p->gemm_flags & QUIRE_GEMM_BIAS_ROW;
+	uint64_t element = element_bytes(p->bias_format);
+	uint64_t first = per_row ? job->band->row : job->band->column;
+	uint64_t count = per_row ? job->band->rows : job->band->columns;
+	struct fault fault;
+
+	*bias = NULL;
+	if (!(p->gemm_flags & (QUIRE_GEMM_BIAS_ROW | QUIRE_GEMM_BIAS_COLUMN)))
+		return true;
+	*bias = malloc(count * element);
+	if (!*bias) {
+		job->band->status = QUIRE_STATUS_ENGINE_ERROR;
+		job->band->detail = ENOMEM;
+		return false;
+	}
+	if (!dma_copy(job->engine->device, &job->engine->tlb, job->band->context,
+		      p->bias_address + first * element, *bias, count * element, false, &fault)) {
+		engine_fault(job, &fault, QUIRE_FAULT_UNIT_BIAS);
+		return false;
+	}
+	job->band->bytes_read += count * element;
+	return true;
+}
+
+static bool run_batch(const struct band_job *job, uint64_t batch, uint8_t *bias)
+{
+	const struct quire_packet_gemm *p = job->packet;
+	const struct quire_band *band = job->band;
+	struct block whole = { batch, band->row, band->rows, band->column, band->columns };
+	struct block step = whole;
+	struct operands o = { .bias = bias };
+	bool good;
+
+	if (!look(job, &whole, &o)) {
+		put_views(job, &o);
+		return false;
+	}
+	if (!size_block(&o, p->k, &step)) {
+		put_views(job, &o);
+		job->band->status = QUIRE_STATUS_ENGINE_ERROR;
+		job->band->detail = E2BIG;
+		return false;
+	}
+	if (step.rows == whole.rows && step.columns == whole.columns) {
+		good = run_block(job, &whole, &o);
+		put_views(job, &o);
+		return good;
+	}
+	put_views(job, &o);
+	for (uint64_t r = 0; r < whole.rows; r += step.rows) {
+		for (uint64_t c = 0; c < whole.columns; c += step.columns) {
+			struct block block = { batch, whole.row + r,
+					       at_most(step.rows, whole.rows - r), whole.column + c,
+					       at_most(step.columns, whole.columns - c) };
+			struct operands part = { .bias = bias };
+
+			good = look(job, &block, &part) && run_block(job, &block, &part);
+			put_views(job, &part);
+			if (!good)
+				return false;
+		}
+	}
+	return true;
+}
+
+uint64_t engine_gemm_work(const struct quire_packet_gemm *p, const struct quire_band *band)
+{
+	/* Enough to tell short from long; saturates instead of wrapping. */
+	double work = (double)band->rows * band->columns * band->batches * (p->k ? p->k : 1);
+
+	return work > 1e18 ? (uint64_t)1e18 : (uint64_t)work;
+}
+
+void engine_gemm(const struct band_job *job)
+{
+	const struct quire_packet_gemm *p = job->packet;
+	struct quire_band *band = job->band;
+	struct energy_cost cost = energy_of_product(p->a.format, p->b.format);
+	uint8_t *bias;
+	bool good = load_bias(job, &bias);
+
+	for (uint64_t z = 0; good && z < band->batches; z++) {
+		good = run_batch(job, (uint64_t)band->batch + z, bias);
+		if (good && z + 1 < band->batches && engine_stopped(job->engine)) {
+			band->status = QUIRE_STATUS_CANCELLED;
+			good = false;
+		}
+	}
+	free(bias);
+	band->cycles = (band->macs + cost.macs_per_cycle - 1) / cost.macs_per_cycle +
+		       (band->bytes_read + band->bytes_written) / BYTES_PER_CYCLE;
+	band->modelled_pj += band->macs / 1000 * cost.femtojoule_per_mac +
+			     band->macs % 1000 * cost.femtojoule_per_mac / 1000;
+}
+
+/* A conversion is a product without products: D = round(1 * C). */
+void engine_convert(const struct band_job *job)
+{
+	const struct quire_packet_convert *p = job->packet;
+	struct quire_packet_gemm gemm = {
+		.m = p->rows,
+		.n = p->columns,
+		.batch = 1,
+		.beta = 0x3f800000,
+		.a.format = QUIRE_FORMAT_POSIT8,
+		.b.format = QUIRE_FORMAT_POSIT8,
+		.c = p->source,
+		.d = p->destination,
+	};
+	struct band_job inner = { job->engine, job->band, &gemm };
+
+	engine_gemm(&inner);
+}

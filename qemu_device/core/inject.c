@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+/* Faults on purpose, for tests: docs/hardware.md section 10. */
+#include "internal.h"
+
+const char *quire_injection_name(enum quire_injection injection)
+{
+	static const char *const names[QUIRE_INJECTIONS] = {
+		[QUIRE_INJECT_ENGINE_HANG] = "engine-hang",
+		[QUIRE_INJECT_ENGINE_DEAF] = "engine-deaf",
+		[QUIRE_INJECT_MCU_HALT] = "mcu-halt",
+		[QUIRE_INJECT_DROP_INTERRUPTS] = "drop-interrupts",
+		[QUIRE_INJECT_CORRUPT_FIRMWARE] = "corrupt-firmware",
+		[QUIRE_INJECT_DMA_ERRORS] = "dma-errors",
+	};
+
+	return names[injection];
+}
+
+void quire_device_inject(struct quire_device *device, enum quire_injection injection,
+			 uint32_t value)
+{
+	atomic_store(&device->injected[injection], value);
+	/* A processor that stood still has events to look at. */
+	processor_kick(device);
+}
+
+uint32_t quire_device_injected(struct quire_device *device, enum quire_injection injection)
+{
+	return atomic_load(&device->injected[injection]);
+}

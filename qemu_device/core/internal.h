@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * State of the card, shared by the files of the core.
+ *
+ * Threads: register accesses come from the guest's processors, one at a time (the
+ * caller's lock); the control processor runs in whichever thread holds mcu_lock;
+ * each engine has a thread.  A register access never waits for mcu_lock, it only
+ * tries: whoever holds it looks at all events before it lets go.  Words that
+ * several threads touch are atomic; nothing here is locked while the bus is used.
+ */
+#ifndef QUIRE_CORE_INTERNAL_H
+#define QUIRE_CORE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <quire/hw.h>
+
+#include "device.h"
+#include "mcu.h"
+
+#define TLB_ENTRIES 64
+#define LOG_LINE 120
+
+struct quire_threads;
+
+/* Translations one unit has seen; dropped when the flush count moved. */
+struct tlb {
+	uint32_t flushes;
+	struct {
+		uint64_t page;		/* virtual page number with the context above, + 1 */
+		uint64_t entry;		/* of level 0, also for a part of a block */
+	} slot[TLB_ENTRIES];
+};
+
+struct fault {
+	uint32_t info;			/* QUIRE_FAULT_REASON and QUIRE_FAULT_WRITE, 0 = none */
+	uint64_t address;
+};
+
+/* A piece of virtual memory that is contiguous on the host. */
+struct segment {
+	uint8_t *host;
+	uint64_t bytes;
+	bool system;			/* mapped from the bus: segment_put() */
+	bool write;
+	uint64_t card_offset;
+};
+
+struct engine {
+	struct quire_device *device;
+	unsigned int number;
+	pthread_t thread;
+	pthread_mutex_t lock;		/* protects band, busy and quit */
+	pthread_cond_t wake;
+	uint32_t band;			/* SRAM offset, valid while busy */
+	bool busy;
+	bool quit;
+	volatile uint32_t cancel;	/* looked at by the kernels */
+	struct tlb tlb;
+	struct quire_threads *threads;
+	uint8_t *staging[3];		/* A, B, C and D when their pages are scattered */
+};
+
+struct quire_device {
+	struct quire_device_config config;
+	struct quire_bus bus;
+
+	/* --- control processor --- */
+	pthread_mutex_t mcu_lock;	/* who runs it; also protects what only it uses */
+	struct mcu mcu;
+	struct tlb mcu_tlb;
+	char log[LOG_LINE];		/* under mcu_lock */
+	unsigned int log_length;
+	uint32_t dma[5];		/* under mcu_lock */
+	struct fault dma_fault;		/* under mcu_lock */
+	uint32_t time_high;		/* under mcu_lock */
+	pthread_t mcu_thread;
+	pthread_mutex_t wake_lock;	/* protects kicked, quit, and the sleep of mcu_thread */
+	pthread_cond_t wake;
+	bool kicked;
+	bool quit;
+	atomic_bool reset_requested, start_requested;
+	atomic_bool stopped;		/* the whole card is being reset: engines give up */
+	_Atomic uint64_t alarm;		/* nanoseconds of the host's clock, 0 = off */
+
+	/* --- registers --- */
+	_Atomic uint32_t fw_address[2], fw_bytes;
+	_Atomic uint32_t boot_status, boot_detail, heartbeat;
+	_Atomic uint32_t driver_versions, fw_versions, negotiated, fw_release;
+	_Atomic uint32_t panic[3];
+	_Atomic uint32_t event_status, event_enable;
+	_Atomic uint32_t mailbox_command, mailbox_argument, mailbox_sequence;
+	_Atomic uint32_t mailbox_done, mailbox_result;
+	_Atomic uint32_t tlb_flushes;
+	_Atomic uint32_t fault_context, fault_address[2], fault_info;
+	_Atomic uint32_t context_root[QUIRE_CONTEXTS][2];
+	_Atomic uint32_t queue[QUIRE_QUEUES][16];
+	_Atomic uint64_t doorbells;
+	_Atomic uint64_t counter[QUIRE_COUNTERS];
+	uint32_t counter_high;		/* register accesses only */
+
+	/* --- engines --- */
+	struct engine engine[QUIRE_ENGINES_MAX];
+	_Atomic uint32_t engine_done, engine_busy;
+
+	/* --- temperature model: register accesses only --- */
+	uint64_t heat_time, heat_pj;
+	double temperature;
+
+	_Atomic uint32_t injected[QUIRE_INJECTIONS];
+};
+
+/* regs.c */
+void device_post_event(struct quire_device *device, uint32_t bits);
+void device_raise(struct quire_device *device, unsigned int vector);
+uint64_t device_host_ns(void);
+
+/* processor.c: who runs the control processor, and when */
+int processor_init(struct quire_device *device);
+void processor_destroy(struct quire_device *device);
+void processor_kick(struct quire_device *device);		/* from any thread */
+void processor_kick_inline(struct quire_device *device);	/* from a register access */
+bool processor_events_pending(void *opaque);
+
+/* boot.c: under mcu_lock */
+void boot_start(struct quire_device *device);
+void boot_reset(struct quire_device *device);
+void boot_crashed(struct quire_device *device);
+
+/* mcu_io.c */
+uint32_t mcu_io_read(void *opaque, uint32_t offset);
+void mcu_io_write(void *opaque, uint32_t offset, uint32_t value);
+
+/* mmu.c: true, or false with *fault filled; without fault nothing is counted either */
+bool mmu_translate(struct quire_device *device, struct tlb *tlb, uint32_t context,
+		   uint64_t address, bool write, uint64_t *entry, struct fault *fault);
+
+/* dma.c */
+bool dma_bus_read(struct quire_device *device, uint64_t address, void *to, size_t bytes);
+bool dma_bus_write(struct quire_device *device, uint64_t address, const void *from, size_t bytes);
+bool dma_copy(struct quire_device *device, struct tlb *tlb, uint32_t context, uint64_t address,
+	      void *local, uint64_t bytes, bool write, struct fault *fault);
+/* At most `bytes` from address on; released with segment_put(). */
+bool segment_get(struct quire_device *device, struct tlb *tlb, uint32_t context,
+		 uint64_t address, uint64_t bytes, bool write, struct segment *segment,
+		 struct fault *fault);
+void segment_put(struct quire_device *device, const struct segment *segment);
+
+/* engine.c */
+int engine_init(struct engine *engine, struct quire_device *device, unsigned int number);
+void engine_destroy(struct engine *engine);
+void engine_start(struct engine *engine, uint32_t sram_address);
+void engine_cancel(struct engine *engine);
+void engine_wait_idle(struct engine *engine);
+bool engine_stopped(const struct engine *engine);
+
+/* engine_gemm.c, engine_move.c: run a band and fill in its results */
+struct band_job {
+	struct engine *engine;
+	struct quire_band *band;
+	const void *packet;
+};
+void engine_gemm(const struct band_job *job);
+void engine_convert(const struct band_job *job);
+void engine_copy(const struct band_job *job);
+void engine_fill(const struct band_job *job);
+void engine_fault(const struct band_job *job, const struct fault *fault, uint32_t unit);
+uint64_t engine_gemm_work(const struct quire_packet_gemm *p, const struct quire_band *band);
+
+/* energy.c */
+struct energy_cost {
+	uint32_t macs_per_cycle;
+	uint32_t femtojoule_per_mac;
+	enum quire_counter counter;
+};
+struct energy_cost energy_of_product(uint32_t format_a, uint32_t format_b);
+uint64_t energy_of_bytes(uint64_t card_bytes, uint64_t system_bytes);	/* picojoule */
+uint32_t energy_temperature(struct quire_device *device);		/* millidegrees */
+
+static inline void device_count(struct quire_device *device, enum quire_counter counter,
+				uint64_t more)
+{
+	atomic_fetch_add_explicit(&device->counter[counter], more, memory_order_relaxed);
+}
+
+/* One shot of an injection that counts down. */
+static inline bool device_injection_fires(struct quire_device *device, enum quire_injection which)
+{
+	uint32_t left = atomic_load(&device->injected[which]);
+
+	while (left)
+		if (atomic_compare_exchange_weak(&device->injected[which], &left, left - 1))
+			return true;
+	return false;
+}
+
+#endif /* QUIRE_CORE_INTERNAL_H */

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Who runs the control processor.  A doorbell or a mailbox command runs it right
+ * there, for a bounded time: a hand-over to another thread costs ten times what a
+ * short job does.  What is left over, and whatever the engines and the alarm
+ * wake, is done by a thread of its own.
+ */
+#include <errno.h>
+#include <time.h>
+
+#include "internal.h"
+
+/* About 20 us and 2 ms of the interpreter. */
+#define INLINE_BUDGET 5000
+#define THREAD_BUDGET 500000
+
+bool processor_events_pending(void *opaque)
+{
+	struct quire_device *device = opaque;
+	uint64_t alarm = atomic_load(&device->alarm);
+
+	return atomic_load(&device->doorbells) || atomic_load(&device->engine_done) ||
+	       atomic_load(&device->mailbox_sequence) != atomic_load(&device->mailbox_done) ||
+	       (alarm && device_host_ns() >= alarm);
+}
+
+void processor_kick(struct quire_device *device)
+{
+	pthread_mutex_lock(&device->wake_lock);
+	device->kicked = true;
+	pthread_cond_signal(&device->wake);
+	pthread_mutex_unlock(&device->wake_lock);
+}
+
+/* Under mcu_lock.  True when the processor wants to go on. */
+static bool run(struct quire_device *device, uint64_t budget)
+{
+	uint64_t before = device->mcu.instructions;
+	bool was_halted = device->mcu.halted;
+	enum mcu_stop stop;
+
+	if (atomic_load(&device->injected[QUIRE_INJECT_MCU_HALT]))
+		return false;
+	stop = mcu_run(&device->mcu, budget);
+	device_count(device, QUIRE_COUNTER_INSTRUCTIONS, device->mcu.instructions - before);
+	if (stop == MCU_STOP_HALTED && !was_halted)
+		boot_crashed(device);
+	return stop == MCU_STOP_BUDGET;
+}
+
+void processor_kick_inline(struct quire_device *device)
+{
+	bool more;
+
+	/* Taken: whoever has it looks at the events before it sleeps, see processor_thread(). */
+	if (pthread_mutex_trylock(&device->mcu_lock)) {
+		processor_kick(device);
+		return;
+	}
+	more = run(device, INLINE_BUDGET);
+	pthread_mutex_unlock(&device->mcu_lock);
+	if (more)
+		processor_kick(device);
+}
+
+/* Under mcu_lock, from the processor's thread. */
+static void serve_requests(struct quire_device *device)
+{
+	if (atomic_exchange(&device->reset_requested, false))
+		boot_reset(device);
+	if (atomic_exchange(&device->start_requested, false))
+		boot_start(device);
+}
+
+static void sleep_until_kicked(struct quire_device *device)
+{
+	uint64_t alarm = atomic_load(&device->alarm);
+
+	pthread_mutex_lock(&device->wake_lock);
+	while (!device->kicked && !device->quit) {
+		struct timespec until = { (time_t)(alarm / 1000000000u),
+					  (long)(alarm % 1000000000u) };
+
+		if (!alarm)
+			pthread_cond_wait(&device->wake, &device->wake_lock);
+		else if (pthread_cond_timedwait(&device->wake, &device->wake_lock, &until) ==
+			 ETIMEDOUT)
+			break;
+	}
+	device->kicked = false;
+	pthread_mutex_unlock(&device->wake_lock);
+}
+
+static void *processor_thread(void *opaque)
+{
+	struct quire_device *device = opaque;
+
+	for (;;) {
+		bool more, quit;
+
+		pthread_mutex_lock(&device->mcu_lock);
+		mcu_request_stop(&device->mcu, false);
+		serve_requests(device);
+		more = run(device, THREAD_BUDGET);
+		pthread_mutex_unlock(&device->mcu_lock);
+
+		pthread_mutex_lock(&device->wake_lock);
+		quit = device->quit;
+		pthread_mutex_unlock(&device->wake_lock);
+		if (quit)
+			return NULL;
+		/*
+		 * An event that came while we held the lock was followed by a kick, so
+		 * none is lost here.
+		 */
+		if (!more)
+			sleep_until_kicked(device);
+	}
+}
+
+int processor_init(struct quire_device *device)
+{
+	struct mcu_bus bus = { device, mcu_io_read, mcu_io_write, processor_events_pending };
+	pthread_condattr_t attributes;
+
+	if (mcu_init(&device->mcu, &bus))
+		return -1;
+	pthread_mutex_init(&device->mcu_lock, NULL);
+	pthread_mutex_init(&device->wake_lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&device->wake, &attributes);
+	pthread_condattr_destroy(&attributes);
+	if (pthread_create(&device->mcu_thread, NULL, processor_thread, device)) {
+		mcu_destroy(&device->mcu);
+		return -1;
+	}
+	return 0;
+}
+
+void processor_destroy(struct quire_device *device)
+{
+	mcu_request_stop(&device->mcu, true);
+	pthread_mutex_lock(&device->wake_lock);
+	device->quit = true;
+	pthread_cond_signal(&device->wake);
+	pthread_mutex_unlock(&device->wake_lock);
+	device->bus.wait_begin(device->bus.opaque);
+	pthread_join(device->mcu_thread, NULL);
+	device->bus.wait_end(device->bus.opaque);
+	mcu_destroy(&device->mcu);
+	pthread_cond_destroy(&device->wake);
+	pthread_mutex_destroy(&device->wake_lock);
+	pthread_mutex_destroy(&device->mcu_lock);
+}
