@@ -28,6 +28,9 @@ struct quire_vm;
 /* The end of card memory belongs to the driver: the firmware image lies there. */
 #define QUIRE_CARD_RESERVED_BYTES (1u << 20)
 
+/* The longest time limit a queue may ask for. */
+#define QUIRE_TIME_LIMIT_MAX_MS 600000
+
 /**
  * struct quire_device - one card
  *
@@ -147,9 +150,6 @@ void quire_device_unplug(struct quire_device *qdev);
 
 int quire_dev_query_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 void quire_show_fdinfo(struct drm_printer *p, struct drm_file *file);
-int quire_copy_array(struct drm_device *drm, const char *name,
-		     const struct drm_quire_obj_array *array, size_t element,
-		     u32 max_count, void **out);
 
 /*
  * Firmware and queues: quire_fw.c, quire_irq.c, quire_mailbox.c, quire_queue.c,

@@ -8,6 +8,12 @@
 #include "quire_device.h"
 #include "quire_mmu.h"
 
+struct quire_bo;
+
+/* Page 0 stays unmapped, so that a null address faults. */
+#define QUIRE_VA_START ((u64)QUIRE_PAGE_BYTES)
+#define QUIRE_VA_END (1ull << QUIRE_VA_BITS)
+
 /**
  * struct quire_vm - an address space
  *
@@ -31,19 +37,32 @@ struct quire_vm {
 	/** @queues: queues that use it, under @lock */
 	unsigned int queues;
 
-	/** @job_lock: protects @jobs, and the order of fences on them */
+	/** @job_lock: protects @jobs */
 	spinlock_t job_lock;
 	/** @jobs: VM_BIND calls not done yet, oldest first */
 	struct list_head jobs;
 	/** @work: does @jobs */
 	struct work_struct work;
-	/** @fence_lock: lock of the fences of @jobs */
-	spinlock_t fence_lock;
 	/** @fence_context: of the fences of @jobs */
 	u64 fence_context;
 	/** @fence_seqno: last one used, under @lock */
 	u64 fence_seqno;
 };
+
+/** struct quire_va - a mapping */
+struct quire_va {
+	/** @base: range and buffer */
+	struct drm_gpuva base;
+	/** @removed: in quire_bind_job.removed */
+	struct list_head removed;
+	/** @flags: DRM_QUIRE_VM_BIND_* */
+	u32 flags;
+};
+
+static inline struct quire_va *to_quire_va(struct drm_gpuva *va)
+{
+	return container_of(va, struct quire_va, base);
+}
 
 static inline struct quire_vm *to_quire_vm(struct drm_gpuvm *gpuvm)
 {
@@ -70,7 +89,7 @@ int quire_vm_attach_queue(struct quire_vm *vm);
 void quire_vm_detach_queue(struct quire_vm *vm);
 
 /*
- * Inside drm_exec_until_all_locked(), followed by drm_exec_retry_on_contention():
+ * Inside drm_exec_until_all_locked() of an exec with DRM_EXEC_IGNORE_DUPLICATES, followed by drm_exec_retry_on_contention():
  * locks all buffers of the address space, reserves room for @num_fences in each
  * and brings back those that were evicted.
  */
@@ -78,6 +97,17 @@ int quire_vm_prepare_submit(struct quire_vm *vm, struct drm_exec *exec,
 			    unsigned int num_fences);
 void quire_vm_add_fence(struct quire_vm *vm, struct drm_exec *exec,
 			struct dma_fence *fence);
+
+/* quire_bind.c: changes of the tree, and the page tables that follow it. */
+void quire_bind_work(struct work_struct *work);
+int quire_bind_step_map(struct drm_gpuva_op *op, void *priv);
+int quire_bind_step_remap(struct drm_gpuva_op *op, void *priv);
+int quire_bind_step_unmap(struct drm_gpuva_op *op, void *priv);
+/* Reservation of @bo held, or a fence on it: it stays where it is. */
+void quire_vm_map(struct quire_vm *vm, struct quire_table_pool *pool, struct quire_bo *bo,
+		  u64 va, u64 size, u64 bo_offset, u32 flags);
+/* Forgets all mappings; no VM_BIND may follow. */
+void quire_vm_clear(struct quire_vm *vm);
 
 void quire_vm_close_file(struct quire_file *qfile);
 

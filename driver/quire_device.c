@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* One card: its resources, in the order they come and go. */
+#include <linux/dma-mapping.h>
+
+#include <drm/drm_managed.h>
+
+#include "quire_device.h"
+#include "quire_gem.h"
+#include "quire_mmu.h"
+
+static int map_bars(struct quire_device *qdev)
+{
+	struct pci_dev *pdev = qdev->pdev;
+	int ret;
+
+	if (pci_resource_len(pdev, QUIRE_BAR_REGISTERS) < QUIRE_BAR_REGISTERS_BYTES)
+		return dev_err_probe(&pdev->dev, -ENODEV, "BAR %d has %llu bytes, need %u\n",
+				     QUIRE_BAR_REGISTERS,
+				     (u64)pci_resource_len(pdev, QUIRE_BAR_REGISTERS),
+				     QUIRE_BAR_REGISTERS_BYTES);
+	ret = pcim_request_all_regions(pdev, DRM_QUIRE_DRIVER_NAME);
+	if (ret)
+		return dev_err_probe(&pdev->dev, ret, "BARs are in use\n");
+	qdev->regs = devm_ioremap(&pdev->dev, pci_resource_start(pdev, QUIRE_BAR_REGISTERS),
+				  QUIRE_BAR_REGISTERS_BYTES);
+	if (!qdev->regs)
+		return -ENOMEM;
+	return 0;
+}
+
+static int identify(struct quire_device *qdev)
+{
+	struct device *dev = &qdev->pdev->dev;
+	u64 bar = pci_resource_len(qdev->pdev, QUIRE_BAR_MEMORY);
+	u32 id, caps;
+
+	id = quire_read(qdev, QUIRE_REG_ID);
+	if (id != QUIRE_ID_VALUE)
+		return dev_err_probe(dev, -ENODEV, "register ID is 0x%08x, expected 0x%08x\n", id,
+				     QUIRE_ID_VALUE);
+	qdev->hw_version = quire_read(qdev, QUIRE_REG_HW_VERSION);
+	if (qdev->hw_version >> 16 != QUIRE_HW_VERSION_VALUE >> 16)
+		return dev_err_probe(dev, -ENODEV, "hardware version %u.%u, this driver knows %u\n",
+				     qdev->hw_version >> 16, qdev->hw_version & 0xffff,
+				     QUIRE_HW_VERSION_VALUE >> 16);
+	caps = quire_read(qdev, QUIRE_REG_CAP_QUEUES);
+	qdev->queues_total = min(caps & 0xffff, (u32)QUIRE_QUEUES);
+	qdev->contexts_total = min(caps >> 16, (u32)QUIRE_CONTEXTS);
+	qdev->engines = quire_read(qdev, QUIRE_REG_CAP_ENGINES);
+	qdev->serial = quire_read64(qdev, QUIRE_REG_SERIAL_LO);
+	qdev->memory_bytes = quire_read64(qdev, QUIRE_REG_MEMORY_LO);
+	if (!qdev->queues_total || !qdev->contexts_total)
+		return dev_err_probe(dev, -ENODEV, "%u queues, %u contexts\n", qdev->queues_total,
+				     qdev->contexts_total);
+	if (qdev->memory_bytes > bar || qdev->memory_bytes <= QUIRE_CARD_RESERVED_BYTES ||
+	    !IS_ALIGNED(qdev->memory_bytes, QUIRE_PAGE_BYTES))
+		return dev_err_probe(dev, -ENODEV, "card memory of 0x%llx bytes in a BAR of 0x%llx\n",
+				     qdev->memory_bytes, bar);
+
+	qdev->memory_bus = pci_resource_start(qdev->pdev, QUIRE_BAR_MEMORY);
+	qdev->memory = devm_ioremap_wc(dev, qdev->memory_bus, qdev->memory_bytes);
+	return qdev->memory ? 0 : -ENOMEM;
+}
+
+static int init_firmware(struct quire_device *qdev)
+{
+	int ret;
+
+	ret = quire_irq_init(qdev);
+	if (ret)
+		return ret;
+	ret = quire_mailbox_init(qdev);
+	if (ret)
+		goto err_irq;
+	ret = quire_reset_init(qdev);
+	if (ret)
+		goto err_mailbox;
+	ret = quire_fw_init(qdev);
+	if (ret)
+		goto err_reset;
+	ret = quire_queues_init(qdev);
+	if (ret)
+		goto err_fw;
+	return 0;
+
+err_fw:
+	quire_fw_fini(qdev);
+err_reset:
+	quire_reset_fini(qdev);
+err_mailbox:
+	quire_mailbox_fini(qdev);
+err_irq:
+	quire_irq_fini(qdev);
+	return ret;
+}
+
+static void destroy_workqueue_action(struct drm_device *drm, void *wq)
+{
+	destroy_workqueue(wq);
+}
+
+int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev)
+{
+	struct drm_device *drm = &qdev->drm;
+	int ret;
+
+	qdev->pdev = pdev;
+	pci_set_drvdata(pdev, qdev);
+	xa_init_flags(&qdev->mmus, XA_FLAGS_ALLOC);
+	ret = drmm_mutex_init(drm, &qdev->mmu_lock);
+	if (ret)
+		return ret;
+
+	ret = pcim_enable_device(pdev);
+	if (ret)
+		return dev_err_probe(&pdev->dev, ret, "cannot enable\n");
+	ret = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64));
+	if (ret)
+		return dev_err_probe(&pdev->dev, ret, "no 64-bit DMA\n");
+	dma_set_max_seg_size(&pdev->dev, UINT_MAX);
+	ret = map_bars(qdev);
+	if (ret)
+		return ret;
+	ret = identify(qdev);
+	if (ret)
+		return ret;
+	pci_set_master(pdev);
+
+	qdev->bind_wq = alloc_workqueue("quire-bind", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!qdev->bind_wq)
+		return -ENOMEM;
+	ret = drmm_add_action_or_reset(drm, destroy_workqueue_action, qdev->bind_wq);
+	if (ret)
+		return ret;
+	ret = quire_gem_init(qdev);
+	if (ret)
+		return ret;
+	return init_firmware(qdev);
+}
+
+/*
+ * The card goes, by unbind or by the hand that pulled it.  Open files stay; from
+ * drm_dev_unplug() on nothing new touches the card, so what is left is ended in
+ * the order jobs, page tables, DMA.
+ */
+void quire_device_unplug(struct quire_device *qdev)
+{
+	drm_dev_unplug(&qdev->drm);
+	quire_queues_fini(qdev);
+	quire_fw_fini(qdev);
+	quire_reset_fini(qdev);
+	quire_mailbox_fini(qdev);
+	quire_irq_fini(qdev);
+	pci_clear_master(qdev->pdev);
+	flush_workqueue(qdev->bind_wq);
+	quire_mmu_unplug(qdev);
+	quire_gem_unplug(qdev);
+}

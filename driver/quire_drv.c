@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The quire module: PCI driver, accel node, table of calls. */
+#include <linux/module.h>
+#include <linux/pci.h>
+
+#include <drm/drm_accel.h>
+#include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+#include <drm/drm_gem.h>
+#include <drm/drm_ioctl.h>
+
+#include "quire_device.h"
+#include "quire_gem.h"
+#include "quire_vm.h"
+
+static int quire_open(struct drm_device *drm, struct drm_file *file)
+{
+	struct quire_file *qfile = kzalloc(sizeof(*qfile), GFP_KERNEL);
+
+	if (!qfile)
+		return -ENOMEM;
+	qfile->qdev = to_quire_device(drm);
+	qfile->drm = file;
+	/* 0 is never a valid id. */
+	xa_init_flags(&qfile->vms, XA_FLAGS_ALLOC1);
+	xa_init_flags(&qfile->queues, XA_FLAGS_ALLOC1);
+	file->driver_priv = qfile;
+	return 0;
+}
+
+static void quire_postclose(struct drm_device *drm, struct drm_file *file)
+{
+	struct quire_file *qfile = file->driver_priv;
+
+	quire_queues_close_file(qfile);
+	quire_vm_close_file(qfile);
+	xa_destroy(&qfile->queues);
+	kfree(qfile);
+}
+
+#define QUIRE_IOCTL(name, function) \
+	DRM_IOCTL_DEF_DRV(QUIRE_##name, function, DRM_RENDER_ALLOW)
+
+static const struct drm_ioctl_desc quire_ioctls[] = {
+	QUIRE_IOCTL(DEV_QUERY, quire_dev_query_ioctl),
+	QUIRE_IOCTL(VM_CREATE, quire_vm_create_ioctl),
+	QUIRE_IOCTL(VM_DESTROY, quire_vm_destroy_ioctl),
+	QUIRE_IOCTL(BO_CREATE, quire_bo_create_ioctl),
+	QUIRE_IOCTL(BO_MMAP_OFFSET, quire_bo_mmap_offset_ioctl),
+	QUIRE_IOCTL(BO_INFO, quire_bo_info_ioctl),
+	QUIRE_IOCTL(USERPTR, quire_userptr_ioctl),
+	QUIRE_IOCTL(VM_BIND, quire_vm_bind_ioctl),
+	QUIRE_IOCTL(QUEUE_CREATE, quire_queue_create_ioctl),
+	QUIRE_IOCTL(QUEUE_DESTROY, quire_queue_destroy_ioctl),
+	QUIRE_IOCTL(QUEUE_QUERY, quire_queue_query_ioctl),
+	QUIRE_IOCTL(SUBMIT, quire_submit_ioctl),
+};
+
+/* DRM_ACCEL_FOPS without its lack of fdinfo. */
+static const struct file_operations quire_fops = {
+	.owner = THIS_MODULE,
+	.open = accel_open,
+	.release = drm_release,
+	.unlocked_ioctl = drm_ioctl,
+	.compat_ioctl = drm_compat_ioctl,
+	.poll = drm_poll,
+	.read = drm_read,
+	.llseek = noop_llseek,
+	.mmap = drm_gem_mmap,
+	.show_fdinfo = drm_show_fdinfo,
+#ifdef QUIRE_HAVE_FOP_UNSIGNED_OFFSET
+	.fop_flags = FOP_UNSIGNED_OFFSET,
+#endif
+};
+
+static const struct drm_driver quire_driver = {
+	.driver_features = DRIVER_COMPUTE_ACCEL | DRIVER_GEM | DRIVER_SYNCOBJ |
+			   DRIVER_SYNCOBJ_TIMELINE | DRIVER_GEM_GPUVA,
+	.open = quire_open,
+	.postclose = quire_postclose,
+	.gem_prime_import_sg_table = quire_gem_import_sg,
+	.show_fdinfo = quire_show_fdinfo,
+	.ioctls = quire_ioctls,
+	.num_ioctls = ARRAY_SIZE(quire_ioctls),
+	.fops = &quire_fops,
+	.name = DRM_QUIRE_DRIVER_NAME,
+	.desc = "Quire exact-arithmetic accelerator",
+#ifdef QUIRE_HAVE_DRIVER_DATE
+	.date = "20261123",
+#endif
+	.major = DRM_QUIRE_DRIVER_MAJOR,
+	.minor = DRM_QUIRE_DRIVER_MINOR,
+};
+
+static int quire_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct quire_device *qdev;
+	int ret;
+
+	qdev = devm_drm_dev_alloc(&pdev->dev, &quire_driver, struct quire_device, drm);
+	if (IS_ERR(qdev))
+		return PTR_ERR(qdev);
+	ret = quire_device_init(qdev, pdev);
+	if (ret)
+		return ret;
+	ret = drm_dev_register(&qdev->drm, 0);
+	if (ret) {
+		quire_device_unplug(qdev);
+		return ret;
+	}
+	drm_info(&qdev->drm, "serial %llu, %u engines, %llu MiB, firmware %u.%u.%u, interface %u\n",
+		 qdev->serial, qdev->engines, qdev->memory_bytes >> 20, qdev->fw_release >> 16,
+		 (qdev->fw_release >> 8) & 0xff, qdev->fw_release & 0xff,
+		 qdev->interface_version);
+	return 0;
+}
+
+static void quire_remove(struct pci_dev *pdev)
+{
+	quire_device_unplug(pci_get_drvdata(pdev));
+}
+
+static const struct pci_device_id quire_ids[] = {
+	{ PCI_DEVICE(QUIRE_PCI_VENDOR_ID, QUIRE_PCI_DEVICE_ID) },
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, quire_ids);
+
+static struct pci_driver quire_pci_driver = {
+	.name = DRM_QUIRE_DRIVER_NAME,
+	.id_table = quire_ids,
+	.probe = quire_probe,
+	.remove = quire_remove,
+};
+module_pci_driver(quire_pci_driver);
+
+MODULE_DESCRIPTION("Driver of the Quire accelerator");
+MODULE_AUTHOR("The Quire authors");
+MODULE_LICENSE("GPL");
+MODULE_FIRMWARE(QUIRE_FW_NAME);
+QUIRE_IMPORT_DMA_BUF;

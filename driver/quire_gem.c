@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Buffer object calls: create, map, ask, import, and take the caller's own memory. */
+#include <linux/dma-buf.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include <drm/drm_file.h>
+#include <drm/drm_gpuvm.h>
+#include <drm/drm_prime.h>
+#include <drm/drm_vma_manager.h>
+#include <drm/ttm/ttm_tt.h>
+
+#include "quire_gem.h"
+#include "quire_vm.h"
+
+static u64 placement_bytes(struct quire_device *qdev, u32 placement)
+{
+	if (placement == DRM_QUIRE_PLACEMENT_CARD)
+		return quire_gem_card_bytes(qdev);
+	return (u64)ttm_tt_pages_limit() << PAGE_SHIFT;
+}
+
+/* A buffer of an address space shares its reservation, held while it is made. */
+static struct quire_bo *bo_new_private(struct quire_device *qdev, struct quire_bo *bo,
+				       u64 size, struct quire_vm *vm)
+{
+	struct dma_resv *resv = drm_gpuvm_resv(&vm->base);
+	int ret;
+
+	ret = dma_resv_lock_interruptible(resv, NULL);
+	if (ret) {
+		kfree(bo);
+		return ERR_PTR(ret == -EINTR ? -ERESTARTSYS : ret);
+	}
+	bo->vm_object = drm_gpuvm_resv_obj(&vm->base);
+	drm_gem_object_get(bo->vm_object);
+	bo = quire_bo_new(qdev, bo, size, ttm_bo_type_device, NULL, resv);
+	dma_resv_unlock(resv);
+	return bo;
+}
+
+/* Gives the handle and drops the reference that creation had. */
+static int give_handle(struct drm_file *file, struct quire_bo *bo, u32 *handle)
+{
+	int ret = drm_gem_handle_create(file, &bo->base.base, handle);
+
+	drm_gem_object_put(&bo->base.base);
+	return ret;
+}
+
+int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct quire_device *qdev = to_quire_device(drm);
+	struct drm_quire_bo_create *args = data;
+	struct quire_vm *vm = NULL;
+	struct quire_bo *bo;
+	u64 size;
+	int ret, idx;
+
+	if (args->flags)
+		return quire_inval(drm, "bo_create: flags 0x%x", args->flags);
+	if (args->placement != DRM_QUIRE_PLACEMENT_CARD &&
+	    args->placement != DRM_QUIRE_PLACEMENT_SYSTEM)
+		return quire_inval(drm, "bo_create: placement %u", args->placement);
+	if (!args->size)
+		return quire_inval(drm, "bo_create: size 0");
+	if (args->size > placement_bytes(qdev, args->placement)) {
+		drm_dbg(drm, "bo_create: size %llu of at most %llu\n", args->size,
+			placement_bytes(qdev, args->placement));
+		return -ENOSPC;
+	}
+	size = ALIGN(args->size, QUIRE_PAGE_BYTES);
+
+	if (args->vm_id) {
+		vm = quire_vm_lookup(file->driver_priv, args->vm_id);
+		if (!vm)
+			return -ENOENT;
+	}
+	if (!drm_dev_enter(drm, &idx)) {
+		ret = -ENODEV;
+		goto out_vm;
+	}
+	bo = kzalloc(sizeof(*bo), GFP_KERNEL);
+	if (!bo) {
+		ret = -ENOMEM;
+		goto out;
+	}
+	bo->placement = args->placement;
+	bo->vm_id = args->vm_id;
+	if (vm)
+		bo = bo_new_private(qdev, bo, size, vm);
+	else
+		bo = quire_bo_new(qdev, bo, size, ttm_bo_type_device, NULL, NULL);
+	ret = PTR_ERR_OR_ZERO(bo);
+	if (ret)
+		goto out;
+	ret = give_handle(file, bo, &args->handle);
+	args->size = size;
+out:
+	drm_dev_exit(idx);
+out_vm:
+	quire_vm_put(vm);
+	return ret;
+}
+
+int quire_bo_mmap_offset_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_quire_bo_mmap_offset *args = data;
+	struct drm_gem_object *object;
+	int ret = 0;
+
+	if (args->pad)
+		return quire_inval(drm, "bo_mmap_offset: pad 0x%x", args->pad);
+	object = drm_gem_object_lookup(file, args->handle);
+	if (!object)
+		return -ENOENT;
+	if (to_quire_bo(object)->info)
+		ret = quire_inval(drm, "bo_mmap_offset: handle %u is mapped elsewhere",
+				  args->handle);
+	else
+		args->offset = drm_vma_node_offset_addr(&object->vma_node);
+	drm_gem_object_put(object);
+	return ret;
+}
+
+int quire_bo_info_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_quire_bo_info *args = data;
+	struct drm_gem_object *object;
+	struct quire_bo *bo;
+	int ret;
+
+	if (args->pad)
+		return quire_inval(drm, "bo_info: pad 0x%x", args->pad);
+	object = drm_gem_object_lookup(file, args->handle);
+	if (!object)
+		return -ENOENT;
+	bo = to_quire_bo(object);
+	ret = ttm_bo_reserve(&bo->base, true, false, NULL);
+	if (!ret) {
+		struct ttm_resource *res = bo->base.resource;
+
+		args->size = object->size;
+		args->placement = bo->placement;
+		args->resident = res && res->mem_type == TTM_PL_VRAM ?
+				 DRM_QUIRE_PLACEMENT_CARD : DRM_QUIRE_PLACEMENT_SYSTEM;
+		args->vm_id = bo->vm_id;
+		args->flags = bo->info;
+		dma_resv_unlock(object->resv);
+	}
+	drm_gem_object_put(object);
+	return ret;
+}
+
+struct drm_gem_object *quire_gem_import_sg(struct drm_device *drm,
+					   struct dma_buf_attachment *attach,
+					   struct sg_table *sgt)
+{
+	struct quire_device *qdev = to_quire_device(drm);
+	struct dma_resv *resv = attach->dmabuf->resv;
+	struct quire_bo *bo = kzalloc(sizeof(*bo), GFP_KERNEL);
+
+	if (!bo)
+		return ERR_PTR(-ENOMEM);
+	bo->placement = DRM_QUIRE_PLACEMENT_SYSTEM;
+	bo->info = DRM_QUIRE_BO_INFO_IMPORTED;
+	dma_resv_lock(resv, NULL);
+	bo = quire_bo_new(qdev, bo, attach->dmabuf->size, ttm_bo_type_sg, sgt, resv);
+	dma_resv_unlock(resv);
+	return IS_ERR(bo) ? ERR_CAST(bo) : &bo->base.base;
+}
+
+void quire_bo_free_pages(struct quire_device *qdev, struct quire_bo *bo)
+{
+	unsigned long count = bo->base.base.size >> PAGE_SHIFT;
+
+	quire_dma_unmap(qdev, &bo->dma);
+	unpin_user_pages_dirty_lock(bo->pages, count, !bo->read_only);
+	account_locked_vm(bo->mm, count, false);
+	mmdrop(bo->mm);
+	kvfree(bo->pages);
+}
+
+static int pin_pages(u64 address, unsigned long count, bool write, struct page **pages)
+{
+	unsigned int flags = FOLL_LONGTERM | (write ? FOLL_WRITE : 0);
+	unsigned long done = 0;
+
+	while (done < count) {
+		int n = pin_user_pages_fast(address + (done << PAGE_SHIFT),
+					    min(count - done, (unsigned long)INT_MAX), flags,
+					    pages + done);
+
+		if (n <= 0) {
+			unpin_user_pages(pages, done);
+			return n ? n : -EFAULT;
+		}
+		done += n;
+	}
+	return 0;
+}
+
+/* The pages of @bo: accounted, pinned and mapped for the card, or nothing. */
+static int bo_take_pages(struct quire_device *qdev, struct quire_bo *bo, u64 address,
+			 unsigned long count)
+{
+	int ret;
+
+	bo->pages = kvmalloc_array(count, sizeof(*bo->pages), GFP_KERNEL);
+	if (!bo->pages)
+		return -ENOMEM;
+	bo->mm = current->mm;
+	ret = account_locked_vm(bo->mm, count, true);
+	if (ret)
+		goto err_pages;
+	ret = pin_pages(address, count, !bo->read_only, bo->pages);
+	if (ret)
+		goto err_account;
+	ret = quire_dma_map(qdev, &bo->dma, bo->pages, count,
+			    bo->read_only ? DMA_TO_DEVICE : DMA_BIDIRECTIONAL);
+	if (ret)
+		goto err_pin;
+	mmgrab(bo->mm);
+	return 0;
+
+err_pin:
+	unpin_user_pages(bo->pages, count);
+err_account:
+	account_locked_vm(bo->mm, count, false);
+err_pages:
+	kvfree(bo->pages);
+	return ret;
+}
+
+int quire_userptr_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct quire_device *qdev = to_quire_device(drm);
+	struct drm_quire_userptr *args = data;
+	struct quire_bo *bo;
+	int ret;
+
+	if (args->flags & ~DRM_QUIRE_USERPTR_READ_ONLY)
+		return quire_inval(drm, "userptr: flags 0x%x", args->flags);
+	if (!IS_ALIGNED(args->address, QUIRE_PAGE_BYTES))
+		return quire_inval(drm, "userptr: address 0x%llx", args->address);
+	if (!args->size || !IS_ALIGNED(args->size, QUIRE_PAGE_BYTES))
+		return quire_inval(drm, "userptr: size 0x%llx", args->size);
+	if (args->size >> PAGE_SHIFT > totalram_pages())
+		return -ENOMEM;
+	if (!access_ok(u64_to_user_ptr(args->address), args->size))
+		return -EFAULT;
+
+	bo = kzalloc(sizeof(*bo), GFP_KERNEL);
+	if (!bo)
+		return -ENOMEM;
+	bo->placement = DRM_QUIRE_PLACEMENT_SYSTEM;
+	bo->info = DRM_QUIRE_BO_INFO_USERPTR;
+	bo->read_only = args->flags & DRM_QUIRE_USERPTR_READ_ONLY;
+	ret = bo_take_pages(qdev, bo, args->address, args->size >> PAGE_SHIFT);
+	if (ret) {
+		kfree(bo);
+		return ret;
+	}
+	bo = quire_bo_new(qdev, bo, args->size, ttm_bo_type_sg, &bo->dma.sgt, NULL);
+	if (IS_ERR(bo))
+		return PTR_ERR(bo);
+	return give_handle(file, bo, &args->handle);
+}

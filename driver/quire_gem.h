@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef QUIRE_GEM_H
+#define QUIRE_GEM_H
+
+#include <linux/scatterlist.h>
+
+#include <drm/drm_gem.h>
+#include <drm/ttm/ttm_bo.h>
+#include <drm/ttm/ttm_placement.h>
+#include <drm/ttm/ttm_resource.h>
+
+#include "quire_device.h"
+
+struct dma_buf;
+struct dma_buf_attachment;
+struct mm_struct;
+
+/** struct quire_dma - pages as the card addresses them */
+struct quire_dma {
+	/** @node: in quire_device.dma_list while @mapped, under its lock */
+	struct list_head node;
+	/** @sgt: pages and bus addresses */
+	struct sg_table sgt;
+	/** @direction: of the mapping */
+	enum dma_data_direction direction;
+	/** @mapped: the card can reach the pages, under quire_device.dma_lock */
+	bool mapped;
+};
+
+/** struct quire_bo - a buffer object; constant after creation but for @base */
+struct quire_bo {
+	/** @base: placement and reservation; the GEM object is @base.base */
+	struct ttm_buffer_object base;
+	/** @placement: enum drm_quire_placement */
+	u32 placement;
+	/** @vm_id: as created */
+	u32 vm_id;
+	/** @info: DRM_QUIRE_BO_INFO_* */
+	u32 info;
+	/** @read_only: the card may only read it */
+	bool read_only;
+	/** @vm_object: holds the reservation of its address space, or NULL */
+	struct drm_gem_object *vm_object;
+	/** @pages: pinned pages of user memory, or NULL */
+	struct page **pages;
+	/** @mm: whose locked memory @pages count to */
+	struct mm_struct *mm;
+	/** @dma: mapping of @pages */
+	struct quire_dma dma;
+};
+
+static inline struct quire_bo *to_quire_bo(struct drm_gem_object *object)
+{
+	return container_of(object, struct quire_bo, base.base);
+}
+
+int quire_gem_init(struct quire_device *qdev);
+void quire_gem_unplug(struct quire_device *qdev);
+u64 quire_gem_card_bytes(struct quire_device *qdev);
+
+int quire_dma_map(struct quire_device *qdev, struct quire_dma *dma, struct page **pages,
+		  unsigned long count, enum dma_data_direction direction);
+void quire_dma_unmap(struct quire_device *qdev, struct quire_dma *dma);
+
+/* Where the buffer lies, reservation held: false if the card cannot reach it. */
+bool quire_bo_card_offset(struct quire_bo *bo, u64 *offset);
+struct sg_table *quire_bo_sgt(struct quire_bo *bo);
+int quire_bo_validate(struct quire_bo *bo);
+
+struct drm_gem_object *quire_gem_import_sg(struct drm_device *drm,
+					   struct dma_buf_attachment *attach,
+					   struct sg_table *sgt);
+
+int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+int quire_bo_mmap_offset_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+int quire_bo_info_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+int quire_userptr_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+
+/* quire_bo.c: a buffer object of a kind, with a reference. */
+struct quire_bo *quire_bo_new(struct quire_device *qdev, struct quire_bo *bo, u64 size,
+			      enum ttm_bo_type type, struct sg_table *sgt,
+			      struct dma_resv *resv);
+extern const struct drm_gem_object_funcs quire_gem_funcs;
+void quire_bo_free_pages(struct quire_device *qdev, struct quire_bo *bo);
+
+#endif /* QUIRE_GEM_H */
