@@ -89,12 +89,40 @@ static void multiply(const struct block *block, const struct gemm_panel *a, uint
 				    low, high);
 }
 
-/* Elements of a tile one by one: some are infinite, or lost, or summed as images. */
+/*
+ * The top of a sum in 127 bits, what is below ORed into the last of them: more
+ * than any rounding looks at.
+ */
+static void sum_top(const struct gemm_sum *sum, uint64_t *low, int64_t *high, int32_t *exponent)
+{
+	uint64_t sign = (uint64_t)((int64_t)sum->limb[QUIRE_IMAGE_LIMBS - 1] >> 63);
+	uint64_t below = 0;
+	int top = QUIRE_IMAGE_LIMBS - 1;
+
+	/* limbs that only repeat the sign, as long as the next one has it too */
+	while (top > 1 && sum->limb[top] == sign && (sum->limb[top - 1] ^ sign) >> 63 == 0)
+		top--;
+	for (int i = 0; i < top - 1; i++)
+		below |= sum->limb[i];
+	*high = (int64_t)sum->limb[top];
+	*low = sum->limb[top - 1];
+	*exponent = QUIRE_IMAGE_LSB_EXPONENT + 64 * (top - 1);
+	/* two's complement: what is below adds to the number, whatever its sign; with
+	 * top > 1 at least 62 bits of the number stand above the last */
+	*low |= below != 0;
+}
+
+/* Rows of a tile from sums; some are infinite, or lost. */
 static void finish_sums(const struct block *block, uint32_t row, uint32_t rows, uint32_t column,
 			uint32_t columns, const struct gemm_sum *sums, uint32_t stride,
 			struct gemm_tally *tally)
 {
-	for (uint32_t i = 0; i < rows; i++)
+	for (uint32_t i = 0; i < rows; i++) {
+		uint64_t low[GEMM_NR_MAX] = { 0 };
+		int64_t high[GEMM_NR_MAX] = { 0 };
+		int32_t exponent[GEMM_NR_MAX] = { 0 };
+		uint8_t special[GEMM_NR_MAX];
+
 		for (uint32_t j = 0; j < columns; j++) {
 			uint32_t flags = block->row_flags[row + i] | block->column_flags[column + j];
 			struct gemm_sum plain = { .special = GEMM_FINITE };
@@ -108,9 +136,19 @@ static void finish_sums(const struct block *block, uint32_t row, uint32_t rows, 
 					       block->column + column + j, block->gemm->k, &plain);
 				sum = &plain;
 			}
-			gemm_finish_sum(&block->finish, block->row + row + i,
-					block->column + column + j, sum, tally);
+			if (block->finish.direct) {
+				special[j] = (uint8_t)sum->special;
+				sum_top(sum, &low[j], &high[j], &exponent[j]);
+			} else {
+				gemm_finish_sum(&block->finish, block->row + row + i,
+						block->column + column + j, sum, tally);
+			}
 		}
+		if (block->finish.direct)
+			gemm_finish_row(&block->finish, block->kernel, block->row + row + i,
+					block->column + column, columns, low, high, exponent,
+					special, tally);
+	}
 }
 
 static void add_tile(const struct block *block, const struct gemm_panel *a, uint32_t rows,
@@ -139,6 +177,39 @@ static void add_tile(const struct block *block, const struct gemm_panel *a, uint
 		}
 }
 
+/*
+ * All pairs of parts in one 128-bit sum, in the unit of the lowest: it is below
+ * 2^(width_a + width_b + 12), see direct_fits().
+ */
+static void multiply_parts(const struct block *block, const struct gemm_panel *a,
+			   const struct gemm_panel *b, uint64_t *low, int64_t *high)
+{
+	_Alignas(64) uint64_t l[GEMM_TILE_MAX];
+	_Alignas(64) int64_t h[GEMM_TILE_MAX];
+	const uint32_t count = block->kernel->mr * block->kernel->nr;
+
+	multiply(block, a, 0, b, 0, low, high);
+	for (uint32_t p = 0; p < a->parts; p++)
+		for (uint32_t q = p ? 0 : 1; q < b->parts; q++) {
+			const uint32_t shift = (p + q) * block->kernel->part_bits;
+
+			multiply(block, a, p, b, q, l, h);
+			/* modulo 2^128: only the whole sum must fit */
+			for (uint32_t i = 0; i < count; i++) {
+				unsigned __int128 t = (unsigned __int128)(uint64_t)high[i] << 64 | low[i];
+
+				t += ((unsigned __int128)(uint64_t)h[i] << 64 | l[i]) << shift;
+				low[i] = (uint64_t)t;
+				high[i] = (int64_t)(t >> 64);
+			}
+		}
+}
+
+static bool direct_fits(const struct gemm_panel *a, const struct gemm_panel *b)
+{
+	return (a->parts == 1 && b->parts == 1) || a->width + b->width + 12 <= 126;
+}
+
 /* The common case: rounded from the registers of one tile. */
 static void direct_tile(const struct block *block, const struct gemm_panel *a, uint32_t row,
 			uint32_t rows, const struct gemm_panel *b, uint32_t column,
@@ -150,7 +221,7 @@ static void direct_tile(const struct block *block, const struct gemm_panel *a, u
 	uint8_t special[GEMM_NR_MAX];
 	const uint32_t nr = block->kernel->nr;
 
-	multiply(block, a, 0, b, 0, low, high);
+	multiply_parts(block, a, b, low, high);
 	for (uint32_t i = 0; i < rows; i++) {
 		for (uint32_t j = 0; j < nr; j++)
 			exponent[j] = a->exponent[i] + b->exponent[j];
@@ -184,7 +255,7 @@ static void tile(struct block *block, uint32_t ia, uint32_t jb, struct gemm_tall
 		flags |= block->row_flags[row + i];
 	for (i = 0; i < columns; i++)
 		flags |= block->column_flags[column + i];
-	if (a->parts == 1 && b->parts == 1 && !(flags & ~(uint32_t)GEMM_SPECIAL_NAN)) {
+	if (direct_fits(a, b) && !(flags & ~(uint32_t)GEMM_SPECIAL_NAN)) {
 		direct_tile(block, a, row, rows, b, column, columns, flags, tally);
 	} else {
 		struct gemm_sum sums[GEMM_TILE_MAX];

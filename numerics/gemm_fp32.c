@@ -25,6 +25,7 @@ struct block {
 	float *packed_a, *packed_b, *sums;
 	uint32_t row, rows, column, columns, k, kc;
 	uint32_t a_count, b_count, b_group;
+	uint32_t stride;		/* of sums */
 };
 
 static uint32_t divide_up(uint32_t x, uint32_t y)
@@ -100,7 +101,7 @@ static void tiles_task(void *argument, unsigned int index, unsigned int worker)
 		for (uint32_t i = 0; i < block->a_count; i++)
 			kernel->fp32(block->kc, block->packed_a + (size_t)i * mr * block->kc,
 				     block->packed_b + (size_t)j * nr * block->kc,
-				     block->sums + (size_t)i * mr * COLUMNS + j * nr, COLUMNS);
+				     block->sums + (size_t)i * mr * block->stride + j * nr, block->stride);
 	fesetenv(&saved);
 }
 
@@ -125,7 +126,7 @@ static void split(float f, uint64_t *low, int64_t *high, int32_t *exponent, uint
 static void finish_task(void *argument, unsigned int index, unsigned int worker)
 {
 	struct block *block = argument;
-	const float *sums = block->sums + (size_t)index * COLUMNS;
+	const float *sums = block->sums + (size_t)index * block->stride;
 	struct gemm_tally tally = { 0, 0 };
 	fenv_t saved;
 
@@ -159,7 +160,9 @@ static void run_block(struct block *block)
 	block->a_count = divide_up(block->rows, kernel->fp32_mr);
 	block->b_count = divide_up(block->columns, kernel->fp32_nr);
 	block->b_group = divide_up(STRIPE, kernel->fp32_nr);
-	memset(block->sums, 0, (size_t)ROWS * COLUMNS * sizeof(*block->sums));
+	block->stride = block->b_count * kernel->fp32_nr;
+	memset(block->sums, 0, (size_t)block->a_count * kernel->fp32_mr * block->stride *
+			       sizeof(*block->sums));
 	for (block->k = 0; block->k < g->k; block->k += block->kc) {
 		if (gemm_cancelled(g))
 			return;

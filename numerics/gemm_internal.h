@@ -63,6 +63,7 @@ struct gemm_panel {
 	uint64_t *part[GEMM_PARTS_MAX];
 	uint64_t *extra;			/* allocation behind part[1]..., or NULL */
 	uint32_t parts;
+	uint32_t width;				/* every number is below 2^width units */
 	bool narrow;				/* all parts are */
 	bool lost;				/* no memory for the parts: use the plain path */
 	int32_t exponent[GEMM_LANES_MAX];

@@ -386,6 +386,7 @@ static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel 
 	if (widest > (int32_t)kernel->single_bits || (kernel->narrow_only && !narrow))
 		single = false;
 	panel->parts = single ? 1 : (uint32_t)widest / kernel->part_bits + 1;
+	panel->width = (uint32_t)widest;
 	/* part_bits 26: 4096 squares of 2^25 are 2^62, see the kernel that has it */
 	panel->narrow = single ? narrow : kernel->narrow_only;
 	panel->lost = !pack_make_room(panel, lanes, kc);

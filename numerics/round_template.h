@@ -20,12 +20,26 @@
  * nor a kept bit is ever bit 0.
  */
 struct round_run {
-	uint64_t sig[ROUND_RUN];
-	uint64_t neg[ROUND_RUN];	/* all ones when negative */
-	int64_t top[ROUND_RUN];
+	uint64_t *restrict sig;
+	uint64_t *restrict neg;		/* all ones when negative */
+	int64_t *restrict top;
 };
 
-static inline void round_normalise(struct round_run *run, const uint64_t *low,
+/*
+ * Elements at a time, in the compiler's own vectors, of the width the CPU has.
+ * Comparisons give all ones or zero in each.
+ */
+#ifdef __AVX512F__
+#define ROUND_LANES 8
+#else
+#define ROUND_LANES 4
+#endif
+typedef uint64_t round_lanes __attribute__((vector_size(8 * ROUND_LANES), may_alias));
+typedef int64_t round_signed __attribute__((vector_size(8 * ROUND_LANES), may_alias));
+#define ROUND_SELECT(test, yes, no)                                            \
+	(((__typeof__(yes))(test) & (yes)) | (~(__typeof__(yes))(test) & (no)))
+
+static inline void round_normalise(struct round_run run, const uint64_t *low,
 				   const int64_t *high, const int32_t *exponent)
 {
 	for (int i = 0; i < ROUND_RUN; i++) {
@@ -38,9 +52,9 @@ static inline void round_normalise(struct round_run *run, const uint64_t *low,
 		int64_t n = __builtin_clzll(upper | 1);
 		uint64_t moved = lower >> 1 >> (63 - n);
 
-		run->sig[i] = upper << n | moved | ((lower << n) != 0);
-		run->neg[i] = s;
-		run->top[i] = exponent[i] + (h ? 127 : 63) - n;
+		run.sig[i] = upper << n | moved | ((lower << n) != 0);
+		run.neg[i] = s;
+		run.top[i] = exponent[i] + (h ? 127 : 63) - n;
 	}
 }
 
@@ -52,34 +66,38 @@ static inline void round_normalise(struct round_run *run, const uint64_t *low,
  *	r <  0:  -r zeros, a one, e, f    = the same shift by -r - 1 of "01 e f"
  * Shifts beyond 63 would leave the same word as a shift by 63 does for bits <= 32.
  */
-static inline void round_posit(const struct round_run *run, uint32_t bits, uint64_t *out)
+static inline void round_posit(struct round_run run, uint32_t bits, uint64_t *out)
 {
 	const uint64_t largest = (1ull << (bits - 1)) - 1;
 	const uint64_t mask = largest << 1 | 1;
 	const int drop = 65 - (int)bits;	/* of 64 bits keep bits - 1 */
 
-	for (int i = 0; i < ROUND_RUN; i++) {
-		int64_t regime = run->top[i] >> 2;
-		uint64_t e = (uint64_t)run->top[i] & 3;
-		uint64_t fraction = run->sig[i] << 1;
+	for (int i = 0; i < ROUND_RUN; i += ROUND_LANES) {
+		round_lanes sig = *(const round_lanes *)(run.sig + i);
+		round_lanes neg = *(const round_lanes *)(run.neg + i);
+		round_signed top = *(const round_signed *)(run.top + i);
+		round_signed regime = top >> 2;
+		round_lanes small = (round_lanes)(regime >> 63);	/* regime < 0 */
+		round_lanes e = (round_lanes)top & 3, fraction = sig << 1;
 		/* e, f in 62 bits below the two leading bits; the sig's sticky kept */
-		uint64_t string = e << 60 | fraction >> 4 | ((fraction & 15) != 0);
-		int64_t shift = regime >= 0 ? regime : -regime - 1;
-		uint64_t lost, q, rest, up;
+		round_lanes string = e << 60 | fraction >> 4 |
+				     ((round_lanes)((fraction & 15) != 0) & 1);
+		round_signed shift = regime ^ (round_signed)small;	/* -r - 1 = ~r */
+		round_lanes lost, q, rest, one = sig - sig + 1;
 
-		shift = shift > 63 ? 63 : shift;
-		string |= regime >= 0 ? 2ull << 62 : 1ull << 62;
-		lost = string & ((1ull << shift) - 1);
-		string = (uint64_t)((int64_t)string >> shift) | (lost != 0);
+		shift = ROUND_SELECT(shift > 63, 63 - (shift - shift), shift);
+		string |= ROUND_SELECT(small, one << 62, one << 63);
+		lost = string & ((one << (round_lanes)shift) - 1);
+		string = (round_lanes)((round_signed)string >> shift) |
+			 ((round_lanes)(lost != 0) & 1);
 		q = string >> drop;
 		rest = string << (64 - drop);
-		/* rest > half, or half and q odd */
-		up = rest > (1ull << 63) - (q & 1) ? 1 : 0;
-		q += up;
-		q = q > largest ? largest : q;
-		q = q ? q : 1;
-		q = run->sig[i] ? q : 0;
-		out[i] = ((q ^ run->neg[i]) - run->neg[i]) & mask;
+		/* up when rest > half, or half and q odd */
+		q += (round_lanes)(rest > (one << 63) - (q & 1)) & 1;
+		q = ROUND_SELECT(q > largest, largest * one, q);
+		q |= (round_lanes)(q == 0) & 1;
+		q &= (round_lanes)(sig != 0);
+		*(round_lanes *)(out + i) = ((q ^ neg) - neg) & mask;
 	}
 }
 
@@ -90,43 +108,41 @@ struct round_ieee {
 	int sign;		/* bit */
 };
 
-static inline void round_ieee(const struct round_run *run, struct round_ieee f, uint64_t *out)
+static inline void round_ieee(struct round_run run, struct round_ieee f, uint64_t *out)
 {
-	for (int i = 0; i < ROUND_RUN; i++) {
-		int64_t below = f.lowest - run->top[i];
-		/* one bit lower for headroom: the sum in the rounding stays below 2^64 */
-		uint64_t sig = run->sig[i] >> 1 | (run->sig[i] & 1);
-		int64_t shift, field;
-		uint64_t q, lost, half;
+	for (int i = 0; i < ROUND_RUN; i += ROUND_LANES) {
+		round_lanes whole = *(const round_lanes *)(run.sig + i);
+		round_lanes neg = *(const round_lanes *)(run.neg + i);
+		round_signed top = *(const round_signed *)(run.top + i);
+		round_signed zero = top - top, field = top - f.lowest, shift;
+		round_lanes one = whole - whole + 1, sig, q;
+		round_lanes nonzero = (round_lanes)(whole != 0);
 
-		below = below > 0 ? below : 0;
-		shift = 62 - f.fraction + below;
+		/* one bit lower for headroom: the sum in the rounding stays below 2^64 */
+		sig = whole >> 1 | (whole & 1);
+		shift = 62 - f.fraction - ROUND_SELECT(field < 0, field, zero);
 		/* bit 62 is set: at 63 the number is half a unit or more, beyond it less */
-		sig = shift > 63 ? 0 : sig;
-		shift = shift > 63 ? 63 : shift;
-		half = (1ull << (shift - 1)) - 1;
-		q = sig >> shift;
-		lost = sig + half + (q & 1);
-		q = lost >> shift;
+		sig &= (round_lanes)(shift <= 63);
+		shift = ROUND_SELECT(shift > 63, zero + 63, shift);
+		q = sig >> (round_lanes)shift & 1;
+		q = (sig + (one << (round_lanes)(shift - 1)) - 1 + q) >> (round_lanes)shift;
 		/* q holds the hidden bit, so the field is one less; a carry out of q
 		 * moves on into the exponent as it should */
-		field = run->top[i] - f.lowest;
-		field = field > 0 ? field : 0;
-		field = field > 4096 ? 4096 : field;
-		q += (uint64_t)field << f.fraction;
-		q = q > f.limit ? f.limit : q;
-		q = run->sig[i] ? q : 0;
+		field = ROUND_SELECT(field < 0, zero, field);
+		field = ROUND_SELECT(field > 4096, zero + 4096, field);
+		q += (round_lanes)field << f.fraction;
+		q = ROUND_SELECT(q > f.limit, f.limit * one, q);
 		/* a negative number that rounds to zero is -0; an exact zero is +0 */
-		out[i] = q | (run->sig[i] ? (run->neg[i] & 1) << f.sign : 0);
+		*(round_lanes *)(out + i) = (q | (neg & 1) << f.sign) & nonzero;
 	}
 }
 
 /* Two's complement, to nearest even, saturating. */
-static inline void round_int8(const struct round_run *run, uint64_t *out)
+static inline void round_int8(struct round_run run, uint64_t *restrict out)
 {
 	for (int i = 0; i < ROUND_RUN; i++) {
-		uint64_t sig = run->sig[i] >> 1 | (run->sig[i] & 1);
-		int64_t shift = 62 - run->top[i];
+		uint64_t sig = run.sig[i] >> 1 | (run.sig[i] & 1);
+		int64_t shift = 62 - run.top[i];
 		uint64_t q;
 
 		sig = shift > 63 ? 0 : sig;
@@ -134,12 +150,12 @@ static inline void round_int8(const struct round_run *run, uint64_t *out)
 		shift = shift < 50 ? 50 : shift;	/* 2^12 and up saturate alike */
 		q = sig >> shift;
 		q = (sig + (1ull << (shift - 1)) - 1 + (q & 1)) >> shift;
-		q = q > 127 + (run->neg[i] & 1) ? 127 + (run->neg[i] & 1) : q;
-		out[i] = ((q ^ run->neg[i]) - run->neg[i]) & 0xff;
+		q = q > 127 + (run.neg[i] & 1) ? 127 + (run.neg[i] & 1) : q;
+		out[i] = ((q ^ run.neg[i]) - run.neg[i]) & 0xff;
 	}
 }
 
-static inline void round_run_to(uint32_t format, const struct round_run *run, uint64_t *out)
+static inline void round_run_to(uint32_t format, struct round_run run, uint64_t *restrict out)
 {
 	static const struct round_ieee fp16 = { 10, -14, 0x7c00, 15 };
 	static const struct round_ieee fp32 = { 23, -126, 0x7f800000, 31 };
@@ -192,11 +208,15 @@ static inline void round_run_to(uint32_t format, const struct round_run *run, ui
 static void round_elements(uint32_t format, uint32_t count, const uint64_t *low,
 			   const int64_t *high, const int32_t *exponent, uint64_t *bits)
 {
-	struct round_run run;
+	_Alignas(64) uint64_t sig[ROUND_RUN], neg[ROUND_RUN];
+	_Alignas(64) int64_t top[ROUND_RUN];
+	_Alignas(64) uint64_t out[ROUND_RUN];
+	const struct round_run run = { sig, neg, top };
 
 	for (uint32_t i = 0; i < count; i += ROUND_RUN) {
-		round_normalise(&run, low + i, high + i, exponent + i);
-		round_run_to(format, &run, bits + i);
+		round_normalise(run, low + i, high + i, exponent + i);
+		round_run_to(format, run, out);
+		memcpy(bits + i, out, sizeof(out));
 	}
 }
 
