@@ -21,12 +21,16 @@
 /* The fence of a call that had to wait. */
 struct bind_fence {
 	struct dma_fence base;
+	/* Protects @base. */
 	spinlock_t lock;
 };
 
 /**
  * struct bind_op - one operation
- * @type, @flags, @va, @size, @bo_offset: as in struct drm_quire_vm_bind_op
+ * @flags: DRM_QUIRE_VM_BIND_*
+ * @va: address
+ * @size: bytes
+ * @bo_offset: offset in @bo
  * @bo: buffer with a GEM reference, or NULL to unmap
  * @vm_bo: tie of @bo to the address space, between locking and commit
  * @spare: mappings set aside for the new one and what is left of a replaced one
@@ -286,7 +290,7 @@ static int check_op(struct drm_device *drm, struct drm_file *file, struct quire_
 		return -ENOENT;
 	op->bo = to_quire_bo(object);
 	if (args->bo_offset > object->size || args->size > object->size - args->bo_offset)
-		return quire_inval(drm, "vm_bind: bo_offset 0x%llx, size 0x%llx of a buffer of 0x%zx",
+		return quire_inval(drm, "vm_bind: bo_offset 0x%llx, size 0x%llx of a buffer of %zu",
 				   args->bo_offset, args->size, object->size);
 	if (op->bo->vm_object && op->bo->vm_object != drm_gpuvm_resv_obj(&vm->base))
 		return quire_inval(drm, "vm_bind: handle %u belongs to another vm_id",

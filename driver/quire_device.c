@@ -54,7 +54,7 @@ static int identify(struct quire_device *qdev)
 				     qdev->contexts_total);
 	if (qdev->memory_bytes > bar || qdev->memory_bytes <= QUIRE_CARD_RESERVED_BYTES ||
 	    !IS_ALIGNED(qdev->memory_bytes, QUIRE_PAGE_BYTES))
-		return dev_err_probe(dev, -ENODEV, "card memory of 0x%llx bytes in a BAR of 0x%llx\n",
+		return dev_err_probe(dev, -ENODEV, "card memory: 0x%llx bytes in a BAR of 0x%llx\n",
 				     qdev->memory_bytes, bar);
 
 	qdev->memory_bus = pci_resource_start(qdev->pdev, QUIRE_BAR_MEMORY);

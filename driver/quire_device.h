@@ -6,6 +6,7 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
+#include <linux/sizes.h>
 #include <linux/xarray.h>
 
 #include <drm/drm_device.h>
@@ -26,7 +27,7 @@ struct quire_reset;
 struct quire_vm;
 
 /* The end of card memory belongs to the driver: the firmware image lies there. */
-#define QUIRE_CARD_RESERVED_BYTES (1u << 20)
+#define QUIRE_CARD_RESERVED_BYTES SZ_1M
 
 /* The longest time limit a queue may ask for. */
 #define QUIRE_TIME_LIMIT_MAX_MS 600000

@@ -192,11 +192,11 @@ static void table_update(struct quire_update *update, struct quire_table *table,
 		whole = next - va == span;
 		if (level == 0 ||
 		    (level == 1 && whole && (!update->bits || IS_ALIGNED(update->address, span)))) {
-			u64 block = level ? QUIRE_PTE_BLOCK : 0;
+			u64 entry = update->address | update->bits | (level ? QUIRE_PTE_BLOCK : 0);
 
 			if (level)
 				drop_child(update, table, i);
-			table_set(table, i, update->bits ? update->address | update->bits | block : 0);
+			table_set(table, i, update->bits ? entry : 0);
 			update->address += next - va;
 			continue;
 		}

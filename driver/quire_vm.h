@@ -12,7 +12,7 @@ struct quire_bo;
 
 /* Page 0 stays unmapped, so that a null address faults. */
 #define QUIRE_VA_START ((u64)QUIRE_PAGE_BYTES)
-#define QUIRE_VA_END (1ull << QUIRE_VA_BITS)
+#define QUIRE_VA_END BIT_ULL(QUIRE_VA_BITS)
 
 /**
  * struct quire_vm - an address space
@@ -89,9 +89,9 @@ int quire_vm_attach_queue(struct quire_vm *vm);
 void quire_vm_detach_queue(struct quire_vm *vm);
 
 /*
- * Inside drm_exec_until_all_locked() of an exec with DRM_EXEC_IGNORE_DUPLICATES, followed by drm_exec_retry_on_contention():
- * locks all buffers of the address space, reserves room for @num_fences in each
- * and brings back those that were evicted.
+ * Inside drm_exec_until_all_locked(), followed by drm_exec_retry_on_contention();
+ * the exec has DRM_EXEC_IGNORE_DUPLICATES.  Locks all buffers of the address
+ * space, reserves room for @num_fences in each and brings back the evicted ones.
  */
 int quire_vm_prepare_submit(struct quire_vm *vm, struct drm_exec *exec,
 			    unsigned int num_fences);
