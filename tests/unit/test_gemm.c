@@ -659,6 +659,43 @@ static void fp32_arithmetic(void **state)
 	}
 }
 
+/* More than one block of rows, columns and k: samples of each result. */
+static void many_blocks(void **state)
+{
+	static const uint32_t shape[][3] = { { 300, 600, 4000 }, { 400, 530, 4100 } };
+	struct quire_threads *threads = quire_threads_create(4);
+
+	(void)state;
+	assert_non_null(threads);
+	for (size_t s = 0; s < 2; s++) {
+		uint64_t digest = 0;
+		struct job job;
+
+		make(&job, shape[s][0], shape[s][1], shape[s][2], 1, QUIRE_FORMAT_POSIT16,
+		     QUIRE_FORMAT_BF16, QUIRE_FORMAT_POSIT32, false, PATTERNS_FINITE);
+		job.g.threads = threads;
+		for (size_t x = 0; x < 3; x++) {
+			struct quire_gemm_result r;
+
+			if (quire_kernel_select(kernels[x]))
+				continue;
+			assert_int_equal(quire_gemm(&job.g, &r), 0);
+			assert_true(!digest || digest == r.digest);
+			digest = r.digest;
+		}
+		for (int sample = 0; sample < 200; sample++) {
+			uint64_t i = rnd() % job.g.m, j = rnd() % job.g.n, good;
+
+			expect(&job.g, NULL, 0, i, j, &good);
+			assert_int_equal(load(QUIRE_FORMAT_POSIT32, job.g.d.data,
+					      i * job.g.d.leading_dimension + j), good);
+		}
+		drop(&job);
+	}
+	quire_kernel_select(NULL);
+	quire_threads_destroy(threads);
+}
+
 /* Bands of a job have digests that add up to that of the whole. */
 static void digests_of_bands(void **state)
 {
@@ -752,6 +789,7 @@ int main(void)
 		cmocka_unit_test(empty_sums),
 		cmocka_unit_test(long_sums),
 		cmocka_unit_test(batches_and_threads),
+		cmocka_unit_test(many_blocks),
 		cmocka_unit_test(fp32_arithmetic),
 		cmocka_unit_test(digests_of_bands),
 	};
