@@ -13,8 +13,8 @@
  * times zero and +inf - inf make an output NaR (posit), the canonical quiet NaN
  * (floating point) or the NaR pattern (quire image).  An infinity that stays is
  * an infinity, NaR in a posit.  An exact result of zero is +0.  Overflow goes to
- * infinity, except posits (largest value) and E4M3 (448), as quirenum/quire.h
- * says for each format.  RELU makes everything below zero, -0 and -infinity
+ * infinity, except posits (largest value), E4M3 (448) and INT8 (-128, 127; NaN
+ * gives -128).  RELU makes everything below zero, -0 and -infinity
  * included, +0; NaR and NaN stay.
  */
 #ifndef QUIRENUM_GEMM_H
@@ -163,7 +163,10 @@ int quire_gemm_check(const struct quire_gemm *gemm, const char **why);
  * -ENOMEM (nothing written) or -ECANCELED.  result may be NULL.  Needs the
  * default rounding direction and subnormals enabled in the calling thread's
  * floating-point environment; sees to that itself and restores it.
- * Safe to call from many threads, also with one pool.
+ * Safe to call from many threads, also with one pool.  Working memory is at most
+ * about 40 MiB, whatever the job, times 2 to 6 where operands span so many powers
+ * of two that their numbers are cut into parts; up to 25 MiB of it is kept for
+ * the next job.
  */
 int quire_gemm(const struct quire_gemm *gemm, struct quire_gemm_result *result);
 
