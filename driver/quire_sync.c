@@ -148,17 +148,26 @@ void quire_syncs_signal(struct quire_syncs *syncs, struct dma_fence *fence)
 	}
 }
 
-void quire_syncs_put(struct quire_syncs *syncs)
+void quire_syncs_put_signals(struct quire_syncs *syncs)
 {
 	u32 i;
 
-	for (i = 0; i < syncs->waits; i++)
-		dma_fence_put(syncs->wait[i]);
 	for (i = 0; i < syncs->signals; i++) {
 		dma_fence_chain_free(syncs->signal[i].chain);
 		drm_syncobj_put(syncs->signal[i].syncobj);
 	}
-	kvfree(syncs->wait);
 	kvfree(syncs->signal);
+	syncs->signal = NULL;
+	syncs->signals = 0;
+}
+
+void quire_syncs_put(struct quire_syncs *syncs)
+{
+	u32 i;
+
+	quire_syncs_put_signals(syncs);
+	for (i = 0; i < syncs->waits; i++)
+		dma_fence_put(syncs->wait[i]);
+	kvfree(syncs->wait);
 	memset(syncs, 0, sizeof(*syncs));
 }

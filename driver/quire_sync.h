@@ -45,6 +45,8 @@ int quire_syncs_get(struct drm_device *drm, struct drm_file *file,
 		    const struct drm_quire_obj_array *array, struct quire_syncs *syncs);
 /* Cannot fail; once only. */
 void quire_syncs_signal(struct quire_syncs *syncs, struct dma_fence *fence);
+/* Only the syncobjs: the rest may be put in an interrupt. */
+void quire_syncs_put_signals(struct quire_syncs *syncs);
 void quire_syncs_put(struct quire_syncs *syncs);
 
 #endif /* QUIRE_SYNC_H */

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Firmware: load, boot, stop.  The image is kept for boots after a reset. */
+#include <linux/delay.h>
+#include <linux/firmware.h>
+
+#include <drm/drm_managed.h>
+
+#include "quire_queue.h"
+
+#define QUIRE_FW_BOOT_TIMEOUT msecs_to_jiffies(10000)
+#define QUIRE_FW_STOP_TIMEOUT msecs_to_jiffies(5000)
+
+/** struct quire_fw - the firmware of a card */
+struct quire_fw {
+	/** @image: as loaded */
+	const struct firmware *image;
+	/** @changed: woken when BOOT_STATUS has changed */
+	wait_queue_head_t changed;
+};
+
+void quire_fw_wake(struct quire_device *qdev)
+{
+	wake_up_all(&qdev->fw->changed);
+}
+
+static bool quire_fw_booted(struct quire_device *qdev)
+{
+	u32 status = quire_read(qdev, QUIRE_REG_BOOT_STATUS);
+
+	return status == QUIRE_BOOT_READY || status >= QUIRE_BOOT_BAD_ADDRESS;
+}
+
+static bool quire_fw_off(struct quire_device *qdev)
+{
+	return quire_read(qdev, QUIRE_REG_BOOT_STATUS) == QUIRE_BOOT_OFF;
+}
+
+/* Waits with a look now and then, should the event get lost. */
+static bool quire_fw_wait(struct quire_device *qdev, bool (*reached)(struct quire_device *),
+			  unsigned long timeout)
+{
+	unsigned long deadline = jiffies + timeout;
+
+	while (!reached(qdev)) {
+		if (time_after(jiffies, deadline))
+			return false;
+		wait_event_timeout(qdev->fw->changed, reached(qdev), msecs_to_jiffies(10));
+	}
+	return true;
+}
+
+static int quire_fw_report(struct quire_device *qdev, u32 status)
+{
+	const struct firmware *image = qdev->fw->image;
+	u32 detail = quire_read(qdev, QUIRE_REG_BOOT_DETAIL);
+	struct drm_device *drm = &qdev->drm;
+	u32 versions;
+
+	switch (status) {
+	case QUIRE_BOOT_READY:
+		return 0;
+	case QUIRE_BOOT_BAD_MAGIC:
+		drm_err(drm, "firmware %s: magic %#x expected, %#x found; not a Quire image\n",
+			QUIRE_FW_NAME, QUIRE_FW_MAGIC, detail);
+		break;
+	case QUIRE_BOOT_BAD_SIZE:
+		drm_err(drm, "firmware %s: header tells %u bytes, file has %zu; truncated or too large\n",
+			QUIRE_FW_NAME, detail, image->size);
+		break;
+	case QUIRE_BOOT_BAD_DIGEST:
+		drm_err(drm, "firmware %s: SHA-256 does not match (found %08x...); corrupt, install it again\n",
+			QUIRE_FW_NAME, detail);
+		break;
+	case QUIRE_BOOT_BAD_VERSION:
+		versions = quire_read(qdev, QUIRE_REG_FW_VERSIONS);
+		drm_err(drm, "firmware %s speaks interface versions %u to %u, this driver %u to %u; install a matching pair\n",
+			QUIRE_FW_NAME, versions >> 16, versions & 0xffff,
+			QUIRE_INTERFACE_VERSION_MIN, QUIRE_INTERFACE_VERSION_MAX);
+		break;
+	case QUIRE_BOOT_CRASHED:
+		drm_err(drm, "firmware %s crashed: pc %#x cause %u value %#x\n", QUIRE_FW_NAME,
+			quire_read(qdev, QUIRE_REG_PANIC_PC),
+			quire_read(qdev, QUIRE_REG_PANIC_CAUSE),
+			quire_read(qdev, QUIRE_REG_PANIC_VALUE));
+		break;
+	default:
+		drm_err(drm, "firmware %s: boot status %u, detail %#x\n", QUIRE_FW_NAME, status,
+			detail);
+	}
+	return -EIO;
+}
+
+/* Put the image into card memory and start it; returns when it is ready. */
+int quire_fw_boot(struct quire_device *qdev)
+{
+	const struct firmware *image = qdev->fw->image;
+	u64 offset = qdev->memory_bytes - QUIRE_CARD_RESERVED_BYTES;
+
+	memcpy_toio(qdev->memory + offset, image->data, image->size);
+	/* The copy is write-combined: it must have left before the card reads it. */
+	wmb();
+	quire_write64(qdev, QUIRE_REG_FW_ADDRESS_LO, offset);
+	quire_write(qdev, QUIRE_REG_FW_BYTES, image->size);
+	quire_write(qdev, QUIRE_REG_DRIVER_VERSIONS,
+		    QUIRE_INTERFACE_VERSION_MIN << 16 | QUIRE_INTERFACE_VERSION_MAX);
+	quire_write(qdev, QUIRE_REG_MCU_CONTROL, QUIRE_MCU_START);
+	if (!quire_fw_wait(qdev, quire_fw_booted, QUIRE_FW_BOOT_TIMEOUT)) {
+		drm_err(&qdev->drm, "firmware %s was not ready after %u ms (boot status %u)\n",
+			QUIRE_FW_NAME, jiffies_to_msecs(QUIRE_FW_BOOT_TIMEOUT),
+			quire_read(qdev, QUIRE_REG_BOOT_STATUS));
+		return -EIO;
+	}
+	return quire_fw_report(qdev, quire_read(qdev, QUIRE_REG_BOOT_STATUS));
+}
+
+/* Stop processor and engines: after 0 the card touches no memory. */
+int quire_fw_stop(struct quire_device *qdev)
+{
+	quire_write(qdev, QUIRE_REG_MCU_CONTROL, QUIRE_MCU_RESET);
+	if (quire_fw_wait(qdev, quire_fw_off, QUIRE_FW_STOP_TIMEOUT))
+		return 0;
+	drm_err(&qdev->drm, "the card did not stop within %u ms\n",
+		jiffies_to_msecs(QUIRE_FW_STOP_TIMEOUT));
+	return -EIO;
+}
+
+static void quire_fw_release(struct drm_device *drm, void *data)
+{
+	struct quire_fw *fw = data;
+
+	release_firmware(fw->image);
+}
+
+static int quire_fw_load(struct quire_device *qdev)
+{
+	struct quire_fw *fw = qdev->fw;
+	int ret = request_firmware(&fw->image, QUIRE_FW_NAME, qdev->drm.dev);
+
+	if (ret) {
+		drm_err(&qdev->drm, "cannot load firmware %s (%d): install it below /lib/firmware\n",
+			QUIRE_FW_NAME, ret);
+		return ret;
+	}
+	ret = drmm_add_action_or_reset(&qdev->drm, quire_fw_release, fw);
+	if (ret)
+		return ret;
+	if (fw->image->size < sizeof(struct quire_fw_header) ||
+	    fw->image->size > QUIRE_CARD_RESERVED_BYTES) {
+		drm_err(&qdev->drm, "firmware %s: %zu bytes; an image has %zu to %u\n",
+			QUIRE_FW_NAME, fw->image->size, sizeof(struct quire_fw_header),
+			QUIRE_CARD_RESERVED_BYTES);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int quire_fw_init(struct quire_device *qdev)
+{
+	struct quire_fw *fw;
+	int ret;
+
+	fw = drmm_kzalloc(&qdev->drm, sizeof(*fw), GFP_KERNEL);
+	if (!fw)
+		return -ENOMEM;
+	init_waitqueue_head(&fw->changed);
+	qdev->fw = fw;
+	ret = quire_fw_load(qdev);
+	if (ret)
+		return ret;
+	ret = quire_irq_enable(qdev);
+	if (ret)
+		return ret;
+	ret = quire_fw_boot(qdev);
+	if (ret)
+		return ret;
+	qdev->fw_release = quire_read(qdev, QUIRE_REG_FW_RELEASE);
+	qdev->interface_version = quire_read(qdev, QUIRE_REG_NEGOTIATED);
+	drm_info(&qdev->drm, "firmware %u.%u.%u, interface version %u\n", qdev->fw_release >> 16,
+		 qdev->fw_release >> 8 & 0xff, qdev->fw_release & 0xff, qdev->interface_version);
+	return 0;
+}
+
+/* Before the interrupts go. */
+void quire_fw_fini(struct quire_device *qdev)
+{
+	if (qdev->fw && qdev->fw->image)
+		quire_fw_stop(qdev);
+}
+
+MODULE_FIRMWARE(QUIRE_FW_NAME);

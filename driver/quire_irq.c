@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Interrupts: vector 0 for events, one vector per queue. */
+#include <linux/interrupt.h>
+
+#include <drm/drm_managed.h>
+
+#include "quire_queue.h"
+
+#define QUIRE_EVENTS                                                           \
+	(QUIRE_EVENT_BOOT | QUIRE_EVENT_MAILBOX | QUIRE_EVENT_QUEUE_FAULT | QUIRE_EVENT_CRASH)
+
+/** struct quire_irq - vectors of a card */
+struct quire_irq {
+	/** @vectors: allocated */
+	u32 vectors;
+	/** @requested: the event vector is ours */
+	bool requested;
+};
+
+static irqreturn_t quire_irq_event(int irq, void *data)
+{
+	struct quire_device *qdev = data;
+	u32 status = quire_read(qdev, QUIRE_REG_EVENT_STATUS);
+
+	if (!status)
+		return IRQ_NONE;
+	quire_write(qdev, QUIRE_REG_EVENT_STATUS, status);
+	if (status & QUIRE_EVENT_MAILBOX)
+		quire_mailbox_wake(qdev);
+	if (status & QUIRE_EVENT_BOOT)
+		quire_fw_wake(qdev);
+	if (status & QUIRE_EVENT_CRASH)
+		quire_reset_schedule(qdev, "the firmware crashed");
+	return IRQ_HANDLED;
+}
+
+static irqreturn_t quire_irq_queue(int irq, void *data)
+{
+	quire_ring_reap(data);
+	return IRQ_HANDLED;
+}
+
+u32 quire_irq_queue_vectors(struct quire_device *qdev)
+{
+	return qdev->irq->vectors - 1;
+}
+
+/*
+ * The vector goes to the processor that creates the queue, because that is the
+ * one that will wait for it: waking a thread of another one costs much more.
+ */
+int quire_irq_request_queue(struct quire_queue *queue)
+{
+	int irq = pci_irq_vector(queue->qdev->pdev, 1 + queue->hw);
+	int ret;
+
+	if (irq < 0)
+		return irq;
+	ret = request_irq(irq, quire_irq_queue, 0, "quire-queue", queue);
+	if (ret)
+		return ret;
+	irq_set_affinity(irq, cpumask_of(raw_smp_processor_id()));
+	queue->irq_requested = true;
+	return 0;
+}
+
+/* The handler has ended when this returns. */
+void quire_irq_free_queue(struct quire_queue *queue)
+{
+	if (queue->irq_requested)
+		free_irq(pci_irq_vector(queue->qdev->pdev, 1 + queue->hw), queue);
+	queue->irq_requested = false;
+}
+
+int quire_irq_init(struct quire_device *qdev)
+{
+	struct quire_irq *irq;
+	int count;
+
+	irq = drmm_kzalloc(&qdev->drm, sizeof(*irq), GFP_KERNEL);
+	if (!irq)
+		return -ENOMEM;
+	count = pci_alloc_irq_vectors(qdev->pdev, 2, QUIRE_MSIX_VECTORS, PCI_IRQ_MSIX);
+	if (count < 0) {
+		drm_err(&qdev->drm, "no MSI-X vectors (%d), at least 2 are needed\n", count);
+		return count;
+	}
+	irq->vectors = count;
+	if (count < QUIRE_MSIX_VECTORS)
+		drm_info(&qdev->drm, "%d of %u interrupt vectors: only %d queues\n", count,
+			 QUIRE_MSIX_VECTORS, count - 1);
+	qdev->irq = irq;
+	return 0;
+}
+
+/* Events come from here on: what they wake must exist. */
+int quire_irq_enable(struct quire_device *qdev)
+{
+	int ret = request_irq(pci_irq_vector(qdev->pdev, 0), quire_irq_event, 0, "quire", qdev);
+
+	if (ret)
+		return ret;
+	qdev->irq->requested = true;
+	quire_write(qdev, QUIRE_REG_EVENT_STATUS, ~0u);
+	quire_write(qdev, QUIRE_REG_EVENT_ENABLE, QUIRE_EVENTS);
+	return 0;
+}
+
+void quire_irq_fini(struct quire_device *qdev)
+{
+	if (!qdev->irq)
+		return;
+	if (qdev->irq->requested) {
+		quire_write(qdev, QUIRE_REG_EVENT_ENABLE, 0);
+		free_irq(pci_irq_vector(qdev->pdev, 0), qdev);
+	}
+	pci_free_irq_vectors(qdev->pdev);
+}

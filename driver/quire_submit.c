@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * SUBMIT.  A job whose dependencies have all signalled is written to the ring
+ * right here: through a scheduler's worker an empty job would cost several times
+ * as much.  Others wait in queue->pending, and so do those behind them.
+ */
+#include <linux/slab.h>
+
+#include "quire_queue.h"
+#include "quire_trace.h"
+#include "quire_vm.h"
+
+/** struct quire_submission - the jobs of one call */
+struct quire_submission {
+	/** @jobs: allocated and checked */
+	struct quire_job **jobs;
+	/** @count: of @jobs */
+	u32 count;
+};
+
+static int quire_submit_check_job(struct drm_device *drm, const struct drm_quire_job *args)
+{
+	if (args->stream_va % QUIRE_STREAM_ALIGN)
+		return quire_inval(drm, "job.stream_va %#llx is not 8-byte aligned",
+				   args->stream_va);
+	if (args->stream_bytes % QUIRE_STREAM_ALIGN ||
+	    args->stream_bytes > QUIRE_STREAM_MAX_BYTES)
+		return quire_inval(drm, "job.stream_bytes %u is not a multiple of 8 up to %u",
+				   args->stream_bytes, QUIRE_STREAM_MAX_BYTES);
+	if (args->flags)
+		return quire_inval(drm, "job.flags %#x must be 0", args->flags);
+	return 0;
+}
+
+static int quire_submit_get_job(struct drm_device *drm, struct drm_file *file,
+				const struct drm_quire_job *args, struct quire_job **out)
+{
+	struct quire_job *job;
+	int ret = quire_submit_check_job(drm, args);
+
+	if (ret)
+		return ret;
+	job = quire_job_alloc();
+	if (!job)
+		return -ENOMEM;
+	job->stream_va = args->stream_va;
+	job->stream_bytes = args->stream_bytes;
+	ret = quire_syncs_get(drm, file, &args->syncs, &job->syncs);
+	if (ret) {
+		kfree(job);
+		return ret;
+	}
+	ret = quire_job_prepare_waits(job);
+	if (ret) {
+		quire_job_free(job);
+		return ret;
+	}
+	*out = job;
+	return 0;
+}
+
+static void quire_submit_put(struct quire_submission *submission)
+{
+	for (u32 i = 0; i < submission->count; i++)
+		quire_job_free(submission->jobs[i]);
+	kvfree(submission->jobs);
+}
+
+static int quire_submit_get(struct drm_device *drm, struct drm_file *file,
+			    const struct drm_quire_submit *args,
+			    struct quire_submission *submission)
+{
+	struct drm_quire_job *jobs;
+	void *array;
+	int ret;
+
+	if (args->flags)
+		return quire_inval(drm, "submit.flags %#x must be 0", args->flags);
+	if (!args->jobs.count)
+		return quire_inval(drm, "submit.jobs.count must not be 0");
+	ret = quire_copy_array(drm, "submit.jobs", &args->jobs, sizeof(*jobs),
+			       DRM_QUIRE_SUBMIT_MAX_JOBS, &array);
+	if (ret)
+		return ret;
+	jobs = array;
+	submission->count = 0;
+	submission->jobs = kvcalloc(args->jobs.count, sizeof(*submission->jobs), GFP_KERNEL);
+	if (!submission->jobs) {
+		kvfree(jobs);
+		return -ENOMEM;
+	}
+	while (submission->count < args->jobs.count) {
+		ret = quire_submit_get_job(drm, file, &jobs[submission->count],
+					   &submission->jobs[submission->count]);
+		if (ret)
+			break;
+		submission->count++;
+	}
+	kvfree(jobs);
+	if (ret)
+		quire_submit_put(submission);
+	return ret;
+}
+
+/* Under submit_lock and the reservations: from here on nothing fails. */
+static void quire_submit_commit(struct quire_queue *queue, struct drm_exec *exec,
+				struct quire_submission *submission)
+{
+	struct quire_job *last = submission->jobs[submission->count - 1];
+	struct dma_fence *fence = &last->fence;
+	unsigned long flags;
+	bool late;
+
+	last->interrupt = true;
+	for (u32 i = 0; i < submission->count; i++) {
+		struct quire_job *job = submission->jobs[i];
+
+		quire_job_init_fence(job, queue, ++queue->submitted);
+		quire_syncs_signal(&job->syncs, &job->fence);
+		quire_syncs_put_signals(&job->syncs);
+		quire_job_arm(job);
+		trace_quire_job_submit(job);
+	}
+	/* Jobs of a queue end in order: the last fence stands for all. */
+	quire_vm_add_fence(queue->vm, exec, fence);
+
+	spin_lock_irqsave(&queue->lock, flags);
+	late = queue->banned;
+	for (u32 i = 0; i < submission->count; i++)
+		list_add_tail(&submission->jobs[i]->node, &queue->pending);
+	spin_unlock_irqrestore(&queue->lock, flags);
+	/* A job failed since we looked: these are behind it. */
+	if (late)
+		quire_ring_abort(queue, -ECANCELED, -ECANCELED, true);
+	else
+		quire_ring_kick(queue);
+	quire_reset_watch(queue->qdev);
+}
+
+static int quire_submit_jobs(struct quire_queue *queue, struct quire_submission *submission)
+{
+	struct drm_exec exec;
+	int ret = 0;
+
+	mutex_lock(&queue->submit_lock);
+	drm_exec_init(&exec, DRM_EXEC_IGNORE_DUPLICATES, 0);
+	drm_exec_until_all_locked(&exec) {
+		ret = quire_vm_prepare_submit(queue->vm, &exec, 1);
+		drm_exec_retry_on_contention(&exec);
+		if (ret)
+			break;
+	}
+	if (!ret && READ_ONCE(queue->qdev->wedged))
+		ret = -EIO;
+	if (!ret && READ_ONCE(queue->banned))
+		ret = -ECANCELED;
+	if (!ret)
+		quire_submit_commit(queue, &exec, submission);
+	drm_exec_fini(&exec);
+	mutex_unlock(&queue->submit_lock);
+	return ret;
+}
+
+int quire_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	const struct drm_quire_submit *args = data;
+	struct quire_submission submission;
+	struct quire_queue *queue;
+	int ret, index;
+
+	if (!drm_dev_enter(drm, &index))
+		return -ENODEV;
+	queue = quire_queue_lookup(file->driver_priv, args->queue_id);
+	if (!queue) {
+		ret = -ENOENT;
+		goto out_exit;
+	}
+	ret = quire_submit_get(drm, file, args, &submission);
+	if (ret)
+		goto out_put;
+	ret = quire_submit_jobs(queue, &submission);
+	if (ret)
+		quire_submit_put(&submission);
+	else
+		kvfree(submission.jobs);
+out_put:
+	quire_queue_put(queue);
+out_exit:
+	drm_dev_exit(index);
+	return ret;
+}
