@@ -697,6 +697,30 @@ static void many_blocks(void **state)
 	quire_threads_destroy(threads);
 }
 
+/* 1 + 2^-4 is half-way between two posit8; 2^-240 more or less decides. */
+static void tie_broken_from_afar(void **state)
+{
+	const uint32_t a[3] = { 0x40000000, 0x30000000, 1 }, b[3] = { 0x40000000, 0x30000000, 1 };
+	const uint32_t less[3] = { 0x40000000, 0x30000000, 0xffffffff };
+	struct quire_gemm g = { .m = 1, .n = 1, .k = 3, .batch = 1, .alpha = 1 };
+	uint8_t d;
+
+	(void)state;
+	g.a = (struct quire_gemm_operand){ a, QUIRE_FORMAT_POSIT32, 0, 3, 0 };
+	g.d = (struct quire_gemm_output){ &d, QUIRE_FORMAT_POSIT8, 0, 1, 0 };
+	for (size_t x = 0; x < sizeof(kernels) / sizeof(kernels[0]); x++) {
+		if (quire_kernel_select(kernels[x]))
+			continue;
+		g.b = (struct quire_gemm_operand){ b, QUIRE_FORMAT_POSIT32, 0, 1, 0 };
+		assert_int_equal(quire_gemm(&g, NULL), 0);
+		assert_int_equal(d, 0x41);
+		g.b.data = less;
+		assert_int_equal(quire_gemm(&g, NULL), 0);
+		assert_int_equal(d, 0x40);
+	}
+	quire_kernel_select(NULL);
+}
+
 /* Bands of a job have digests that add up to that of the whole. */
 static void digests_of_bands(void **state)
 {
@@ -784,6 +808,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_jobs),
+		cmocka_unit_test(tie_broken_from_afar),
 		cmocka_unit_test(shapes),
 		cmocka_unit_test(every_pair_of_formats),
 		cmocka_unit_test(every_output_with_extras),
