@@ -5,9 +5,11 @@
 #include "io.h"
 
 static uint32_t stop_sequence;	/* of the QUEUE_STOP in progress, 0 = none */
+static uint32_t answered;	/* sequence of the last command answered */
 
 static void answer(uint32_t sequence, uint32_t result)
 {
+	answered = sequence;
 	io_write(QUIRE_IO_MAILBOX_RESULT, result);
 	io_write(QUIRE_IO_MAILBOX_DONE, sequence);
 	io_write(QUIRE_IO_POST_EVENT, QUIRE_EVENT_MAILBOX);
@@ -95,8 +97,11 @@ void mailbox_handle(void)
 	uint32_t sequence = io_read(QUIRE_IO_MAILBOX_SEQUENCE);
 	uint32_t argument = io_read(QUIRE_IO_MAILBOX_ARGUMENT);
 
-	/* A stop in progress is answered first; the event stays pending until DONE. */
-	if (stop_sequence)
+	/*
+	 * A stop in progress is answered first; the event stays pending until then.
+	 * It may have been answered since the caller looked at the events.
+	 */
+	if (stop_sequence || sequence == answered)
 		return;
 	switch (io_read(QUIRE_IO_MAILBOX_COMMAND)) {
 	case QUIRE_MAILBOX_PING:

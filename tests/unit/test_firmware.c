@@ -659,6 +659,7 @@ static void stopping_a_queue_in_mid_job_cancels_and_gives_no_record(void **state
 	end_band(card, 1, QUIRE_STATUS_CANCELLED);
 	run(card);
 	assert_int_equal(card->mailbox_sequence, card->mailbox_done);
+	assert_int_equal(QUIRE_MAILBOX_OK, card->mailbox_result);
 	assert_int_equal(QUIRE_QUEUE_OFF, card->queue[0][QUIRE_QUEUE_STATE / 4]);
 	assert_int_equal(0, record(card, 0, 1).sequence);
 	/* the neighbour goes on */
