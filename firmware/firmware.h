@@ -16,7 +16,6 @@
 #define FW_RELEASE 0x010000u		/* 1.0.0 */
 #define RING_CACHE 8			/* ring entries fetched at once */
 #define STREAM_WINDOW 1024u		/* bytes of the stream kept per queue */
-#define NO_FIELD 0xffffffffu
 
 /* How a packet is cut: extents of the whole and of one band, and the next band. */
 struct band_plan {
@@ -77,10 +76,9 @@ void dma_write_record(uint64_t address, const struct quire_fence_record *record)
 
 /*
  * packet.c: check a packet, whose first bytes are in the queue's packet union.
- * Returns NO_FIELD and fills the plan, or the byte offset of the first wrong
+ * Returns QUIRE_NO_FIELD and fills the plan, or the byte offset of the first wrong
  * field; *status is then QUIRE_STATUS_BAD_PACKET or _LIMIT.
  */
-uint32_t packet_check_header(const struct quire_packet_header *header);
 uint32_t packet_check(struct queue *q, uint32_t *status);
 
 /* band.c */

@@ -3,6 +3,8 @@
  * Jobs from ring entry to fence record: fetch the entry, walk its stream packet by
  * packet, hand bands to engines, add up what they report, write the record.
  */
+#include <quire/packet_check.h>
+
 #include "firmware.h"
 #include "io.h"
 
@@ -197,8 +199,8 @@ static bool load_packet(struct queue *q)
 	if (!fill_window(q, sizeof(*header)))
 		return false;
 	header = (const void *)(q->window + (q->offset - q->window_offset));
-	field = packet_check_header(header);
-	if (field != NO_FIELD) {
+	field = quire_packet_check_header(header);
+	if (field != QUIRE_NO_FIELD) {
 		job_fail(q, QUIRE_STATUS_BAD_PACKET, field);
 		return false;
 	}
@@ -211,7 +213,7 @@ static bool load_packet(struct queue *q)
 	header = (const void *)(q->window + (q->offset - q->window_offset));
 	copy_words(&q->packet, header, header->bytes);
 	field = packet_check(q, &status);
-	if (field != NO_FIELD) {
+	if (field != QUIRE_NO_FIELD) {
 		job_fail(q, status, field);
 		return false;
 	}

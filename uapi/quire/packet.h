@@ -167,8 +167,7 @@ struct quire_packet_fill {
 /*
  * struct quire_packet_convert - convert a rows x columns matrix to another
  * format with one rounding per element; batch strides must be 0.  Source and
- * destination must not overlap unless they are the same address with elements
- * of the same size and the same leading dimension.
+ * destination must not overlap.
  */
 struct quire_packet_convert {
 	struct quire_packet_header header;
