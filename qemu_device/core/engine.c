@@ -106,7 +106,8 @@ static void account(struct quire_device *device, const struct work *work)
 
 	if (work->packet.header.opcode == QUIRE_PACKET_GEMM)
 		device_count(device,
-			     energy_of_product(work->packet.gemm.a.format, work->packet.gemm.b.format)
+			     quire_model_product(work->packet.gemm.a.format,
+						 work->packet.gemm.b.format, work->packet.gemm.mode)
 				     .counter,
 			     band->macs);
 	device_count(device, QUIRE_COUNTER_CYCLES, band->cycles);

@@ -14,7 +14,6 @@
 #include "internal.h"
 
 #define STAGING_BYTES (16u << 20)
-#define BYTES_PER_CYCLE 256
 
 enum { SLOT_A, SLOT_B, SLOT_D };
 
@@ -440,7 +439,8 @@ void engine_gemm(const struct band_job *job)
 {
 	const struct quire_packet_gemm *p = job->packet;
 	struct quire_band *band = job->band;
-	struct energy_cost cost = energy_of_product(p->a.format, p->b.format);
+	struct quire_model_cost cost =
+		quire_model_product(p->a.format, p->b.format, p->mode);
 	uint8_t *bias;
 	bool good = load_bias(job, &bias);
 
@@ -453,9 +453,8 @@ void engine_gemm(const struct band_job *job)
 	}
 	free(bias);
 	band->cycles = (band->macs + cost.macs_per_cycle - 1) / cost.macs_per_cycle +
-		       (band->bytes_read + band->bytes_written) / BYTES_PER_CYCLE;
-	band->modelled_pj += band->macs / 1000 * cost.femtojoule_per_mac +
-			     band->macs % 1000 * cost.femtojoule_per_mac / 1000;
+		       (band->bytes_read + band->bytes_written) / QUIRE_MODEL_BYTES_PER_CYCLE;
+	band->modelled_pj += quire_model_pj(cost, band->macs);
 }
 
 /* A conversion is a product without products: D = round(1 * C). */

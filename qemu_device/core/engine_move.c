@@ -5,7 +5,6 @@
 #include "internal.h"
 
 #define FILL_PIECE 65536u
-#define BYTES_PER_CYCLE 256	/* modelled: one HBM2 stack at 1 GHz */
 
 static void charge(const struct band_job *job, uint64_t card, uint64_t system)
 {
@@ -13,7 +12,7 @@ static void charge(const struct band_job *job, uint64_t card, uint64_t system)
 
 	device_count(device, QUIRE_COUNTER_BYTES_CARD, card);
 	device_count(device, QUIRE_COUNTER_BYTES_SYSTEM, system);
-	job->band->cycles += (card + system + BYTES_PER_CYCLE - 1) / BYTES_PER_CYCLE;
+	job->band->cycles += (card + system + QUIRE_MODEL_BYTES_PER_CYCLE - 1) / QUIRE_MODEL_BYTES_PER_CYCLE;
 	job->band->modelled_pj += energy_of_bytes(card, system);
 }
 

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include <quire/hw.h>
+#include <quire/model.h>
 
 #include "device.h"
 #include "mcu.h"
@@ -172,12 +173,6 @@ void engine_fault(const struct band_job *job, const struct fault *fault, uint32_
 uint64_t engine_gemm_work(const struct quire_packet_gemm *p, const struct quire_band *band);
 
 /* energy.c */
-struct energy_cost {
-	uint32_t macs_per_cycle;
-	uint32_t femtojoule_per_mac;
-	enum quire_counter counter;
-};
-struct energy_cost energy_of_product(uint32_t format_a, uint32_t format_b);
 uint64_t energy_of_bytes(uint64_t card_bytes, uint64_t system_bytes);	/* picojoule */
 uint32_t energy_temperature(struct quire_device *device);		/* millidegrees */
 

@@ -9,7 +9,7 @@ drm=$(pkg-config --cflags libdrm)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 headers="quire/format.h quire/packet.h quire/hw.h drm/quire_drm.h"
-c_headers="quire/packet_check.h"
+c_headers="quire/packet_check.h quire/model.h"
 number=0
 failed=0
 
@@ -38,7 +38,10 @@ for header in $headers; do
 	compile "$header as C++17" g++ -std=c++17 $strict $drm -x c++ "$uapi/$header"
 	compile "$header as C11 (clang)" clang -std=c11 $strict $drm -x c "$uapi/$header"
 done
-compile "$c_headers as C11" gcc -std=c11 -pedantic -Wall -Wextra -Werror -x c "$uapi/$c_headers"
+
+for header in $c_headers; do
+	compile "$header as C11" gcc -std=c11 -pedantic -Wall -Wextra -Werror -x c "$uapi/$header"
+done
 for header in quire/format.h quire/packet.h quire/hw.h $c_headers; do
 	compile "$header in firmware" riscv64-unknown-elf-gcc -march=rv32im -mabi=ilp32 \
 		-ffreestanding -std=c11 -Wall -Wextra -Werror -x c "$uapi/$header"
