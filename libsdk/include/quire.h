@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libquire: matrix products on the Quire card, exact and rounded once.
+ *
+ * Objects and who owns them
+ *
+ *	quire_device	a card, or the CPU in its place; counted references
+ *	quire_context	an address space on a device, and what a fault can harm
+ *	quire_buffer	memory of a context that both sides can reach
+ *	quire_queue	jobs of a queue run in order; queues run side by side
+ *	quire_cmdlist	recorded commands, to be submitted any number of times
+ *	quire_fence	"queue has come to this point", by value
+ *	quire_matrix	a view of a buffer as a matrix, by value
+ *
+ * A context owns its buffers, queues and lists: the last quire_context_unref()
+ * frees what has not been freed before.  A context holds its device.
+ *
+ * Backends.  The variable QUIRE_BACKEND chooses one for quire_open():
+ *	auto	the card when there is one, else cpu (the default)
+ *	card	the card, through /dev/accel; an error when there is none
+ *	cpu	the same commands on the CPU: same checks, same bits, same digests
+ *	null	commands are checked and do nothing; to measure overhead
+ *
+ * Errors.  Functions that can fail return 0 or a negative error number of
+ * errno.h; quire_last_error() says in words what was wrong and what helps.
+ * A pointer given as NULL where one is needed is -EINVAL.
+ *
+ * Threads.  Devices, contexts, buffers and queues may be used from any thread.
+ * A command list belongs to one thread at a time.  Nothing may be freed while
+ * another thread uses it.  The library starts no thread but the workers of the
+ * cpu backend.  All waits go on after a signal (EINTR) and take absolute times
+ * of CLOCK_MONOTONIC in nanoseconds.  After fork() the child may use no object
+ * that its parent made.
+ */
+#ifndef QUIRE_H
+#define QUIRE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <quire/format.h>
+#include <quire/packet.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QUIRE_VERSION_MAJOR 0
+#define QUIRE_VERSION_MINOR 1
+#define QUIRE_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define QUIRE_API __attribute__((visibility("default")))
+#define QUIRE_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define QUIRE_API
+#define QUIRE_MUST_CHECK
+#endif
+
+typedef struct quire_device quire_device;
+typedef struct quire_context quire_context;
+typedef struct quire_buffer quire_buffer;
+typedef struct quire_queue quire_queue;
+typedef struct quire_cmdlist quire_cmdlist;
+
+/* Version of the library that runs, "0.1.0". */
+QUIRE_API const char *quire_version(void);
+
+/* ---- Errors ------------------------------------------------------------- */
+
+/* Who found the error. */
+enum quire_layer {
+	QUIRE_LAYER_NONE = 0,
+	QUIRE_LAYER_LIBRARY = 1,	/* libquire, before anything was sent */
+	QUIRE_LAYER_KERNEL = 2,		/* the driver, or the kernel on its behalf */
+	QUIRE_LAYER_CARD = 3,		/* firmware or engine, while running a job */
+};
+
+/*
+ * struct quire_error_info - the last error of the calling thread
+ * @code:  as returned: a negative error number, 0 = no error yet
+ * @layer: enum quire_layer
+ * @text:  what was wrong, naming the field or the file
+ * @hint:  what helps; empty when there is nothing to advise
+ */
+struct quire_error_info {
+	int code;
+	uint32_t layer;
+	char text[256];
+	char hint[256];
+};
+
+/*
+ * The last error of the calling thread as one line, "layer: text (hint)".
+ * Valid until the thread's next call of the library; never NULL.
+ */
+QUIRE_API const char *quire_last_error(void);
+QUIRE_API void quire_last_error_info(struct quire_error_info *info);
+
+/* ---- Formats ------------------------------------------------------------ */
+
+/* "posit16", "bf16", "fp32", "quire", ...; "unknown" for any other code. */
+QUIRE_API const char *quire_format_name(uint32_t format);
+
+/* The code of a name as quire_format_name() gives it; QUIRE_FORMAT_NONE if unknown. */
+QUIRE_API uint32_t quire_format_parse(const char *name);
+
+/* Bytes one element takes in memory: 1, 2, 4, 8 or 80; 0 for an unknown format. */
+QUIRE_API size_t quire_format_bytes(uint32_t format);
+
+/* ---- Devices ------------------------------------------------------------ */
+
+/*
+ * struct quire_card_name - a card that is plugged in
+ * @index: N of /dev/accel/accelN
+ * @bdf:   PCI address, "0000:01:00.0"
+ * @node:  path of the device node
+ */
+struct quire_card_name {
+	uint32_t index;
+	char bdf[20];
+	char node[40];
+};
+
+/*
+ * List the cards whose driver is loaded, in order of their index.  At most
+ * @count entries of @names are filled (NULL with 0 only counts).  Needs no
+ * permission on the nodes.  Returns the number of cards, or a negative error.
+ */
+QUIRE_API int quire_enumerate(struct quire_card_name *names, uint32_t count);
+
+/*
+ * Open a device.  @name is NULL (the variable QUIRE_DEVICE, else the first), an
+ * index ("0"), a PCI address ("0000:01:00.0") or "serial:NUMBER"; backends
+ * without a card ignore it.
+ *
+ * -ENODEV: no such card; -EACCES: the node may not be opened; -EINVAL: unknown
+ * name or QUIRE_BACKEND; -EPROTO: the driver's interface is not understood.
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_open(const char *name, quire_device **device);
+
+/*
+ * Use a node that is open already, as in a sandbox.  The library works on a
+ * duplicate: @fd stays the caller's.  Errors as quire_open(); -EBADF, -EPROTO:
+ * not a quire node.
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_open_fd(int fd, quire_device **device);
+
+QUIRE_API quire_device *quire_device_ref(quire_device *device);
+/* The last one closes the device.  NULL is fine. */
+QUIRE_API void quire_device_unref(quire_device *device);
+
+/*
+ * struct quire_device_info - identity and state of a device
+ * @size:      set by the caller to sizeof(struct quire_device_info); fields a
+ *             smaller structure does not have are left out
+ * @queues, @contexts, @engines: how many the device has
+ * @serial:    of the card, 0 without one
+ * @card_memory, @card_used: bytes of card memory, bytes in use by everyone
+ * @system_used: bytes of system memory in buffers, by everyone
+ * @hw_version: major << 16 | minor
+ * @fw_release: major << 16 | minor << 8 | patch
+ * @interface_version: agreed between driver and firmware
+ * @resets:    card resets since the driver was loaded
+ * @backend:   "card", "cpu" or "null"
+ */
+struct quire_device_info {
+	uint32_t size;
+	uint32_t queues;
+	uint32_t contexts;
+	uint32_t engines;
+	uint64_t serial;
+	uint64_t card_memory;
+	uint64_t card_used;
+	uint64_t system_used;
+	uint32_t hw_version;
+	uint32_t fw_release;
+	uint32_t interface_version;
+	uint32_t resets;
+	char backend[8];
+};
+
+QUIRE_API QUIRE_MUST_CHECK int quire_device_get_info(quire_device *device,
+						     struct quire_device_info *info);
+
+/* Counters a device keeps, and their number; see quire_device_get_counters(). */
+#define QUIRE_DEVICE_COUNTERS 16
+
+/*
+ * Counters since device reset, in the order of enum quire_counter of
+ * quire/hw.h: cycles, jobs, packets, MACs by format, bytes moved, modelled
+ * energy, faults, errors, temperature.  Backends without a card count cycles,
+ * jobs, packets, MACs and modelled energy of this device object.
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_device_get_counters(quire_device *device,
+					uint64_t counters[QUIRE_DEVICE_COUNTERS]);
+
+/* ---- Contexts ----------------------------------------------------------- */
+
+/* An address space.  @flags is 0.  -ENOSPC: the card has no context left. */
+QUIRE_API QUIRE_MUST_CHECK int quire_context_create(quire_device *device, uint32_t flags,
+						    quire_context **context);
+QUIRE_API quire_context *quire_context_ref(quire_context *context);
+/* The last one waits for the context's jobs and frees all it owns. NULL is fine. */
+QUIRE_API void quire_context_unref(quire_context *context);
+
+/* ---- Buffers ------------------------------------------------------------ */
+
+enum quire_placement {
+	QUIRE_PLACEMENT_CARD = 0,	/* card memory: fast for the card */
+	QUIRE_PLACEMENT_SYSTEM = 1,	/* system memory: fast for the CPU */
+};
+
+/*
+ * Memory of zeros, @bytes > 0 rounded up to 4 KiB, readable and writable by the
+ * context's jobs.  -ENOSPC: more than the placement can hold; -ENOMEM.
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_buffer_create(quire_context *context, uint64_t bytes,
+						   enum quire_placement placement,
+						   quire_buffer **buffer);
+/* Jobs that use the buffer must have finished. NULL is fine. */
+QUIRE_API void quire_buffer_free(quire_buffer *buffer);
+
+/* Address of the buffer as packets name it, and its size in bytes. */
+QUIRE_API uint64_t quire_buffer_address(const quire_buffer *buffer);
+QUIRE_API uint64_t quire_buffer_bytes(const quire_buffer *buffer);
+
+/*
+ * The buffer in the caller's memory, until it is freed.  Not ordered against
+ * jobs: wait for their fence before reading what they write.
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_buffer_map(quire_buffer *buffer, void **pointer);
+
+/* Copy @bytes at byte @offset out of or into the buffer. -EINVAL: outside of it. */
+QUIRE_API QUIRE_MUST_CHECK int quire_buffer_read(quire_buffer *buffer, uint64_t offset,
+						 void *data, uint64_t bytes);
+QUIRE_API QUIRE_MUST_CHECK int quire_buffer_write(quire_buffer *buffer, uint64_t offset,
+						  const void *data, uint64_t bytes);
+
+/* ---- Matrices ----------------------------------------------------------- */
+
+/*
+ * struct quire_matrix - row-major matrices in a buffer
+ * @buffer:  memory
+ * @offset:  of element (0, 0) in bytes
+ * @format:  QUIRE_FORMAT_*
+ * @rows, @columns: shape as stored, each >= 1
+ * @leading_dimension: elements from one row to the next, >= columns
+ * @batch:   number of matrices
+ * @batch_stride: elements from one to the next; 0 with batch 1
+ *
+ * The fields may be changed: a part of a matrix is a matrix.
+ */
+struct quire_matrix {
+	quire_buffer *buffer;
+	uint64_t offset;
+	uint32_t format;
+	uint32_t rows;
+	uint32_t columns;
+	uint32_t leading_dimension;
+	uint32_t batch;
+	uint32_t reserved;
+	uint64_t batch_stride;
+};
+
+/*
+ * A new buffer in card memory with one matrix of zeros.  -EINVAL: unknown format
+ * or a size of 0; errors of quire_buffer_create().
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_matrix_alloc(quire_context *context, uint32_t format,
+						  uint32_t rows, uint32_t columns,
+						  struct quire_matrix *matrix);
+/* The same with @batch matrices and a choice of placement. */
+QUIRE_API QUIRE_MUST_CHECK int quire_matrix_alloc_batch(quire_context *context, uint32_t format,
+							uint32_t rows, uint32_t columns,
+							uint32_t batch,
+							enum quire_placement placement,
+							struct quire_matrix *matrix);
+/* Free the matrix's buffer, and with it all views of it. */
+QUIRE_API void quire_matrix_free(struct quire_matrix *matrix);
+
+/*
+ * Convert between the matrix and floats in the caller's memory, with one
+ * rounding per element: to nearest, ties to even.  @x holds batch * rows rows, each
+ * @leading_dimension floats from the next (>= columns).  Posits round as
+ * the Posit Standard says; NaN becomes NaR and back.  Not ordered against jobs.
+ * Not for quire images.
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_matrix_put_f32(const struct quire_matrix *matrix,
+						    const float *x, uint64_t leading_dimension);
+QUIRE_API QUIRE_MUST_CHECK int quire_matrix_get_f32(const struct quire_matrix *matrix, float *x,
+						    uint64_t leading_dimension);
+
+/* ---- Queues and fences -------------------------------------------------- */
+
+enum quire_priority {
+	QUIRE_PRIORITY_NORMAL = 0,
+	QUIRE_PRIORITY_LOW = 1,
+	QUIRE_PRIORITY_HIGH = 2,	/* needs CAP_SYS_NICE on the card */
+};
+
+/*
+ * A queue.  @time_limit_ms: longest time one job may run, 0 = the device's
+ * default.  -ENOSPC: no queue left; -EACCES: priority not allowed.
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_queue_create(quire_context *context,
+						  enum quire_priority priority,
+						  uint32_t time_limit_ms, quire_queue **queue);
+/* Jobs that have not run are cancelled. NULL is fine. */
+QUIRE_API void quire_queue_free(quire_queue *queue);
+
+/*
+ * struct quire_fence - the moment a queue finishes a submission.  A fence of all
+ * zeros has always passed.  Valid as long as its queue.
+ */
+struct quire_fence {
+	quire_queue *queue;
+	uint64_t point;
+};
+
+/*
+ * Run @count lists (1 .. 256), one job each, in order, when all @wait_count
+ * fences of @waits have passed.  @fence (may be NULL) passes when all are done.
+ * A list may be submitted again at once; its results are those of the last run.
+ * It must not be changed or freed before its fence has passed.
+ *
+ * -ECANCELED: an earlier job of the queue failed (quire_queue_get_fault());
+ * make a new queue.
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_queue_submit(quire_queue *queue, quire_cmdlist *const *lists,
+						  uint32_t count, const struct quire_fence *waits,
+						  uint32_t wait_count, struct quire_fence *fence);
+
+#define QUIRE_FOREVER INT64_MAX
+
+/* CLOCK_MONOTONIC now plus @nanoseconds, for quire_fence_wait(). */
+QUIRE_API int64_t quire_deadline(int64_t nanoseconds);
+
+/*
+ * Wait until the fence has passed or it is @deadline (CLOCK_MONOTONIC,
+ * nanoseconds; QUIRE_FOREVER).  Returns as quire_fence_status(), -ETIME at
+ * the deadline.
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_fence_wait(struct quire_fence fence, int64_t deadline);
+
+/*
+ * 0: passed, all its jobs succeeded.  -EBUSY: not yet.  Otherwise a job of the
+ * queue failed: -EFAULT bad packet, stream or address; -ETIMEDOUT over the time
+ * limit; -ECANCELED queue or process ended; -ERANGE accumulator limit; -EIO
+ * engine or card failure.  The text names packet and field.
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_fence_status(struct quire_fence fence);
+
+/*
+ * struct quire_fault - the first job of a queue that failed
+ * @status:  enum quire_status of quire/packet.h; 0 = none failed
+ * @packet:  byte offset of the packet in its list
+ * @detail:  for a bad packet, byte offset of the field in the packet
+ * @info:    for an address, QUIRE_FAULT_* of quire/hw.h
+ * @address: for an address, the address
+ */
+struct quire_fault {
+	uint32_t status;
+	uint32_t packet;
+	uint32_t detail;
+	uint32_t info;
+	uint64_t address;
+};
+
+QUIRE_API QUIRE_MUST_CHECK int quire_queue_get_fault(quire_queue *queue, struct quire_fault *fault);
+
+/* ---- Products ----------------------------------------------------------- */
+
+/*
+ * struct quire_gemm_desc - D = act(round(alpha * op(A) op(B) + beta * C + bias))
+ * @size:  sizeof(struct quire_gemm_desc)
+ * @flags: QUIRE_GEMM_TRANSPOSE_A, _TRANSPOSE_B, _BIAS_COLUMN, _BIAS_ROW, _RELU
+ *         of quire/packet.h
+ * @mode:  QUIRE_GEMM_MODE_EXACT, or QUIRE_GEMM_MODE_FP32 for BF16 inputs
+ * @alpha, @beta: finite, taken exactly
+ * @a, @b: op(A) is m x k, op(B) is k x n; transposed ones are stored k x m, n x k
+ * @c:     m x n, or NULL with beta 0
+ * @d:     m x n, any format; may be C itself; may not overlap A, B or bias
+ * @bias:  vector (1 x n for BIAS_COLUMN, 1 x m for BIAS_ROW) or NULL
+ *
+ * Formats may differ.  D as QUIRE_FORMAT_QUIRE holds the exact sum, so that
+ * parts of a long sum, made anywhere in any order, add up to the same bits.
+ * With batches all of A, B, C, D have D's count or 1 (shared); the bias is shared.
+ */
+struct quire_gemm_desc {
+	uint32_t size;
+	uint32_t flags;
+	uint32_t mode;
+	float alpha;
+	float beta;
+	uint32_t reserved;
+	const struct quire_matrix *a;
+	const struct quire_matrix *b;
+	const struct quire_matrix *c;
+	const struct quire_matrix *d;
+	const struct quire_matrix *bias;
+};
+
+/* D = A B, to be filled with operands and changed as needed. */
+#define QUIRE_GEMM_DESC_INIT                                                                       \
+	{ sizeof(struct quire_gemm_desc), 0, QUIRE_GEMM_MODE_EXACT, 1.0f, 0.0f, 0, NULL, NULL,     \
+	  NULL, NULL, NULL }
+
+/*
+ * Compute one product and wait for it.  @result (may be NULL) gets digest,
+ * MACs, modelled cycles and energy, and bytes moved.  Calls of one context take
+ * turns.  -EINVAL: a field is wrong, and the text names it.
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_gemm_run(quire_context *context,
+					      const struct quire_gemm_desc *desc,
+					      struct quire_packet_result *result);
+
+/* quire_gemm_run() of D = A B. */
+QUIRE_API QUIRE_MUST_CHECK int quire_matmul(quire_context *context, const struct quire_matrix *a,
+					    const struct quire_matrix *b,
+					    const struct quire_matrix *d);
+
+/* ---- Command lists ------------------------------------------------------ */
+
+/*
+ * An empty list with room for about @bytes of commands (160 for a product, 64
+ * for a copy, 48 for a fill, 80 for a conversion), at most 65536; 0 = 4096.
+ * An empty list is a job that does nothing but signal its fence.
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_cmdlist_create(quire_context *context, uint32_t bytes,
+						    quire_cmdlist **list);
+/* Forget what was recorded. The list's jobs must have finished. */
+QUIRE_API void quire_cmdlist_reset(quire_cmdlist *list);
+QUIRE_API void quire_cmdlist_free(quire_cmdlist *list);
+
+/*
+ * Record one command behind those there are.  Operands are looked at now, their
+ * contents when the job runs; each command sees what those before it wrote.
+ * Return the number of the command, from 0, for quire_cmdlist_result(), or
+ * -EINVAL (a field is wrong), -ENOSPC (the list is full).
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_cmdlist_gemm(quire_cmdlist *list,
+						  const struct quire_gemm_desc *desc);
+/* Copy @bytes; ranges must not overlap. Offsets are in bytes and need no alignment. */
+QUIRE_API QUIRE_MUST_CHECK int quire_cmdlist_copy(quire_cmdlist *list, quire_buffer *destination,
+						  uint64_t destination_offset, quire_buffer *source,
+						  uint64_t source_offset, uint64_t bytes);
+/* Fill @bytes at @offset, both multiples of 8, with a pattern of 64 bits. */
+QUIRE_API QUIRE_MUST_CHECK int quire_cmdlist_fill(quire_cmdlist *list, quire_buffer *buffer,
+						  uint64_t offset, uint64_t bytes,
+						  uint64_t pattern);
+/* Convert to @destination's format, same shape, batch 1, one rounding per element. */
+QUIRE_API QUIRE_MUST_CHECK int quire_cmdlist_convert(quire_cmdlist *list,
+						     const struct quire_matrix *destination,
+						     const struct quire_matrix *source);
+/*
+ * Record a packet as it is (quire/packet.h); the library sets only its result
+ * address and the card does the checking.
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_cmdlist_packet(quire_cmdlist *list, const void *packet,
+						    uint32_t bytes);
+
+/*
+ * What command @command did in the last run of the list; valid when the fence of
+ * that run has passed with success.  -EINVAL: no such command; -ENODATA: it has
+ * not run.
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_cmdlist_result(const quire_cmdlist *list, uint32_t command,
+						    struct quire_packet_result *result);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIRE_H */

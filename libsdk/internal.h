@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of libquire share: objects, backends, errors. */
+#ifndef QUIRE_INTERNAL_H
+#define QUIRE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <quire.h>
+
+struct quire_threads;
+
+#define PAGE_BYTES 4096ull
+#define LARGE_PAGE_BYTES (2ull << 20)
+
+struct quire_device {
+	atomic_uint references;
+	const struct backend *backend;
+	struct quire_device_info info;	/* what does not change */
+	uint64_t va_start, va_end;
+	int fd;				/* card */
+	char node[40];			/* card, for messages */
+	pthread_mutex_t lock;		/* counters, threads */
+	uint64_t counters[QUIRE_DEVICE_COUNTERS];	/* cpu, null */
+	struct quire_threads *threads;	/* cpu, made by the first product */
+};
+
+struct quire_context {
+	atomic_uint references;
+	quire_device *device;
+	uint32_t vm_id;			/* card */
+	pthread_mutex_t lock;		/* the three lists and the addresses */
+	quire_buffer *buffers;		/* by rising address */
+	quire_queue *queues;
+	quire_cmdlist *lists;
+	pthread_mutex_t sync_lock;	/* one quire_gemm_run() at a time */
+	quire_queue *sync_queue;
+	quire_cmdlist *sync_list;
+};
+
+struct quire_buffer {
+	quire_context *context;
+	quire_buffer *next;
+	uint64_t address;
+	uint64_t bytes;
+	enum quire_placement placement;
+	uint32_t handle;		/* card */
+	_Atomic(void *) pointer;	/* NULL until mapped */
+};
+
+#define SUBMISSIONS_KEPT 64
+
+/* Where the outcome of a submission shows without asking the kernel. */
+struct submission {
+	uint64_t point;
+	quire_cmdlist *list;
+	uint64_t last_job;
+	const volatile uint32_t *status;	/* of its last command, or NULL */
+};
+
+struct quire_queue {
+	quire_context *context;
+	quire_queue *next;
+	pthread_mutex_t lock;		/* all below */
+	uint32_t id, syncobj;		/* card */
+	uint64_t point;			/* of the newest submission */
+	uint64_t jobs;			/* accepted */
+	struct submission submissions[SUBMISSIONS_KEPT];	/* card */
+	struct quire_fault fault;	/* cpu, null: of the first failed job */
+	int fault_code;
+	uint64_t fault_point;		/* 0: none failed */
+};
+
+struct quire_cmdlist {
+	quire_context *context;
+	quire_cmdlist *next;
+	quire_buffer *memory;		/* commands, then one result for each */
+	uint8_t *stream;
+	struct quire_packet_result *results;
+	uint32_t capacity, bytes;
+	uint32_t commands;
+	uint32_t *offsets;		/* of each command in the stream */
+	quire_queue *last_queue;	/* where and as which job it ran last */
+	uint64_t last_job;
+};
+
+/*
+ * What a backend does.  Arguments have been checked; -errno and the error text
+ * are set on failure.
+ */
+struct backend {
+	const char *name;
+	int (*open)(quire_device *device, const char *name);
+	void (*close)(quire_device *device);
+	int (*info)(quire_device *device, struct quire_device_info *info);
+	int (*counters)(quire_device *device, uint64_t *counters);
+	int (*context_create)(quire_context *context);
+	void (*context_destroy)(quire_context *context);
+	/* Memory at buffer->address, buffer->bytes long. */
+	int (*buffer_create)(quire_buffer *buffer);
+	void (*buffer_destroy)(quire_buffer *buffer);
+	int (*buffer_map)(quire_buffer *buffer, void **pointer);
+	int (*queue_create)(quire_queue *queue, enum quire_priority priority, uint32_t limit_ms);
+	void (*queue_destroy)(quire_queue *queue);
+	/* Called with the queue's lock; queue->point + 1 is the point to signal. */
+	int (*submit)(quire_queue *queue, quire_cmdlist *const *lists, uint32_t count,
+		      const struct quire_fence *waits, uint32_t wait_count);
+	/* 0, -EBUSY (poll with deadline 0), -ETIME or what failed. */
+	int (*wait)(quire_queue *queue, uint64_t point, int64_t deadline);
+	int (*fault)(quire_queue *queue, struct quire_fault *fault);
+};
+
+extern const struct backend quire_backend_card;
+extern const struct backend quire_backend_cpu;
+extern const struct backend quire_backend_null;
+
+/* Parts of the cpu backend that null shares. */
+int cpu_open(quire_device *device, const char *name);
+void cpu_close(quire_device *device);
+int cpu_info(quire_device *device, struct quire_device_info *info);
+int cpu_counters(quire_device *device, uint64_t *counters);
+int cpu_context_create(quire_context *context);
+void cpu_context_destroy(quire_context *context);
+int cpu_buffer_create(quire_buffer *buffer);
+void cpu_buffer_destroy(quire_buffer *buffer);
+int cpu_buffer_map(quire_buffer *buffer, void **pointer);
+int cpu_queue_create(quire_queue *queue, enum quire_priority priority, uint32_t limit_ms);
+void cpu_queue_destroy(quire_queue *queue);
+int cpu_wait(quire_queue *queue, uint64_t point, int64_t deadline);
+int cpu_fault(quire_queue *queue, struct quire_fault *fault);
+/* Run the lists one after another; @execute is false for null. */
+int cpu_run(quire_queue *queue, quire_cmdlist *const *lists, uint32_t count, bool execute);
+
+/* Check a packet as the firmware does: 0 or the status, with the offset in @detail. */
+uint32_t packet_check(const void *packet, uint32_t bytes_left, uint32_t *detail);
+/* Name of the field at @offset of a packet, or NULL. */
+const char *packet_field(uint16_t opcode, uint32_t offset);
+const char *packet_name(uint16_t opcode);
+
+/*
+ * Execute a checked packet of @context. Returns enum quire_status and fills
+ * @result or @fault.
+ */
+uint32_t packet_execute(quire_context *context, const void *packet,
+			struct quire_packet_result *result, struct quire_fault *fault);
+
+/*
+ * The memory at [address, address + bytes) of a context, or NULL with the first
+ * address that is not mapped in @fault.  @system is set when it is system memory.
+ */
+void *context_translate(quire_context *context, uint64_t address, uint64_t bytes,
+			uint64_t *fault, bool *system);
+
+/* Modelled cost (docs/hardware.md, section 9). */
+void model_gemm(uint32_t format_a, uint32_t format_b, uint32_t mode,
+		struct quire_packet_result *result, uint64_t card_bytes, uint64_t system_bytes);
+
+/* Elements of a stored matrix by kind; n elements, no alignment beyond the element's. */
+void format_from_f32(uint32_t format, void *out, const float *in, size_t n);
+void format_to_f32(uint32_t format, float *out, const void *in, size_t n);
+
+/* Whether @matrix lies in its buffer and is sound; sets the error naming @name. */
+int matrix_check(const struct quire_matrix *matrix, const char *name);
+uint64_t matrix_address(const struct quire_matrix *matrix);
+
+/* Forget @list in the queue's submissions: its memory goes away. */
+void queue_forget(quire_queue *queue, const quire_cmdlist *list);
+/* Set the error of a job that failed and return its code. */
+int queue_job_error(quire_queue *queue, const struct quire_fault *fault);
+void queue_free_locked(quire_queue *queue);
+void cmdlist_free_locked(quire_cmdlist *list);
+void buffer_release(quire_buffer *buffer);
+
+/* Set the thread's error and return code. hint may be NULL. */
+__attribute__((format(printf, 4, 5)))
+int fail(int code, enum quire_layer layer, const char *hint, const char *text, ...);
+
+#endif /* QUIRE_INTERNAL_H */
