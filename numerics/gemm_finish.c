@@ -315,12 +315,11 @@ static void image_store(const struct gemm_finish *finish, uint32_t row, uint32_t
 		tally->digest += digest_mix(index + i, limb[i]);
 }
 
-/* Adds beta * C and bias, then out. */
-static void finish_wide(const struct gemm_finish *finish, uint32_t row, uint32_t column,
-			struct wide *wide, struct gemm_tally *tally)
+/* Adds beta * C and bias. */
+static void wide_add_rest(const struct gemm_finish *finish, uint32_t row, uint32_t column,
+			  struct wide *wide)
 {
 	const struct quire_gemm *g = finish->gemm;
-	uint64_t bits;
 
 	if (g->beta != 0) {
 		uint64_t at = (uint64_t)row * g->c.leading_dimension + column;
@@ -339,12 +338,22 @@ static void finish_wide(const struct gemm_finish *finish, uint32_t row, uint32_t
 		wide_add_number(wide, factor_of(1.0f),
 				gemm_load(g->bias_format, g->bias,
 					  g->bias_kind == QUIRE_GEMM_BIAS_PER_ROW ? row : column));
-	if (g->d.format == QUIRE_FORMAT_QUIRE) {
+}
+
+/* Adds the rest to one element, and out with it. */
+static void finish_wide(const struct gemm_finish *finish, uint32_t row, uint32_t column,
+			struct wide *wide, struct gemm_tally *tally)
+{
+	const uint32_t format = finish->gemm->d.format;
+	uint64_t bits;
+
+	wide_add_rest(finish, row, column, wide);
+	if (format == QUIRE_FORMAT_QUIRE) {
 		image_store(finish, row, column, wide, tally);
 		return;
 	}
-	bits = wide_round(wide, g->d.format, finish->nan_bits);
-	tally->exceptional += count_exceptional(g->d.format, &bits, 1);
+	bits = wide_round(wide, format, finish->nan_bits);
+	tally->exceptional += count_exceptional(format, &bits, 1);
 	store_row(finish, row, column, 1, &bits, tally);
 }
 
@@ -358,18 +367,17 @@ void gemm_finish_sum(const struct gemm_finish *finish, uint32_t row, uint32_t co
 	finish_wide(finish, row, column, &wide, tally);
 }
 
-/* One element of a run that is not direct. */
-static void finish_one(const struct gemm_finish *finish, uint32_t row, uint32_t column,
-		       uint64_t low, int64_t high, int32_t exponent, uint32_t special,
-		       struct gemm_tally *tally)
+/* alpha times a sum (high:low) * 2^exponent, or a special value. */
+static void wide_from_run(const struct gemm_finish *finish, struct wide *wide, uint64_t low,
+			  int64_t high, int32_t exponent, uint32_t special)
 {
 	struct gemm_number alpha = factor_of(finish->gemm->alpha);
-	struct wide wide = { 0 };
 	bool negative = high < 0;
 	uint64_t x[3];
 
+	memset(wide, 0, sizeof(*wide));
 	if (special) {
-		wide_add_number(&wide, alpha, (struct gemm_number){ .special = (uint8_t)special });
+		wide_add_number(wide, alpha, (struct gemm_number){ .special = (uint8_t)special });
 	} else if (alpha.significand && (low | (uint64_t)high)) {
 		unsigned __int128 t = (unsigned __int128)(uint64_t)high << 64 | low, p;
 
@@ -380,9 +388,147 @@ static void finish_one(const struct gemm_finish *finish, uint32_t row, uint32_t 
 		x[1] = (uint64_t)p;
 		x[2] = (uint64_t)(p >> 64);
 		/* a unit is that of a product, 2^-298 or above, so the shift is not negative */
-		wide_add(&wide, negative ^ alpha.negative, x, 3, exponent + alpha.exponent);
+		wide_add(wide, negative ^ alpha.negative, x, 3, exponent + alpha.exponent);
 	}
-	finish_wide(finish, row, column, &wide, tally);
+}
+
+/* (-1)^negative * magnitude * 2^exponent */
+struct term {
+	unsigned __int128 magnitude;
+	int32_t exponent;
+	bool negative;
+};
+
+#define TERM_BITS 124
+
+static int32_t term_width(unsigned __int128 x)
+{
+	uint64_t upper = (uint64_t)(x >> 64);
+
+	return upper ? 128 - __builtin_clzll(upper) : 64 - __builtin_clzll((uint64_t)x | 1);
+}
+
+/*
+ * The exact sum of three terms in 128 bits, if it fits: in units of the smallest
+ * exponent each stays below 2^124, so that the sum stays below 2^126.  Ordinary
+ * numbers do; what does not takes the wide path.
+ */
+static bool sum_terms(const struct term term[3], uint64_t *low, int64_t *high, int32_t *exponent)
+{
+	unsigned __int128 sum = 0;
+	int32_t unit = INT32_MAX;
+
+	for (int i = 0; i < 3; i++)
+		if (term[i].magnitude && term[i].exponent < unit)
+			unit = term[i].exponent;
+	for (int i = 0; i < 3; i++) {
+		int32_t shift = term[i].exponent - unit;
+
+		if (!term[i].magnitude)
+			continue;
+		if (term_width(term[i].magnitude) + shift > TERM_BITS)
+			return false;
+		sum += term[i].negative ? -(term[i].magnitude << shift) : term[i].magnitude << shift;
+	}
+	*low = (uint64_t)sum;
+	*high = (int64_t)(uint64_t)(sum >> 64);
+	*exponent = unit == INT32_MAX ? 0 : unit;
+	return true;
+}
+
+/* factor * x; false for a special value. */
+static bool term_of_number(struct term *term, struct gemm_number factor, struct gemm_number x)
+{
+	if (x.special)
+		return false;
+	term->magnitude = factor.significand * x.significand;	/* 24 and 31 bits */
+	term->exponent = factor.exponent + x.exponent;
+	term->negative = factor.negative ^ x.negative;
+	return true;
+}
+
+/* A factor in lowest terms: for 1 the significand is 1, which costs no width. */
+static struct gemm_number reduced_factor(float f)
+{
+	struct gemm_number x = factor_of(f);
+
+	if (x.significand) {
+		int zeros = __builtin_ctzll(x.significand);
+
+		x.significand >>= zeros;
+		x.exponent += zeros;
+	}
+	return x;
+}
+
+/* What finishing a run needs again and again. */
+struct epilogue {
+	struct gemm_number alpha, beta, one;
+	bool c, bias;
+};
+
+/* Replace one sum of a run by alpha * sum + beta * C + bias; false if it does not fit. */
+static bool finish_narrow(const struct gemm_finish *finish, const struct epilogue *e, uint32_t row,
+			  uint32_t column, uint64_t *low, int64_t *high, int32_t *exponent)
+{
+	const struct quire_gemm *g = finish->gemm;
+	unsigned __int128 t = (unsigned __int128)(uint64_t)*high << 64 | *low;
+	struct term term[3] = { 0 };
+
+	term[0].negative = (*high < 0) ^ e->alpha.negative;
+	t = *high < 0 ? -t : t;
+	if (e->alpha.significand != 1 && term_width(t) > TERM_BITS - 24)
+		return false;
+	term[0].magnitude = t * e->alpha.significand;
+	term[0].exponent = *exponent + e->alpha.exponent;
+	if (e->c && !term_of_number(&term[1], e->beta,
+				    gemm_load(g->c.format, finish->c,
+					      (uint64_t)row * g->c.leading_dimension + column)))
+		return false;
+	if (e->bias &&
+	    !term_of_number(&term[2], e->one,
+			    gemm_load(g->bias_format, g->bias,
+				      g->bias_kind == QUIRE_GEMM_BIAS_PER_ROW ? row : column)))
+		return false;
+	return sum_terms(term, low, high, exponent);
+}
+
+/* A run with alpha, C or bias: in 128 bits where that is exact, else one by one. */
+static void finish_run(const struct gemm_finish *finish, const struct gemm_kernel *kernel,
+		       uint32_t row, uint32_t column, uint32_t count, uint64_t *low, int64_t *high,
+		       int32_t *exponent, const uint8_t *special, struct gemm_tally *tally)
+{
+	const struct quire_gemm *g = finish->gemm;
+	const struct epilogue e = { reduced_factor(g->alpha), reduced_factor(g->beta),
+				    reduced_factor(1.0f), g->beta != 0, g->bias_kind != 0 };
+	bool narrow = g->d.format != QUIRE_FORMAT_QUIRE && g->c.format != QUIRE_FORMAT_QUIRE;
+	uint64_t bits[GEMM_NR_MAX], slow_bits[GEMM_NR_MAX];
+	bool slow[GEMM_NR_MAX];
+	struct wide wide;
+
+	for (uint32_t i = 0; i < count; i++) {
+		slow[i] = !narrow || (special && special[i]) ||
+			  !finish_narrow(finish, &e, row, column + i, &low[i], &high[i],
+					 &exponent[i]);
+		if (!slow[i])
+			continue;
+		wide_from_run(finish, &wide, low[i], high[i], exponent[i],
+			      special ? special[i] : 0);
+		if (g->d.format == QUIRE_FORMAT_QUIRE) {
+			finish_wide(finish, row, column + i, &wide, tally);
+			continue;
+		}
+		wide_add_rest(finish, row, column + i, &wide);
+		slow_bits[i] = wide_round(&wide, g->d.format, finish->nan_bits);
+	}
+	if (g->d.format == QUIRE_FORMAT_QUIRE)
+		return;
+	kernel->round(g->d.format, count, low, high, exponent, bits);
+	for (uint32_t i = 0; i < count; i++)
+		if (slow[i])
+			bits[i] = slow_bits[i];
+	tally->exceptional += count_exceptional(g->d.format, bits, count);
+	store_row(finish, row, column, count, bits, tally);
 }
 
 void gemm_finish_row(const struct gemm_finish *finish, const struct gemm_kernel *kernel,
@@ -394,9 +540,8 @@ void gemm_finish_row(const struct gemm_finish *finish, const struct gemm_kernel 
 	uint64_t bits[GEMM_NR_MAX];
 
 	if (!finish->direct) {
-		for (uint32_t i = 0; i < count; i++)
-			finish_one(finish, row, column + i, low[i], high[i], exponent[i],
-				   special ? special[i] : 0, tally);
+		finish_run(finish, kernel, row, column, count, low, high, exponent, special,
+			   tally);
 		return;
 	}
 	if (finish->shift)
