@@ -61,8 +61,8 @@ int quire_mailbox_send(struct quire_device *qdev, u32 command, u32 argument)
 	mutex_unlock(&mailbox->lock);
 
 	if (ret)
-		drm_err(&qdev->drm, "firmware did not answer command %u(%u) within %u ms\n", command,
-			argument, jiffies_to_msecs(QUIRE_MAILBOX_TIMEOUT));
+		drm_err(&qdev->drm, "firmware did not answer command %u(%u) within %u ms\n",
+			command, argument, jiffies_to_msecs(QUIRE_MAILBOX_TIMEOUT));
 	else if (result)
 		drm_err(&qdev->drm, "firmware refused command %u(%u) with result %u\n", command,
 			argument, result);

@@ -13,7 +13,7 @@
 #include "quire_sync.h"
 
 #define QUIRE_RING_LOG2 8
-#define QUIRE_RING_ENTRIES (1u << QUIRE_RING_LOG2)
+#define QUIRE_RING_ENTRIES BIT(QUIRE_RING_LOG2)
 #define QUIRE_TIME_LIMIT_DEFAULT_MS 10000
 
 /** struct quire_job - one command stream on its way; owned by its fence */
