@@ -40,7 +40,7 @@ $(BUILD):
 	@mkdir -p $@
 
 sdk: packages | $(BUILD)
-	@$(MAKE) $(BUILD)/user/build.ninja
+	@$(MAKE) -s $(BUILD)/user/build.ninja
 	@ninja -C $(BUILD)/user --quiet
 
 firmware: packages
@@ -56,7 +56,7 @@ qemu: sdk
 	@qemu_device/overlay/build-qemu.sh $(BUILD)/qemu-source $(BUILD)/qemu
 
 vm: firmware driver qemu
-	@$(MAKE) $(BUILD)/initramfs.gz
+	@$(MAKE) -s $(BUILD)/initramfs.gz
 
 $(BUILD)/initramfs.gz: $(DRIVER) $(FIRMWARE) tools/vm/init tools/setup/initramfs.sh
 	@tools/setup/initramfs.sh $(KIT) $(DRIVER) $(FIRMWARE) $@
