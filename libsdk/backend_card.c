@@ -212,6 +212,7 @@ static int card_open(quire_device *device, const char *name)
 			error = open_node(device->node, &device->fd);
 		if (error)
 			return error;
+		memcpy(device->info.node, device->node, sizeof(device->info.node));
 	}
 	error = check_driver(device);
 	if (!error)

@@ -163,6 +163,7 @@ QUIRE_API void quire_device_unref(quire_device *device);
  * @interface_version: agreed between driver and firmware
  * @resets:    card resets since the driver was loaded
  * @backend:   "card", "cpu" or "null"
+ * @node:      path of the card's node; empty without one, and after quire_open_fd()
  */
 struct quire_device_info {
 	uint32_t size;
@@ -178,6 +179,7 @@ struct quire_device_info {
 	uint32_t interface_version;
 	uint32_t resets;
 	char backend[8];
+	char node[40];
 };
 
 QUIRE_API QUIRE_MUST_CHECK int quire_device_get_info(quire_device *device,

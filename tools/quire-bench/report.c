@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+/* Reports: JSON, and tables made of the same rows. */
+#define _GNU_SOURCE
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "bench.h"
+
+#define CLOCKSOURCE "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+
+/* First line of a file, or "unknown". */
+static json_object *first_line(const char *path)
+{
+	char line[64] = "unknown";
+	FILE *file = fopen(path, "r");
+
+	if (file) {
+		if (fgets(line, sizeof(line), file))
+			line[strcspn(line, "\n")] = '\0';
+		fclose(file);
+	}
+	return json_object_new_string(line);
+}
+
+static json_object *describe_machine(void)
+{
+	json_object *machine = json_object_new_object();
+	cpu_set_t set;
+	int processors = sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
+
+	json_object_object_add(machine, "processors", json_object_new_int(processors));
+	json_object_object_add(machine, "clocksource", first_line(CLOCKSOURCE));
+	return machine;
+}
+
+static json_object *describe_device(quire_device *device)
+{
+	struct quire_device_info info = { .size = sizeof(info) };
+	json_object *object;
+
+	if (!device || quire_device_get_info(device, &info))
+		return NULL;
+	object = json_object_new_object();
+	bench_put_string(object, "backend", info.backend);
+	bench_put_integer(object, "serial", info.serial);
+	bench_put_integer(object, "engines", info.engines);
+	bench_put_integer(object, "card_memory_bytes", info.card_memory);
+	return object;
+}
+
+json_object *bench_report_create(const char *command, quire_device *device)
+{
+	json_object *report = json_object_new_object();
+
+	bench_put_string(report, "schema", "quire-bench/1");
+	bench_put_string(report, "version", quire_version());
+	bench_put_string(report, "command", command);
+	json_object_object_add(report, "device", describe_device(device));
+	json_object_object_add(report, "machine", describe_machine());
+	json_object_object_add(report, "results", json_object_new_array());
+	return report;
+}
+
+json_object *bench_report_row(json_object *report)
+{
+	json_object *row = json_object_new_object();
+
+	json_object_array_add(json_object_object_get(report, "results"), row);
+	return row;
+}
+
+void bench_put_string(json_object *row, const char *key, const char *value)
+{
+	json_object_object_add(row, key, json_object_new_string(value));
+}
+
+void bench_put_integer(json_object *row, const char *key, uint64_t value)
+{
+	json_object_object_add(row, key, json_object_new_uint64(value));
+}
+
+void bench_put_number(json_object *row, const char *key, double value)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.5g", value);
+	json_object_object_add(row, key, json_object_new_double_s(value, text));
+}
+
+void bench_put_statistics(json_object *row, const struct bench_statistics *statistics)
+{
+	bench_put_integer(row, "runs", statistics->count);
+	bench_put_number(row, "minimum_us", statistics->minimum * 1e6);
+	bench_put_number(row, "median_us", statistics->median * 1e6);
+	bench_put_number(row, "p99_us", statistics->p99 * 1e6);
+}
+
+/* ---- Tables ---- */
+
+static int width_of(json_object *row, const char *key)
+{
+	json_object *value = json_object_object_get(row, key);
+	int heading = (int)strlen(key), content = (int)strlen(json_object_get_string(value));
+
+	return heading > content ? heading : content;
+}
+
+/* Rows belong to one table when they have the same keys. */
+static bool same_keys(json_object *a, json_object *b)
+{
+	if (json_object_object_length(a) != json_object_object_length(b))
+		return false;
+	json_object_object_foreach(a, key, value) {
+		(void)value;
+		if (!json_object_object_get_ex(b, key, NULL))
+			return false;
+	}
+	return true;
+}
+
+static void print_cell(json_object *value, const char *text, int width)
+{
+	/* Numbers to the right, words to the left. */
+	if (json_object_is_type(value, json_type_string))
+		printf("%-*s  ", width, text);
+	else
+		printf("%*s  ", width, text);
+}
+
+/* Rows @first to @end - 1. */
+static void print_table(json_object *rows, size_t first, size_t end)
+{
+	for (size_t line = first; line <= end; line++) {
+		json_object *shown = json_object_array_get_idx(rows, line == first ? first : line - 1);
+
+		json_object_object_foreach(shown, key, value) {
+			int width = 0;
+
+			for (size_t i = first; i < end; i++) {
+				int needed = width_of(json_object_array_get_idx(rows, i), key);
+
+				width = needed > width ? needed : width;
+			}
+			print_cell(value, line == first ? key : json_object_get_string(value),
+				   width);
+		}
+		putchar('\n');
+	}
+}
+
+static void print_text(json_object *report)
+{
+	json_object *rows = json_object_object_get(report, "results");
+	json_object *device = json_object_object_get(report, "device");
+	size_t count = json_object_array_length(rows), first = 0;
+
+	if (device)
+		printf("backend %s, ", json_object_get_string(
+					       json_object_object_get(device, "backend")));
+	json_object_object_foreach(json_object_object_get(report, "machine"), key, value)
+		printf("%s %s, ", key, json_object_get_string(value));
+	printf("peak resident %s KiB\n",
+	       json_object_get_string(json_object_object_get(report, "peak_resident_kib")));
+	while (first < count) {
+		size_t end = first + 1;
+
+		while (end < count && same_keys(json_object_array_get_idx(rows, first),
+						json_object_array_get_idx(rows, end)))
+			end++;
+		putchar('\n');
+		print_table(rows, first, end);
+		first = end;
+	}
+}
+
+int bench_report_print(json_object *report, const struct bench_options *options)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	bench_put_integer(report, "peak_resident_kib", (uint64_t)usage.ru_maxrss);
+	if (options->json)
+		puts(json_object_to_json_string_ext(report, JSON_C_TO_STRING_PRETTY |
+							    JSON_C_TO_STRING_NOSLASHESCAPE));
+	else
+		print_text(report);
+	json_object_put(report);
+	return STATUS_OK;
+}

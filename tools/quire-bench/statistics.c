@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+/* Timing of runs, and what is said of many of them. */
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "bench.h"
+
+#define UNSEEN_RUNS 2
+#define LEAST_RUNS 3
+#define MOST_RUNS (1u << 22)	/* 32 MiB of durations */
+
+double bench_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+struct durations {
+	double *values;
+	size_t count, room;
+};
+
+static int append(struct durations *durations, double value)
+{
+	if (durations->count == durations->room) {
+		size_t room = durations->room ? 2 * durations->room : 1024;
+		double *values = realloc(durations->values, room * sizeof(*values));
+
+		if (!values)
+			return -ENOMEM;
+		durations->values = values;
+		durations->room = room;
+	}
+	durations->values[durations->count++] = value;
+	return 0;
+}
+
+static int compare(const void *left, const void *right)
+{
+	double l = *(const double *)left, r = *(const double *)right;
+
+	return (l > r) - (l < r);
+}
+
+static void summarize(struct durations *durations, struct bench_statistics *statistics)
+{
+	size_t count = durations->count;
+	double sum = 0, *values = durations->values;
+
+	qsort(values, count, sizeof(*values), compare);
+	for (size_t i = 0; i < count; i++)
+		sum += values[i];
+	*statistics = (struct bench_statistics){
+		.count = count,
+		.minimum = values[0],
+		.median = count % 2 ? values[count / 2] :
+				      (values[count / 2 - 1] + values[count / 2]) / 2,
+		/* The smallest duration that at least 99 % of the runs do not exceed. */
+		.p99 = values[(count * 99 + 99) / 100 - 1],
+		.mean = sum / (double)count,
+	};
+}
+
+int bench_measure(double seconds, int (*once)(void *argument), void *argument,
+		  struct bench_statistics *statistics)
+{
+	struct durations durations = { 0 };
+	double end, before, after;
+	int error = 0;
+
+	for (int i = 0; i < UNSEEN_RUNS && !error; i++)
+		error = once(argument);
+	before = bench_now();
+	end = before + seconds;
+	while (!error && durations.count < MOST_RUNS &&
+	       (durations.count < LEAST_RUNS || before < end)) {
+		error = once(argument);
+		after = bench_now();
+		if (!error)
+			error = append(&durations, after - before);
+		before = bench_now();
+	}
+	if (!error)
+		summarize(&durations, statistics);
+	free(durations.values);
+	return error;
+}
