@@ -232,6 +232,11 @@ u64 quire_gem_card_bytes(struct quire_device *qdev)
 	return qdev->memory_bytes - QUIRE_CARD_RESERVED_BYTES;
 }
 
+u64 quire_gem_usage(struct quire_device *qdev, int placement)
+{
+	return READ_ONCE(ttm_manager_type(&qdev->ttm, placement)->usage);
+}
+
 static void quire_gem_fini(struct drm_device *drm, void *unused)
 {
 	struct quire_device *qdev = to_quire_device(drm);

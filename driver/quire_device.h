@@ -149,6 +149,9 @@ static inline void quire_write64(struct quire_device *qdev, u32 reg, u64 value)
 int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev);
 void quire_device_unplug(struct quire_device *qdev);
 
+/* quire_sysfs.c: what anybody may read */
+extern const struct attribute_group *quire_attribute_groups[];
+
 int quire_dev_query_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 void quire_show_fdinfo(struct drm_printer *p, struct drm_file *file);
 

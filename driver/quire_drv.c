@@ -131,6 +131,7 @@ static struct pci_driver quire_pci_driver = {
 	.id_table = quire_ids,
 	.probe = quire_probe,
 	.remove = quire_remove,
+	.dev_groups = quire_attribute_groups,
 };
 module_pci_driver(quire_pci_driver);
 

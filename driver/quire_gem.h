@@ -57,6 +57,8 @@ static inline struct quire_bo *to_quire_bo(struct drm_gem_object *object)
 int quire_gem_init(struct quire_device *qdev);
 void quire_gem_unplug(struct quire_device *qdev);
 u64 quire_gem_card_bytes(struct quire_device *qdev);
+/* Bytes in use in a placement (TTM_PL_*), by all files. */
+u64 quire_gem_usage(struct quire_device *qdev, int placement);
 
 int quire_dma_map(struct quire_device *qdev, struct quire_dma *dma, struct page **pages,
 		  unsigned long count, enum dma_data_direction direction);

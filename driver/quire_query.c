@@ -26,18 +26,13 @@ static void query_device(struct quire_device *qdev, struct drm_quire_device_info
 	};
 }
 
-static u64 manager_usage(struct quire_device *qdev, int type)
-{
-	return READ_ONCE(ttm_manager_type(&qdev->ttm, type)->usage);
-}
-
 static void query_memory(struct quire_device *qdev, struct drm_quire_memory_info *info)
 {
 	*info = (struct drm_quire_memory_info) {
 		.card_total = quire_gem_card_bytes(qdev),
-		.card_used = manager_usage(qdev, TTM_PL_VRAM),
-		.system_used = manager_usage(qdev, TTM_PL_TT) +
-			       manager_usage(qdev, TTM_PL_SYSTEM),
+		.card_used = quire_gem_usage(qdev, TTM_PL_VRAM),
+		.system_used = quire_gem_usage(qdev, TTM_PL_TT) +
+			       quire_gem_usage(qdev, TTM_PL_SYSTEM),
 	};
 }
 

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What anybody may read of a card, without the right to open it: the directory
+ * "quire" of the PCI device.  Nothing here takes a lock or touches the card, so
+ * that it answers while the card hangs.  The driver core removes the files, and
+ * waits for their readers, before it calls remove.
+ */
+#include <linux/device.h>
+#include <linux/sysfs.h>
+
+#include "quire_device.h"
+#include "quire_gem.h"
+
+static struct quire_device *dev_to_quire(struct device *dev)
+{
+	return pci_get_drvdata(to_pci_dev(dev));
+}
+
+static ssize_t serial_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", dev_to_quire(dev)->serial);
+}
+static DEVICE_ATTR_RO(serial);
+
+static ssize_t hw_version_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	u32 version = dev_to_quire(dev)->hw_version;
+
+	return sysfs_emit(buf, "%u.%u\n", version >> 16, version & 0xffff);
+}
+static DEVICE_ATTR_RO(hw_version);
+
+static ssize_t fw_release_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	u32 release = dev_to_quire(dev)->fw_release;
+
+	return sysfs_emit(buf, "%u.%u.%u\n", release >> 16, release >> 8 & 0xff, release & 0xff);
+}
+static DEVICE_ATTR_RO(fw_release);
+
+static ssize_t interface_version_show(struct device *dev, struct device_attribute *attr,
+				      char *buf)
+{
+	return sysfs_emit(buf, "%u\n", dev_to_quire(dev)->interface_version);
+}
+static DEVICE_ATTR_RO(interface_version);
+
+static ssize_t engines_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", dev_to_quire(dev)->engines);
+}
+static DEVICE_ATTR_RO(engines);
+
+static ssize_t queues_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", dev_to_quire(dev)->queues_total);
+}
+static DEVICE_ATTR_RO(queues);
+
+static ssize_t contexts_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", dev_to_quire(dev)->contexts_total);
+}
+static DEVICE_ATTR_RO(contexts);
+
+static ssize_t card_memory_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", dev_to_quire(dev)->memory_bytes);
+}
+static DEVICE_ATTR_RO(card_memory);
+
+static ssize_t card_memory_used_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", quire_gem_usage(dev_to_quire(dev), TTM_PL_VRAM));
+}
+static DEVICE_ATTR_RO(card_memory_used);
+
+static ssize_t resets_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%d\n", atomic_read(&dev_to_quire(dev)->resets));
+}
+static DEVICE_ATTR_RO(resets);
+
+static ssize_t state_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%s\n", READ_ONCE(dev_to_quire(dev)->wedged) ? "wedged" : "ready");
+}
+static DEVICE_ATTR_RO(state);
+
+static struct attribute *quire_attributes[] = {
+	&dev_attr_serial.attr,
+	&dev_attr_hw_version.attr,
+	&dev_attr_fw_release.attr,
+	&dev_attr_interface_version.attr,
+	&dev_attr_engines.attr,
+	&dev_attr_queues.attr,
+	&dev_attr_contexts.attr,
+	&dev_attr_card_memory.attr,
+	&dev_attr_card_memory_used.attr,
+	&dev_attr_resets.attr,
+	&dev_attr_state.attr,
+	NULL
+};
+
+static const struct attribute_group quire_attribute_group = {
+	.name = DRM_QUIRE_DRIVER_NAME,
+	.attrs = quire_attributes,
+};
+
+const struct attribute_group *quire_attribute_groups[] = { &quire_attribute_group, NULL };
