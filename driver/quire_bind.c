@@ -10,6 +10,7 @@
  */
 #include <linux/dma-fence.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/slab.h>
 
 #include "quire_gem.h"
@@ -83,9 +84,17 @@ static const char *bind_fence_timeline(struct dma_fence *fence)
 	return "vm_bind";
 }
 
+static void bind_fence_release(struct dma_fence *fence)
+{
+	dma_fence_free(fence);
+	/* As in quire_fence.c: a fence holds the code it calls. */
+	module_put(THIS_MODULE);
+}
+
 static const struct dma_fence_ops bind_fence_ops = {
 	.get_driver_name = bind_fence_driver,
 	.get_timeline_name = bind_fence_timeline,
+	.release = bind_fence_release,
 };
 
 void quire_vm_map(struct quire_vm *vm, struct quire_table_pool *pool, struct quire_bo *bo,
@@ -352,6 +361,7 @@ static int job_prepare(struct drm_device *drm, struct drm_file *file,
 		goto out;
 	}
 	spin_lock_init(&job->fence->lock);
+	__module_get(THIS_MODULE);
 	/* The number comes with the place in the order, under the lock of the address space. */
 	dma_fence_init(&job->fence->base, &bind_fence_ops, &job->fence->lock, vm->fence_context,
 		       0);

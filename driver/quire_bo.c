@@ -185,20 +185,22 @@ static int quire_move(struct ttm_buffer_object *bo, bool evict, struct ttm_opera
 			return ret;
 		forget_mappings(ttm_to_bo(bo));
 	}
+	ret = 0;
 	if (new->mem_type != TTM_PL_VRAM && (!old || old->mem_type != TTM_PL_VRAM)) {
 		ttm_bo_move_null(bo, new);
-		return 0;
-	}
-	if (!drm_dev_enter(&qdev->drm, &idx))
+	} else if (!drm_dev_enter(&qdev->drm, &idx)) {
 		return -ENODEV;
-	if (old) {
-		ret = ttm_bo_move_memcpy(bo, ctx, new);
 	} else {
-		memset_io(qdev->memory + ((u64)new->start << PAGE_SHIFT), 0, new->size);
-		ttm_bo_move_null(bo, new);
-		ret = 0;
+		if (old) {
+			ret = ttm_bo_move_memcpy(bo, ctx, new);
+		} else {
+			memset_io(qdev->memory + ((u64)new->start << PAGE_SHIFT), 0, new->size);
+			ttm_bo_move_null(bo, new);
+		}
+		drm_dev_exit(idx);
 	}
-	drm_dev_exit(idx);
+	if (!ret)
+		WRITE_ONCE(ttm_to_bo(bo)->on_card, new->mem_type == TTM_PL_VRAM);
 	return ret;
 }
 
@@ -314,8 +316,10 @@ struct sg_table *quire_bo_sgt(struct quire_bo *bo)
 
 static struct ttm_placement *bo_placement(struct quire_bo *bo)
 {
-	return (struct ttm_placement *)(bo->placement == DRM_QUIRE_PLACEMENT_CARD ?
-					&card_placement : &system_placement);
+	/* Pinned for another device: it stays in system memory. */
+	bool card = bo->placement == DRM_QUIRE_PLACEMENT_CARD && !bo->base.pin_count;
+
+	return (struct ttm_placement *)(card ? &card_placement : &system_placement);
 }
 
 int quire_bo_validate(struct quire_bo *bo)

@@ -124,7 +124,6 @@ int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev)
 	ret = identify(qdev);
 	if (ret)
 		return ret;
-	pci_set_master(pdev);
 
 	qdev->bind_wq = alloc_workqueue("quire-bind", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!qdev->bind_wq)

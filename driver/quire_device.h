@@ -71,7 +71,7 @@ struct quire_device {
 	/** @dma_list: live DMA mappings (struct quire_dma), ended at unplug */
 	struct list_head dma_list;
 
-	/** @mmu_lock: protects @mmus */
+	/** @mmu_lock: protects @mmus; nothing is allocated under it */
 	struct mutex mmu_lock;
 	/** @mmus: the page tables in use (struct quire_mmu), by context */
 	struct xarray mmus;
@@ -99,6 +99,16 @@ struct quire_device {
 	struct quire_reset *reset;
 };
 
+/** struct quire_usage - what jobs have used */
+struct quire_usage {
+	/** @cycles: modelled */
+	u64 cycles;
+	/** @jobs: ended */
+	u64 jobs;
+	/** @modelled_pj: energy */
+	u64 modelled_pj;
+};
+
 /** struct quire_file - one open file */
 struct quire_file {
 	/** @qdev: card */
@@ -109,6 +119,8 @@ struct quire_file {
 	struct xarray vms;
 	/** @queues: struct quire_queue by id */
 	struct xarray queues;
+	/** @past: of queues that are not in @queues any more; under its lock */
+	struct quire_usage past;
 };
 
 static inline struct quire_device *to_quire_device(struct drm_device *drm)
@@ -170,6 +182,9 @@ int quire_queues_init(struct quire_device *qdev);
 void quire_queues_fini(struct quire_device *qdev);
 void quire_fw_fini(struct quire_device *qdev);
 void quire_reset_fini(struct quire_device *qdev);
+/* Callbacks of the PCI core around a reset of the function. */
+void quire_reset_prepare(struct pci_dev *pdev);
+void quire_reset_done(struct pci_dev *pdev);
 void quire_mailbox_fini(struct quire_device *qdev);
 void quire_irq_fini(struct quire_device *qdev);
 

@@ -126,12 +126,18 @@ static const struct pci_device_id quire_ids[] = {
 };
 MODULE_DEVICE_TABLE(pci, quire_ids);
 
+static const struct pci_error_handlers quire_err_handler = {
+	.reset_prepare = quire_reset_prepare,
+	.reset_done = quire_reset_done,
+};
+
 static struct pci_driver quire_pci_driver = {
 	.name = DRM_QUIRE_DRIVER_NAME,
 	.id_table = quire_ids,
 	.probe = quire_probe,
 	.remove = quire_remove,
 	.dev_groups = quire_attribute_groups,
+	.err_handler = &quire_err_handler,
 };
 module_pci_driver(quire_pci_driver);
 

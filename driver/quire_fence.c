@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Jobs and the fences they are made of. */
+/*
+ * Jobs and the fences they are made of.  A fence may outlive file, card and queue, in a
+ * sync file or another driver's buffer, and calls back into this module: each
+ * holds it in place.
+ */
 #include <linux/dma-fence.h>
+#include <linux/module.h>
 #include <linux/slab.h>
 
 #include "quire_queue.h"
@@ -20,9 +25,11 @@ static void quire_fence_release(struct dma_fence *fence)
 	struct quire_job *job = container_of(fence, struct quire_job, fence);
 
 	kfree_rcu(job, fence.rcu);
+	/* Last of all: the code may go when nobody is left. */
+	module_put(THIS_MODULE);
 }
 
-/* The card interrupts for the last job of each call, so nothing needs to be enabled. */
+/* The card interrupts for each job whose fence is given out: nothing needs to be enabled. */
 static const struct dma_fence_ops quire_fence_ops = {
 	.get_driver_name = quire_fence_driver_name,
 	.get_timeline_name = quire_fence_timeline_name,
@@ -52,6 +59,7 @@ void quire_job_init_fence(struct quire_job *job, struct quire_queue *queue, u64 
 {
 	kref_get(&queue->ref);
 	job->queue = queue;
+	__module_get(THIS_MODULE);
 	dma_fence_init(&job->fence, &quire_fence_ops, &job->fence_lock, queue->fence_context,
 		       number);
 }

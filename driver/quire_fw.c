@@ -32,7 +32,10 @@ static bool quire_fw_booted(struct quire_device *qdev)
 
 static bool quire_fw_off(struct quire_device *qdev)
 {
-	return quire_read(qdev, QUIRE_REG_BOOT_STATUS) == QUIRE_BOOT_OFF;
+	u32 status = quire_read(qdev, QUIRE_REG_BOOT_STATUS);
+
+	/* All ones: the card has been pulled. */
+	return status == QUIRE_BOOT_OFF || status == ~0u;
 }
 
 /* Waits with a look now and then, should the event get lost. */
@@ -96,6 +99,8 @@ int quire_fw_boot(struct quire_device *qdev)
 	const struct firmware *image = qdev->fw->image;
 	u64 offset = qdev->memory_bytes - QUIRE_CARD_RESERVED_BYTES;
 
+	pci_set_master(qdev->pdev);
+	quire_irq_enable_events(qdev);
 	memcpy_toio(qdev->memory + offset, image->data, image->size);
 	/* The copy is write-combined: it must have left before the card reads it. */
 	wmb();
@@ -113,13 +118,14 @@ int quire_fw_boot(struct quire_device *qdev)
 	return quire_fw_report(qdev, quire_read(qdev, QUIRE_REG_BOOT_STATUS));
 }
 
-/* Stop processor and engines: after 0 the card touches no memory. */
+/* Stop processor and engines: afterwards the card touches no memory.  -EIO: only by force. */
 int quire_fw_stop(struct quire_device *qdev)
 {
 	quire_write(qdev, QUIRE_REG_MCU_CONTROL, QUIRE_MCU_RESET);
 	if (quire_fw_wait(qdev, quire_fw_off, QUIRE_FW_STOP_TIMEOUT))
 		return 0;
-	drm_err(&qdev->drm, "the card did not stop within %u ms\n",
+	pci_clear_master(qdev->pdev);
+	drm_err(&qdev->drm, "the card did not stop within %u ms: took the bus from it\n",
 		jiffies_to_msecs(QUIRE_FW_STOP_TIMEOUT));
 	return -EIO;
 }
@@ -171,8 +177,10 @@ int quire_fw_init(struct quire_device *qdev)
 	if (ret)
 		return ret;
 	ret = quire_fw_boot(qdev);
-	if (ret)
+	if (ret) {
+		quire_fw_stop(qdev);
 		return ret;
+	}
 	qdev->fw_release = quire_read(qdev, QUIRE_REG_FW_RELEASE);
 	qdev->interface_version = quire_read(qdev, QUIRE_REG_NEGOTIATED);
 	drm_info(&qdev->drm, "firmware %u.%u.%u, interface version %u\n", qdev->fw_release >> 16,

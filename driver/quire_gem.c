@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Buffer object calls: create, map, ask, import, and take the caller's own memory. */
+#include <linux/capability.h>
 #include <linux/dma-buf.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include <drm/drm_file.h>
@@ -129,7 +131,6 @@ int quire_bo_info_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 	struct drm_quire_bo_info *args = data;
 	struct drm_gem_object *object;
 	struct quire_bo *bo;
-	int ret;
 
 	if (args->pad)
 		return quire_inval(drm, "bo_info: pad 0x%x", args->pad);
@@ -137,20 +138,42 @@ int quire_bo_info_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 	if (!object)
 		return -ENOENT;
 	bo = to_quire_bo(object);
-	ret = ttm_bo_reserve(&bo->base, true, false, NULL);
-	if (!ret) {
-		struct ttm_resource *res = bo->base.resource;
-
-		args->size = object->size;
-		args->placement = bo->placement;
-		args->resident = res && res->mem_type == TTM_PL_VRAM ?
-				 DRM_QUIRE_PLACEMENT_CARD : DRM_QUIRE_PLACEMENT_SYSTEM;
-		args->vm_id = bo->vm_id;
-		args->flags = bo->info;
-		dma_resv_unlock(object->resv);
-	}
+	args->size = object->size;
+	args->placement = bo->placement;
+	args->resident = READ_ONCE(bo->on_card) ? DRM_QUIRE_PLACEMENT_CARD :
+						  DRM_QUIRE_PLACEMENT_SYSTEM;
+	args->vm_id = bo->vm_id;
+	args->flags = bo->info;
 	drm_gem_object_put(object);
-	return ret;
+	return 0;
+}
+
+/* Sizes of the file's buffers by where they were asked for and where they are. */
+void quire_gem_show_fdinfo(struct drm_printer *p, struct drm_file *file)
+{
+	static const char *const regions[] = { "system", "card" };
+	struct drm_memory_stats stats[ARRAY_SIZE(regions)] = {};
+	struct drm_gem_object *object;
+	int id;
+
+	spin_lock(&file->table_lock);
+	idr_for_each_entry(&file->object_idr, object, id) {
+		struct quire_bo *bo = to_quire_bo(object);
+		struct drm_memory_stats *wanted =
+			&stats[bo->placement == DRM_QUIRE_PLACEMENT_CARD];
+		struct drm_memory_stats *here = &stats[READ_ONCE(bo->on_card)];
+
+		if (drm_gem_object_is_shared_for_memory_stats(object))
+			wanted->shared += object->size;
+		else
+			wanted->private += object->size;
+		here->resident += object->size;
+		if (!dma_resv_test_signaled(object->resv, DMA_RESV_USAGE_BOOKKEEP))
+			here->active += object->size;
+	}
+	spin_unlock(&file->table_lock);
+	for (unsigned int i = 0; i < ARRAY_SIZE(regions); i++)
+		drm_print_memory_stats(p, &stats[i], DRM_GEM_OBJECT_RESIDENT, regions[i]);
 }
 
 struct drm_gem_object *quire_gem_import_sg(struct drm_device *drm,
@@ -177,9 +200,23 @@ void quire_bo_free_pages(struct quire_device *qdev, struct quire_bo *bo)
 
 	quire_dma_unmap(qdev, &bo->dma);
 	unpin_user_pages_dirty_lock(bo->pages, count, !bo->read_only);
-	account_locked_vm(bo->mm, count, false);
+	atomic64_sub(count, &bo->mm->pinned_vm);
 	mmdrop(bo->mm);
 	kvfree(bo->pages);
+}
+
+/*
+ * Pinned memory counts as RDMA does it, without the lock of the address space: a
+ * buffer may go where a fault of the same process could be waiting for us.
+ */
+static int account_pages(struct mm_struct *mm, unsigned long count)
+{
+	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+
+	if (atomic64_add_return(count, &mm->pinned_vm) <= limit || capable(CAP_IPC_LOCK))
+		return 0;
+	atomic64_sub(count, &mm->pinned_vm);
+	return -ENOMEM;
 }
 
 static int pin_pages(u64 address, unsigned long count, bool write, struct page **pages)
@@ -211,7 +248,7 @@ static int bo_take_pages(struct quire_device *qdev, struct quire_bo *bo, u64 add
 	if (!bo->pages)
 		return -ENOMEM;
 	bo->mm = current->mm;
-	ret = account_locked_vm(bo->mm, count, true);
+	ret = account_pages(bo->mm, count);
 	if (ret)
 		goto err_pages;
 	ret = pin_pages(address, count, !bo->read_only, bo->pages);
@@ -227,7 +264,7 @@ static int bo_take_pages(struct quire_device *qdev, struct quire_bo *bo, u64 add
 err_pin:
 	unpin_user_pages(bo->pages, count);
 err_account:
-	account_locked_vm(bo->mm, count, false);
+	atomic64_sub(count, &bo->mm->pinned_vm);
 err_pages:
 	kvfree(bo->pages);
 	return ret;

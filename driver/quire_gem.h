@@ -27,7 +27,7 @@ struct quire_dma {
 	bool mapped;
 };
 
-/** struct quire_bo - a buffer object; constant after creation but for @base */
+/** struct quire_bo - a buffer object; constant after creation but for @base and @on_card */
 struct quire_bo {
 	/** @base: placement and reservation; the GEM object is @base.base */
 	struct ttm_buffer_object base;
@@ -35,6 +35,8 @@ struct quire_bo {
 	u32 placement;
 	/** @vm_id: as created */
 	u32 vm_id;
+	/** @on_card: lies in card memory; written under the reservation, read anywhere */
+	bool on_card;
 	/** @info: DRM_QUIRE_BO_INFO_* */
 	u32 info;
 	/** @read_only: the card may only read it */
@@ -72,6 +74,8 @@ int quire_bo_validate(struct quire_bo *bo);
 struct drm_gem_object *quire_gem_import_sg(struct drm_device *drm,
 					   struct dma_buf_attachment *attach,
 					   struct sg_table *sgt);
+
+void quire_gem_show_fdinfo(struct drm_printer *p, struct drm_file *file);
 
 int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int quire_bo_mmap_offset_ioctl(struct drm_device *drm, void *data, struct drm_file *file);

@@ -93,7 +93,7 @@ int quire_irq_init(struct quire_device *qdev)
 	return 0;
 }
 
-/* Events come from here on: what they wake must exist. */
+/* Events may come from here on: what they wake must exist. */
 int quire_irq_enable(struct quire_device *qdev)
 {
 	int ret = request_irq(pci_irq_vector(qdev->pdev, 0), quire_irq_event, 0, "quire", qdev);
@@ -101,9 +101,14 @@ int quire_irq_enable(struct quire_device *qdev)
 	if (ret)
 		return ret;
 	qdev->irq->requested = true;
+	return 0;
+}
+
+/* Before each boot: a reset of the function forgets them. */
+void quire_irq_enable_events(struct quire_device *qdev)
+{
 	quire_write(qdev, QUIRE_REG_EVENT_STATUS, ~0u);
 	quire_write(qdev, QUIRE_REG_EVENT_ENABLE, QUIRE_EVENTS);
-	return 0;
 }
 
 void quire_irq_fini(struct quire_device *qdev)

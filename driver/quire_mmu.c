@@ -299,7 +299,6 @@ void quire_mmu_flush(struct quire_mmu *mmu)
 
 int quire_mmu_init(struct quire_mmu *mmu, struct quire_device *qdev)
 {
-	u32 context;
 	int ret;
 
 	mmu->qdev = qdev;
@@ -309,17 +308,18 @@ int quire_mmu_init(struct quire_mmu *mmu, struct quire_device *qdev)
 	if (!mmu->root)
 		return -ENOMEM;
 
-	mutex_lock(&qdev->mmu_lock);
-	ret = xa_alloc(&qdev->mmus, &context, mmu,
+	/* The place first: a reset takes the lock, and fences wait for resets. */
+	ret = xa_alloc(&qdev->mmus, &mmu->context, NULL,
 		       XA_LIMIT(0, qdev->contexts_total - 1), GFP_KERNEL);
-	mutex_unlock(&qdev->mmu_lock);
 	if (ret) {
 		table_free(qdev, mmu->root);
 		mutex_destroy(&mmu->lock);
 		return ret == -EBUSY ? -ENOSPC : ret;
 	}
-	mmu->context = context;
+	mutex_lock(&qdev->mmu_lock);
+	xa_store(&qdev->mmus, mmu->context, mmu, GFP_NOWAIT);
 	write_root(mmu, mmu->root->bus | QUIRE_PTE_SYSTEM | QUIRE_PTE_VALID);
+	mutex_unlock(&qdev->mmu_lock);
 	return 0;
 }
 

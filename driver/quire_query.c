@@ -97,6 +97,6 @@ int quire_dev_query_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 
 void quire_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 {
-	drm_show_memory_stats(p, file);
+	quire_gem_show_fdinfo(p, file);
 	quire_queues_show_fdinfo(p, file->driver_priv);
 }

@@ -62,30 +62,44 @@ static int quire_queue_alloc_rings(struct quire_queue *queue)
 	return -ENOMEM;
 }
 
-/* Take a free hardware queue and start it. */
-static int quire_queue_start(struct quire_queue *queue)
+/* A free hardware queue becomes ours. */
+static int quire_queue_take_hw(struct quire_queue *queue)
 {
 	struct quire_queues *queues = queue->qdev->queues;
-	int ret;
+	int ret = 0;
 
 	mutex_lock(&queues->lock);
 	for (queue->hw = 0; queue->hw < queues->count; queue->hw++)
 		if (!queues->table[queue->hw])
 			break;
-	if (queues->closed)
-		ret = -ENODEV;
-	else if (queue->qdev->wedged)
+	if (queue->qdev->wedged)
 		ret = -EIO;
 	else if (queue->hw == queues->count)
 		ret = -ENOSPC;
 	else
-		ret = quire_irq_request_queue(queue);
-	if (!ret) {
+		queues->table[queue->hw] = queue;
+	mutex_unlock(&queues->lock);
+	return ret;
+}
+
+/* Inside drm_dev_enter().  Requesting the vector allocates: not under queues->lock. */
+static int quire_queue_start(struct quire_queue *queue)
+{
+	struct quire_queues *queues = queue->qdev->queues;
+	int ret;
+
+	ret = quire_queue_take_hw(queue);
+	if (ret)
+		return ret;
+	ret = quire_irq_request_queue(queue);
+	mutex_lock(&queues->lock);
+	if (!ret && queue->qdev->wedged)
+		ret = -EIO;
+	if (!ret)
 		ret = quire_ring_start(queue);
-		if (ret)
-			quire_irq_free_queue(queue);
-		else
-			queues->table[queue->hw] = queue;
+	if (ret) {
+		quire_irq_free_queue(queue);
+		queues->table[queue->hw] = NULL;
 	}
 	mutex_unlock(&queues->lock);
 	return ret;
@@ -100,7 +114,6 @@ static void quire_queue_close(struct quire_queue *queue)
 	struct quire_device *qdev = queue->qdev;
 	struct quire_queues *queues = qdev->queues;
 	unsigned long flags;
-	int index;
 
 	/* No call is between its look at banned and its jobs' arrival. */
 	mutex_lock(&queue->submit_lock);
@@ -110,14 +123,15 @@ static void quire_queue_close(struct quire_queue *queue)
 	mutex_unlock(&queue->submit_lock);
 
 	mutex_lock(&queues->lock);
+	/*
+	 * Still in the table: unplug, if it has begun, has not come to the queues yet
+	 * and waits for the lock, so the card may run this one and can be touched.
+	 */
 	if (queues->table[queue->hw] == queue) {
-		if (drm_dev_enter(&qdev->drm, &index)) {
-			/* A card that does not stop a queue is stopped as a whole. */
-			if (quire_ring_stop(queue)) {
-				quire_fw_stop(qdev);
-				quire_reset_schedule(qdev, "a queue could not be stopped");
-			}
-			drm_dev_exit(index);
+		/* A card that does not stop a queue is stopped as a whole. */
+		if (quire_ring_stop(queue)) {
+			quire_fw_stop(qdev);
+			quire_reset_schedule(qdev, "a queue could not be stopped");
 		}
 		queues->table[queue->hw] = NULL;
 		quire_irq_free_queue(queue);
@@ -224,19 +238,58 @@ int quire_queue_create_ioctl(struct drm_device *drm, void *data, struct drm_file
 	return ret;
 }
 
+static void quire_queue_add_usage(struct quire_queue *queue, struct quire_usage *usage)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&queue->lock, flags);
+	usage->cycles += queue->cycles;
+	usage->jobs += queue->completed;
+	usage->modelled_pj += queue->modelled_pj;
+	spin_unlock_irqrestore(&queue->lock, flags);
+}
+
+/*
+ * Take a queue out of its file and end it.  What it used is added to the file's
+ * past when it leaves and again, as far as it grew, when its last job has ended: what
+ * fdinfo tells never goes back.
+ */
+static bool quire_queue_retire(struct quire_file *qfile, u32 id)
+{
+	struct quire_usage left = {}, ended = {};
+	struct quire_queue *queue;
+
+	xa_lock(&qfile->queues);
+	queue = __xa_erase(&qfile->queues, id);
+	if (queue) {
+		kref_get(&queue->ref);
+		quire_queue_add_usage(queue, &left);
+		qfile->past.cycles += left.cycles;
+		qfile->past.jobs += left.jobs;
+		qfile->past.modelled_pj += left.modelled_pj;
+	}
+	xa_unlock(&qfile->queues);
+	if (!queue)
+		return false;
+	quire_queue_close(queue);
+	quire_queue_add_usage(queue, &ended);
+	xa_lock(&qfile->queues);
+	qfile->past.cycles += ended.cycles - left.cycles;
+	qfile->past.jobs += ended.jobs - left.jobs;
+	qfile->past.modelled_pj += ended.modelled_pj - left.modelled_pj;
+	xa_unlock(&qfile->queues);
+	quire_queue_put(queue);
+	return true;
+}
+
 int quire_queue_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 {
 	const struct drm_quire_queue_destroy *args = data;
 	struct quire_file *qfile = file->driver_priv;
-	struct quire_queue *queue;
 
 	if (args->pad)
 		return quire_inval(drm, "queue_destroy.pad must be 0");
-	queue = xa_erase(&qfile->queues, args->queue_id);
-	if (!queue)
-		return -ENOENT;
-	quire_queue_close(queue);
-	return 0;
+	return quire_queue_retire(qfile, args->queue_id) ? 0 : -ENOENT;
 }
 
 int quire_queue_query_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
@@ -274,29 +327,25 @@ void quire_queues_close_file(struct quire_file *qfile)
 	struct quire_queue *queue;
 	unsigned long id;
 
-	xa_for_each(&qfile->queues, id, queue) {
-		xa_erase(&qfile->queues, id);
-		quire_queue_close(queue);
-	}
+	xa_for_each(&qfile->queues, id, queue)
+		quire_queue_retire(qfile, id);
 }
 
 /* The clock of the model runs at 1 GHz, so that a cycle is a nanosecond. */
 void quire_queues_show_fdinfo(struct drm_printer *p, struct quire_file *qfile)
 {
-	u64 cycles = 0, jobs = 0, picojoule = 0;
 	struct quire_queue *queue;
+	struct quire_usage usage;
 	unsigned long id;
 
 	xa_lock(&qfile->queues);
-	xa_for_each(&qfile->queues, id, queue) {
-		cycles += READ_ONCE(queue->cycles);
-		jobs += READ_ONCE(queue->completed);
-		picojoule += READ_ONCE(queue->modelled_pj);
-	}
+	usage = qfile->past;
+	xa_for_each(&qfile->queues, id, queue)
+		quire_queue_add_usage(queue, &usage);
 	xa_unlock(&qfile->queues);
-	drm_printf(p, "drm-engine-compute:\t%llu ns\n", cycles);
-	drm_printf(p, "quire-jobs:\t%llu\n", jobs);
-	drm_printf(p, "quire-modelled-energy:\t%llu pJ\n", picojoule);
+	drm_printf(p, "drm-engine-compute:\t%llu ns\n", usage.cycles);
+	drm_printf(p, "quire-jobs:\t%llu\n", usage.jobs);
+	drm_printf(p, "quire-modelled-energy:\t%llu pJ\n", usage.modelled_pj);
 }
 
 static void quire_queues_release(struct drm_device *drm, void *data)
@@ -335,9 +384,8 @@ void quire_queues_fini(struct quire_device *qdev)
 
 	if (!queues)
 		return;
-	quire_fw_stop(qdev);
 	mutex_lock(&queues->lock);
-	queues->closed = true;
+	quire_fw_stop(qdev);
 	for (u32 i = 0; i < queues->count; i++) {
 		struct quire_queue *queue = queues->table[i];
 		unsigned long flags;

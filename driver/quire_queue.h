@@ -30,7 +30,7 @@ struct quire_job {
 	u64 stream_va;
 	/** @stream_bytes: length of the stream */
 	u32 stream_bytes;
-	/** @interrupt: last of its call: the card shall raise the vector */
+	/** @interrupt: somebody may wait for it: the card shall raise the vector */
 	bool interrupt;
 	/** @sequence: ring sequence number, once on the ring */
 	u64 sequence;
@@ -83,6 +83,10 @@ struct quire_queue {
 	u64 fence_context;
 	/** @irq_requested: the vector is ours */
 	bool irq_requested;
+	/** @on_card: the firmware has the ring; under queues->lock */
+	bool on_card;
+	/** @overdue: the oldest job is over its limit and could not be stopped; same lock */
+	bool overdue;
 
 	/** @submit_lock: jobs get their numbers and places in one order */
 	struct mutex submit_lock;
@@ -126,14 +130,15 @@ struct quire_queue {
 
 /** struct quire_queues - hardware queues of a card */
 struct quire_queues {
-	/** @lock: protects @table and starting and stopping of hardware queues */
+	/**
+	 * @lock: protects @table and starting and stopping of hardware queues.
+	 * Fences wait for those who take it: nothing is allocated under it.
+	 */
 	struct mutex lock;
 	/** @table: by hardware number */
 	struct quire_queue *table[QUIRE_QUEUES];
 	/** @count: that have an interrupt vector */
 	u32 count;
-	/** @closed: no more are created */
-	bool closed;
 	/** @wq: time limits and delayed pushes */
 	struct workqueue_struct *wq;
 };
@@ -150,6 +155,7 @@ void quire_ring_push_work(struct work_struct *work);
 void quire_ring_abort(struct quire_queue *queue, int error, int error_behind, bool pending);
 int quire_ring_start(struct quire_queue *queue);
 int quire_ring_stop(struct quire_queue *queue);
+bool quire_ring_expel(struct quire_queue *queue);
 void quire_ring_end_job(struct quire_job *job);
 
 /* quire_fence.c */
@@ -163,6 +169,7 @@ void quire_job_init_fence(struct quire_job *job, struct quire_queue *queue, u64 
 
 /* quire_irq.c */
 int quire_irq_enable(struct quire_device *qdev);
+void quire_irq_enable_events(struct quire_device *qdev);
 int quire_irq_request_queue(struct quire_queue *queue);
 void quire_irq_free_queue(struct quire_queue *queue);
 u32 quire_irq_queue_vectors(struct quire_device *qdev);

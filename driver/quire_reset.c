@@ -3,7 +3,11 @@
  * Recovery of the card.  One job over its limit ends with its queue alone
  * (quire_ring.c).  Here is what happens when the firmware itself crashed, does not
  * answer, or has lost its heartbeat: stop the card, end what was on it with -EIO,
- * boot again, start all queues again.  No queue is banned for it.
+ * boot again, start all queues again.  No queue is banned for it, but one whose job
+ * could not be stopped when its time was over.
+ *
+ * Fences wait for what happens here: it has a workqueue of its own, and nothing is
+ * allocated.
  */
 #include <drm/drm_managed.h>
 
@@ -18,6 +22,8 @@
 struct quire_reset {
 	/** @qdev: card */
 	struct quire_device *qdev;
+	/** @wq: runs @work and @watch, one at a time */
+	struct workqueue_struct *wq;
 	/** @work: does a reset */
 	struct work_struct work;
 	/** @why: reason of the reset asked for first */
@@ -33,7 +39,7 @@ struct quire_reset {
 void quire_reset_schedule(struct quire_device *qdev, const char *why)
 {
 	cmpxchg(&qdev->reset->why, NULL, why);
-	queue_work(system_highpri_wq, &qdev->reset->work);
+	queue_work(qdev->reset->wq, &qdev->reset->work);
 }
 
 /* Under queues->lock, the card stopped: what was on it is lost. */
@@ -50,6 +56,9 @@ static void quire_reset_abort(struct quire_queues *queues, int error, bool pendi
 		spin_unlock_irqrestore(&queue->lock, flags);
 		/* Records written before the end are results all the same. */
 		quire_ring_reap(queue);
+		if (queue->overdue)
+			quire_ring_expel(queue);
+		queue->overdue = false;
 		quire_ring_abort(queue, error, error, pending);
 	}
 }
@@ -60,13 +69,30 @@ static int quire_reset_restart(struct quire_device *qdev)
 	int ret = quire_fw_boot(qdev);
 
 	for (u32 i = 0; !ret && i < queues->count; i++) {
-		if (!queues->table[i])
+		struct quire_queue *queue = queues->table[i];
+
+		if (!queue || !queue->on_card)
 			continue;
-		ret = quire_ring_start(queues->table[i]);
+		ret = quire_ring_start(queue);
 		if (!ret)
-			quire_ring_kick(queues->table[i]);
+			quire_ring_kick(queue);
 	}
 	return ret;
+}
+
+/* Under queues->lock: boot, and tell the card again what it has forgotten. */
+static void quire_reset_revive(struct quire_device *qdev, int ret)
+{
+	quire_mmu_restore(qdev);
+	if (!ret)
+		ret = quire_reset_restart(qdev);
+	atomic_inc(&qdev->resets);
+	/* Before jobs are ended: a submission that comes later sees it. */
+	WRITE_ONCE(qdev->wedged, ret != 0);
+	if (!ret)
+		return;
+	quire_reset_abort(qdev->queues, -EIO, true);
+	drm_err(&qdev->drm, "reset failed: the card is wedged; reset the function or bind it anew\n");
 }
 
 static void quire_reset_card(struct quire_device *qdev, const char *why)
@@ -80,18 +106,36 @@ static void quire_reset_card(struct quire_device *qdev, const char *why)
 	signalling = dma_fence_begin_signalling();
 	ret = quire_fw_stop(qdev);
 	quire_reset_abort(queues, -EIO, ret != 0);
-	quire_mmu_restore(qdev);
-	if (!ret)
-		ret = quire_reset_restart(qdev);
-	atomic_inc(&qdev->resets);
-	if (ret) {
-		WRITE_ONCE(qdev->wedged, true);
-		quire_reset_abort(queues, -EIO, true);
-		drm_err(&qdev->drm, "reset failed: the card is wedged, unbind it or reset the slot\n");
-	}
+	quire_reset_revive(qdev, ret);
 	dma_fence_end_signalling(signalling);
 	mutex_unlock(&queues->lock);
-	trace_quire_reset(why, ret);
+	trace_quire_reset(why, qdev->wedged ? -EIO : 0);
+}
+
+/*
+ * Somebody resets the function (sysfs "reset"): the PCI core calls the first before and
+ * the second after it.  The lock held in between keeps our own hands off the card.
+ * Never between probe's failure and remove: the core holds the device's lock.
+ */
+void quire_reset_prepare(struct pci_dev *pdev)
+{
+	struct quire_device *qdev = pci_get_drvdata(pdev);
+
+	drm_warn(&qdev->drm, "the function is being reset\n");
+	mutex_lock(&qdev->queues->lock);
+	quire_fw_stop(qdev);
+	quire_reset_abort(qdev->queues, -EIO, false);
+}
+
+void quire_reset_done(struct pci_dev *pdev)
+{
+	struct quire_device *qdev = pci_get_drvdata(pdev);
+	bool signalling = dma_fence_begin_signalling();
+
+	quire_reset_revive(qdev, 0);
+	dma_fence_end_signalling(signalling);
+	mutex_unlock(&qdev->queues->lock);
+	trace_quire_reset("the function was reset", qdev->wedged ? -EIO : 0);
 }
 
 static void quire_reset_work(struct work_struct *work)
@@ -109,13 +153,18 @@ static void quire_reset_work(struct work_struct *work)
 	drm_dev_exit(index);
 }
 
+/* Whether jobs run, after a look for those whose interrupt got lost. */
 static bool quire_reset_busy(struct quire_queues *queues)
 {
 	bool busy = false;
 
 	mutex_lock(&queues->lock);
-	for (u32 i = 0; i < queues->count && !busy; i++)
-		busy = queues->table[i] && !list_empty_careful(&queues->table[i]->running);
+	for (u32 i = 0; i < queues->count; i++) {
+		if (!queues->table[i])
+			continue;
+		quire_ring_reap(queues->table[i]);
+		busy |= !list_empty_careful(&queues->table[i]->running);
+	}
 	mutex_unlock(&queues->lock);
 	return busy;
 }
@@ -138,7 +187,7 @@ static void quire_reset_watch_work(struct work_struct *work)
 		quire_reset_schedule(qdev, "the firmware has no heartbeat");
 	}
 	if (quire_reset_busy(qdev->queues))
-		schedule_delayed_work(&reset->watch, QUIRE_HEARTBEAT_INTERVAL);
+		queue_delayed_work(reset->wq, &reset->watch, QUIRE_HEARTBEAT_INTERVAL);
 	else
 		reset->misses = 0;
 	drm_dev_exit(index);
@@ -148,7 +197,15 @@ static void quire_reset_watch_work(struct work_struct *work)
 void quire_reset_watch(struct quire_device *qdev)
 {
 	if (!delayed_work_pending(&qdev->reset->watch))
-		schedule_delayed_work(&qdev->reset->watch, QUIRE_HEARTBEAT_INTERVAL);
+		queue_delayed_work(qdev->reset->wq, &qdev->reset->watch,
+				   QUIRE_HEARTBEAT_INTERVAL);
+}
+
+static void quire_reset_release(struct drm_device *drm, void *data)
+{
+	struct quire_reset *reset = data;
+
+	destroy_workqueue(reset->wq);
 }
 
 int quire_reset_init(struct quire_device *qdev)
@@ -159,10 +216,13 @@ int quire_reset_init(struct quire_device *qdev)
 	if (!reset)
 		return -ENOMEM;
 	reset->qdev = qdev;
+	reset->wq = alloc_ordered_workqueue("quire-reset", WQ_MEM_RECLAIM | WQ_HIGHPRI);
+	if (!reset->wq)
+		return -ENOMEM;
 	INIT_WORK(&reset->work, quire_reset_work);
 	INIT_DELAYED_WORK(&reset->watch, quire_reset_watch_work);
 	qdev->reset = reset;
-	return 0;
+	return drmm_add_action_or_reset(&qdev->drm, quire_reset_release, reset);
 }
 
 void quire_reset_fini(struct quire_device *qdev)

@@ -227,6 +227,8 @@ int quire_ring_start(struct quire_queue *queue)
 	unsigned long flags;
 	int ret;
 
+	/* Even should it fail: a reset tries again. */
+	queue->on_card = true;
 	memset(queue->records, 0, QUIRE_RING_ENTRIES * sizeof(*queue->records));
 	quire_write64(qdev, base + QUIRE_QUEUE_RING_LO, queue->ring_bus);
 	quire_write64(qdev, base + QUIRE_QUEUE_RECORD_LO, queue->records_bus);
@@ -243,44 +245,63 @@ int quire_ring_start(struct quire_queue *queue)
 	return 0;
 }
 
-/* Take the ring back: nothing of the queue runs when this returns 0. */
+/* Take the ring back: nothing of the queue runs when this returns 0.  Under queues->lock. */
 int quire_ring_stop(struct quire_queue *queue)
 {
+	bool on_card = queue->on_card && !queue->qdev->wedged;
 	unsigned long flags;
-	bool live;
 
+	queue->on_card = false;
 	spin_lock_irqsave(&queue->lock, flags);
-	live = queue->live;
 	queue->live = false;
 	spin_unlock_irqrestore(&queue->lock, flags);
-	return live ? quire_mailbox_send(queue->qdev, QUIRE_MAILBOX_QUEUE_STOP, queue->hw) : 0;
+	return on_card ? quire_mailbox_send(queue->qdev, QUIRE_MAILBOX_QUEUE_STOP, queue->hw) : 0;
 }
 
-/* The oldest job is over its limit: end it and ban the queue; others are untouched. */
+/*
+ * The oldest job was over its limit, and the card does nothing for the queue any
+ * more: end the job, ban the queue.  False if all jobs had ended meanwhile.
+ */
+bool quire_ring_expel(struct quire_queue *queue)
+{
+	struct quire_fence_record record = { .status = QUIRE_STATUS_CANCELLED };
+	struct quire_job *guilty;
+	unsigned long flags;
+	bool over;
+
+	quire_ring_reap(queue);
+	spin_lock_irqsave(&queue->lock, flags);
+	guilty = list_first_entry_or_null(&queue->running, struct quire_job, node);
+	if (guilty) {
+		queue->banned = true;
+		quire_ring_fault(queue, guilty, &record);
+	}
+	over = queue->banned;
+	spin_unlock_irqrestore(&queue->lock, flags);
+	if (guilty)
+		quire_ring_abort(queue, -ETIME, -ECANCELED, true);
+	return over;
+}
+
+/* The oldest job is over its limit: end it; other queues are untouched.  Under queues->lock. */
 static void quire_ring_end_guilty(struct quire_queue *queue)
 {
 	struct quire_device *qdev = queue->qdev;
-	struct quire_job *guilty;
-	unsigned long flags;
 
 	drm_warn(&qdev->drm, "queue %u: a job is over its limit of %u ms, stopping the queue\n",
 		 queue->hw, jiffies_to_msecs(queue->limit));
 	if (quire_ring_stop(queue)) {
+		queue->overdue = true;
 		quire_reset_schedule(qdev, "a queue could not be stopped");
 		return;
 	}
-	/* It may have ended while we were about it. */
-	quire_ring_reap(queue);
-	spin_lock_irqsave(&queue->lock, flags);
-	queue->banned = true;
-	guilty = list_first_entry_or_null(&queue->running, struct quire_job, node);
-	if (guilty) {
-		struct quire_fence_record record = { .status = QUIRE_STATUS_CANCELLED };
-
-		quire_ring_fault(queue, guilty, &record);
-	}
-	spin_unlock_irqrestore(&queue->lock, flags);
-	quire_ring_abort(queue, -ETIME, -ECANCELED, true);
+	if (quire_ring_expel(queue))
+		return;
+	/* It was done in the last moment: those behind it run on. */
+	if (quire_ring_start(queue))
+		quire_reset_schedule(qdev, "a queue could not be started");
+	else
+		quire_ring_kick(queue);
 }
 
 void quire_ring_timeout(struct work_struct *work)

@@ -109,12 +109,12 @@ static void quire_submit_commit(struct quire_queue *queue, struct drm_exec *exec
 	struct quire_job *last = submission->jobs[submission->count - 1];
 	struct dma_fence *fence = &last->fence;
 	unsigned long flags;
-	bool late;
+	int late = 0;
 
-	last->interrupt = true;
 	for (u32 i = 0; i < submission->count; i++) {
 		struct quire_job *job = submission->jobs[i];
 
+		job->interrupt = job == last || job->syncs.signals;
 		quire_job_init_fence(job, queue, ++queue->submitted);
 		quire_syncs_signal(&job->syncs, &job->fence);
 		quire_syncs_put_signals(&job->syncs);
@@ -125,13 +125,16 @@ static void quire_submit_commit(struct quire_queue *queue, struct drm_exec *exec
 	quire_vm_add_fence(queue->vm, exec, fence);
 
 	spin_lock_irqsave(&queue->lock, flags);
-	late = queue->banned;
+	if (READ_ONCE(queue->qdev->wedged))
+		late = -EIO;
+	else if (queue->banned)
+		late = -ECANCELED;
 	for (u32 i = 0; i < submission->count; i++)
 		list_add_tail(&submission->jobs[i]->node, &queue->pending);
 	spin_unlock_irqrestore(&queue->lock, flags);
-	/* A job failed since we looked: these are behind it. */
+	/* A job or a reset failed since we looked: these are behind it. */
 	if (late)
-		quire_ring_abort(queue, -ECANCELED, -ECANCELED, true);
+		quire_ring_abort(queue, late, late, true);
 	else
 		quire_ring_kick(queue);
 	quire_reset_watch(queue->qdev);
