@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "card.h"
@@ -116,7 +117,7 @@ TEST_F(bo, private_buffer_cannot_be_shared)
 
 	ASSERT_EQ(0, card_vm_create(self->fd, &vm));
 	ASSERT_EQ(0, card_bo_create(self->fd, PAGE, variant->placement, vm, &export.handle));
-	EXPECT_NE(0, card_ioctl(self->fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &export));
+	EXPECT_EQ(-EPERM, card_ioctl(self->fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &export));
 }
 
 TEST_F(bo, bad_create_arguments)
@@ -126,7 +127,7 @@ TEST_F(bo, bad_create_arguments)
 	args = good, args.size = 0;
 	EXPECT_EQ(-EINVAL, card_ioctl(self->fd, DRM_IOCTL_QUIRE_BO_CREATE, &args));
 	args = good, args.size = ~0ull;
-	EXPECT_NE(0, card_ioctl(self->fd, DRM_IOCTL_QUIRE_BO_CREATE, &args));
+	EXPECT_EQ(-ENOSPC, card_ioctl(self->fd, DRM_IOCTL_QUIRE_BO_CREATE, &args));
 	args = good, args.placement = 0;
 	EXPECT_EQ(-EINVAL, card_ioctl(self->fd, DRM_IOCTL_QUIRE_BO_CREATE, &args));
 	args = good, args.placement = 9;
@@ -242,6 +243,46 @@ TEST(read_only_userptr_cannot_be_written_by_the_card)
 	packet_fill(&fill, 0x40000000, PAGE, 1);
 	EXPECT_EQ(-EFAULT, card_run(&card, &fill, sizeof(fill)));
 	card_teardown(&card);
+}
+
+TEST(user_memory_has_no_offset_and_cannot_be_shared)
+{
+	struct drm_quire_userptr args = { .size = PAGE };
+	struct drm_quire_bo_mmap_offset offset = { 0 };
+	struct drm_prime_handle export = { .flags = DRM_CLOEXEC };
+	int fd = card_open_node(0);
+
+	ASSERT_GE(fd, 0);
+	args.address = (uintptr_t)mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_EQ(0, card_ioctl(fd, DRM_IOCTL_QUIRE_USERPTR, &args));
+	offset.handle = args.handle;
+	EXPECT_EQ(-EINVAL, card_ioctl(fd, DRM_IOCTL_QUIRE_BO_MMAP_OFFSET, &offset));
+	export.handle = args.handle;
+	EXPECT_EQ(-EPERM, card_ioctl(fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &export));
+	close(fd);
+}
+
+TEST(pinned_memory_is_limited_and_given_back)
+{
+	struct rlimit limit = { 64 * 1024, 64 * 1024 };
+	struct drm_quire_userptr args = { .size = 64 * 1024 };
+	int fd = card_open_node(0);
+
+	ASSERT_GE(fd, 0);
+	args.address = (uintptr_t)mmap(NULL, 2 * args.size, PROT_READ | PROT_WRITE,
+				       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
+	ASSERT_EQ(0, seteuid(65534)); /* without CAP_IPC_LOCK */
+	for (int round = 0; round < 3; round++) {
+		struct drm_quire_userptr more = args;
+
+		ASSERT_EQ(0, card_ioctl(fd, DRM_IOCTL_QUIRE_USERPTR, &args));
+		more.address += args.size;
+		EXPECT_EQ(-ENOMEM, card_ioctl(fd, DRM_IOCTL_QUIRE_USERPTR, &more));
+		card_close_handle(fd, args.handle);
+	}
+	close(fd);
 }
 
 TEST(userptr_errors)

@@ -136,6 +136,45 @@ TEST(killed_in_mid_job_leaves_the_card_usable)
 	}
 }
 
+TEST(many_killed_in_mid_job_leave_the_card_usable)
+{
+	enum { PROCESSES = 12 };
+	struct quire_packet_fill fill;
+	pid_t pid[PROCESSES];
+	struct card card;
+	int pipes[2];
+	char ready;
+
+	ASSERT_EQ(0, pipe(pipes));
+	for (int p = 0; p < PROCESSES; p++) {
+		pid[p] = fork();
+		if (!pid[p]) {
+			struct card child;
+			uint64_t point;
+			uint32_t bytes;
+
+			if (card_setup(&child, 0) || card_long_stream(&child, &bytes))
+				_exit(1);
+			for (int i = 0; i < 1 + p % 3; i++)
+				if (card_submit(&child, child.stream.va, bytes, &point))
+					_exit(1);
+			if (write(pipes[1], "r", 1) != 1)
+				_exit(1);
+			pause();
+		}
+	}
+	for (int p = 0; p < PROCESSES; p++)
+		ASSERT_EQ(1, read(pipes[0], &ready, 1));
+	for (int p = 0; p < PROCESSES; p++)
+		kill(pid[p], SIGKILL);
+	for (int p = 0; p < PROCESSES; p++)
+		ASSERT_EQ(pid[p], waitpid(pid[p], NULL, 0));
+	ASSERT_EQ(0, card_setup(&card, 0));
+	packet_fill(&fill, card.stream.va + PAGE, 64, 1);
+	EXPECT_EQ(0, card_run(&card, &fill, sizeof(fill)));
+	card_teardown(&card);
+}
+
 TEST(card_memory_comes_back_after_a_kill)
 {
 	struct drm_quire_memory_info before, after;

@@ -134,6 +134,30 @@ TEST_F(submit, waits_for_another_queue)
 	EXPECT_EQ(0x600d, *(uint64_t *)to.map);
 }
 
+TEST_F(submit, fence_of_a_finished_job_does_not_wait_for_the_rest_of_its_call)
+{
+	struct drm_quire_sync first, second[2];
+	struct drm_quire_job jobs[2] = { { .syncs = { sizeof(first), 1, (uintptr_t)&first } },
+					 { .syncs = { sizeof(first), 2, (uintptr_t)second } } };
+	struct drm_quire_submit args = { .jobs = { sizeof(jobs[0]), 2, (uintptr_t)jobs } };
+	uint32_t bytes, other, done;
+	uint64_t slow;
+
+	ASSERT_EQ(0, card_long_stream(&self->card, &bytes));
+	ASSERT_EQ(0, card_submit(&self->card, self->card.stream.va, bytes, &slow));
+	ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 0, &other));
+	ASSERT_EQ(0, card_syncobj_create(self->card.fd, &done));
+	first = (struct drm_quire_sync){ DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE, done, 1 };
+	second[0] = (struct drm_quire_sync){ DRM_QUIRE_SYNC_WAIT | DRM_QUIRE_SYNC_TIMELINE,
+					     self->card.syncobj, slow };
+	second[1] = (struct drm_quire_sync){ DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE, done,
+					     2 };
+	args.queue_id = other;
+	ASSERT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_SUBMIT, &args));
+	EXPECT_EQ(0, card_wait(self->card.fd, done, 1, 1000 * MS));
+	EXPECT_EQ(-ETIME, card_wait(self->card.fd, done, 2, 1 * MS));
+}
+
 TEST_F(submit, binary_syncobj_signals_and_is_waited_for)
 {
 	struct drm_quire_sync syncs[2] = { { .flags = DRM_QUIRE_SYNC_SIGNAL } };
@@ -180,6 +204,10 @@ TEST_F(submit, each_field_of_the_call_is_checked)
 					 .jobs = { sizeof(job), 1, (uintptr_t)&job } };
 	struct drm_quire_submit args;
 	struct drm_quire_queue_query state;
+	struct {
+		struct drm_quire_job job;
+		uint64_t newer;
+	} longer = { good_job, 1 };
 	int fd = self->card.fd;
 
 #define REFUSED(error) EXPECT_EQ(error, card_ioctl(fd, DRM_IOCTL_QUIRE_SUBMIT, &args))
@@ -196,6 +224,8 @@ TEST_F(submit, each_field_of_the_call_is_checked)
 	REFUSED(-EINVAL);
 	args = good, args.jobs.array = 16;
 	REFUSED(-EFAULT);
+	args = good, args.jobs.stride = sizeof(longer), args.jobs.array = (uintptr_t)&longer;
+	REFUSED(-E2BIG);
 	args = good;
 	job = good_job, job.stream_va = 4;
 	REFUSED(-EINVAL);
@@ -217,6 +247,8 @@ TEST_F(submit, each_field_of_the_call_is_checked)
 	sync.flags = DRM_QUIRE_SYNC_SIGNAL; /* binary with a point */
 	REFUSED(-EINVAL);
 	sync.flags = DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE, sync.point = 0;
+	REFUSED(-EINVAL);
+	sync.flags = DRM_QUIRE_SYNC_WAIT; /* nothing will ever signal it */
 	REFUSED(-EINVAL);
 #undef REFUSED
 	ASSERT_EQ(0, card_queue_state(fd, self->card.queue, &state));
@@ -267,6 +299,75 @@ TEST_F(submit, bad_packets_name_the_field)
 	NAMES(reserved, 1);
 #undef NAMES
 	EXPECT_EQ(0, card_run(&self->card, &good, sizeof(good)));
+}
+
+/* The status, the fence error and what else docs/uapi.md promises for each kind of fault. */
+TEST_F(submit, every_kind_of_fault_has_its_error)
+{
+	struct quire_packet_header cut = { QUIRE_PACKET_GEMM, 160, 0, 0 };
+	struct quire_packet_copy copy;
+	struct quire_packet_gemm gemm;
+	struct drm_quire_queue_query state;
+	struct bo bo;
+
+	ASSERT_EQ(0, card_buffer(&self->card, 1 << 16, DRM_QUIRE_PLACEMENT_CARD, &bo));
+#define ENDS_WITH(error, status, packet)                                                        \
+	do {                                                                                    \
+		EXPECT_EQ(error, card_run(&self->card, &(packet), sizeof(packet)));             \
+		ASSERT_EQ(0, card_queue_state(self->card.fd, self->card.queue, &state));        \
+		EXPECT_EQ(status, state.fault_status);                                          \
+		EXPECT_EQ(DRM_QUIRE_QUEUE_STATE_BANNED, state.state);                           \
+		ASSERT_EQ(0, card_queue_destroy(self->card.fd, self->card.queue));              \
+		ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 0,                 \
+					       &self->card.queue));                             \
+	} while (0)
+	/* A packet longer than what is left of the stream. */
+	ENDS_WITH(-EFAULT, QUIRE_STATUS_BAD_STREAM, cut);
+	/* Fault addresses name the operand that did it. */
+	packet_copy(&copy, bo.va, 0x6660000000ull, 64);
+	ENDS_WITH(-EFAULT, QUIRE_STATUS_MMU_FAULT, copy);
+	EXPECT_EQ(QUIRE_FAULT_UNIT_SOURCE, state.fault_info >> QUIRE_FAULT_UNIT_SHIFT);
+	EXPECT_EQ(0x6660000000ull, state.fault_address);
+	EXPECT_EQ(0, state.fault_info & QUIRE_FAULT_WRITE);
+	packet_copy(&copy, 0x7770000000ull, bo.va, 64);
+	ENDS_WITH(-EFAULT, QUIRE_STATUS_MMU_FAULT, copy);
+	EXPECT_EQ(QUIRE_FAULT_UNIT_DESTINATION, state.fault_info >> QUIRE_FAULT_UNIT_SHIFT);
+	EXPECT_NE(0, state.fault_info & QUIRE_FAULT_WRITE);
+	/* 2^31 products in one sum are one too many. */
+	packet_gemm(&gemm, QUIRE_FORMAT_POSIT8, 1, 1, 0x80000000u, bo.va, bo.va, bo.va + 4096);
+	ENDS_WITH(-ERANGE, QUIRE_STATUS_LIMIT, gemm);
+#undef ENDS_WITH
+	/* A stream that is not there. */
+	uint64_t point;
+
+	ASSERT_EQ(0, card_submit(&self->card, 0x5550000000ull, 16, &point));
+	ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, point, 5000 * MS));
+	EXPECT_EQ(-EFAULT, card_fence_error(self->card.fd, self->card.syncobj, point));
+	ASSERT_EQ(0, card_queue_state(self->card.fd, self->card.queue, &state));
+	EXPECT_EQ(QUIRE_STATUS_MMU_FAULT, state.fault_status);
+	EXPECT_EQ(QUIRE_FAULT_UNIT_STREAM, state.fault_info >> QUIRE_FAULT_UNIT_SHIFT);
+}
+
+TEST_F(submit, depths_of_1_4_and_32_run_without_a_timeout)
+{
+	static const unsigned int depths[] = { 1, 4, 32 };
+	struct drm_quire_queue_query state;
+
+	for (unsigned int d = 0; d < 3; d++) {
+		uint64_t points[32], point = 0;
+
+		for (unsigned int i = 0; i < 2000; i++) {
+			if (i >= depths[d])
+				ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj,
+						       points[i % depths[d]], 1000 * MS));
+			ASSERT_EQ(0, card_submit(&self->card, 0, 0, &point));
+			points[i % depths[d]] = point;
+		}
+		ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, point, 1000 * MS));
+	}
+	ASSERT_EQ(0, card_queue_state(self->card.fd, self->card.queue, &state));
+	EXPECT_EQ(6000, state.completed);
+	EXPECT_EQ(DRM_QUIRE_QUEUE_STATE_ACTIVE, state.state);
 }
 
 TEST_F(submit, result_is_written_for_a_gemm)

@@ -176,6 +176,20 @@ TEST_F(vm, bad_operations_change_nothing)
 	EXPECT_EQ(0, card_run(&self->card, &fill, sizeof(fill)));
 }
 
+TEST_F(vm, private_buffer_of_another_address_space_is_refused)
+{
+	struct drm_quire_vm_bind_op op = { .type = DRM_QUIRE_VM_BIND_MAP, .va = VA, .size = PAGE };
+	struct drm_quire_vm_bind args = { .vm_id = self->card.vm,
+					  .ops = { sizeof(op), 1, (uintptr_t)&op } };
+	uint32_t other;
+
+	ASSERT_EQ(0, card_vm_create(self->card.fd, &other));
+	ASSERT_EQ(0, card_bo_create(self->card.fd, PAGE, DRM_QUIRE_PLACEMENT_CARD, other, &op.handle));
+	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_VM_BIND, &args));
+	args.vm_id = other;
+	EXPECT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_VM_BIND, &args));
+}
+
 static int bind_with(struct card *card, struct drm_quire_vm_bind_op op)
 {
 	struct drm_quire_vm_bind args = { .vm_id = card->vm,
@@ -248,6 +262,14 @@ TEST_F(vm, each_field_of_the_call_is_checked)
 	args = good, args.ops.array = 16;
 	EXPECT_EQ(-EFAULT, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_VM_BIND, &args));
 	args = good, args.syncs = (struct drm_quire_obj_array){ sizeof(sync), 1, (uintptr_t)&sync };
+	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_VM_BIND, &args));
+	args.flags = DRM_QUIRE_VM_BIND_ASYNC; /* the syncobj has no fence to wait for */
+	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_VM_BIND, &args));
+	sync.handle = 4711;
+	EXPECT_EQ(-ENOENT, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_VM_BIND, &args));
+	args = good, args.ops.count = 65537;
+	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_VM_BIND, &args));
+	args = good, args.ops.count = 0;
 	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_VM_BIND, &args));
 	args = good, args.ops.stride = sizeof(longer), args.ops.array = (uintptr_t)&longer;
 	EXPECT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_VM_BIND, &args));
