@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gemm_internal.h"
+#include "tile_internal.h"
 
 /* Best first.  The plain path has no kernel. */
 static const struct choice {
@@ -73,4 +73,11 @@ const char *quire_kernel_name(void)
 const struct gemm_kernel *gemm_kernel_current(void)
 {
 	return current()->kernel;
+}
+
+const struct tile_kernel *tile_kernel_current(void)
+{
+	const struct gemm_kernel *kernel = current()->kernel;
+
+	return kernel ? kernel->tile : &tile_kernel_generic;
 }

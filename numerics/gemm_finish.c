@@ -148,7 +148,7 @@ static uint64_t special_bits(uint32_t format, uint64_t nan, uint32_t special)
 	}
 }
 
-static uint64_t nan_of(uint32_t format)
+uint64_t gemm_nan_bits(uint32_t format)
 {
 	switch (format) {
 	case QUIRE_FORMAT_FP16:
@@ -264,9 +264,9 @@ static void store_row(const struct gemm_finish *finish, uint32_t row, uint32_t c
 }
 
 /* The bits of a special value or of an overflow to infinity are exceptional. */
-static uint64_t count_exceptional(uint32_t format, const uint64_t *bits, uint32_t count)
+uint64_t gemm_count_exceptional(uint32_t format, const uint64_t *bits, uint32_t count)
 {
-	uint64_t inf = special_bits(format, nan_of(format), GEMM_PLUS_INF);
+	uint64_t inf = special_bits(format, gemm_nan_bits(format), GEMM_PLUS_INF);
 	uint64_t sign = 1ull << (QUIRE_FORMAT_BITS(format) - 1);
 	uint64_t found = 0;
 
@@ -353,7 +353,7 @@ static void finish_wide(const struct gemm_finish *finish, uint32_t row, uint32_t
 		return;
 	}
 	bits = wide_round(wide, format, finish->nan_bits);
-	tally->exceptional += count_exceptional(format, &bits, 1);
+	tally->exceptional += gemm_count_exceptional(format, &bits, 1);
 	store_row(finish, row, column, 1, &bits, tally);
 }
 
@@ -527,7 +527,7 @@ static void finish_run(const struct gemm_finish *finish, const struct gemm_kerne
 	for (uint32_t i = 0; i < count; i++)
 		if (slow[i])
 			bits[i] = slow_bits[i];
-	tally->exceptional += count_exceptional(g->d.format, bits, count);
+	tally->exceptional += gemm_count_exceptional(g->d.format, bits, count);
 	store_row(finish, row, column, count, bits, tally);
 }
 
@@ -562,7 +562,7 @@ void gemm_finish_row(const struct gemm_finish *finish, const struct gemm_kernel 
 			if (s)
 				bits[i] = special_bits(format, finish->nan_bits, s);
 		}
-	tally->exceptional += count_exceptional(format, bits, count);
+	tally->exceptional += gemm_count_exceptional(format, bits, count);
 	store_row(finish, row, column, count, bits, tally);
 }
 
@@ -580,7 +580,7 @@ void gemm_finish_init(struct gemm_finish *finish, const struct quire_gemm *gemm,
 			    (batch ? batch * gemm->c.batch_stride *
 				     gemm_element_bytes(gemm->c.format) : 0);
 	finish->batch = gemm->digest_batch + batch;
-	finish->nan_bits = nan_of(gemm->d.format);
+	finish->nan_bits = gemm_nan_bits(gemm->d.format);
 	finish->direct = gemm->d.format != QUIRE_FORMAT_QUIRE && gemm->beta == 0 &&
 			 !gemm->bias_kind && fabsf(frexpf(gemm->alpha, &exponent)) == 0.5f;
 	if (finish->direct) {

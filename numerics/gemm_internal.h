@@ -82,6 +82,7 @@ struct gemm_source {
 
 struct gemm_kernel {
 	const char *name;
+	const struct tile_kernel *tile;	/* loops of tiled matrices, tile_internal.h */
 	uint32_t mr, nr;
 	/* integers of one part: at most 2^single_bits when there is only one ... */
 	uint32_t single_bits;
@@ -165,6 +166,10 @@ struct gemm_tally {
 };
 
 #define GEMM_TALLY_STRIDE 8	/* from worker to worker: 128 bytes, no cache line shared */
+
+/* The canonical NaN or NaR of a format; how many of count elements are exceptional. */
+uint64_t gemm_nan_bits(uint32_t format);
+uint64_t gemm_count_exceptional(uint32_t format, const uint64_t *bits, uint32_t count);
 
 void gemm_finish_init(struct gemm_finish *finish, const struct quire_gemm *gemm,
 		      uint32_t batch);

@@ -10,6 +10,7 @@
 
 #include "pack_template.h"
 #include "round_template.h"
+#include "tile_template.h"
 
 #define MR 4
 #define NR 8
@@ -78,9 +79,11 @@ static bool avx2_supported(void)
 }
 
 PACK_DEFINE(avx2_pack, &gemm_kernel_avx2, MR, NR)
+TILE_DEFINE(tile_kernel_avx2);
 
 const struct gemm_kernel gemm_kernel_avx2 = {
 	.name = "avx2",
+	.tile = &tile_kernel_avx2,
 	.mr = MR,
 	.nr = NR,
 	.single_bits = 31,

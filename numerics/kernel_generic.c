@@ -5,6 +5,7 @@
  */
 #include "pack_template.h"
 #include "round_template.h"
+#include "tile_template.h"
 
 #define MR 4
 #define NR 4
@@ -63,9 +64,11 @@ static void generic_fp32(uint32_t kc, const float *a, const float *b, float *c, 
 }
 
 PACK_DEFINE(generic_pack, &gemm_kernel_generic, MR, NR)
+TILE_DEFINE(tile_kernel_generic);
 
 const struct gemm_kernel gemm_kernel_generic = {
 	.name = "generic",
+	.tile = &tile_kernel_generic,
 	.mr = MR,
 	.nr = NR,
 	.single_bits = 50,

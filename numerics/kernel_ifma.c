@@ -15,6 +15,7 @@
 
 #include "pack_template.h"
 #include "round_template.h"
+#include "tile_template.h"
 
 #define MR 6
 #define NR 16
@@ -133,9 +134,11 @@ static bool ifma_supported(void)
 }
 
 PACK_DEFINE(ifma_pack, &gemm_kernel_ifma, MR, NR)
+TILE_DEFINE(tile_kernel_ifma);
 
 const struct gemm_kernel gemm_kernel_ifma = {
 	.name = "ifma",
+	.tile = &tile_kernel_ifma,
 	.mr = MR,
 	.nr = NR,
 	.single_bits = 50,

@@ -37,6 +37,7 @@ enum quire_format_kind {
 	QUIRE_KIND_MXFP8 = 6,		/* OCP MX: 32 E4M3 elements share one E8M0 scale */
 	QUIRE_KIND_INT = 7,		/* two's complement integer times a scale */
 	QUIRE_KIND_QUIRE = 8,		/* exact accumulator image, see below */
+	QUIRE_KIND_TILED = 9,		/* tiles of posit<n> * 2^s, n and s per tile: tiled.h */
 };
 
 #define QUIRE_FORMAT(kind, bits, es)                                           \
@@ -56,6 +57,7 @@ enum quire_format_kind {
 #define QUIRE_FORMAT_MXFP8 QUIRE_FORMAT(QUIRE_KIND_MXFP8, 8, 0)
 #define QUIRE_FORMAT_INT8 QUIRE_FORMAT(QUIRE_KIND_INT, 8, 0)
 #define QUIRE_FORMAT_QUIRE QUIRE_FORMAT(QUIRE_KIND_QUIRE, 0, 0)
+#define QUIRE_FORMAT_TILED QUIRE_FORMAT(QUIRE_KIND_TILED, 0, 0)
 
 #define QUIRE_FORMAT_KIND(format) ((format) & 0xffu)
 #define QUIRE_FORMAT_BITS(format) (((format) >> 8) & 0xffu)
@@ -93,5 +95,15 @@ enum quire_format_kind {
  */
 #define QUIRE_DIGEST_INDEX 0x9e3779b97f4a7c15ull
 #define QUIRE_DIGEST_MULTIPLIER 0xd6e8feb86659fd93ull
+
+/* Layouts are asserted in C and C++. */
+#ifndef __cplusplus
+#define QUIRE_ASSERT_LAYOUT(what, text) _Static_assert(what, text)
+#else
+#define QUIRE_ASSERT_LAYOUT(what, text) static_assert(what, text)
+#endif
+
+/* Checks of the contracts give this, or the byte offset of the first wrong field. */
+#define QUIRE_NO_FIELD 0xffffffffu
 
 #endif /* QUIRE_FORMAT_H */

@@ -13,7 +13,7 @@
 #ifndef QUIRE_PACKET_H
 #define QUIRE_PACKET_H
 
-#include "format.h"
+#include "tiled.h"
 
 #define QUIRE_STREAM_ALIGN 8u		/* of stream address and length */
 #define QUIRE_STREAM_MAX_BYTES 65536u
@@ -177,12 +177,6 @@ struct quire_packet_convert {
 	struct quire_operand source;
 	struct quire_operand destination;
 };
-
-#ifndef __cplusplus
-#define QUIRE_ASSERT_LAYOUT(what, text) _Static_assert(what, text)
-#else
-#define QUIRE_ASSERT_LAYOUT(what, text) static_assert(what, text)
-#endif
 
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_packet_header) == 16, "header");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_packet_result) == 64, "result");

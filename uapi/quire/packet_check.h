@@ -16,8 +16,6 @@
 
 #include "hw.h"
 
-#define QUIRE_NO_FIELD 0xffffffffu
-
 #define QUIRE_CHECK_VA_LIMIT (1ull << QUIRE_VA_BITS)
 #define QUIRE_CHECK_STRIDE_LIMIT (1ull << 40)	/* elements; times 2^24 matrices stays below 2^64 */
 
