@@ -5,28 +5,9 @@
 #include <string.h>
 #include <zlib.h>
 
+#include <portable_math.h>
+
 #include "data.h"
-
-/* Source: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014. */
-uint64_t next_random(uint64_t *state)
-{
-	uint64_t x = *state += 0x9e3779b97f4a7c15ull;
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebull;
-	return x ^ x >> 31;
-}
-
-void shuffle(uint32_t *numbers, uint32_t count, uint64_t *state)
-{
-	for (uint32_t i = count; i > 1; i--) {
-		uint32_t j = (uint32_t)(next_random(state) % i);
-		uint32_t t = numbers[i - 1];
-
-		numbers[i - 1] = numbers[j];
-		numbers[j] = t;
-	}
-}
 
 /* 64 pixels and a label, separated by commas; false when the line is something else. */
 static int parse_line(const char *line, float *pixel, uint8_t *label)

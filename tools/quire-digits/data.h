@@ -22,10 +22,4 @@ struct digits {
  */
 int digits_load(const char *path, uint64_t seed, struct digits *digits);
 
-/* A fixed sequence of numbers (splitmix64), the same everywhere. */
-uint64_t next_random(uint64_t *state);
-
-/* Shuffle count numbers. */
-void shuffle(uint32_t *numbers, uint32_t count, uint64_t *state);
-
 #endif

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <json-c/json.h>
+#include <portable_math.h>
 
 #include "network.h"
 

@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <portable_math.h>
+
 #include "network.h"
 
 #define MOMENTUM 0.9f
@@ -136,11 +138,8 @@ static int fill_weights(const struct layer *layer, uint64_t *random)
 	int error = -1;
 
 	if (values) {
-		for (size_t i = 0; i < (size_t)rows * columns; i++) {
-			double unit = (double)(next_random(random) >> 11) * 0x1p-53;
-
-			values[i] = (float)((2 * unit - 1) * range);
-		}
+		for (size_t i = 0; i < (size_t)rows * columns; i++)
+			values[i] = (float)((2 * random_unit(random) - 1) * range);
 		error = quire_matrix_put_f32(&layer->master, values, columns);
 	}
 	free(values);
@@ -302,25 +301,6 @@ void network_destroy(struct network *n)
 
 /* --- The host's part --- */
 
-/*
- * exp(x) for x <= 0 to about 1e-15, made of IEEE operations only: the same bits on
- * every host, which libm does not promise.  2^n times a Taylor series of degree
- * 13 on |r| <= ln(2) / 2.
- */
-static double exp_fixed(double x)
-{
-	const double ln2_high = 0x1.62e42fee00000p-1, ln2_low = 0x1.a39ef35793c76p-33;
-	double n, r, sum = 1;
-
-	if (x < -700)
-		return 0;
-	n = floor(x * 0x1.71547652b82fep+0 + 0.5);
-	r = x - n * ln2_high - n * ln2_low;
-	for (int i = 13; i > 0; i--)
-		sum = 1 + sum * r / i;
-	return ldexp(sum, (int)n);
-}
-
 /* error = softmax(logits) - label */
 static void softmax_error(const float *logits, uint8_t label, float *error)
 {
@@ -330,7 +310,7 @@ static void softmax_error(const float *logits, uint8_t label, float *error)
 	for (int c = 1; c < CLASSES; c++)
 		most = logits[c] > most ? logits[c] : most;
 	for (int c = 0; c < CLASSES; c++) {
-		e[c] = exp_fixed((double)logits[c] - (double)most);
+		e[c] = portable_exp((double)logits[c] - (double)most);
 		sum += e[c];
 	}
 	for (int c = 0; c < CLASSES; c++)
