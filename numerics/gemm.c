@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gemm_internal.h"
+#include "tile_internal.h"
 
 #define A_BYTES (8u << 20)		/* packed, of a block; bounds the memory taken */
 #define B_BYTES (16u << 20)
@@ -32,6 +32,7 @@ struct block {
 	struct gemm_panel *a_panels, *b_panels;
 	uint8_t *row_flags, *column_flags;
 	struct gemm_sum *sums;		/* NULL with a single run of k */
+	struct gemm_gather *gather;	/* one per worker when an operand is tiled, else NULL */
 	uint32_t row, rows, column, columns;
 	uint32_t k, kc;
 	uint32_t pack_a, pack_b;	/* panels to pack */
@@ -84,9 +85,9 @@ static void multiply(const struct block *block, const struct gemm_panel *a, uint
 		     const struct gemm_panel *b, uint32_t q, uint64_t *low, int64_t *high)
 {
 	if (a->narrow && b->narrow)
-		block->kernel->narrow(block->kc, a->part[p], b->part[q], low, high);
+		block->kernel->narrow(a->kc, a->part[p], b->part[q], low, high);
 	else
-		block->kernel->wide(block->kc, a->part[p], b->part[q], a->sum[p], b->sum[q],
+		block->kernel->wide(a->kc, a->part[p], b->part[q], a->sum[p], b->sum[q],
 				    low, high);
 }
 
@@ -236,7 +237,8 @@ static void direct_tile(const struct block *block, const struct gemm_panel *a, u
 	}
 }
 
-static void tile(struct block *block, uint32_t ia, uint32_t jb, struct gemm_tally *tally)
+static void tile(struct block *block, uint32_t ia, uint32_t jb, unsigned int worker,
+		 struct gemm_tally *tally)
 {
 	const struct gemm_kernel *kernel = block->kernel;
 	const struct gemm_panel *a = &block->a_panels[ia], *b = &block->b_panels[jb];
@@ -244,6 +246,8 @@ static void tile(struct block *block, uint32_t ia, uint32_t jb, struct gemm_tall
 	uint32_t rows = least(kernel->mr, block->rows - row);
 	uint32_t columns = least(kernel->nr, block->columns - column);
 
+	if (block->gather)
+		gemm_gather_pair(gemm_gather_of(block->gather, worker), kernel, &a, &b);
 	if (block->sums) {
 		struct gemm_sum *sums = block->sums + (size_t)row * block->columns + column;
 
@@ -282,7 +286,7 @@ static void tiles_task(void *argument, unsigned int index, unsigned int worker)
 		if (gemm_cancelled(block->gemm))
 			break;
 		for (uint32_t i = ia; i < a_end; i++)
-			tile(block, i, j, &tally);
+			tile(block, i, j, worker, &tally);
 	}
 	fesetenv(&saved);
 	block->tally[worker * GEMM_TALLY_STRIDE].digest += tally.digest;
@@ -316,6 +320,12 @@ struct gemm_source gemm_source_of(const struct quire_gemm_operand *x, bool lanes
 {
 	struct gemm_source s = { .format = x->format, .element = gemm_element_bytes(x->format) };
 
+	if (x->format == QUIRE_FORMAT_TILED) {
+		s.tiled = (const struct quire_tiled *)x->data + batch * x->batch_stride;
+		s.lane_stride = lanes_are_rows ? 0 : 1;
+		s.k_stride = lanes_are_rows ? 1 : 0;
+		return s;
+	}
 	s.data = (const uint8_t *)x->data + (batch ? batch * x->batch_stride * s.element : 0);
 	s.lane_stride = lanes_are_rows ? x->leading_dimension : 1;
 	s.k_stride = lanes_are_rows ? 1 : x->leading_dimension;
@@ -425,6 +435,7 @@ static void run_block(struct block *block, uint32_t a_count, uint32_t b_count, b
 		block->pack_a = block->a_count;
 		block->pack_b = keep_b ? 0 : block->b_count;
 		quire_threads_run(g->threads, block->pack_a + block->pack_b, pack_task, block);
+		gemm_gather_forget(block->gather, quire_threads_count(g->threads));
 		if (gemm_cancelled(g))
 			return;
 		quire_threads_run(g->threads, cut(block), tiles_task, block);
@@ -453,6 +464,11 @@ static int run_exact(struct block *block)
 	block->column_flags = malloc((size_t)b_most * kernel->nr);
 	block->sums = many ? malloc((size_t)a_most * kernel->mr * b_most * kernel->nr *
 				    sizeof(*block->sums)) : NULL;
+	if (g->a.format == QUIRE_FORMAT_TILED || g->b.format == QUIRE_FORMAT_TILED) {
+		block->gather = gemm_gather_create(kernel, quire_threads_count(g->threads));
+		if (!block->gather)
+			goto out_flags;
+	}
 	if (!workspace || !block->row_flags || !block->column_flags || (many && !block->sums))
 		goto out_flags;
 	block->a_panels = place_panels(workspace->memory, a_most, kernel->mr, kc);
@@ -479,6 +495,7 @@ out:
 out_flags:
 	if (workspace)
 		keep_workspace(workspace);
+	gemm_gather_destroy(block->gather, quire_threads_count(g->threads));
 	free(block->row_flags);
 	free(block->column_flags);
 	free(block->sums);
@@ -504,7 +521,7 @@ int quire_gemm(const struct quire_gemm *gemm, struct quire_gemm_result *result)
 {
 	uint32_t workers;
 	struct block block = { .gemm = gemm };
-	struct quire_gemm_result total = { 0, 0, 0 };
+	struct quire_gemm_result total = { 0 };
 	int error = quire_gemm_check(gemm, NULL);
 
 	if (error)
@@ -533,6 +550,8 @@ int quire_gemm(const struct quire_gemm *gemm, struct quire_gemm_result *result)
 		return error;
 	/* modulo 2^64 where the product is larger, which no machine lives to see */
 	total.macs = (uint64_t)gemm->m * gemm->n * gemm->k * gemm->batch;
+	if (gemm->k && gemm->alpha != 0 && gemm_tiled_macs(gemm, total.tiled_macs))
+		total.macs = total.tiled_macs[0] + total.tiled_macs[1] + total.tiled_macs[2];
 	if (result)
 		*result = total;
 	return 0;

@@ -91,10 +91,10 @@ static int check_values(const struct quire_gemm *g, const char **why)
 		FAIL("k", -EOVERFLOW);
 	if (g->arithmetic > QUIRE_GEMM_FP32)
 		FAIL("arithmetic", -EINVAL);
-	if (!gemm_format_is_operand(g->a.format) ||
+	if ((!gemm_format_is_operand(g->a.format) && g->a.format != QUIRE_FORMAT_TILED) ||
 	    (g->arithmetic == QUIRE_GEMM_FP32 && g->a.format != QUIRE_FORMAT_BF16))
 		FAIL("a.format", -EINVAL);
-	if (!gemm_format_is_operand(g->b.format) ||
+	if ((!gemm_format_is_operand(g->b.format) && g->b.format != QUIRE_FORMAT_TILED) ||
 	    (g->arithmetic == QUIRE_GEMM_FP32 && g->b.format != QUIRE_FORMAT_BF16))
 		FAIL("b.format", -EINVAL);
 	if (!gemm_format_is_operand(g->d.format) && !image && g->d.format != QUIRE_FORMAT_FP64)
@@ -145,6 +145,12 @@ static int check_operand(const struct quire_gemm *g, const struct quire_gemm_ope
 {
 	int error;
 
+	if (x->format == QUIRE_FORMAT_TILED) {
+		*extent = (struct extent){ 0 };
+		if (!gemm_tiled_fits(x, rows, columns, g->batch))
+			FAIL(names[0], -EINVAL);
+		return 0;
+	}
 	if (check_data(x->data, x->format))
 		FAIL(names[0], -EINVAL);
 	if (rows > 1 && x->leading_dimension < columns)

@@ -7,6 +7,7 @@
  *	gemm_plain.c    the reference: one accumulator per element
  *	gemm_finish.c   alpha, C, bias, activation, store, digest
  *	gemm_fp32.c     BF16 with FP32 accumulation
+ *	gemm_tiled.c    tiled operands: which parts of k two panels share
  *	pack_template.h operands to panels of integers
  *	round_template.h exact sums to elements
  *	kernel_*.c      the micro-kernels of one kind of CPU, with the two
@@ -40,6 +41,13 @@
  * low 52 bits are v + 2^51, what the 52-bit multipliers want, and its low 32
  * bits are v's, what the 32-bit multipliers want.
  */
+/*
+ * A panel of a tiled operand leaves out granules of k in which it has no stored tile.
+ * Which ones it has is a bitmap; a dense panel has all.
+ */
+#define GEMM_GRANULE 16
+#define GEMM_PRESENT_WORDS (GEMM_KC / GEMM_GRANULE / 64)
+
 #define GEMM_MAGIC 6755399441055744.0		/* 2^52 + 2^51 */
 #define GEMM_MAGIC_BITS 0x4338000000000000ull
 
@@ -62,6 +70,8 @@ enum gemm_special {
 struct gemm_panel {
 	uint64_t *part[GEMM_PARTS_MAX];
 	uint64_t *extra;			/* allocation behind part[1]..., or NULL */
+	uint64_t present[GEMM_PRESENT_WORDS];	/* granules of k the panel has */
+	uint32_t kc;				/* k's in them */
 	uint32_t parts;
 	uint32_t width;				/* every number is below 2^width units */
 	bool narrow;				/* all parts are */
@@ -71,6 +81,8 @@ struct gemm_panel {
 	uint8_t special[GEMM_LANES_MAX];	/* enum gemm_special; such elements are 0 in v */
 };
 
+struct quire_tiled;
+
 /* Where a panel comes from; one of the strides is 1 or the other extent is. */
 struct gemm_source {
 	const uint8_t *data;
@@ -78,6 +90,7 @@ struct gemm_source {
 	uint32_t element;		/* bytes */
 	uint64_t lane_stride;		/* elements */
 	uint64_t k_stride;
+	const struct quire_tiled *tiled;	/* instead of data; k_stride 1: k runs along its rows */
 };
 
 struct gemm_kernel {
@@ -184,6 +197,21 @@ void gemm_finish_row(const struct gemm_finish *finish, const struct gemm_kernel 
 		     struct gemm_tally *tally);
 void gemm_finish_sum(const struct gemm_finish *finish, uint32_t row, uint32_t column,
 		     const struct gemm_sum *sum, struct gemm_tally *tally);
+
+/* gemm_tiled.c: memory of one worker, in which panels meet */
+struct gemm_gather;
+struct gemm_gather *gemm_gather_create(const struct gemm_kernel *kernel, uint32_t workers);
+void gemm_gather_destroy(struct gemm_gather *gather, uint32_t workers);
+struct gemm_gather *gemm_gather_of(struct gemm_gather *gather, uint32_t worker);
+/* Panels have been packed anew. */
+void gemm_gather_forget(struct gemm_gather *gather, uint32_t workers);
+/* Make the two panels' k's the same; copies live until the worker's next pair. */
+void gemm_gather_pair(struct gemm_gather *gather, const struct gemm_kernel *kernel,
+		      const struct gemm_panel **a, const struct gemm_panel **b);
+bool gemm_tiled_fits(const struct quire_gemm_operand *x, uint32_t rows, uint32_t columns,
+		     uint32_t batch);
+bool gemm_tiled_macs(const struct quire_gemm *gemm, uint64_t macs[3]);
+struct gemm_number gemm_load_source(const struct gemm_source *source, uint64_t lane, uint64_t k);
 
 int gemm_run_fp32(const struct quire_gemm *gemm, const struct gemm_kernel *kernel,
 		  struct gemm_tally *tally);

@@ -182,8 +182,5 @@ void gemm_plain_sum(const struct gemm_source *a, const struct gemm_source *b, ui
 		    uint64_t column, uint32_t k, struct gemm_sum *sum)
 {
 	for (uint64_t i = 0; i < k; i++)
-		add_product(sum,
-			    gemm_load(a->format, a->data, row * a->lane_stride + i * a->k_stride),
-			    gemm_load(b->format, b->data,
-				      column * b->lane_stride + i * b->k_stride));
+		add_product(sum, gemm_load_source(a, row, i), gemm_load_source(b, column, i));
 }

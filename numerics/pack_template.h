@@ -140,6 +140,12 @@ static inline void pack_decode(uint32_t format, const uint8_t *data, uint32_t co
 			out[i] = pack_posit(x32[i] << (32 - bits));
 }
 
+/* 2^exponent, exponent within -1022..1023 */
+static inline double pack_power(int32_t exponent)
+{
+	return pack_double((uint64_t)(exponent + 1023) << 52);
+}
+
 /* What pass one learns of a lane. */
 struct pack_range {
 	uint64_t most[GEMM_LANES_MAX];	/* largest pattern of |x| */
@@ -263,12 +269,6 @@ static void pack_sanitise(struct gemm_panel *panel, uint32_t lanes, uint32_t l, 
 	}
 }
 
-/* 2^exponent, exponent within -1022..1023 */
-static inline double pack_power(int32_t exponent)
-{
-	return pack_double((uint64_t)(exponent + 1023) << 52);
-}
-
 /*
  * Pass two, one part: v = x / unit is an integer of at most single_bits <= 50
  * bits, so magic + v is exact.  The sum of kc <= 2^12 of them stays below 2^62;
@@ -346,6 +346,8 @@ static inline bool pack_make_room(struct gemm_panel *panel, uint32_t lanes, uint
 	return true;
 }
 
+#include "pack_tiled.h"
+
 static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel *panel,
 			    uint32_t lanes, const struct gemm_source *source, uint64_t lane,
 			    uint32_t used, uint64_t k, uint32_t kc)
@@ -361,7 +363,10 @@ static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel 
 		range.squares[l] = 0;
 		panel->special[l] = 0;
 	}
-	if (source->k_stride == 1)
+	pack_all_present(panel, kc);
+	if (source->tiled)
+		kc = panel->kc = pack_tiled(panel, lanes, source, lane, used, k, kc, &range);
+	else if (source->k_stride == 1)
 		pack_along_k(panel->part[0], lanes, source, lane, used, k, kc, &range);
 	else
 		pack_across_k(panel->part[0], lanes, source, lane, used, k, kc, &range);

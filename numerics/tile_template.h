@@ -148,50 +148,6 @@ static void tile_pack(const struct tile_job *job)
 	job->tile->checksum = checksum;
 }
 
-/*
- * Elements [first, first + count) to 32 bits, left-aligned.  An element takes at most
- * 32 bits from bit 0 to 7 of a byte on: eight bytes hold it.  Near the end of the
- * tile eight bytes would reach beyond it and are put together one by one.
- */
-static inline void tile_read(const uint8_t *data, uint32_t tile_bytes, uint32_t first,
-			     uint32_t count, uint32_t bits, uint32_t *left)
-{
-	uint32_t safe = count, shift = 32 - bits;
-	uint64_t word;
-
-	/* (pos >> 3) + 8 <= tile_bytes for all before; at most 22 elements are not */
-	while (safe && ((first + safe - 1) * bits >> 3) + 8 > tile_bytes)
-		safe--;
-	for (uint32_t i = 0; i < safe; i++) {
-		uint32_t position = (first + i) * bits;
-
-		memcpy(&word, data + (position >> 3), 8);
-		left[i] = (uint32_t)(word >> (position & 7)) << shift;
-	}
-	for (uint32_t i = safe; i < count; i++) {
-		uint32_t position = (first + i) * bits, at = position >> 3;
-
-		word = 0;
-		memcpy(&word, data + at, tile_bytes - at);
-		left[i] = (uint32_t)(word >> (position & 7)) << shift;
-	}
-}
-
-static void tile_decode(const uint8_t *data, uint32_t tile_bytes, uint32_t first, uint32_t count,
-			uint32_t bits, int32_t scale, uint64_t *x)
-{
-	_Alignas(64) uint32_t left[TILE_COLUMNS_MAX];
-	const double unit = pack_power(scale);
-
-	for (uint32_t i = 0; i < count; i += TILE_COLUMNS_MAX) {
-		uint32_t part = tile_least(count - i, TILE_COLUMNS_MAX);
-
-		tile_read(data, tile_bytes, first + i, part, bits, left);
-		for (uint32_t j = 0; j < part; j++)
-			x[i + j] = pack_bits(pack_double(pack_posit(left[j])) * unit);
-	}
-}
-
 static void tile_check(const uint8_t *data, uint32_t elements, uint32_t bits, uint64_t *checksum,
 		       uint16_t *largest)
 {

@@ -59,7 +59,8 @@ enum quire_gemm_activation {
  * struct quire_gemm_operand - a matrix that is read
  * @data:   element (0, 0); aligned to its container, a quire image to 8 bytes
  * @format: QUIRE_FORMAT_*.  A, B: posit<n> with n = 3..32, BF16, FP16, FP32,
- *          E4M3, E5M2, INT8 (a plain integer, scale 1), in any mixture.
+ *          E4M3, E5M2, INT8 (a plain integer, scale 1), in any mixture; or
+ *          QUIRE_FORMAT_TILED, see below.
  *          C: the same and the quire image.
  * @transpose: 1 when the matrix is stored transposed (A as k x m, B as n x k);
  *          must be 0 for C
@@ -67,6 +68,12 @@ enum quire_gemm_activation {
  *          stored columns (not looked at with a single row)
  * @batch_stride: elements from one matrix of the batch to the next; 0 shares one
  *          matrix; not looked at when batch is 1
+ *
+ * With QUIRE_FORMAT_TILED (A and B) data points to views (struct quire_tiled of
+ * quirenum/tile.h), one, or with batch_stride 1 one for each matrix of the batch.  The
+ * operand is the view's window, as large as needed; leading_dimension is not looked at.
+ * The result is that of the decoded numbers, bit for bit; parts of the sum whose tiles
+ * are empty are not computed.  D must not overlap the images.
  */
 struct quire_gemm_operand {
 	const void *data;
@@ -138,13 +145,15 @@ struct quire_gemm {
 /*
  * struct quire_gemm_result - what a job did
  * @digest:      digest of D (quire/format.h); bands add up modulo 2^64
- * @macs:        m * n * k * batch
+ * @macs:        m * n * k * batch; with tiled operands those of stored tiles only
  * @exceptional: elements of D before activation that are NaR, NaN or infinite
+ * @tiled_macs:  with tiled operands, @macs by width as quire_tiled_macs() counts them
  */
 struct quire_gemm_result {
 	uint64_t digest;
 	uint64_t macs;
 	uint64_t exceptional;
+	uint64_t tiled_macs[3];
 };
 
 /*

@@ -168,15 +168,14 @@ int quire_tiled_unpack(const struct quire_tiled *view, uint32_t rows, uint32_t c
 double quire_tiled_element(const struct quire_tiled *view, uint32_t row, uint32_t column);
 
 /*
- * Multiply-accumulates of an m x n product over k with tiled operands, by the width
- * of the wider of the two operands' elements: [0] up to 8 bits, [1] 9 to 16, [2]
- * more.  Only pairs of elements whose tiles are both stored count: it is what the
- * card executes.  @a and @b are NULL for a dense operand, which counts as
- * @dense_bits wide; @a is m x k (k x m when @transpose_a), @b k x n (n x k).
+ * Multiply-accumulates of an m x n product over k with tiled operands, by width: [0]
+ * up to 8 bits, [1] 9 to 16, [2] more; of two tiled operands the wider element counts.
+ * Only pairs of elements whose tiles are both stored are counted: it is what the card
+ * executes.  @a and @b are NULL for a dense operand, which has no width here; @a is
+ * m x k (k x m when @transpose_a), @b k x n (n x k).
  */
 void quire_tiled_macs(const struct quire_tiled *a, int transpose_a, const struct quire_tiled *b,
-		      int transpose_b, uint32_t dense_bits, uint32_t m, uint32_t n, uint32_t k,
-		      uint64_t macs[3]);
+		      int transpose_b, uint32_t m, uint32_t n, uint32_t k, uint64_t macs[3]);
 
 #ifdef __cplusplus
 }
