@@ -132,6 +132,7 @@ struct gemm_sum {
 	uint32_t special;		/* 0, or one of enum gemm_value */
 };
 
+/* The values of enum number_special. */
 enum gemm_value {
 	GEMM_FINITE = 0,
 	GEMM_NAN = 1,

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "gemm_internal.h"
+#include "number.h"
+#include "sum.h"
 
 uint32_t gemm_element_bytes(uint32_t format)
 {
@@ -33,25 +35,11 @@ bool gemm_format_is_operand(uint32_t format)
 
 static struct gemm_number load_posit(uint32_t word, uint32_t bits)
 {
-	struct gemm_number x = { 0 };
-	uint32_t left = word << (32 - bits), magnitude, rest;
-	int32_t run, regime;
+	struct number x = number_of_posit(bits, word);
 
-	if (left == 0)
-		return x;
-	if (left == 0x80000000u) {
-		x.special = GEMM_NAN;
-		return x;
-	}
-	x.negative = left >> 31;
-	magnitude = x.negative ? -left : left;
-	/* the run of equal bits after the sign; the 1 put below ends it */
-	run = __builtin_clz((magnitude & 0x40000000u ? ~magnitude : magnitude) << 1 | 1);
-	regime = magnitude & 0x40000000u ? run - 1 : -run;
-	rest = magnitude << 2 << run;		/* exponent and fraction, run <= 31 */
-	x.significand = 1ull << 30 | (rest & 0x3fffffffu);
-	x.exponent = 4 * regime + (int32_t)(rest >> 30) - 30;
-	return x;
+	/* a posit has at most 31 bits */
+	return (struct gemm_number){ x.significand >> 33, x.significand ? x.top - 30 : 0, x.negative,
+				     x.special };
 }
 
 /* fraction bits, exponent bits; top exponent is Inf and NaN unless finite_only */
@@ -115,42 +103,15 @@ struct gemm_number gemm_load(uint32_t format, const void *data, uint64_t index)
 	}
 }
 
-/*
- * sum += (high:low) * 2^exponent.  The smallest unit is that of two FP32
- * subnormals, 2^-298, the image's own; so the shift is never negative.  The sum
- * of fewer than 2^31 products, each below 2^256, stays below 2^287 and the image
- * holds 2^341.
- */
+/* The smallest unit is that of two FP32 subnormals, 2^-298, the image's own. */
 void gemm_sum_add(struct gemm_sum *sum, uint64_t low, int64_t high, int32_t exponent)
 {
-	uint32_t shift = (uint32_t)(exponent - QUIRE_IMAGE_LSB_EXPONENT);
-	uint32_t limb = shift / 64, bit = shift % 64;
-	uint64_t sign = (uint64_t)(high >> 63);
-	uint64_t word[3];
-	unsigned char carry = 0;
-
-	word[0] = low << bit;
-	word[1] = (uint64_t)high << bit | (bit ? low >> (64 - bit) : 0);
-	word[2] = bit ? (uint64_t)(high >> (64 - bit)) : sign;
-	for (uint32_t i = limb; i < QUIRE_IMAGE_LIMBS; i++) {
-		uint64_t add = i - limb < 3 ? word[i - limb] : sign;
-		uint64_t t;
-
-		/* beyond the number, sign and carry cancel out or are both 0 */
-		if (i - limb >= 3 && add + carry == 0)
-			break;
-		carry = __builtin_add_overflow(sum->limb[i], add, &t) |
-			__builtin_add_overflow(t, carry, &sum->limb[i]);
-	}
+	sum_add(sum->limb, low, high, (uint32_t)(exponent - QUIRE_IMAGE_LSB_EXPONENT));
 }
 
-/* +inf and -inf together are NaN; NaN stays. */
 void gemm_sum_special(struct gemm_sum *sum, uint32_t special)
 {
-	if (sum->special == GEMM_FINITE)
-		sum->special = special;
-	else if (special != GEMM_FINITE && special != sum->special)
-		sum->special = GEMM_NAN;
+	sum->special = sum_special(sum->special, special);
 }
 
 static void add_product(struct gemm_sum *sum, struct gemm_number x, struct gemm_number y)
