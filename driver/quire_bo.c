@@ -188,9 +188,7 @@ static int quire_move(struct ttm_buffer_object *bo, bool evict, struct ttm_opera
 	ret = 0;
 	if (new->mem_type != TTM_PL_VRAM && (!old || old->mem_type != TTM_PL_VRAM)) {
 		ttm_bo_move_null(bo, new);
-	} else if (!drm_dev_enter(&qdev->drm, &idx)) {
-		return -ENODEV;
-	} else {
+	} else if (drm_dev_enter(&qdev->drm, &idx)) {
 		if (old) {
 			ret = ttm_bo_move_memcpy(bo, ctx, new);
 		} else {
@@ -198,6 +196,8 @@ static int quire_move(struct ttm_buffer_object *bo, bool evict, struct ttm_opera
 			ttm_bo_move_null(bo, new);
 		}
 		drm_dev_exit(idx);
+	} else {
+		ret = -ENODEV;
 	}
 	if (!ret)
 		WRITE_ONCE(ttm_to_bo(bo)->on_card, new->mem_type == TTM_PL_VRAM);
