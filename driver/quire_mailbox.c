@@ -82,6 +82,8 @@ int quire_mailbox_init(struct quire_device *qdev)
 	if (ret)
 		return ret;
 	init_waitqueue_head(&mailbox->answered);
+	/* Another driver's last command may still show as done: ours must not look like it. */
+	mailbox->sequence = quire_read(qdev, QUIRE_REG_MAILBOX_DONE);
 	qdev->mailbox = mailbox;
 	return 0;
 }

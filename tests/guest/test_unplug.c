@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+/* The driver leaves the card, or the card the machine, while programs use it. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sync_file.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "card.h"
+#include "kselftest_harness.h"
+#include "monitor.h"
+
+#define DRIVER "/sys/bus/pci/drivers/quire/"
+
+static char bdf[16];
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY), ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+/* PCI address of the card the driver is bound to. */
+static int find_card(void)
+{
+	DIR *directory = opendir(DRIVER);
+	struct dirent *entry;
+	int found = 0;
+
+	while (directory && (entry = readdir(directory)))
+		if (strchr(entry->d_name, ':')) {
+			snprintf(bdf, sizeof(bdf), "%.15s", entry->d_name);
+			found = 1;
+		}
+	if (directory)
+		closedir(directory);
+	return found;
+}
+
+/* Index of the node there is now: the old number is taken while files are open. */
+static int node(void)
+{
+	int index = -1;
+
+	for (int tries = 0; tries < 100 && index < 0; tries++) {
+		DIR *directory = opendir("/dev/accel");
+		struct dirent *entry;
+
+		while (directory && (entry = readdir(directory)))
+			sscanf(entry->d_name, "accel%d", &index);
+		if (directory)
+			closedir(directory);
+		if (index < 0)
+			usleep(50000);
+	}
+	return index;
+}
+
+static int card_works(void)
+{
+	struct quire_packet_fill fill;
+	struct card card;
+	int ret = card_setup(&card, (unsigned int)node());
+
+	if (!ret) {
+		packet_fill(&fill, card.stream.va + PAGE, 64, 1);
+		ret = card_run(&card, &fill, sizeof(fill));
+	}
+	card_teardown(&card);
+	return ret;
+}
+
+static int remove_module(void)
+{
+	return syscall(SYS_delete_module, "quire", O_NONBLOCK) ? -errno : 0;
+}
+
+FIXTURE(unplug) {
+	struct card card;
+};
+
+FIXTURE_SETUP(unplug)
+{
+	ASSERT_EQ(1, find_card());
+	ASSERT_EQ(0, card_setup(&self->card, (unsigned int)node()));
+}
+
+FIXTURE_TEARDOWN(unplug)
+{
+	if (self->card.fd >= 0)
+		card_teardown(&self->card);
+}
+
+static int fence_file(int fd, uint32_t syncobj, uint64_t point)
+{
+	struct drm_syncobj_handle export = { .flags = DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_EXPORT_SYNC_FILE };
+	struct drm_syncobj_transfer transfer = { .src_handle = syncobj, .src_point = point };
+
+	if (card_syncobj_create(fd, &transfer.dst_handle) ||
+	    card_ioctl(fd, DRM_IOCTL_SYNCOBJ_TRANSFER, &transfer))
+		return -1;
+	export.handle = transfer.dst_handle;
+	return card_ioctl(fd, DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, &export) ? -1 : export.fd;
+}
+
+/* What everybody sees whose card has gone. */
+static void expect_gone(struct __test_metadata *_metadata, struct card *card)
+{
+	struct drm_quire_telemetry_info telemetry;
+	struct drm_quire_dev_query query = { .type = DRM_QUIRE_QUERY_TELEMETRY,
+					     .size = sizeof(telemetry),
+					     .pointer = (uintptr_t)&telemetry };
+	uint64_t again;
+	uint32_t id;
+
+	EXPECT_EQ(-ENODEV, card_submit(card, card->stream.va, 16, &again));
+	EXPECT_EQ(-ENODEV, card_vm_create(card->fd, &id));
+	EXPECT_EQ(-ENODEV, card_queue_create(card->fd, card->vm, 0, &id));
+	EXPECT_EQ(-ENODEV, card_bo_create(card->fd, PAGE, DRM_QUIRE_PLACEMENT_CARD, 0, &id));
+	EXPECT_EQ(-ENODEV, card_unbind(card->fd, card->vm, card->stream.va, PAGE));
+	EXPECT_EQ(-ENODEV, card_ioctl(card->fd, DRM_IOCTL_QUIRE_DEV_QUERY, &query));
+	/* Mappings stay: zeros, not a signal. */
+	EXPECT_EQ(0, *(volatile uint64_t *)card->stream.map);
+}
+
+TEST_F_TIMEOUT(unplug, unbind_in_mid_job_ends_it_and_bind_brings_the_card_back, 30)
+{
+	struct sync_fence_info fence = { 0 };
+	struct sync_file_info info = { .num_fences = 1, .sync_fence_info = (uintptr_t)&fence };
+	uint64_t point;
+	uint32_t bytes;
+	int file;
+
+	for (int round = 0; round < 3; round++) {
+		ASSERT_EQ(0, card_long_stream(&self->card, &bytes));
+		for (int i = 0; i < 3; i++)
+			ASSERT_EQ(0, card_submit(&self->card, self->card.stream.va, bytes, &point));
+		file = fence_file(self->card.fd, self->card.syncobj, 1);
+		ASSERT_GE(file, 0);
+		ASSERT_EQ(0, write_file(DRIVER "unbind", bdf));
+		ASSERT_EQ(0, ioctl(file, SYNC_IOC_FILE_INFO, &info));
+		EXPECT_EQ(-ENODEV, info.status);
+		close(file);
+		expect_gone(_metadata, &self->card);
+		ASSERT_EQ(0, write_file(DRIVER "bind", bdf));
+		EXPECT_EQ(0, card_works());
+		card_teardown(&self->card);
+		ASSERT_EQ(0, card_setup(&self->card, (unsigned int)node()));
+	}
+}
+
+TEST_F_TIMEOUT(unplug, unbind_under_load_of_many_processes, 60)
+{
+	enum { PROCESSES = 6, ROUNDS = 4 };
+
+	card_teardown(&self->card);
+	self->card.fd = -1;
+	for (int round = 0; round < ROUNDS; round++) {
+		pid_t pid[PROCESSES];
+
+		for (int p = 0; p < PROCESSES; p++) {
+			pid[p] = fork();
+			if (pid[p])
+				continue;
+			/* Everything at once, until it says that the card has gone. */
+			for (int ret = 0; ret != -ENODEV && ret != -ENOENT && ret != -ENXIO;) {
+				struct quire_packet_fill fill;
+				struct bo bo;
+				struct card card;
+
+				ret = card_setup(&card, (unsigned int)(node() < 0 ? 0 : node()));
+				for (int i = 0; i < 20 && !ret; i++) {
+					packet_fill(&fill, card.stream.va + PAGE, 64, 1);
+					ret = card_run(&card, &fill, sizeof(fill));
+					if (!ret && i % 5 == p % 5)
+						ret = card_buffer(&card, 1 << 20,
+								  DRM_QUIRE_PLACEMENT_CARD, &bo);
+				}
+				card_teardown(&card);
+			}
+			_exit(0);
+		}
+		usleep(150000 + 50000 * round);
+		ASSERT_EQ(0, write_file(DRIVER "unbind", bdf));
+		for (int p = 0; p < PROCESSES; p++) {
+			int status;
+
+			ASSERT_EQ(pid[p], waitpid(pid[p], &status, 0));
+			EXPECT_EQ(0, status);
+		}
+		ASSERT_EQ(0, write_file(DRIVER "bind", bdf));
+		ASSERT_EQ(0, card_works());
+	}
+}
+
+TEST_F_TIMEOUT(unplug, module_stays_while_a_file_a_mapping_or_a_fence_needs_it, 30)
+{
+	struct sync_fence_info fence = { 0 };
+	struct sync_file_info info = { .num_fences = 1, .sync_fence_info = (uintptr_t)&fence };
+	uint64_t point;
+	int file;
+
+	EXPECT_EQ(-EWOULDBLOCK, remove_module());
+	ASSERT_EQ(0, card_submit(&self->card, 0, 0, &point));
+	ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, point, 5000 * MS));
+	file = fence_file(self->card.fd, self->card.syncobj, point);
+	ASSERT_GE(file, 0);
+	close(self->card.fd);
+	EXPECT_EQ(-EWOULDBLOCK, remove_module()); /* the mapping */
+	self->card.fd = -1;
+	munmap(self->card.stream.map, self->card.stream.size);
+	EXPECT_EQ(-EWOULDBLOCK, remove_module()); /* the fence */
+	ASSERT_EQ(0, ioctl(file, SYNC_IOC_FILE_INFO, &info));
+	EXPECT_EQ(1, info.status);
+	EXPECT_STREQ("quire", fence.driver_name);
+	close(file);
+	EXPECT_EQ(0, remove_module());
+	ASSERT_EQ(0, system("modprobe quire"));
+	EXPECT_EQ(0, card_works());
+}
+
+TEST_F_TIMEOUT(unplug, card_pulled_in_mid_job_and_put_back, 60)
+{
+	struct sync_fence_info fence = { 0 };
+	struct sync_file_info info = { .num_fences = 1, .sync_fence_info = (uintptr_t)&fence };
+	struct pollfd ready = { .events = POLLIN };
+	int file;
+	uint64_t point;
+	uint32_t bytes;
+
+	if (monitor_open())
+		SKIP(return, "the machine has no monitor for the guest");
+	ASSERT_EQ(0, card_long_stream(&self->card, &bytes));
+	ASSERT_EQ(0, card_submit(&self->card, self->card.stream.va, bytes, &point));
+	ASSERT_EQ(0, monitor_command("{\"execute\":\"device_del\",\"arguments\":{\"id\":\"quire0\"}}"));
+	/* Somebody pressed the button: the kernel lets go of the card some seconds later. */
+	file = fence_file(self->card.fd, self->card.syncobj, point);
+	ASSERT_GE(file, 0);
+	ready.fd = file;
+	ASSERT_EQ(1, poll(&ready, 1, 20000));
+	ASSERT_EQ(0, ioctl(file, SYNC_IOC_FILE_INFO, &info));
+	EXPECT_EQ(-ENODEV, info.status);
+	close(file);
+	expect_gone(_metadata, &self->card);
+	card_teardown(&self->card);
+	self->card.fd = -1;
+	for (int tries = 0; tries < 100; tries++) {
+		if (!monitor_command("{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"quire\","
+				     "\"id\":\"quire0\",\"bus\":\"port0\",\"memory\":268435456}}"))
+			break;
+		usleep(100000);
+	}
+	for (int tries = 0; tries < 100 && access("/dev/accel/accel0", F_OK); tries++)
+		usleep(100000);
+	EXPECT_EQ(0, card_works());
+	monitor_close();
+}
+
+TEST_HARNESS_MAIN
