@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "../table.h"
 #include "bench.h"
 
 #define CLOCKSOURCE "/sys/devices/system/clocksource/clocksource0/current_clocksource"
@@ -97,64 +98,9 @@ void bench_put_statistics(json_object *row, const struct bench_statistics *stati
 	bench_put_number(row, "p99_us", statistics->p99 * 1e6);
 }
 
-/* ---- Tables ---- */
-
-static int width_of(json_object *row, const char *key)
-{
-	json_object *value = json_object_object_get(row, key);
-	int heading = (int)strlen(key), content = (int)strlen(json_object_get_string(value));
-
-	return heading > content ? heading : content;
-}
-
-/* Rows belong to one table when they have the same keys. */
-static bool same_keys(json_object *a, json_object *b)
-{
-	if (json_object_object_length(a) != json_object_object_length(b))
-		return false;
-	json_object_object_foreach(a, key, value) {
-		(void)value;
-		if (!json_object_object_get_ex(b, key, NULL))
-			return false;
-	}
-	return true;
-}
-
-static void print_cell(json_object *value, const char *text, int width)
-{
-	/* Numbers to the right, words to the left. */
-	if (json_object_is_type(value, json_type_string))
-		printf("%-*s  ", width, text);
-	else
-		printf("%*s  ", width, text);
-}
-
-/* Rows @first to @end - 1. */
-static void print_table(json_object *rows, size_t first, size_t end)
-{
-	for (size_t line = first; line <= end; line++) {
-		json_object *shown = json_object_array_get_idx(rows, line == first ? first : line - 1);
-
-		json_object_object_foreach(shown, key, value) {
-			int width = 0;
-
-			for (size_t i = first; i < end; i++) {
-				int needed = width_of(json_object_array_get_idx(rows, i), key);
-
-				width = needed > width ? needed : width;
-			}
-			print_cell(value, line == first ? key : json_object_get_string(value),
-				   width);
-		}
-		putchar('\n');
-	}
-}
-
 static void print_text(json_object *report)
 {
-	json_object *rows = json_object_object_get(report, "results");
 	json_object *device = json_object_object_get(report, "device");
-	size_t count = json_object_array_length(rows), first = 0;
 
 	if (device)
 		printf("backend %s, ", json_object_get_string(
@@ -163,16 +109,8 @@ static void print_text(json_object *report)
 		printf("%s %s, ", key, json_object_get_string(value));
 	printf("peak resident %s KiB\n",
 	       json_object_get_string(json_object_object_get(report, "peak_resident_kib")));
-	while (first < count) {
-		size_t end = first + 1;
-
-		while (end < count && same_keys(json_object_array_get_idx(rows, first),
-						json_object_array_get_idx(rows, end)))
-			end++;
-		putchar('\n');
-		print_table(rows, first, end);
-		first = end;
-	}
+	putchar('\n');
+	table_print(json_object_object_get(report, "results"));
 }
 
 int bench_report_print(json_object *report, const struct bench_options *options)
