@@ -1,10 +1,57 @@
 // SPDX-License-Identifier: MIT
-/* Finding the cards and asking each what it is. */
+/* Finding the cards, and what sysfs tells anybody of each. */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "smi.h"
+
+const char *smi_attribute(const struct card *card, const char *name, char line[64])
+{
+	char path[PATH_MAX];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", card->name.bdf, name);
+	file = fopen(path, "r");
+	if (!file)
+		return NULL;
+	if (!fgets(line, 64, file))
+		*line = '\0';
+	fclose(file);
+	line[strcspn(line, "\n")] = '\0';
+	return *line ? line : NULL;
+}
+
+bool smi_is_wedged(const struct card *card)
+{
+	char line[64];
+	const char *state = smi_attribute(card, "quire/state", line);
+
+	return !state || strcmp(state, "ready");
+}
+
+static bool has_serial(const struct card *card, const char *text)
+{
+	char line[64], *end;
+	const char *serial = smi_attribute(card, "quire/serial", line);
+	unsigned long long number = strtoull(text, &end, 0);
+
+	return *text && !*end && serial && strtoull(serial, NULL, 10) == number;
+}
+
+static bool is_meant(const struct card *card, const char *device)
+{
+	unsigned long number;
+	char *end;
+
+	if (!device || !strcmp(device, card->name.bdf))
+		return true;
+	if (!strncmp(device, "serial:", 7))
+		return has_serial(card, device + 7);
+	number = strtoul(device, &end, 10);
+	return *device && !*end && number == card->name.index;
+}
 
 /* By PCI address: that names one card, whatever it is called. */
 static void ask(struct card *card)
@@ -22,57 +69,25 @@ static void ask(struct card *card)
 	quire_device_unref(device);
 }
 
-static bool is_meant(const struct card *card, const char *device)
-{
-	unsigned long long number;
-	char *end;
-
-	if (!device || !strcmp(device, card->name.bdf))
-		return true;
-	if (!strncmp(device, "serial:", 7)) {
-		number = strtoull(device + 7, &end, 0);
-		return device[7] && !*end && !card->error && number == card->info.serial;
-	}
-	number = strtoull(device, &end, 10);
-	return *device && !*end && number == card->name.index;
-}
-
-int smi_cards(const struct smi_options *options, struct card cards[CARDS_MOST], int *status)
+int smi_cards(const struct smi_options *options, struct card cards[CARDS_MOST])
 {
 	struct quire_card_name names[CARDS_MOST];
 	int found = quire_enumerate(names, CARDS_MOST), count = 0;
 
 	for (int i = 0; i < found && i < CARDS_MOST; i++) {
 		cards[count] = (struct card){ .name = names[i] };
+		if (!is_meant(&cards[count], options->device))
+			continue;
 		ask(&cards[count]);
-		if (is_meant(&cards[count], options->device))
-			count++;
+		count++;
 	}
 	if (count)
 		return count;
-	*status = STATUS_NO_DEVICE;
 	if (found > 0)
 		fprintf(stderr, "quire-smi: no Quire card is called \"%s\"; quire-smi list shows "
 			"the cards there are\n", options->device);
 	else
 		fprintf(stderr, "quire-smi: no Quire card is driven by quire; quire-smi doctor "
 			"tells what is missing\n");
-	return -1;
-}
-
-int smi_cards_status(const struct card *cards, int count)
-{
-	int status = STATUS_OK;
-
-	fflush(stdout);
-	for (int i = 0; i < count; i++) {
-		if (!cards[i].error)
-			continue;
-		fprintf(stderr, "quire-smi: %s\n", cards[i].error_text);
-		if (!status)
-			/* It was there a moment ago. */
-			status = cards[i].error == -ENODEV ? STATUS_DEVICE_LOST :
-							     exit_status_of(cards[i].error);
-	}
-	return status;
+	return 0;
 }

@@ -220,23 +220,37 @@ static void check_interface(struct finding *finding)
 {
 	static const struct smi_options all = { NULL, false };
 	static struct card cards[CARDS_MOST];
-	int status, count = smi_cards(&all, cards, &status);
+	int count = smi_cards(&all, cards);
 
 	for (int i = 0; i < count; i++) {
 		if (!cards[i].error)
 			continue;
 		say(finding, FAILED, "%s", cards[i].error_text);
-		fix(finding, "install driver, firmware and library of one release; if the card does "
-			     "not answer: modprobe -r quire; modprobe quire");
+		fix(finding, "install driver, firmware and library of one release");
 		return;
 	}
-	if (count > 0)
-		say(finding, GOOD, "firmware %u.%u.%u, interface version %u, %u resets",
-		    cards[0].info.fw_release >> 16, cards[0].info.fw_release >> 8 & 0xff,
-		    cards[0].info.fw_release & 0xff, cards[0].info.interface_version,
-		    cards[0].info.resets);
+	if (count)
+		say(finding, GOOD, "driver, firmware and library speak version %u",
+		    cards[0].info.interface_version);
 	else
 		say(finding, FAILED, "the card has gone");
+}
+
+static void check_state(struct finding *finding)
+{
+	struct quire_card_name names[CARDS_MOST];
+	int count = quire_enumerate(names, CARDS_MOST);
+
+	for (int i = 0; i < count; i++) {
+		const struct card card = { .name = names[i] };
+
+		if (!smi_is_wedged(&card))
+			continue;
+		say(finding, FAILED, "%s: a reset failed, it does nothing any more", names[i].node);
+		fix(finding, "modprobe -r quire; modprobe quire");
+		return;
+	}
+	say(finding, GOOD, "ready");
 }
 
 static void check_iommu(struct finding *finding)
@@ -267,6 +281,7 @@ static const struct {
 	{ "binding", check_binding, STATUS_INTERFACE },
 	{ "node", check_node, STATUS_NO_DEVICE },
 	{ "permission", check_permission, STATUS_PERMISSION },
+	{ "state", check_state, STATUS_DEVICE_LOST },
 	{ "interface", check_interface, STATUS_INTERFACE },
 	{ "iommu", check_iommu, STATUS_OK },
 };

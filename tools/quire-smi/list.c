@@ -11,9 +11,35 @@
 #include "../table.h"
 #include "smi.h"
 
-static double celsius(const struct card *card)
+static void put_attribute(json_object *row, const struct card *card, const char *key,
+			  const char *name)
 {
-	return (double)card->counters[QUIRE_COUNTER_TEMPERATURE] * 1e-3;
+	char line[64];
+
+	smi_put_string(row, key, smi_attribute(card, name, line));
+}
+
+/* The same for a whole number; the kernel writes -1 for "not known". */
+static void put_attribute_number(json_object *row, const struct card *card, const char *key,
+				 const char *name)
+{
+	char line[64];
+	const char *text = smi_attribute(card, name, line);
+
+	if (text && *text != '-')
+		smi_put_integer(row, key, strtoull(text, NULL, 10));
+	else
+		json_object_object_add(row, key, NULL);
+}
+
+/* Only who may open the card can read it. */
+static void put_temperature(json_object *row, const struct card *card)
+{
+	if (card->error)
+		json_object_object_add(row, "modelled_celsius", NULL);
+	else
+		smi_put_number(row, "modelled_celsius",
+			       (double)card->counters[QUIRE_COUNTER_TEMPERATURE] * 1e-3);
 }
 
 /* ---- list ---- */
@@ -25,65 +51,18 @@ static json_object *list_row(const struct card *card)
 	smi_put_integer(row, "index", card->name.index);
 	smi_put_string(row, "pci_address", card->name.bdf);
 	smi_put_string(row, "node", card->name.node);
-	if (card->error) {
-		static const char *const unknown[] = {
-			"serial", "firmware", "engines", "card_memory_bytes", "card_used_bytes",
-			"modelled_celsius", "resets",
-		};
-
-		for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
-			json_object_object_add(row, unknown[i], NULL);
-		return row;
-	}
-	smi_put_integer(row, "serial", card->info.serial);
-	smi_put_release(row, "firmware", card->info.fw_release);
-	smi_put_integer(row, "engines", card->info.engines);
-	smi_put_integer(row, "card_memory_bytes", card->info.card_memory);
-	smi_put_integer(row, "card_used_bytes", card->info.card_used);
-	smi_put_number(row, "modelled_celsius", celsius(card));
-	smi_put_integer(row, "resets", card->info.resets);
+	put_attribute_number(row, card, "serial", "quire/serial");
+	put_attribute(row, card, "state", "quire/state");
+	put_attribute(row, card, "firmware", "quire/fw_release");
+	put_attribute_number(row, card, "engines", "quire/engines");
+	put_attribute_number(row, card, "card_memory_bytes", "quire/card_memory");
+	put_attribute_number(row, card, "card_used_bytes", "quire/card_memory_used");
+	put_temperature(row, card);
+	put_attribute_number(row, card, "resets", "quire/resets");
 	return row;
 }
 
 /* ---- info ---- */
-
-/* First line of an attribute of the card's PCI function, or NULL. */
-static const char *attribute(const struct card *card, const char *name, char line[64])
-{
-	char path[PATH_MAX];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", card->name.bdf, name);
-	file = fopen(path, "r");
-	if (!file)
-		return NULL;
-	if (!fgets(line, 64, file))
-		*line = '\0';
-	fclose(file);
-	line[strcspn(line, "\n")] = '\0';
-	return *line ? line : NULL;
-}
-
-static void put_attribute(json_object *row, const struct card *card, const char *key,
-			  const char *name)
-{
-	char line[64];
-
-	smi_put_string(row, key, attribute(card, name, line));
-}
-
-/* The same for a whole number; the kernel writes -1 for "not known". */
-static void put_attribute_number(json_object *row, const struct card *card, const char *key,
-				 const char *name)
-{
-	char line[64];
-	const char *text = attribute(card, name, line);
-
-	if (text && *text != '-')
-		smi_put_integer(row, key, strtoull(text, NULL, 10));
-	else
-		json_object_object_add(row, key, NULL);
-}
 
 static void put_iommu_group(json_object *row, const struct card *card)
 {
@@ -100,34 +79,18 @@ static void put_iommu_group(json_object *row, const struct card *card)
 	}
 }
 
-static void put_identity(json_object *row, const struct card *card)
-{
-	static const char *const numbers[] = {
-		"interface_version", "queues", "contexts", "system_used_bytes",
-	};
-	const struct quire_device_info *info = &card->info;
-	char version[24];
-
-	if (card->error) {
-		smi_put_string(row, "hardware", NULL);
-		for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-			json_object_object_add(row, numbers[i], NULL);
-		return;
-	}
-	snprintf(version, sizeof(version), "%u.%u", info->hw_version >> 16,
-		 info->hw_version & 0xffff);
-	smi_put_string(row, "hardware", version);
-	smi_put_integer(row, "interface_version", info->interface_version);
-	smi_put_integer(row, "queues", info->queues);
-	smi_put_integer(row, "contexts", info->contexts);
-	smi_put_integer(row, "system_used_bytes", info->system_used);
-}
-
 static json_object *info_row(const struct card *card)
 {
 	json_object *row = list_row(card);
 
-	put_identity(row, card);
+	put_attribute(row, card, "hardware", "quire/hw_version");
+	put_attribute_number(row, card, "interface_version", "quire/interface_version");
+	put_attribute_number(row, card, "queues", "quire/queues");
+	put_attribute_number(row, card, "contexts", "quire/contexts");
+	if (card->error)
+		json_object_object_add(row, "system_used_bytes", NULL);
+	else
+		smi_put_integer(row, "system_used_bytes", card->info.system_used);
 	put_attribute(row, card, "pci_link_speed", "current_link_speed");
 	put_attribute_number(row, card, "pci_link_width", "current_link_width");
 	put_attribute(row, card, "pci_power_state", "power_state");
@@ -171,21 +134,49 @@ static json_object *counters_row(const struct card *card)
 		else
 			smi_put_integer(row, counter_keys[i], card->counters[i]);
 	}
-	if (card->error)
-		json_object_object_add(row, "modelled_celsius", NULL);
-	else
-		smi_put_number(row, "modelled_celsius", celsius(card));
+	put_temperature(row, card);
 	return row;
 }
 
 /* ---- all three ---- */
 
+static int wedged_status(const struct card *cards, int count)
+{
+	int status = STATUS_OK;
+
+	for (int i = 0; i < count; i++) {
+		if (!smi_is_wedged(&cards[i]))
+			continue;
+		fprintf(stderr, "quire-smi: %s: a reset failed, the card does nothing any more; "
+			"modprobe -r quire, modprobe quire\n", cards[i].name.node);
+		status = STATUS_DEVICE_LOST;
+	}
+	return status;
+}
+
+static int error_status(const struct card *cards, int count)
+{
+	int status = STATUS_OK;
+
+	for (int i = 0; i < count; i++) {
+		if (!cards[i].error)
+			continue;
+		fprintf(stderr, "quire-smi: %s\n", cards[i].error_text);
+		if (!status)
+			/* It was there a moment ago. */
+			status = cards[i].error == -ENODEV ? STATUS_DEVICE_LOST :
+							     exit_status_of(cards[i].error);
+	}
+	return status;
+}
+
 static int show(const struct smi_options *options, const char *command,
-		json_object *(*make_row)(const struct card *), void (*print)(json_object *))
+		json_object *(*make_row)(const struct card *), void (*print)(json_object *),
+		int (*status)(const struct card *cards, int count))
 {
 	static struct card cards[CARDS_MOST];
 	json_object *report = smi_report_create(command), *rows = json_object_new_array();
-	int status = 0, count = smi_cards(options, cards, &status);
+	int count = smi_cards(options, cards);
 
 	for (int i = 0; i < count; i++)
 		json_object_array_add(rows, make_row(&cards[i]));
@@ -193,24 +184,24 @@ static int show(const struct smi_options *options, const char *command,
 	if (options->json) {
 		smi_report_print(report);
 	} else {
-		if (count > 0)
-			print(rows);
+		print(rows);
 		json_object_put(report);
 	}
-	return count < 0 ? status : smi_cards_status(cards, count);
+	fflush(stdout);
+	return count ? status(cards, count) : STATUS_NO_DEVICE;
 }
 
 int smi_list(const struct smi_options *options)
 {
-	return show(options, "list", list_row, table_print);
+	return show(options, "list", list_row, table_print, wedged_status);
 }
 
 int smi_info(const struct smi_options *options)
 {
-	return show(options, "info", info_row, smi_print_objects);
+	return show(options, "info", info_row, smi_print_objects, wedged_status);
 }
 
 int smi_counters(const struct smi_options *options)
 {
-	return show(options, "counters", counters_row, smi_print_objects);
+	return show(options, "counters", counters_row, smi_print_objects, error_status);
 }

@@ -184,19 +184,18 @@ int smi_processes(const struct smi_options *options)
 {
 	static struct card cards[CARDS_MOST];
 	json_object *report = smi_report_create("ps"), *rows = json_object_new_array();
-	int status = 0, count = smi_cards(options, cards, &status);
+	int count = smi_cards(options, cards);
 
-	if (count > 0)
-		scan(cards, count, rows);
+	scan(cards, count, rows);
 	json_object_object_add(report, "processes", rows);
 	if (options->json) {
 		smi_report_print(report);
-		return count < 0 ? status : STATUS_OK;
+		return count ? STATUS_OK : STATUS_NO_DEVICE;
 	}
 	if (json_object_array_length(rows))
 		table_print(rows);
-	else if (count > 0)
+	else if (count)
 		puts("no process uses a card");
 	json_object_put(report);
-	return count < 0 ? status : STATUS_OK;
+	return count ? STATUS_OK : STATUS_NO_DEVICE;
 }

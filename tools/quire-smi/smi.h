@@ -21,7 +21,7 @@ struct smi_options {
 };
 
 /*
- * struct card - one card and what is known of it
+ * struct card - one card and what it says when it is opened
  * @error: of opening or asking it; then @info and @counters are not known
  * @error_text: what was wrong
  */
@@ -34,13 +34,19 @@ struct card {
 };
 
 /*
- * The cards that --device means, all without it.  Returns how many, or -1 with a
- * message printed and *status set.
+ * The cards that --device means, all without it.  Returns how many; with none a
+ * message has been printed, and STATUS_NO_DEVICE is the exit status.
  */
-int smi_cards(const struct smi_options *options, struct card cards[CARDS_MOST], int *status);
+int smi_cards(const struct smi_options *options, struct card cards[CARDS_MOST]);
 
-/* Report what could not be asked, and return the exit status that says so. */
-int smi_cards_status(const struct card *cards, int count);
+/*
+ * First line of an attribute of the card's PCI function, or NULL.  Those below
+ * "quire/" are the driver's and need no permission on the node (docs/uapi.md).
+ */
+const char *smi_attribute(const struct card *card, const char *name, char line[64]);
+
+/* Whether a reset failed, so that the card does nothing any more. */
+bool smi_is_wedged(const struct card *card);
 
 /* A command: prints, returns the exit status. */
 typedef int smi_command(const struct smi_options *options);
