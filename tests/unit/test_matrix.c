@@ -471,8 +471,10 @@ static void rbf_kernel_of_the_digits(void **state)
 	int zeros[2], found = 0;
 
 	(void)state;
-	if (!data || access(data, R_OK))
-		skip();
+	if (!data || access(data, R_OK)) {
+		print_message("# no digits.csv.gz: make check fetches it\n");
+		return;
+	}
 	assert_int_equal(matrix_load(data, &digits, error), 0);
 	snprintf(name, sizeof(name), "rbf:%s", data);
 	assert_int_equal(matrix_load(name, &kernel, error), 0);
