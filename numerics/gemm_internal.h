@@ -219,7 +219,7 @@ int gemm_run_fp32(const struct quire_gemm *gemm, const struct gemm_kernel *kerne
 
 static inline bool gemm_cancelled(const struct quire_gemm *gemm)
 {
-	return gemm->cancel && *gemm->cancel;
+	return gemm->cancel && __atomic_load_n(gemm->cancel, __ATOMIC_RELAXED);
 }
 
 #endif /* QUIRE_GEMM_INTERNAL_H */
