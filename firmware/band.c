@@ -3,7 +3,7 @@
 #include "firmware.h"
 #include "io.h"
 
-#define ROW_GRAIN 64u	/* bands are whole blocks of the engines' kernels */
+#define GRAIN 64u	/* bands are whole blocks of the engines' kernels, unless k is huge */
 
 static struct quire_band bands[QUIRE_ENGINES_MAX];
 static uint8_t owner[QUIRE_ENGINES_MAX];	/* queue of the band on an engine */
@@ -36,11 +36,20 @@ static void plan_whole(struct band_plan *plan, uint32_t rows, uint32_t columns, 
 	plan->more = true;
 }
 
-void band_plan_rows(struct band_plan *plan, uint32_t rows, uint32_t columns, uint32_t row_step)
+/* Bands of whole rows, or of a part of a row where a row is longer than column_step. */
+void band_plan_rows(struct band_plan *plan, uint32_t rows, uint32_t columns, uint32_t row_step,
+		    uint32_t column_step)
 {
 	plan_whole(plan, rows, columns, 1);
 	if (row_step < rows)
 		plan->row_step = row_step;
+	if (column_step < columns)
+		plan->column_step = column_step;
+}
+
+static uint64_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
 }
 
 /*
@@ -52,6 +61,7 @@ void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p)
 	uint64_t k = p->k ? p->k : 1;
 	uint64_t per_row = p->n * k;
 	uint64_t rows, columns, batches;
+	uint32_t grain = GRAIN;
 
 	plan_whole(plan, p->m, p->n, p->batch);
 	/* The common case, a small product, needs no division. */
@@ -65,16 +75,19 @@ void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p)
 		return;
 	}
 	plan->batch_step = 1;
-	rows &= ~(uint64_t)(ROW_GRAIN - 1);
-	if (rows < ROW_GRAIN)
-		rows = ROW_GRAIN;
+	/* Even one block of a long sum may be too much: k alone is never cut. */
+	while (grain > 1 && least(grain, p->m) * least(grain, p->n) * k > band_macs)
+		grain /= 2;
+	rows &= ~(uint64_t)(grain - 1);
+	if (rows < grain)
+		rows = grain;
 	if (rows < p->m)
 		plan->row_step = (uint32_t)rows;
-	if (rows > ROW_GRAIN)
+	if (rows > grain)
 		return;
-	columns = band_macs / (ROW_GRAIN * k) & ~(uint64_t)(ROW_GRAIN - 1);
-	if (columns < ROW_GRAIN)
-		columns = ROW_GRAIN;
+	columns = band_macs / (least(grain, p->m) * k) & ~(uint64_t)(grain - 1);
+	if (columns < grain)
+		columns = grain;
 	if (columns < p->n)
 		plan->column_step = (uint32_t)columns;
 }

@@ -83,7 +83,8 @@ uint32_t packet_check(struct queue *q, uint32_t *status);
 
 /* band.c */
 void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p);
-void band_plan_rows(struct band_plan *plan, uint32_t rows, uint32_t columns, uint32_t row_step);
+void band_plan_rows(struct band_plan *plan, uint32_t rows, uint32_t columns, uint32_t row_step,
+		    uint32_t column_step);
 bool band_engine_idle(void);
 void band_start(struct queue *q, uint32_t number);
 void band_collect(void);

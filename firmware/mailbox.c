@@ -6,6 +6,7 @@
 
 static uint32_t stop_sequence;	/* of the QUEUE_STOP in progress, 0 = none */
 static uint32_t answered;	/* sequence of the last command answered */
+static bool waiting;		/* a command came while a QUEUE_STOP was in progress */
 
 static void answer(uint32_t sequence, uint32_t result)
 {
@@ -66,6 +67,10 @@ static void queue_off(uint32_t number)
 	io_write(QUIRE_IO_QUEUE(number) + QUIRE_QUEUE_STATE, QUIRE_QUEUE_OFF);
 	answer(stop_sequence, QUIRE_MAILBOX_OK);
 	stop_sequence = 0;
+	if (waiting) {
+		waiting = false;
+		mailbox_handle();
+	}
 }
 
 /* The last band of a queue that is being stopped has ended. */
@@ -97,11 +102,13 @@ void mailbox_handle(void)
 	uint32_t sequence = io_read(QUIRE_IO_MAILBOX_SEQUENCE);
 	uint32_t argument = io_read(QUIRE_IO_MAILBOX_ARGUMENT);
 
-	/*
-	 * A stop in progress is answered first; the event stays pending until then.
-	 * It may have been answered since the caller looked at the events.
-	 */
-	if (stop_sequence || sequence == answered)
+	/* A stop in progress is answered first; its end comes back here. */
+	if (stop_sequence) {
+		waiting = true;
+		return;
+	}
+	/* It may have been answered since the caller looked at the events. */
+	if (sequence == answered)
 		return;
 	switch (io_read(QUIRE_IO_MAILBOX_COMMAND)) {
 	case QUIRE_MAILBOX_PING:

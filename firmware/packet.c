@@ -4,9 +4,13 @@
 
 #include "firmware.h"
 
-#define FILL_PIECE 65536u
 #define BAND_BYTES (8u << 20)
 #define BAND_ELEMENTS (1u << 20)
+
+static uint32_t pieces(uint64_t bytes)
+{
+	return (uint32_t)((bytes + QUIRE_BAND_PIECE_BYTES - 1) / QUIRE_BAND_PIECE_BYTES);
+}
 
 static uint32_t step_of(uint64_t unit, uint32_t budget)
 {
@@ -26,17 +30,17 @@ uint32_t packet_check(struct queue *q, uint32_t *status)
 		band_plan_gemm(plan, &q->packet.gemm);
 		break;
 	case QUIRE_PACKET_COPY:
-		band_plan_rows(plan, q->packet.copy.rows, 1,
-			       step_of(q->packet.copy.row_bytes, BAND_BYTES));
+		band_plan_rows(plan, q->packet.copy.rows, pieces(q->packet.copy.row_bytes),
+			       step_of(q->packet.copy.row_bytes, BAND_BYTES),
+			       BAND_BYTES / QUIRE_BAND_PIECE_BYTES);
 		break;
 	case QUIRE_PACKET_FILL:
-		band_plan_rows(plan,
-			       (uint32_t)((q->packet.fill.bytes + FILL_PIECE - 1) / FILL_PIECE), 1,
-			       BAND_BYTES / FILL_PIECE);
+		band_plan_rows(plan, pieces(q->packet.fill.bytes), 1,
+			       BAND_BYTES / QUIRE_BAND_PIECE_BYTES, 1);
 		break;
 	case QUIRE_PACKET_CONVERT:
 		band_plan_rows(plan, q->packet.convert.rows, q->packet.convert.columns,
-			       step_of(q->packet.convert.columns, BAND_ELEMENTS));
+			       step_of(q->packet.convert.columns, BAND_ELEMENTS), BAND_ELEMENTS);
 		break;
 	default:	/* NOP: no bands */
 		plan->more = false;

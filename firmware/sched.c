@@ -48,7 +48,7 @@ static uint32_t lowest_queue(uint64_t bits)
 static uint32_t round_robin(uint32_t priority)
 {
 	uint64_t bits = runnable[priority];
-	uint64_t after = bits & ~1ull << last[priority];
+	uint64_t after = bits & (~1ull << last[priority]);	/* queues of higher number */
 
 	last[priority] = (uint8_t)lowest_queue(after ? after : bits);
 	return last[priority];

@@ -10,8 +10,13 @@
  *
  * Locking: register accesses arrive with the big lock held.  The core's own
  * threads never take it: DMA goes without (and is refused where it would end in
- * a device), and interrupts raised outside of it are collected in a bitmap that
- * a bottom half delivers.
+ * a device).  Interrupts are collected in a bitmap, because the message may be
+ * addressed to anything, this function's own reset included: it is sent by the
+ * register access that caused it when the core is done, or by a bottom half.
+ *
+ * A reset waits for the core's threads with the big lock dropped.  Other
+ * processors may use the function meanwhile, which the core allows, or unplug it:
+ * quire_exit() waits until no reset is under way.
  */
 
 #include "qemu/osdep.h"
@@ -39,7 +44,9 @@ OBJECT_DECLARE_SIMPLE_TYPE(QuireState, QUIRE)
 
 #define QUIRE_EXPRESS_OFFSET 0x80
 #define QUIRE_PM_OFFSET 0x60
+#define QUIRE_AER_OFFSET 0x100
 #define QUIRE_VECTOR_WORDS DIV_ROUND_UP(QUIRE_MSIX_VECTORS, 32)
+#define QUIRE_MEMORY_LEAST (16 * MiB)
 
 struct QuireState {
     PCIDevice parent_obj;
@@ -47,9 +54,13 @@ struct QuireState {
     MemoryRegion registers;
     MemoryRegion memory;
     QEMUBH *vectors_bh;
-    /* Raised outside the big lock, waiting for vectors_bh. */
+    /* Raised and not yet sent; atomic. */
     uint32_t vectors_pending[QUIRE_VECTOR_WORDS];
-    struct quire_device *device;
+    /* The rest is under the big lock. */
+    struct quire_device *device;    /* NULL before realize and from exit on */
+    bool powered;                   /* D0; in D3hot nothing but config answers */
+    unsigned resets;                /* under way */
+    QemuCond resets_done;
     Error *migration_blocker;
 
     /* properties */
@@ -57,7 +68,6 @@ struct QuireState {
     uint32_t engines;
     uint32_t model_threads;
     uint64_t serial;
-    uint64_t card_seed;
 };
 
 /* --- The core's bus --- */
@@ -130,38 +140,43 @@ static void quire_bus_card_written(void *opaque, uint64_t offset,
     memory_region_set_dirty(&s->memory, offset, bytes);
 }
 
-static void quire_notify(QuireState *s, unsigned vector, bool inlined)
-{
-    trace_quire_raise_vector(s->serial, vector, inlined);
-    msix_notify(PCI_DEVICE(s), vector);
-}
-
 static void quire_bus_raise(void *opaque, unsigned vector)
 {
     QuireState *s = opaque;
 
-    if (qemu_mutex_iothread_locked()) {
-        quire_notify(s, vector, true);
-        return;
-    }
     qatomic_or(&s->vectors_pending[vector / 32], 1u << vector % 32);
-    qemu_bh_schedule(s->vectors_bh);
+    /* With the lock this is a register access, which sends what it caused. */
+    if (!qemu_mutex_iothread_locked()) {
+        qemu_bh_schedule(s->vectors_bh);
+    }
+}
+
+static void quire_send_vectors(QuireState *s)
+{
+    for (unsigned i = 0; i < QUIRE_VECTOR_WORDS; i++) {
+        uint32_t pending;
+
+        if (!qatomic_read(&s->vectors_pending[i])) {
+            continue;
+        }
+        pending = qatomic_xchg(&s->vectors_pending[i], 0);
+        while (pending) {
+            unsigned vector = 32 * i + ctz32(pending);
+
+            pending &= pending - 1;
+            /* A message may have been the end of the function. */
+            if (!s->device) {
+                return;
+            }
+            trace_quire_raise_vector(s->serial, vector);
+            msix_notify(PCI_DEVICE(s), vector);
+        }
+    }
 }
 
 static void quire_vectors_bh(void *opaque)
 {
-    QuireState *s = opaque;
-
-    for (unsigned i = 0; i < QUIRE_VECTOR_WORDS; i++) {
-        uint32_t pending = qatomic_xchg(&s->vectors_pending[i], 0);
-
-        while (pending) {
-            unsigned bit = ctz32(pending);
-
-            pending &= pending - 1;
-            quire_notify(s, 32 * i + bit, false);
-        }
-    }
+    quire_send_vectors(opaque);
 }
 
 static uint64_t quire_bus_clock(void *opaque)
@@ -174,6 +189,30 @@ static void quire_bus_log(void *opaque, const char *line)
     QuireState *s = opaque;
 
     trace_quire_log(s->serial, line);
+}
+
+static void quire_bus_trace(void *opaque, enum quire_trace what,
+                            uint32_t subject, uint64_t value, uint32_t detail)
+{
+    QuireState *s = opaque;
+
+    switch (what) {
+    case QUIRE_TRACE_BOOT:
+        trace_quire_boot(s->serial, subject, detail);
+        break;
+    case QUIRE_TRACE_QUEUE:
+        trace_quire_queue(s->serial, subject, detail);
+        break;
+    case QUIRE_TRACE_JOB:
+        trace_quire_job(s->serial, subject, value);
+        break;
+    case QUIRE_TRACE_BAND:
+        trace_quire_band(s->serial, subject, value, detail);
+        break;
+    case QUIRE_TRACE_FAULT:
+        trace_quire_fault(s->serial, subject, value, detail);
+        break;
+    }
 }
 
 /* The core waits for its threads, and behind an IOMMU those may want the lock. */
@@ -192,9 +231,12 @@ static void quire_bus_wait_end(void *opaque)
 static uint64_t quire_register_read(void *opaque, hwaddr offset, unsigned size)
 {
     QuireState *s = opaque;
-    uint64_t value = quire_device_read(s->device, offset, size);
+    uint64_t value = UINT64_MAX;
 
-    trace_quire_register_read(s->serial, offset, value);
+    if (s->device && s->powered) {
+        value = quire_device_read(s->device, offset, size);
+    }
+    trace_quire_register_read(s->serial, offset, size, value);
     return value;
 }
 
@@ -203,8 +245,11 @@ static void quire_register_write(void *opaque, hwaddr offset, uint64_t value,
 {
     QuireState *s = opaque;
 
-    trace_quire_register_write(s->serial, offset, value);
-    quire_device_write(s->device, offset, value, size);
+    trace_quire_register_write(s->serial, offset, size, value);
+    if (s->device && s->powered) {
+        quire_device_write(s->device, offset, value, size);
+        quire_send_vectors(s);
+    }
 }
 
 static const MemoryRegionOps quire_register_ops = {
@@ -217,31 +262,77 @@ static const MemoryRegionOps quire_register_ops = {
 
 /* --- Configuration space and reset --- */
 
+/*
+ * In D3hot the function answers nothing but configuration accesses and sends
+ * nothing: registers read all ones, card memory and the bus are out of reach.
+ */
+static void quire_set_power(QuireState *s, bool powered, bool master)
+{
+    PCIDevice *pci = PCI_DEVICE(s);
+
+    s->powered = powered;
+    memory_region_set_enabled(&s->memory, powered);
+    memory_region_set_enabled(&pci->msix_exclusive_bar, powered);
+    memory_region_set_enabled(&pci->bus_master_enable_region,
+                              powered && master);
+}
+
+/*
+ * The caller, the PCI core, resets the header and MSI-X afterwards, but leaves the
+ * bus open although it clears the command register.
+ */
 static void quire_reset(DeviceState *dev)
 {
     QuireState *s = QUIRE(dev);
+    PCIDevice *pci = PCI_DEVICE(dev);
 
     trace_quire_reset(s->serial);
-    quire_device_reset(s->device);
-    memset(s->vectors_pending, 0, sizeof(s->vectors_pending));
-    msix_reset(PCI_DEVICE(s));
+    if (s->device) {
+        /* exit() waits for us and has not taken anything away yet. */
+        s->resets++;
+        quire_device_reset(s->device);
+        if (--s->resets == 0) {
+            qemu_cond_broadcast(&s->resets_done);
+        }
+    }
+    for (unsigned i = 0; i < QUIRE_VECTOR_WORDS; i++) {
+        qatomic_set(&s->vectors_pending[i], 0);
+    }
+    pci_word_test_and_clear_mask(pci->config + QUIRE_PM_OFFSET + PCI_PM_CTRL,
+                                 PCI_PM_CTRL_STATE_MASK);
+    pcie_cap_deverr_reset(pci);
+    quire_set_power(s, true, false);
+}
+
+static unsigned quire_power_state(PCIDevice *pci)
+{
+    return pci_get_word(pci->config + QUIRE_PM_OFFSET + PCI_PM_CTRL) &
+           PCI_PM_CTRL_STATE_MASK;
 }
 
 static void quire_config_write(PCIDevice *pci, uint32_t address,
                                uint32_t value, int length)
 {
-    uint32_t control = QUIRE_PM_OFFSET + PCI_PM_CTRL;
-    uint16_t before = pci_get_word(pci->config + control) &
-                      PCI_PM_CTRL_STATE_MASK;
-    uint16_t after;
+    QuireState *s = QUIRE(pci);
+    unsigned before = quire_power_state(pci), after;
 
     pci_default_write_config(pci, address, value, length);
-    pcie_cap_flr_write_config(pci, address, value, length);
-    after = pci_get_word(pci->config + control) & PCI_PM_CTRL_STATE_MASK;
-    /* D3hot to D0 resets the function: No_Soft_Reset is clear. */
-    if (before == 3 && after == 0) {
-        quire_reset(DEVICE(pci));
+    after = quire_power_state(pci);
+    if (after != 0 && after != 3) {
+        /* D1 and D2 are not supported: the write of the state is dropped. */
+        pci_set_word_by_mask(pci->config + QUIRE_PM_OFFSET + PCI_PM_CTRL,
+                             PCI_PM_CTRL_STATE_MASK, before);
+        after = before;
     }
+    if (before == 3 && after == 0) {
+        /* No_Soft_Reset is clear: the function starts over. */
+        pci_device_reset(pci);
+        return;
+    }
+    /* The command register may have let the bus in again. */
+    quire_set_power(s, after == 0, pci_get_word(pci->config + PCI_COMMAND) &
+                                   PCI_COMMAND_MASTER);
+    pcie_cap_flr_write_config(pci, address, value, length);
 }
 
 static bool quire_init_pm(PCIDevice *pci, Error **errp)
@@ -270,6 +361,7 @@ static bool quire_init_core(QuireState *s, Error **errp)
             .raise = quire_bus_raise,
             .clock = quire_bus_clock,
             .log = quire_bus_log,
+            .trace = quire_bus_trace,
             .wait_begin = quire_bus_wait_begin,
             .wait_end = quire_bus_wait_end,
         },
@@ -289,31 +381,30 @@ static bool quire_init_core(QuireState *s, Error **errp)
     return true;
 }
 
-static void quire_realize(PCIDevice *pci, Error **errp)
+static bool quire_init_blocker(QuireState *s, Error **errp)
 {
-    QuireState *s = QUIRE(pci);
-    Error *error = NULL;
-
-    if (!is_power_of_2(s->memory_bytes) || s->memory_bytes < 16 * MiB) {
-        error_setg(errp, "quire: memory must be a power of two and at least "
-                         "16 MiB");
-        return;
-    }
     error_setg(&s->migration_blocker,
                "quire: the state of running engines cannot be migrated");
     if (migrate_add_blocker(s->migration_blocker, errp) < 0) {
         error_free(s->migration_blocker);
         s->migration_blocker = NULL;
-        return;
+        return false;
     }
+    return true;
+}
+
+static bool quire_init_bars(QuireState *s, Error **errp)
+{
+    PCIDevice *pci = PCI_DEVICE(s);
+    Error *error = NULL;
 
     memory_region_init_io(&s->registers, OBJECT(s), &quire_register_ops, s,
                           "quire-registers", QUIRE_BAR_REGISTERS_BYTES);
     memory_region_init_ram(&s->memory, OBJECT(s), "quire-memory",
                            s->memory_bytes, &error);
     if (error) {
-        error_propagate(errp, error);
-        return;
+        error_propagate_prepend(errp, error, "quire: memory: ");
+        return false;
     }
     pci_register_bar(pci, QUIRE_BAR_REGISTERS,
                      PCI_BASE_ADDRESS_SPACE_MEMORY |
@@ -324,35 +415,49 @@ static void quire_realize(PCIDevice *pci, Error **errp)
                      PCI_BASE_ADDRESS_MEM_PREFETCH, &s->memory);
     if (msix_init_exclusive_bar(pci, QUIRE_MSIX_VECTORS, QUIRE_BAR_MSIX,
                                 errp) < 0) {
-        return;
+        return false;
     }
     for (unsigned i = 0; i < QUIRE_MSIX_VECTORS; i++) {
         msix_vector_use(pci, i);
     }
-    if (!quire_init_pm(pci, errp) ||
-        pcie_endpoint_cap_init(pci, QUIRE_EXPRESS_OFFSET) < 0) {
-        return;
-    }
-    pcie_cap_flr_init(pci);
-    if (pcie_aer_init(pci, PCI_ERR_VER, 0x100, PCI_ERR_SIZEOF, errp) < 0) {
-        return;
-    }
-    s->vectors_bh = qemu_bh_new(quire_vectors_bh, s);
-    quire_init_core(s, errp);
+    return true;
 }
 
+static bool quire_init_capabilities(PCIDevice *pci, Error **errp)
+{
+    if (!quire_init_pm(pci, errp)) {
+        return false;
+    }
+    if (pcie_endpoint_cap_init(pci, QUIRE_EXPRESS_OFFSET) < 0) {
+        error_setg(errp, "quire: no room for the PCI Express capability");
+        return false;
+    }
+    pcie_cap_flr_init(pci);
+    pcie_cap_deverr_init(pci);
+    return pcie_aer_init(pci, PCI_ERR_VER, QUIRE_AER_OFFSET, PCI_ERR_SIZEOF,
+                         errp) == 0;
+}
+
+/* Also takes away what a realize that failed had set up. */
 static void quire_exit(PCIDevice *pci)
 {
     QuireState *s = QUIRE(pci);
+    struct quire_device *device;
 
-    if (s->device) {
-        quire_device_destroy(s->device);
-        s->device = NULL;
+    while (s->resets) {
+        qemu_cond_wait_iothread(&s->resets_done);
+    }
+    /* Destroying drops the big lock too: nobody must find the core any more. */
+    device = s->device;
+    s->device = NULL;
+    if (device) {
+        quire_device_destroy(device);
     }
     if (s->vectors_bh) {
         qemu_bh_delete(s->vectors_bh);
         s->vectors_bh = NULL;
     }
+    qemu_cond_destroy(&s->resets_done);
     pcie_aer_exit(pci);
     pcie_cap_exit(pci);
     msix_uninit_exclusive_bar(pci);
@@ -361,6 +466,28 @@ static void quire_exit(PCIDevice *pci)
         error_free(s->migration_blocker);
         s->migration_blocker = NULL;
     }
+}
+
+static void quire_realize(PCIDevice *pci, Error **errp)
+{
+    QuireState *s = QUIRE(pci);
+
+    if (!is_power_of_2(s->memory_bytes) ||
+        s->memory_bytes < QUIRE_MEMORY_LEAST) {
+        error_setg(errp, "quire: memory must be a power of two and at least "
+                         "16 MiB");
+        return;
+    }
+    qemu_cond_init(&s->resets_done);
+    s->powered = true;
+    if (quire_init_blocker(s, errp) && quire_init_bars(s, errp) &&
+        quire_init_capabilities(pci, errp)) {
+        s->vectors_bh = qemu_bh_new(quire_vectors_bh, s);
+        if (quire_init_core(s, errp)) {
+            return;
+        }
+    }
+    quire_exit(pci);
 }
 
 /* --- Properties --- */
@@ -397,7 +524,6 @@ static Property quire_properties[] = {
     DEFINE_PROP_UINT32("engines", QuireState, engines, 2),
     DEFINE_PROP_UINT32("model-threads", QuireState, model_threads, 0),
     DEFINE_PROP_UINT64("serial", QuireState, serial, 1),
-    DEFINE_PROP_UINT64("card-seed", QuireState, card_seed, 0),
     DEFINE_PROP_END_OF_LIST(),
 };
 
@@ -418,14 +544,12 @@ static void quire_class_init(ObjectClass *class, void *data)
     device_class_set_props(dc, quire_properties);
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
     object_class_property_set_description(class, "memory",
-        "bytes of card memory, a power of two");
+        "bytes of card memory, a power of two and at least 16 MiB");
     object_class_property_set_description(class, "engines",
-        "engines that run bands at the same time");
+        "engines that run bands at the same time, 1 to 16");
     object_class_property_set_description(class, "model-threads",
-        "host threads per engine; 0 takes up to four");
+        "host threads per engine, 0 to 64; 0 takes up to four");
     object_class_property_set_description(class, "serial", "serial number");
-    object_class_property_set_description(class, "card-seed",
-        "seed of what differs from card to card");
     for (unsigned i = 0; i < QUIRE_INJECTIONS; i++) {
         g_autofree char *name = g_strdup_printf("inject-%s",
                                                 quire_injection_name(i));
@@ -433,6 +557,8 @@ static void quire_class_init(ObjectClass *class, void *data)
         object_class_property_add(class, name, "uint32", quire_get_injection,
                                   quire_set_injection, NULL,
                                   GUINT_TO_POINTER(i));
+        object_class_property_set_description(class, name,
+            quire_injection_description(i));
     }
 }
 

@@ -5,10 +5,11 @@
 #include "internal.h"
 #include "sha256.h"
 
-static void set_status(struct quire_device *device, uint32_t status, uint32_t detail)
+void boot_set_status(struct quire_device *device, uint32_t status, uint32_t detail)
 {
 	atomic_store(&device->boot_detail, detail);
 	atomic_store(&device->boot_status, status);
+	device_trace(device, QUIRE_TRACE_BOOT, status, 0, detail);
 	device_post_event(device, QUIRE_EVENT_BOOT);
 }
 
@@ -17,7 +18,13 @@ void boot_crashed(struct quire_device *device)
 	/* A version mismatch halts too, but has said why already. */
 	if (atomic_load(&device->boot_status) >= QUIRE_BOOT_BAD_ADDRESS)
 		return;
-	set_status(device, QUIRE_BOOT_CRASHED, device->panic[1]);
+	/* A trap whose handler cannot be fetched: nobody has told yet. */
+	if (device->mcu.trapped) {
+		device->panic[0] = device->mcu.mepc;
+		device->panic[1] = device->mcu.mcause;
+		device->panic[2] = device->mcu.mtval;
+	}
+	boot_set_status(device, QUIRE_BOOT_CRASHED, device->panic[1]);
 	device_post_event(device, QUIRE_EVENT_CRASH);
 }
 
@@ -30,19 +37,19 @@ static uint32_t check_image(struct quire_device *device, const uint8_t *image, u
 	uint32_t word;
 
 	if (bytes < sizeof(*header)) {
-		set_status(device, QUIRE_BOOT_BAD_SIZE, (uint32_t)bytes);
+		boot_set_status(device, QUIRE_BOOT_BAD_SIZE, (uint32_t)bytes);
 		return 0;
 	}
 	memcpy(header, image, sizeof(*header));
 	if (header->magic != QUIRE_FW_MAGIC || header->header_bytes != sizeof(*header)) {
-		set_status(device, QUIRE_BOOT_BAD_MAGIC, header->magic);
+		boot_set_status(device, QUIRE_BOOT_BAD_MAGIC, header->magic);
 		return 0;
 	}
 	body = header->image_bytes - (uint32_t)sizeof(*header);
 	if (header->image_bytes != bytes || header->image_bytes & 3 || body > QUIRE_SRAM_BYTES ||
 	    header->bss_bytes > QUIRE_SRAM_BYTES - body ||
 	    header->entry - QUIRE_SRAM_BASE >= body || header->reserved) {
-		set_status(device, QUIRE_BOOT_BAD_SIZE, header->image_bytes);
+		boot_set_status(device, QUIRE_BOOT_BAD_SIZE, header->image_bytes);
 		return 0;
 	}
 	/* Checked in SRAM, where the driver cannot change it any more. */
@@ -52,40 +59,17 @@ static uint32_t check_image(struct quire_device *device, const uint8_t *image, u
 	quire_sha256(device->mcu.sram, body, digest);
 	if (memcmp(digest, header->sha256, sizeof(digest))) {
 		memcpy(&word, digest, sizeof(word));
-		set_status(device, QUIRE_BOOT_BAD_DIGEST, word);
+		boot_set_status(device, QUIRE_BOOT_BAD_DIGEST, word);
 		return 0;
 	}
 	return body;
 }
 
-void boot_start(struct quire_device *device)
-{
-	uint64_t address = device->fw_address[0] | (uint64_t)device->fw_address[1] << 32;
-	uint64_t bytes = device->fw_bytes;
-	struct quire_fw_header header;
-	uint32_t body;
-
-	if (!device->mcu.halted)
-		boot_reset(device);
-	mcu_forget_decoded(&device->mcu);
-	if (address & (QUIRE_PAGE_BYTES - 1) || address > device->config.memory_bytes ||
-	    bytes > device->config.memory_bytes - address) {
-		set_status(device, QUIRE_BOOT_BAD_ADDRESS, (uint32_t)address);
-		return;
-	}
-	body = check_image(device, device->config.memory + address, bytes, &header);
-	if (!body)
-		return;
-	memset(device->mcu.sram + body, 0, QUIRE_SRAM_BYTES - body);
-	atomic_store(&device->negotiated, 0);
-	for (int i = 0; i < 3; i++)
-		atomic_store(&device->panic[i], 0);
-	set_status(device, QUIRE_BOOT_RUNNING, 0);
-	mcu_reset(&device->mcu, header.entry);
-}
-
-/* Stop the processor and the engines and forget all queues. */
-void boot_reset(struct quire_device *device)
+/*
+ * Nothing of the card runs when this returns.  Engines may work for a firmware
+ * that has halted since, so this is not only for a firmware that runs.
+ */
+static void stop(struct quire_device *device)
 {
 	mcu_halt(&device->mcu);
 	atomic_store(&device->stopped, true);
@@ -98,6 +82,7 @@ void boot_reset(struct quire_device *device)
 	atomic_store(&device->doorbells, 0);
 	atomic_store(&device->alarm, 0);
 	atomic_store(&device->mailbox_done, atomic_load(&device->mailbox_sequence));
+	atomic_store(&device->mailbox_seen, atomic_load(&device->mailbox_sequence));
 	atomic_store(&device->negotiated, 0);
 	for (unsigned int q = 0; q < QUIRE_QUEUES; q++) {
 		atomic_store(&device->queue[q][QUIRE_QUEUE_STATE / 4], QUIRE_QUEUE_OFF);
@@ -105,5 +90,35 @@ void boot_reset(struct quire_device *device)
 		atomic_store(&device->queue[q][QUIRE_QUEUE_TAIL / 4], 0);
 	}
 	device->log_length = 0;
-	set_status(device, QUIRE_BOOT_OFF, 0);
+}
+
+void boot_start(struct quire_device *device)
+{
+	uint64_t address = device->fw_address[0] | (uint64_t)device->fw_address[1] << 32;
+	uint64_t bytes = device->fw_bytes;
+	struct quire_fw_header header;
+	uint32_t body;
+
+	stop(device);
+	mcu_forget_decoded(&device->mcu);
+	if (address & (QUIRE_PAGE_BYTES - 1) || address > device->config.memory_bytes ||
+	    bytes > device->config.memory_bytes - address) {
+		boot_set_status(device, QUIRE_BOOT_BAD_ADDRESS, (uint32_t)address);
+		return;
+	}
+	body = check_image(device, device->config.memory + address, bytes, &header);
+	if (!body)
+		return;
+	memset(device->mcu.sram + body, 0, QUIRE_SRAM_BYTES - body);
+	for (int i = 0; i < 3; i++)
+		atomic_store(&device->panic[i], 0);
+	boot_set_status(device, QUIRE_BOOT_RUNNING, 0);
+	mcu_reset(&device->mcu, header.entry);
+}
+
+/* Stop the processor and the engines and forget all queues. */
+void boot_reset(struct quire_device *device)
+{
+	stop(device);
+	boot_set_status(device, QUIRE_BOOT_OFF, 0);
 }

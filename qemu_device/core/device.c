@@ -23,6 +23,7 @@ static void reset_registers(struct quire_device *device)
 	device->mailbox_command = 0;
 	device->mailbox_argument = 0;
 	device->mailbox_sequence = 0;
+	device->mailbox_seen = 0;
 	device->mailbox_done = 0;
 	device->mailbox_result = 0;
 	device->fault_context = 0;
@@ -53,7 +54,7 @@ void quire_device_reset(struct quire_device *device)
 	reset_registers(device);
 	pthread_mutex_unlock(&device->mcu_lock);
 	device->bus.wait_end(device->bus.opaque);
-	device->heat_pj = 0;
+	energy_restart(device);
 	mcu_request_stop(&device->mcu, false);
 }
 
@@ -96,8 +97,10 @@ struct quire_device *quire_device_create(const struct quire_device_config *confi
 	for (started = 0; started < config->engines; started++)
 		if (engine_init(&device->engine[started], device, started))
 			break;
+	energy_restart(device);
 	if (started == config->engines)
 		return device;
+	processor_stop(device);
 	while (started--)
 		engine_destroy(&device->engine[started]);
 	processor_destroy(device);
@@ -108,14 +111,12 @@ struct quire_device *quire_device_create(const struct quire_device_config *confi
 void quire_device_destroy(struct quire_device *device)
 {
 	quire_device_reset(device);
-	/* The processor first: it is who starts engines. */
+	processor_stop(device);
 	device->bus.wait_begin(device->bus.opaque);
 	atomic_store(&device->stopped, true);
-	device->bus.wait_end(device->bus.opaque);
-	processor_destroy(device);
-	device->bus.wait_begin(device->bus.opaque);
 	for (unsigned int i = 0; i < device->config.engines; i++)
 		engine_destroy(&device->engine[i]);
 	device->bus.wait_end(device->bus.opaque);
+	processor_destroy(device);
 	free(device);
 }

@@ -54,6 +54,7 @@ enum quire_injection {
 };
 
 const char *quire_injection_name(enum quire_injection injection);
+const char *quire_injection_description(enum quire_injection injection);
 void quire_device_inject(struct quire_device *device, enum quire_injection injection,
 			 uint32_t value);
 uint32_t quire_device_injected(struct quire_device *device, enum quire_injection injection);

@@ -18,10 +18,12 @@ bool dma_bus_write(struct quire_device *device, uint64_t address, const void *fr
 	return device->bus.write(device->bus.opaque, address, from, bytes);
 }
 
-static bool bus_fault(uint64_t address, bool write, struct fault *fault)
+static bool bus_fault(struct quire_device *device, uint32_t context, uint64_t address, bool write,
+		      struct fault *fault)
 {
 	fault->info = QUIRE_FAULT_BUS | (write ? QUIRE_FAULT_WRITE : 0);
 	fault->address = address;
+	mmu_report(device, context, fault);
 	return false;
 }
 
@@ -50,7 +52,7 @@ bool dma_copy(struct quire_device *device, struct tlb *tlb, uint32_t context, ui
 			memcpy(at, device->config.memory + target, count);
 		}
 		if (!good)
-			return bus_fault(address, write, fault);
+			return bus_fault(device, context, address, write, fault);
 		at += count;
 		address += count;
 		bytes -= count;
@@ -99,11 +101,11 @@ bool segment_get(struct quire_device *device, struct tlb *tlb, uint32_t context,
 		return true;
 	}
 	if (device_injection_fires(device, QUIRE_INJECT_DMA_ERRORS))
-		return bus_fault(address, write, fault);
+		return bus_fault(device, context, address, write, fault);
 	mapped = bytes;
 	segment->host = device->bus.map(device->bus.opaque, target, &mapped, write);
 	if (!segment->host || !mapped)
-		return bus_fault(address, write, fault);
+		return bus_fault(device, context, address, write, fault);
 	segment->bytes = mapped;
 	return true;
 }

@@ -3,21 +3,29 @@
  * Engines: take a band from the firmware, run it here when it is short and on the
  * engine's thread when it is not, and report in the band.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include <quire/packet_check.h>
 #include <quirenum/threads.h>
 
 #include "internal.h"
 
-/* Below about 20 us of the host: cheaper than waking a thread. */
+/*
+ * Below about 20 us of the host: cheaper than waking a thread.  The guest's
+ * processor waits meanwhile, so a row or a matrix of a batch, which cost time
+ * however small they are, count as well.
+ */
 #define INLINE_MACS 65536u
 #define INLINE_BYTES 131072u
+#define ROW_BYTES 256u
 
 bool engine_stopped(const struct engine *engine)
 {
-	return engine->cancel || atomic_load(&engine->device->stopped);
+	return __atomic_load_n(&engine->cancel, __ATOMIC_RELAXED) ||
+	       atomic_load(&engine->device->stopped);
 }
 
 void engine_fault(const struct band_job *job, const struct fault *fault, uint32_t unit)
@@ -28,20 +36,18 @@ void engine_fault(const struct band_job *job, const struct fault *fault, uint32_
 }
 
 /* Injected hang: only a cancel, or for a deaf engine a reset, ends it. */
-static bool hang(struct engine *engine)
+static void hang(struct engine *engine)
 {
 	struct quire_device *device = engine->device;
 	const struct timespec pause = { 0, 1000000 };
-	bool hung = false;
 
 	for (;;) {
 		uint32_t deaf = atomic_load(&device->injected[QUIRE_INJECT_ENGINE_DEAF]);
 		uint32_t hangs = atomic_load(&device->injected[QUIRE_INJECT_ENGINE_HANG]);
 
 		if (atomic_load(&device->stopped) || !((deaf | hangs) >> engine->number & 1) ||
-		    (engine->cancel && !(deaf >> engine->number & 1)))
-			return hung;
-		hung = true;
+		    (engine_stopped(engine) && !(deaf >> engine->number & 1)))
+			return;
 		nanosleep(&pause, NULL);
 	}
 }
@@ -65,22 +71,66 @@ struct work {
 	} packet;
 };
 
-/* False when the band or the packet is not in SRAM; the status is then set. */
+static bool inside(uint32_t first, uint32_t count, uint64_t total)
+{
+	return count && (uint64_t)first + count <= total;
+}
+
+/*
+ * The firmware has checked all this before.  But it is a program that the guest
+ * loads, so nothing it may hand over must lead an engine out of its operands.
+ */
+static bool is_valid(const struct work *work)
+{
+	const struct quire_band *band = &work->band;
+	uint64_t rows, columns = 1, batches = 1;
+	uint32_t status;
+
+	if (band->context >= QUIRE_CONTEXTS ||
+	    quire_packet_check_header(&work->packet.header) != QUIRE_NO_FIELD ||
+	    quire_packet_check(&work->packet, &status) != QUIRE_NO_FIELD)
+		return false;
+	switch (work->packet.header.opcode) {
+	case QUIRE_PACKET_GEMM:
+		rows = work->packet.gemm.m;
+		columns = work->packet.gemm.n;
+		batches = work->packet.gemm.batch;
+		break;
+	case QUIRE_PACKET_CONVERT:
+		rows = work->packet.convert.rows;
+		columns = work->packet.convert.columns;
+		break;
+	case QUIRE_PACKET_COPY:
+		rows = work->packet.copy.rows;
+		columns = (work->packet.copy.row_bytes - 1) / QUIRE_BAND_PIECE_BYTES + 1;
+		break;
+	case QUIRE_PACKET_FILL:
+		rows = (work->packet.fill.bytes - 1) / QUIRE_BAND_PIECE_BYTES + 1;
+		break;
+	default:
+		return false;
+	}
+	return inside(band->row, band->rows, rows) && inside(band->column, band->columns, columns) &&
+	       inside(band->batch, band->batches, batches);
+}
+
+/* False when the band or the packet makes no sense; the status is then set. */
 static bool fetch(struct engine *engine, uint32_t offset, struct work *work)
 {
 	const uint8_t *sram = engine->device->mcu.sram;
 	uint32_t packet;
 
 	memcpy(&work->band, sram + offset, sizeof(work->band));
+	memset(&work->band.status, 0, sizeof(work->band) - offsetof(struct quire_band, status));
 	packet = work->band.packet - QUIRE_SRAM_BASE;
-	if (packet > QUIRE_SRAM_BYTES - sizeof(work->packet) || packet & 7) {
-		work->band.status = QUIRE_STATUS_ENGINE_ERROR;
-		return false;
+	if (packet <= QUIRE_SRAM_BYTES - sizeof(work->packet) && !(packet & 7)) {
+		memcpy(&work->packet, sram + packet, sizeof(work->packet));
+		if (is_valid(work))
+			return true;
 	}
-	memcpy(&work->packet, sram + packet, sizeof(work->packet));
-	memset(&work->band.status, 0,
-	       sizeof(work->band) - offsetof(struct quire_band, status));
-	return true;
+	work->band.status = QUIRE_STATUS_ENGINE_ERROR;
+	work->band.detail = EINVAL;
+	return false;
 }
 
 static bool is_short(const struct work *work)
@@ -91,9 +141,9 @@ static bool is_short(const struct work *work)
 	case QUIRE_PACKET_GEMM:
 		return engine_gemm_work(&work->packet.gemm, band) <= INLINE_MACS;
 	case QUIRE_PACKET_CONVERT:
-		return (uint64_t)band->rows * band->columns <= INLINE_BYTES / 16;
+		return engine_convert_work(&work->packet.convert, band) <= INLINE_MACS;
 	case QUIRE_PACKET_COPY:
-		return work->packet.copy.row_bytes <= INLINE_BYTES / band->rows;
+		return work->packet.copy.row_bytes + ROW_BYTES <= INLINE_BYTES / band->rows;
 	case QUIRE_PACKET_FILL:
 		return work->packet.fill.bytes <= INLINE_BYTES;
 	}
@@ -118,8 +168,6 @@ static void run(struct engine *engine, struct work *work)
 {
 	struct band_job job = { engine, &work->band, &work->packet };
 
-	if (hangs(engine))
-		hang(engine);
 	if (engine_stopped(engine)) {
 		work->band.status = QUIRE_STATUS_CANCELLED;
 		return;
@@ -139,6 +187,7 @@ static void finish(struct engine *engine, uint32_t offset, const struct work *wo
 {
 	struct quire_device *device = engine->device;
 
+	device_trace(device, QUIRE_TRACE_BAND, engine->number, work->band.macs, work->band.status);
 	memcpy(device->mcu.sram + offset, &work->band, sizeof(work->band));
 	atomic_fetch_and(&device->engine_busy, ~(1u << engine->number));
 	atomic_fetch_or(&device->engine_done, 1u << engine->number);
@@ -154,7 +203,7 @@ void engine_start(struct engine *engine, uint32_t sram_address)
 	/* One band at a time: a second START while busy is the firmware's mistake. */
 	if (atomic_fetch_or(&engine->device->engine_busy, 1u << engine->number) >> engine->number & 1)
 		return;
-	engine->cancel = 0;
+	__atomic_store_n(&engine->cancel, 0, __ATOMIC_RELAXED);
 	if (!fetch(engine, offset, &work)) {
 		finish(engine, offset, &work);
 		return;
@@ -173,7 +222,7 @@ void engine_start(struct engine *engine, uint32_t sram_address)
 
 void engine_cancel(struct engine *engine)
 {
-	engine->cancel = 1;
+	__atomic_store_n(&engine->cancel, 1, __ATOMIC_RELAXED);
 }
 
 void engine_wait_idle(struct engine *engine)
@@ -196,6 +245,8 @@ static void *engine_thread(void *opaque)
 		if (engine->quit)
 			break;
 		pthread_mutex_unlock(&engine->lock);
+		if (hangs(engine))
+			hang(engine);
 		if (fetch(engine, engine->band, &work))
 			run(engine, &work);
 		pthread_mutex_lock(&engine->lock);
@@ -219,16 +270,23 @@ int engine_init(struct engine *engine, struct quire_device *device, unsigned int
 	if (device->config.model_threads > 1) {
 		engine->threads = quire_threads_create(device->config.model_threads);
 		if (!engine->threads)
-			return -1;
+			goto fail;
 	}
-	return pthread_create(&engine->thread, NULL, engine_thread, engine) ? -1 : 0;
+	if (!pthread_create(&engine->thread, NULL, engine_thread, engine))
+		return 0;
+	if (engine->threads)
+		quire_threads_destroy(engine->threads);
+fail:
+	pthread_cond_destroy(&engine->wake);
+	pthread_mutex_destroy(&engine->lock);
+	return -1;
 }
 
 void engine_destroy(struct engine *engine)
 {
 	pthread_mutex_lock(&engine->lock);
 	engine->quit = true;
-	engine->cancel = 1;
+	engine_cancel(engine);
 	pthread_cond_broadcast(&engine->wake);
 	pthread_mutex_unlock(&engine->lock);
 	pthread_join(engine->thread, NULL);

@@ -98,6 +98,10 @@ static bool view_transfer(const struct band_job *job, struct view *view, bool wr
 	struct fault fault;
 
 	for (uint64_t row = 0; row < view->rows; row++) {
+		if (row % 1024 == 1023 && engine_stopped(job->engine)) {
+			job->band->status = QUIRE_STATUS_CANCELLED;
+			return false;
+		}
 		if (!dma_copy(job->engine->device, &job->engine->tlb, job->band->context,
 			      view_address(view, row), view->data + row * row_bytes, row_bytes,
 			      write, &fault)) {
@@ -427,12 +431,43 @@ static bool run_batch(const struct band_job *job, uint64_t batch, uint8_t *bias)
 	return true;
 }
 
+/*
+ * Rough cost of a band in multiply-accumulates, to tell short from long.  A row, a
+ * page to translate and a matrix of a batch each cost as much as some products.
+ */
+#define WORK_PER_ROW 32
+#define WORK_PER_PAGE 32
+#define WORK_PER_MATRIX 2048
+
+static double operand_work(const struct quire_operand *o, double rows)
+{
+	double pages = rows * o->leading_dimension * element_bytes(o->format) / QUIRE_PAGE_BYTES;
+
+	return rows * WORK_PER_ROW + pages * WORK_PER_PAGE;
+}
+
+static uint64_t saturated(double work)
+{
+	return work > 1e18 ? (uint64_t)1e18 : (uint64_t)work;
+}
+
 uint64_t engine_gemm_work(const struct quire_packet_gemm *p, const struct quire_band *band)
 {
-	/* Enough to tell short from long; saturates instead of wrapping. */
-	double work = (double)band->rows * band->columns * band->batches * (p->k ? p->k : 1);
+	double rows_a = p->gemm_flags & QUIRE_GEMM_TRANSPOSE_A ? p->k : band->rows;
+	double rows_b = p->gemm_flags & QUIRE_GEMM_TRANSPOSE_B ? band->columns : p->k;
+	double work = (double)band->rows * band->columns * (p->k ? p->k : 1);
 
-	return work > 1e18 ? (uint64_t)1e18 : (uint64_t)work;
+	work += operand_work(&p->a, rows_a) + operand_work(&p->b, rows_b) +
+		operand_work(&p->c, band->rows) + operand_work(&p->d, band->rows);
+	if (band->batches > 1)
+		work = (work + WORK_PER_MATRIX) * band->batches;
+	return saturated(work);
+}
+
+uint64_t engine_convert_work(const struct quire_packet_convert *p, const struct quire_band *band)
+{
+	return saturated(8.0 * band->rows * band->columns + operand_work(&p->source, band->rows) +
+			 operand_work(&p->destination, band->rows));
 }
 
 void engine_gemm(const struct band_job *job)

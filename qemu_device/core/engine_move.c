@@ -4,8 +4,6 @@
 
 #include "internal.h"
 
-#define FILL_PIECE 65536u
-
 static void charge(const struct band_job *job, uint64_t card, uint64_t system)
 {
 	struct quire_device *device = job->engine->device;
@@ -60,14 +58,20 @@ void engine_copy(const struct band_job *job)
 	const struct quire_packet_copy *p = job->packet;
 	struct quire_band *band = job->band;
 
+	/* The window lies inside the packet: pieces are below 2^32, bytes below 2^48. */
+	uint64_t start = (uint64_t)band->column * QUIRE_BAND_PIECE_BYTES;
+	uint64_t bytes = (uint64_t)band->columns * QUIRE_BAND_PIECE_BYTES;
+
+	if (bytes > p->row_bytes - start)
+		bytes = p->row_bytes - start;
 	for (uint32_t i = 0; i < band->rows; i++) {
 		uint64_t row = (uint64_t)band->row + i;
 
-		if (!copy_row(job, p->source + row * p->source_stride,
-			      p->destination + row * p->destination_stride, p->row_bytes))
+		if (!copy_row(job, p->source + row * p->source_stride + start,
+			      p->destination + row * p->destination_stride + start, bytes))
 			return;
-		band->bytes_read += p->row_bytes;
-		band->bytes_written += p->row_bytes;
+		band->bytes_read += bytes;
+		band->bytes_written += bytes;
 	}
 }
 
@@ -76,8 +80,8 @@ void engine_fill(const struct band_job *job)
 	const struct quire_packet_fill *p = job->packet;
 	struct quire_device *device = job->engine->device;
 	struct quire_band *band = job->band;
-	uint64_t start = (uint64_t)band->row * FILL_PIECE;
-	uint64_t end = start + (uint64_t)band->rows * FILL_PIECE;
+	uint64_t start = (uint64_t)band->row * QUIRE_BAND_PIECE_BYTES;
+	uint64_t end = start + (uint64_t)band->rows * QUIRE_BAND_PIECE_BYTES;
 
 	if (end > p->bytes)
 		end = p->bytes;

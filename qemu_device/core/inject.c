@@ -16,6 +16,20 @@ const char *quire_injection_name(enum quire_injection injection)
 	return names[injection];
 }
 
+const char *quire_injection_description(enum quire_injection injection)
+{
+	static const char *const texts[QUIRE_INJECTIONS] = {
+		[QUIRE_INJECT_ENGINE_HANG] = "bitmap of engines that never finish; cancel works",
+		[QUIRE_INJECT_ENGINE_DEAF] = "bitmap of engines that hang and ignore cancel",
+		[QUIRE_INJECT_MCU_HALT] = "not 0: the control processor stands still",
+		[QUIRE_INJECT_DROP_INTERRUPTS] = "so many interrupts get lost",
+		[QUIRE_INJECT_CORRUPT_FIRMWARE] = "so many boots see a flipped bit in the image",
+		[QUIRE_INJECT_DMA_ERRORS] = "so many accesses to the bus are refused",
+	};
+
+	return texts[injection];
+}
+
 void quire_device_inject(struct quire_device *device, enum quire_injection injection,
 			 uint32_t value)
 {

@@ -23,6 +23,10 @@
 #include "device.h"
 #include "mcu.h"
 
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the card's memory is little-endian, and the core uses it in place"
+#endif
+
 #define TLB_ENTRIES 64
 #define LOG_LINE 120
 
@@ -60,7 +64,7 @@ struct engine {
 	uint32_t band;			/* SRAM offset, valid while busy */
 	bool busy;
 	bool quit;
-	volatile uint32_t cancel;	/* looked at by the kernels */
+	uint32_t cancel;		/* relaxed atomic accesses only; the kernels look at it */
 	struct tlb tlb;
 	struct quire_threads *threads;
 	uint8_t *staging[3];		/* A, B, C and D when their pages are scattered */
@@ -96,6 +100,7 @@ struct quire_device {
 	_Atomic uint32_t event_status, event_enable;
 	_Atomic uint32_t mailbox_command, mailbox_argument, mailbox_sequence;
 	_Atomic uint32_t mailbox_done, mailbox_result;
+	_Atomic uint32_t mailbox_seen;	/* sequence number the firmware has read */
 	_Atomic uint32_t tlb_flushes;
 	_Atomic uint32_t fault_context, fault_address[2], fault_info;
 	_Atomic uint32_t context_root[QUIRE_CONTEXTS][2];
@@ -108,7 +113,10 @@ struct quire_device {
 	struct engine engine[QUIRE_ENGINES_MAX];
 	_Atomic uint32_t engine_done, engine_busy;
 
-	/* --- temperature model: register accesses only --- */
+	/*
+	 * --- temperature model: register accesses only, which resets are among; so
+	 * the caller's lock protects it ---
+	 */
 	uint64_t heat_time, heat_pj;
 	double temperature;
 
@@ -122,12 +130,18 @@ uint64_t device_host_ns(void);
 
 /* processor.c: who runs the control processor, and when */
 int processor_init(struct quire_device *device);
+/*
+ * Two steps: once the processor is stopped nobody starts engines, but the threads
+ * of engines still kick it and write into its SRAM until they have ended.
+ */
+void processor_stop(struct quire_device *device);
 void processor_destroy(struct quire_device *device);
 void processor_kick(struct quire_device *device);		/* from any thread */
 void processor_kick_inline(struct quire_device *device);	/* from a register access */
 bool processor_events_pending(void *opaque);
 
 /* boot.c: under mcu_lock */
+void boot_set_status(struct quire_device *device, uint32_t status, uint32_t detail);
 void boot_start(struct quire_device *device);
 void boot_reset(struct quire_device *device);
 void boot_crashed(struct quire_device *device);
@@ -139,6 +153,8 @@ void mcu_io_write(void *opaque, uint32_t offset, uint32_t value);
 /* mmu.c: true, or false with *fault filled; without fault nothing is counted either */
 bool mmu_translate(struct quire_device *device, struct tlb *tlb, uint32_t context,
 		   uint64_t address, bool write, uint64_t *entry, struct fault *fault);
+/* A fault goes into the registers and the counter; the bus's are reported by dma.c. */
+void mmu_report(struct quire_device *device, uint32_t context, const struct fault *fault);
 
 /* dma.c */
 bool dma_bus_read(struct quire_device *device, uint64_t address, void *to, size_t bytes);
@@ -171,10 +187,18 @@ void engine_copy(const struct band_job *job);
 void engine_fill(const struct band_job *job);
 void engine_fault(const struct band_job *job, const struct fault *fault, uint32_t unit);
 uint64_t engine_gemm_work(const struct quire_packet_gemm *p, const struct quire_band *band);
+uint64_t engine_convert_work(const struct quire_packet_convert *p, const struct quire_band *band);
 
 /* energy.c */
 uint64_t energy_of_bytes(uint64_t card_bytes, uint64_t system_bytes);	/* picojoule */
 uint32_t energy_temperature(struct quire_device *device);		/* millidegrees */
+void energy_restart(struct quire_device *device);	/* the counters have been cleared */
+
+static inline void device_trace(struct quire_device *device, enum quire_trace what,
+				uint32_t subject, uint64_t value, uint32_t detail)
+{
+	device->bus.trace(device->bus.opaque, what, subject, value, detail);
+}
 
 static inline void device_count(struct quire_device *device, enum quire_counter counter,
 				uint64_t more)

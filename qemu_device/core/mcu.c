@@ -81,6 +81,7 @@ void mcu_reset(struct mcu *mcu, uint32_t entry)
 	mcu->mcause = 0;
 	mcu->mtval = 0;
 	mcu->halted = false;
+	mcu->trapped = false;
 }
 
 void mcu_halt(struct mcu *mcu)
@@ -96,8 +97,10 @@ void mcu_request_stop(struct mcu *mcu, bool stop)
 static void take_trap(struct mcu *mcu, uint32_t pc, uint32_t cause, uint32_t value)
 {
 	/* The handler itself cannot be fetched: nothing can run any more. */
-	if (cause <= MCU_FETCH_FAULT && pc == (mcu->mtvec & ~3u))
+	if (cause <= MCU_FETCH_FAULT && pc == (mcu->mtvec & ~3u)) {
 		mcu->halted = true;
+		mcu->trapped = true;
+	}
 	mcu->mepc = pc & ~3u;
 	mcu->mcause = cause;
 	mcu->mtval = value;

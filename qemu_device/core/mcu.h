@@ -63,6 +63,7 @@ struct mcu {
 	uint32_t mstatus, mtvec, mscratch, mepc, mcause, mtval;
 	uint64_t instructions;		/* minstret and mcycle */
 	bool halted;
+	bool trapped;			/* halted by a trap whose handler cannot be fetched */
 };
 
 /* 0, or -1 without memory.  The SRAM starts zeroed, the processor halted. */

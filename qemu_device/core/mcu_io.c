@@ -19,7 +19,7 @@ static uint32_t events(struct quire_device *device)
 		bits |= QUIRE_IO_EVENT_DOORBELL;
 	if (atomic_load(&device->engine_done))
 		bits |= QUIRE_IO_EVENT_ENGINE;
-	if (atomic_load(&device->mailbox_sequence) != atomic_load(&device->mailbox_done))
+	if (atomic_load(&device->mailbox_sequence) != atomic_load(&device->mailbox_seen))
 		bits |= QUIRE_IO_EVENT_MAILBOX;
 	if (alarm && device_host_ns() >= alarm)
 		bits |= QUIRE_IO_EVENT_TIMER;
@@ -32,6 +32,14 @@ static uint32_t read_time(struct quire_device *device)
 
 	device->time_high = (uint32_t)(now >> 32);
 	return (uint32_t)now;
+}
+
+static uint32_t read_mailbox_sequence(struct quire_device *device)
+{
+	uint32_t sequence = atomic_load(&device->mailbox_sequence);
+
+	atomic_store(&device->mailbox_seen, sequence);
+	return sequence;
 }
 
 uint32_t mcu_io_read(void *opaque, uint32_t offset)
@@ -51,7 +59,7 @@ uint32_t mcu_io_read(void *opaque, uint32_t offset)
 	case QUIRE_IO_NEGOTIATED: return device->negotiated;
 	case QUIRE_IO_MAILBOX_COMMAND: return device->mailbox_command;
 	case QUIRE_IO_MAILBOX_ARGUMENT: return device->mailbox_argument;
-	case QUIRE_IO_MAILBOX_SEQUENCE: return device->mailbox_sequence;
+	case QUIRE_IO_MAILBOX_SEQUENCE: return read_mailbox_sequence(device);
 	case QUIRE_IO_ENGINES: return device->config.engines;
 	case QUIRE_IO_BAND_MACS: return BAND_KIBI_MACS;
 	case QUIRE_IO_DOORBELLS_LO: return (uint32_t)device->doorbells;
@@ -122,11 +130,22 @@ static void boot_status(struct quire_device *device, uint32_t status)
 {
 	if (status != QUIRE_BOOT_READY && status != QUIRE_BOOT_BAD_VERSION)
 		return;
-	atomic_store(&device->boot_detail, device->driver_versions);
-	atomic_store(&device->boot_status, status);
 	if (status == QUIRE_BOOT_BAD_VERSION)
 		mcu_halt(&device->mcu);
-	device_post_event(device, QUIRE_EVENT_BOOT);
+	boot_set_status(device, status,
+			status == QUIRE_BOOT_BAD_VERSION ? device->driver_versions : 0);
+}
+
+static void write_queue(struct quire_device *device, unsigned int queue, uint32_t field,
+			uint32_t value)
+{
+	if (field != QUIRE_QUEUE_STATE && field != QUIRE_QUEUE_COMPLETED)
+		return;
+	device->queue[queue][field / 4] = value;
+	if (field == QUIRE_QUEUE_STATE)
+		device_trace(device, QUIRE_TRACE_QUEUE, queue, 0, value);
+	else
+		device_trace(device, QUIRE_TRACE_JOB, queue, value, 0);
 }
 
 void mcu_io_write(void *opaque, uint32_t offset, uint32_t value)
@@ -134,10 +153,7 @@ void mcu_io_write(void *opaque, uint32_t offset, uint32_t value)
 	struct quire_device *device = opaque;
 
 	if (offset >= QUIRE_IO_QUEUE(0) && offset < QUIRE_IO_QUEUE(QUIRE_QUEUES)) {
-		uint32_t field = offset % 64;
-
-		if (field == QUIRE_QUEUE_STATE || field == QUIRE_QUEUE_COMPLETED)
-			device->queue[(offset - QUIRE_IO_QUEUE(0)) / 64][field / 4] = value;
+		write_queue(device, (offset - QUIRE_IO_QUEUE(0)) / 64, offset % 64, value);
 		return;
 	}
 	if (offset >= QUIRE_IO_DMA_CONTEXT && offset <= QUIRE_IO_DMA_BYTES) {

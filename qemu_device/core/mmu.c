@@ -8,13 +8,14 @@
 #define INDEX_BITS 9
 #define CACHED_BITS (QUIRE_PTE_VALID | QUIRE_PTE_READ | QUIRE_PTE_WRITE | QUIRE_PTE_SYSTEM)
 
-static void report(struct quire_device *device, uint32_t context, const struct fault *fault)
+void mmu_report(struct quire_device *device, uint32_t context, const struct fault *fault)
 {
 	atomic_store(&device->fault_context, context);
 	atomic_store(&device->fault_address[0], (uint32_t)fault->address);
 	atomic_store(&device->fault_address[1], (uint32_t)(fault->address >> 32));
 	atomic_store(&device->fault_info, fault->info);
 	device_count(device, QUIRE_COUNTER_FAULTS, 1);
+	device_trace(device, QUIRE_TRACE_FAULT, context, fault->address, fault->info);
 }
 
 /* One entry of a table; false when the table is not in memory. */
@@ -97,6 +98,6 @@ bool mmu_translate(struct quire_device *device, struct tlb *tlb, uint32_t contex
 		return false;
 	fault->info = reason | (write ? QUIRE_FAULT_WRITE : 0);
 	fault->address = address;
-	report(device, context, fault);
+	mmu_report(device, context, fault);
 	return false;
 }

@@ -20,7 +20,7 @@ bool processor_events_pending(void *opaque)
 	uint64_t alarm = atomic_load(&device->alarm);
 
 	return atomic_load(&device->doorbells) || atomic_load(&device->engine_done) ||
-	       atomic_load(&device->mailbox_sequence) != atomic_load(&device->mailbox_done) ||
+	       atomic_load(&device->mailbox_sequence) != atomic_load(&device->mailbox_seen) ||
 	       (alarm && device_host_ns() >= alarm);
 }
 
@@ -72,10 +72,9 @@ static void serve_requests(struct quire_device *device)
 		boot_start(device);
 }
 
-static void sleep_until_kicked(struct quire_device *device)
+/* alarm: when to wake without a kick, 0 = never. */
+static void sleep_until_kicked(struct quire_device *device, uint64_t alarm)
 {
-	uint64_t alarm = atomic_load(&device->alarm);
-
 	pthread_mutex_lock(&device->wake_lock);
 	while (!device->kicked && !device->quit) {
 		struct timespec until = { (time_t)(alarm / 1000000000u),
@@ -97,11 +96,15 @@ static void *processor_thread(void *opaque)
 
 	for (;;) {
 		bool more, quit;
+		uint64_t alarm;
 
 		pthread_mutex_lock(&device->mcu_lock);
 		mcu_request_stop(&device->mcu, false);
 		serve_requests(device);
 		more = run(device, THREAD_BUDGET);
+		/* A processor that stands still does not see its alarm: it must not wake us. */
+		alarm = device->mcu.halted || atomic_load(&device->injected[QUIRE_INJECT_MCU_HALT]) ?
+				0 : atomic_load(&device->alarm);
 		pthread_mutex_unlock(&device->mcu_lock);
 
 		pthread_mutex_lock(&device->wake_lock);
@@ -114,8 +117,15 @@ static void *processor_thread(void *opaque)
 		 * none is lost here.
 		 */
 		if (!more)
-			sleep_until_kicked(device);
+			sleep_until_kicked(device, alarm);
 	}
+}
+
+static void destroy_locks(struct quire_device *device)
+{
+	pthread_cond_destroy(&device->wake);
+	pthread_mutex_destroy(&device->wake_lock);
+	pthread_mutex_destroy(&device->mcu_lock);
 }
 
 int processor_init(struct quire_device *device)
@@ -131,14 +141,14 @@ int processor_init(struct quire_device *device)
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&device->wake, &attributes);
 	pthread_condattr_destroy(&attributes);
-	if (pthread_create(&device->mcu_thread, NULL, processor_thread, device)) {
-		mcu_destroy(&device->mcu);
-		return -1;
-	}
-	return 0;
+	if (!pthread_create(&device->mcu_thread, NULL, processor_thread, device))
+		return 0;
+	destroy_locks(device);
+	mcu_destroy(&device->mcu);
+	return -1;
 }
 
-void processor_destroy(struct quire_device *device)
+void processor_stop(struct quire_device *device)
 {
 	mcu_request_stop(&device->mcu, true);
 	pthread_mutex_lock(&device->wake_lock);
@@ -148,8 +158,10 @@ void processor_destroy(struct quire_device *device)
 	device->bus.wait_begin(device->bus.opaque);
 	pthread_join(device->mcu_thread, NULL);
 	device->bus.wait_end(device->bus.opaque);
+}
+
+void processor_destroy(struct quire_device *device)
+{
 	mcu_destroy(&device->mcu);
-	pthread_cond_destroy(&device->wake);
-	pthread_mutex_destroy(&device->wake_lock);
-	pthread_mutex_destroy(&device->mcu_lock);
+	destroy_locks(device);
 }

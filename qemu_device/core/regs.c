@@ -107,10 +107,22 @@ static void ring_doorbell(struct quire_device *device, uint64_t offset, uint32_t
 	processor_kick_inline(device);
 }
 
+/* Events that are pending already raise the vector when they are enabled. */
+static void enable_events(struct quire_device *device, uint32_t value)
+{
+	uint32_t old = atomic_exchange(&device->event_enable, value);
+
+	if (value & ~old & atomic_load(&device->event_status))
+		device_raise(device, 0);
+}
+
+/* The processor's thread serves a reset before a start: a reset takes an earlier start back. */
 static void control(struct quire_device *device, uint32_t value)
 {
-	if (value & QUIRE_MCU_RESET)
+	if (value & QUIRE_MCU_RESET) {
+		atomic_store(&device->start_requested, false);
 		atomic_store(&device->reset_requested, true);
+	}
 	if (value & QUIRE_MCU_START) {
 		atomic_store(&device->boot_status, QUIRE_BOOT_OFF);
 		atomic_store(&device->start_requested, true);
@@ -130,7 +142,7 @@ static void write_register(struct quire_device *device, uint64_t offset, uint32_
 	case QUIRE_REG_MCU_CONTROL: control(device, value); return;
 	case QUIRE_REG_DRIVER_VERSIONS: device->driver_versions = value; return;
 	case QUIRE_REG_EVENT_STATUS: atomic_fetch_and(&device->event_status, ~value); return;
-	case QUIRE_REG_EVENT_ENABLE: device->event_enable = value; return;
+	case QUIRE_REG_EVENT_ENABLE: enable_events(device, value); return;
 	case QUIRE_REG_MAILBOX_COMMAND: device->mailbox_command = value; return;
 	case QUIRE_REG_MAILBOX_ARGUMENT: device->mailbox_argument = value; return;
 	case QUIRE_REG_MAILBOX_SEND:

@@ -32,6 +32,7 @@ struct card {
 	uint64_t doorbells;
 	uint32_t driver_versions, fw_versions, negotiated, boot_status;
 	uint32_t mailbox_command, mailbox_argument, mailbox_sequence, mailbox_result, mailbox_done;
+	uint32_t mailbox_seen;
 	uint32_t dma[5], dma_status;
 	uint64_t dma_fault;
 	uint64_t unmapped_from;		/* virtual addresses from here on fault */
@@ -65,7 +66,7 @@ static uint32_t events(struct card *card)
 		pending |= QUIRE_IO_EVENT_DOORBELL;
 	if (card->engine_done)
 		pending |= QUIRE_IO_EVENT_ENGINE;
-	if (card->mailbox_sequence != card->mailbox_done)
+	if (card->mailbox_sequence != card->mailbox_seen)
 		pending |= QUIRE_IO_EVENT_MAILBOX;
 	return pending;
 }
@@ -144,7 +145,7 @@ static uint32_t io_read(void *opaque, uint32_t offset)
 	case QUIRE_IO_DRIVER_VERSIONS: return card->driver_versions;
 	case QUIRE_IO_MAILBOX_COMMAND: return card->mailbox_command;
 	case QUIRE_IO_MAILBOX_ARGUMENT: return card->mailbox_argument;
-	case QUIRE_IO_MAILBOX_SEQUENCE: return card->mailbox_sequence;
+	case QUIRE_IO_MAILBOX_SEQUENCE: return card->mailbox_seen = card->mailbox_sequence;
 	case QUIRE_IO_ENGINES: return ENGINES;
 	case QUIRE_IO_BAND_MACS: return 1024; /* 2^20 products */
 	case QUIRE_IO_DOORBELLS_LO: return (uint32_t)card->doorbells;
@@ -438,7 +439,8 @@ static void bands_tile_the_output_exactly(void **state)
 	static const struct { uint32_t m, n, k, batch, most; } cases[] = {
 		{ 64, 64, 64, 1, 1 },	   { 512, 512, 64, 1, 32 },    { 100, 300, 5000, 1, 200 },
 		{ 1, 1, 1u << 30, 1, 1 },  { 7, 5, 3, 1000, 4 },       { 65, 1000, 1000, 3, 600 },
-		{ 2000, 1, 2000, 1, 8 },   { 1, 2000, 2000, 1, 40 },   { 130, 70, 100000, 1, 6 },
+		{ 2000, 1, 2000, 1, 8 },   { 1, 2000, 2000, 1, 40 },   { 130, 70, 100000, 1, 2275 },
+		{ 3, 5, 1 << 19, 1, 9 },
 	};
 
 	(void)state;
@@ -670,6 +672,123 @@ static void stopping_a_queue_in_mid_job_cancels_and_gives_no_record(void **state
 	destroy(card);
 }
 
+/* A driver that does not wait for the answer gets both, and the firmware sleeps meanwhile. */
+static void a_command_during_a_stop_is_answered_after_it(void **state)
+{
+	struct quire_packet_gemm p = gemm(512, 512, 64, 1);
+	struct card *card = boot(0x10001);
+
+	(void)state;
+	start_queue(card, 0, 1);
+	configure_queue(card, 1, 1);
+	card->engines_inline = false;
+	submit(card, 0, &p, sizeof(p));
+	run(card);
+	card->mailbox_command = QUIRE_MAILBOX_QUEUE_STOP;
+	card->mailbox_argument = 0;
+	card->mailbox_sequence++;
+	assert_int_equal(MCU_STOP_SLEEP, run(card));
+	card->mailbox_command = QUIRE_MAILBOX_QUEUE_START;
+	card->mailbox_argument = 1;
+	card->mailbox_sequence++;
+	assert_int_equal(MCU_STOP_SLEEP, run(card));
+	assert_int_equal(QUIRE_QUEUE_OFF, card->queue[1][QUIRE_QUEUE_STATE / 4]);
+	end_band(card, 0, QUIRE_STATUS_CANCELLED);
+	end_band(card, 1, QUIRE_STATUS_CANCELLED);
+	assert_int_equal(MCU_STOP_SLEEP, run(card));
+	assert_int_equal(QUIRE_QUEUE_OFF, card->queue[0][QUIRE_QUEUE_STATE / 4]);
+	assert_int_equal(card->mailbox_sequence, card->mailbox_done);
+	assert_int_equal(QUIRE_MAILBOX_OK, card->mailbox_result);
+	assert_int_equal(QUIRE_QUEUE_ACTIVE, card->queue[1][QUIRE_QUEUE_STATE / 4]);
+	destroy(card);
+}
+
+static void doorbells_of_queues_that_are_off_are_forgotten(void **state)
+{
+	struct card *card = boot(0x10001);
+
+	(void)state;
+	card->queue[9][QUIRE_QUEUE_TAIL / 4] = 5;
+	card->doorbells = 1ull << 9 | 1ull << 63;
+	assert_int_equal(MCU_STOP_SLEEP, run(card));
+	assert_int_equal(0, card->doorbells);
+	start_queue(card, 9, 1);
+	assert_int_equal(MCU_STOP_SLEEP, run(card));
+	assert_int_equal(0, record(card, 9, 1).sequence);
+	assert_int_equal(QUIRE_QUEUE_ACTIVE, card->queue[9][QUIRE_QUEUE_STATE / 4]);
+	destroy(card);
+}
+
+/* No queue is left out and none is served twice, the last number included. */
+static void round_robin_reaches_every_queue(void **state)
+{
+	static const unsigned int queues[] = { 0, 1, 31, 32, 62, 63 };
+	struct card *card = boot(0x10001);
+	unsigned int served[QUIRE_QUEUES] = { 0 };
+
+	(void)state;
+	for (unsigned int i = 0; i < 6; i++) {
+		configure_queue(card, queues[i], 1);
+		card->queue[queues[i]][QUIRE_QUEUE_RING_LO / 4] = RING(i);
+		card->queue[queues[i]][QUIRE_QUEUE_RECORD_LO / 4] = RECORDS(i);
+		assert_int_equal(QUIRE_MAILBOX_OK,
+				 mailbox(card, QUIRE_MAILBOX_QUEUE_START, queues[i]));
+	}
+	card->engines_inline = false;
+	for (unsigned int i = 0; i < 6; i++) {
+		struct quire_packet_gemm p = gemm(80000 + queues[i], 1000, 1000, 1);
+		struct quire_ring_entry entry = { .sequence = 1, .stream_bytes = sizeof(p),
+						  .stream_address = STREAM + 0x1000 * i };
+
+		memcpy(card->bus + entry.stream_address, &p, sizeof(p));
+		memcpy(card->bus + RING(i) + sizeof(entry), &entry, sizeof(entry));
+		card->queue[queues[i]][QUIRE_QUEUE_TAIL / 4] = 1;
+		card->doorbells |= 1ull << queues[i];
+	}
+	for (unsigned int round = 0; round < 150; round++) {
+		run(card);
+		for (unsigned int e = 0; e < ENGINES; e++)
+			if (card->engine_band[e])
+				end_band(card, e, QUIRE_STATUS_OK);
+	}
+	for (unsigned int i = 0; i < card->bands; i++)
+		served[card->history[i].packet.m - 80000]++;
+	for (unsigned int i = 0; i < 6; i++)
+		assert_in_range(served[queues[i]], card->bands / 6 - 1, card->bands / 6 + 1);
+	destroy(card);
+}
+
+/* One row of many bytes, a matrix with long rows: cut as well. */
+static void long_rows_are_cut(void **state)
+{
+	struct quire_packet_copy copy = { { QUIRE_PACKET_COPY, sizeof(copy), 0, 0 },
+					  0, 1ull << 40, (20u << 20) + 1, 0, 0, 1, 0 };
+	struct quire_packet_convert convert = {
+		{ QUIRE_PACKET_CONVERT, sizeof(convert), 0, 0 }, 2, 3 << 20, 0,
+		{ 0, 0, QUIRE_FORMAT_FP32, 3 << 20 }, { 1ull << 40, 0, QUIRE_FORMAT_POSIT8, 3 << 20 } };
+	struct card *card = boot(0x10001);
+	uint64_t pieces = 0;
+
+	(void)state;
+	start_queue(card, 0, 1);
+	submit(card, 0, &copy, sizeof(copy));
+	run(card);
+	assert_int_equal(QUIRE_STATUS_OK, record(card, 0, 1).status);
+	assert_int_equal(3, card->bands);	/* 8 MiB each */
+	for (unsigned int i = 0; i < card->bands; i++) {
+		assert_int_equal(pieces, card->history[i].band.column);
+		assert_int_equal(1, card->history[i].band.rows);
+		pieces += card->history[i].band.columns;
+	}
+	assert_int_equal(321, pieces);		/* of 64 KiB */
+	card->bands = 0;
+	submit(card, 0, &convert, sizeof(convert));
+	run(card);
+	assert_int_equal(6, card->bands);
+	check_tiling(card, 2, 3 << 20, 1);
+	destroy(card);
+}
+
 /* Serve engines for a while and count whose bands they get. */
 static void serve(struct card *card, unsigned int rounds, unsigned int count[8])
 {
@@ -825,6 +944,10 @@ int main(void)
 		cmocka_unit_test(a_doorbell_beyond_the_ring_faults_the_queue),
 		cmocka_unit_test(an_engine_fault_ends_the_job_with_its_place),
 		cmocka_unit_test(stopping_a_queue_in_mid_job_cancels_and_gives_no_record),
+		cmocka_unit_test(a_command_during_a_stop_is_answered_after_it),
+		cmocka_unit_test(doorbells_of_queues_that_are_off_are_forgotten),
+		cmocka_unit_test(round_robin_reaches_every_queue),
+		cmocka_unit_test(long_rows_are_cut),
 		cmocka_unit_test(long_jobs_share_and_short_ones_do_not_wait),
 		cmocka_unit_test(high_priority_comes_first_and_low_does_not_starve),
 		cmocka_unit_test(results_are_written_and_their_faults_reported),

@@ -287,7 +287,7 @@ struct quire_fw_header {
 /*
  * EVENTS is the OR of everything that wants the firmware; WFI returns when it is
  * not 0.  DOORBELL follows the doorbell bitmap, ENGINE the engines' done bits,
- * MAILBOX a sent command, TIMER the alarm.
+ * MAILBOX a sent command whose sequence number has not been read, TIMER the alarm.
  */
 #define QUIRE_IO_EVENTS 0x000
 #define QUIRE_IO_EVENT_DOORBELL 0x1u
@@ -363,11 +363,15 @@ struct quire_fw_header {
  * @packet:   SRAM address of the packet (unchanged while the band runs)
  * @context:  address space of the packet
  * @row, @rows, @column, @columns: window of D (GEMM) or of the destination
- *            (CONVERT, COPY: rows only; FILL: row counts 64 KiB pieces)
+ *            (CONVERT).  COPY: columns count pieces of QUIRE_BAND_PIECE_BYTES of a
+ *            row, FILL: rows count such pieces and column, columns are 0, 1.
+ *            A window that is empty or leaves the packet is ENGINE_ERROR.
  * @batch, @batches: window of the batch (GEMM), else 0, 1
  * @status .. @exceptional: written by the engine; digest is the window's share
  *            of the digest of the whole output
  */
+#define QUIRE_BAND_PIECE_BYTES 65536u
+
 struct quire_band {
 	uint32_t packet;
 	uint32_t context;
