@@ -43,6 +43,18 @@ struct tile_row {
 	uint64_t exceptional;		/* added to */
 };
 
+/* The error of one tile at every width. */
+struct tile_measure {
+	const double *x;		/* elements, 64-byte aligned; zeros beyond the matrix */
+	const double *weight;		/* of each; 0 where x is */
+	uint32_t elements;		/* a multiple of 8 */
+	int32_t scale;			/* wanted: clamped for each width */
+	uint64_t widths;		/* bit n: measure it */
+	double hopeless;		/* widths with a greater error need not be measured */
+	double enough;			/* stop behind the first error not above */
+	double error[33];		/* sum of weight * (x - x')^2; infinite where not measured */
+};
+
 struct tile_kernel {
 	/* count numbers of a format, or FP64, to patterns of double; exact */
 	void (*load)(uint32_t format, const uint8_t *data, uint32_t count, uint64_t *x);
@@ -62,6 +74,7 @@ struct tile_kernel {
 	/* checksum and largest of a tile's data */
 	void (*check)(const uint8_t *data, uint32_t elements, uint32_t bits, uint64_t *checksum,
 		      uint16_t *largest);
+	void (*measure)(struct tile_measure *measure);
 	/* count <= TILE_COLUMNS_MAX doubles to elements */
 	void (*store)(const uint64_t *x, uint32_t count, struct tile_row *row);
 };

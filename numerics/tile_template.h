@@ -237,6 +237,125 @@ static void tile_store(const uint64_t *x, uint32_t count, struct tile_row *row)
 	}
 }
 
+/*
+ * Rounding to posits, seen on the double's own pattern.  Without the bias of the exponent
+ * it is the number t = E * 2^52 + fraction, E = 4r + e, and posit<n> keeps of its lower 54
+ * bits (e and fraction) what the regime leaves: m = n - 1 - length(r).  Rounding the
+ * posit's string to nearest even is rounding t so, a carry moving on into the regime as
+ * it does in the string; only when m = 0 the last bit kept is the regime's own end, 0 for
+ * r >= 0 and 1 below.  Where not even that fits the result is the largest or the
+ * smallest posit, which the limits at the end give.
+ *
+ * Sums are kept in eight lanes on every CPU, so that they are the same.
+ */
+#define MEASURE_LANES 8
+typedef int64_t measure_words __attribute__((vector_size(64)));
+typedef double measure_doubles __attribute__((vector_size(64)));
+
+#define MEASURE_BIAS (1023ll << 52)
+
+/* |x| / 2^scale, its t, and how many of t's bits a posit of 0 bits would drop */
+static void measure_prepare(const struct tile_measure *m, int32_t scale, double *x, int64_t *t,
+			    int64_t *drop)
+{
+	const double by = pack_power(-scale);
+
+	for (uint32_t i = 0; i < m->elements; i++) {
+		double scaled = m->x[i] * by;
+		int64_t word = (int64_t)(pack_bits(scaled) & PACK_ABS), regime, length;
+
+		x[i] = pack_double((uint64_t)word);
+		t[i] = word - MEASURE_BIAS;
+		regime = t[i] >> 54;
+		length = regime >= 0 ? regime + 2 : 1 - regime;
+		drop[i] = 54 + 1 + length;
+	}
+}
+
+static double measure_width(const struct tile_measure *m, uint32_t bits, const double *x,
+			    const int64_t *t, const int64_t *drop)
+{
+	const measure_words zero = { 0 };
+	const measure_words limit = zero + ((4 * (int64_t)bits - 8) << 52);
+	const measure_words one = zero + 1, regime_end = zero + 54;
+	measure_doubles sum = { 0 };
+	double total = 0;
+
+	for (uint32_t i = 0; i < m->elements; i += MEASURE_LANES) {
+		measure_words word = *(const measure_words *)(const void *)(t + i);
+		measure_words shift = *(const measure_words *)(const void *)(drop + i) - (int64_t)bits;
+		measure_doubles d = *(const measure_doubles *)(const void *)(x + i);
+		measure_words odd, beyond, value, unit;
+
+		beyond = shift >= regime_end;
+		shift = (beyond & regime_end) | (~beyond & shift);
+		/* at least 55 + 2 - 32 bits are dropped */
+		unit = one << shift;
+		odd = (beyond & (word < 0)) | (~beyond & ((word & unit) != 0));
+		/* odd is all ones or 0: half - 1 + (1 when odd) */
+		value = (word + (unit >> 1) - 1 - odd) & -unit;
+		beyond = value > limit;
+		value = (beyond & limit) | (~beyond & value);
+		beyond = value < -limit;
+		value = (beyond & -limit) | (~beyond & value);
+		value += MEASURE_BIAS;
+		d -= (measure_doubles)value;
+		sum += *(const measure_doubles *)(const void *)(m->weight + i) * d * d;
+	}
+	for (int l = 0; l < MEASURE_LANES; l++)
+		total += sum[l];
+	return total;
+}
+
+/* What tile_measure() works on, prepared for one scale. */
+struct measure_state {
+	int32_t scale;
+	_Alignas(64) double x[TILE_ELEMENTS_MAX];
+	_Alignas(64) int64_t t[TILE_ELEMENTS_MAX], drop[TILE_ELEMENTS_MAX];
+};
+
+static double measure_one(struct tile_measure *m, struct measure_state *state, uint32_t n)
+{
+	int32_t scale = quire_tile_clamp_scale(n, m->scale);
+
+	if (!__builtin_isinf(m->error[n]))
+		return m->error[n];
+	if (scale != state->scale)
+		measure_prepare(m, scale, state->x, state->t, state->drop);
+	state->scale = scale;
+	m->error[n] = measure_width(m, n, state->x, state->t, state->drop) * pack_power(scale) *
+		      pack_power(scale);
+	return m->error[n];
+}
+
+#define MEASURE_STRIDE 4	/* of the search for the first width that is not hopeless */
+
+static void tile_measure(struct tile_measure *m)
+{
+	struct measure_state state;
+	uint32_t first = QUIRE_TILE_MIN_BITS;
+	double all = 0;
+
+	state.scale = INT32_MAX;
+	for (uint32_t n = 0; n <= QUIRE_TILE_MAX_BITS; n++)
+		m->error[n] = __builtin_inf();
+	for (uint32_t i = 0; i < m->elements; i++)
+		all += m->weight[i] * m->x[i] * m->x[i];
+	if (m->widths & 1 || all == 0)
+		m->error[0] = all;
+	if (m->error[0] <= m->enough)
+		return;
+	for (uint32_t n = first + MEASURE_STRIDE; n < QUIRE_TILE_MAX_BITS; n += MEASURE_STRIDE) {
+		if (m->widths >> n & 1 && measure_one(m, &state, n) <= m->hopeless)
+			break;
+		if (m->widths >> n & 1)
+			first = n;
+	}
+	for (uint32_t n = first; n <= QUIRE_TILE_MAX_BITS; n++)
+		if (m->widths >> n & 1 && measure_one(m, &state, n) <= m->enough)
+			return;
+}
+
 #define TILE_DEFINE(name)                                                      \
 	const struct tile_kernel name = {                                      \
 		.load = tile_load,                                             \
@@ -245,6 +364,7 @@ static void tile_store(const uint64_t *x, uint32_t count, struct tile_row *row)
 		.pack = tile_pack,                                             \
 		.decode = tile_decode,                                         \
 		.check = tile_check,                                           \
+		.measure = tile_measure,                                       \
 		.store = tile_store,                                           \
 	}
 
