@@ -2,6 +2,7 @@
 /* Firmware: load, boot, stop.  The image is kept for boots after a reset. */
 #include <linux/delay.h>
 #include <linux/firmware.h>
+#include <linux/unaligned.h>
 
 #include <drm/drm_managed.h>
 
@@ -52,12 +53,19 @@ static bool quire_fw_wait(struct quire_device *qdev, bool (*reached)(struct quir
 	return true;
 }
 
+static void quire_fw_report_versions(struct quire_device *qdev, u32 versions)
+{
+	drm_err(&qdev->drm,
+		"firmware %s speaks interface versions %u to %u, this driver %u to %u; install a matching pair\n",
+		QUIRE_FW_NAME, versions >> 16, versions & 0xffff, QUIRE_INTERFACE_VERSION_MIN,
+		QUIRE_INTERFACE_VERSION_MAX);
+}
+
 static int quire_fw_report(struct quire_device *qdev, u32 status)
 {
 	const struct firmware *image = qdev->fw->image;
 	u32 detail = quire_read(qdev, QUIRE_REG_BOOT_DETAIL);
 	struct drm_device *drm = &qdev->drm;
-	u32 versions;
 
 	switch (status) {
 	case QUIRE_BOOT_READY:
@@ -75,10 +83,7 @@ static int quire_fw_report(struct quire_device *qdev, u32 status)
 			QUIRE_FW_NAME, detail);
 		break;
 	case QUIRE_BOOT_BAD_VERSION:
-		versions = quire_read(qdev, QUIRE_REG_FW_VERSIONS);
-		drm_err(drm, "firmware %s speaks interface versions %u to %u, this driver %u to %u; install a matching pair\n",
-			QUIRE_FW_NAME, versions >> 16, versions & 0xffff,
-			QUIRE_INTERFACE_VERSION_MIN, QUIRE_INTERFACE_VERSION_MAX);
+		quire_fw_report_versions(qdev, quire_read(qdev, QUIRE_REG_FW_VERSIONS));
 		break;
 	case QUIRE_BOOT_CRASHED:
 		drm_err(drm, "firmware %s crashed: pc %#x cause %u value %#x\n", QUIRE_FW_NAME,
@@ -137,6 +142,21 @@ static void quire_fw_release(struct drm_device *drm, void *data)
 	release_firmware(fw->image);
 }
 
+/* Card and firmware negotiate; what the header tells can be refused before that. */
+static int quire_fw_check_versions(struct quire_device *qdev, const struct firmware *image)
+{
+	const struct quire_fw_header *header = (const void *)image->data;
+	u32 versions = get_unaligned_le32(&header->interface_versions);
+
+	if (get_unaligned_le32(&header->magic) != QUIRE_FW_MAGIC)
+		return 0; /* the card names it */
+	if (versions >> 16 <= QUIRE_INTERFACE_VERSION_MAX &&
+	    (versions & 0xffff) >= QUIRE_INTERFACE_VERSION_MIN)
+		return 0;
+	quire_fw_report_versions(qdev, versions);
+	return -EPROTO;
+}
+
 static int quire_fw_load(struct quire_device *qdev)
 {
 	struct quire_fw *fw = qdev->fw;
@@ -157,7 +177,7 @@ static int quire_fw_load(struct quire_device *qdev)
 			QUIRE_CARD_RESERVED_BYTES);
 		return -EINVAL;
 	}
-	return 0;
+	return quire_fw_check_versions(qdev, fw->image);
 }
 
 int quire_fw_init(struct quire_device *qdev)

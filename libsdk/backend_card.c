@@ -472,7 +472,7 @@ static int outcome(quire_queue *queue, uint64_t first_job, uint64_t last_job)
 			    "an earlier job of the queue failed");
 	fault = (struct quire_fault){ state.fault_status, state.fault_packet, state.fault_detail,
 				      state.fault_info, state.fault_address };
-	return queue_job_error(queue, &fault);
+	return queue_job_error(queue, &fault, state.fault_job);
 }
 
 /* The list's result is then that of a later run, perhaps one not finished. */

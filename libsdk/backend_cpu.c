@@ -124,7 +124,7 @@ int cpu_wait(quire_queue *queue, uint64_t point, int64_t deadline)
 	if (point > queue->fault_point)
 		return fail(-ECANCELED, QUIRE_LAYER_CARD, "make a new queue",
 			    "an earlier job of the queue failed");
-	return queue_job_error(queue, &queue->fault);
+	return queue_job_error(queue, &queue->fault, queue->fault_job);
 }
 
 int cpu_fault(quire_queue *queue, struct quire_fault *fault)
@@ -206,6 +206,7 @@ int cpu_run(quire_queue *queue, quire_cmdlist *const *lists, uint32_t count, boo
 			continue;
 		fault.status = status;
 		queue->fault = fault;
+		queue->fault_job = queue->jobs + i + 1;
 		queue->fault_point = queue->point + 1;
 	}
 	return 0;

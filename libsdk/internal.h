@@ -71,6 +71,7 @@ struct quire_queue {
 	struct submission submissions[SUBMISSIONS_KEPT];	/* card */
 	struct quire_fault fault;	/* cpu, null: of the first failed job */
 	int fault_code;
+	uint64_t fault_job;		/* its number, from 1 */
 	uint64_t fault_point;		/* 0: none failed */
 };
 
@@ -168,8 +169,8 @@ uint64_t matrix_address(const struct quire_matrix *matrix);
 
 /* Forget @list in the queue's submissions: its memory goes away. */
 void queue_forget(quire_queue *queue, const quire_cmdlist *list);
-/* Set the error of a job that failed and return its code. */
-int queue_job_error(quire_queue *queue, const struct quire_fault *fault);
+/* Set the error of job number @job of the queue, which failed, and return its code. */
+int queue_job_error(quire_queue *queue, const struct quire_fault *fault, uint64_t job);
 void queue_free_locked(quire_queue *queue);
 void cmdlist_free_locked(quire_cmdlist *list);
 void buffer_release(quire_buffer *buffer);

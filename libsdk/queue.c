@@ -171,16 +171,32 @@ static const char *reason_name(uint32_t info)
 	return reason < sizeof(names) / sizeof(names[0]) ? names[reason] : "unknown reason";
 }
 
-int queue_job_error(quire_queue *queue, const struct quire_fault *fault)
+/* Name of the field a packet of a job has wrong, or NULL if its list is not what it was. */
+static const char *wrong_field(quire_queue *queue, const struct quire_fault *fault, uint64_t job)
+{
+	const char *name = NULL;
+
+	pthread_mutex_lock(&queue->context->lock);
+	for (quire_cmdlist *list = queue->context->lists; list && !name; list = list->next) {
+		struct quire_packet_header header;
+
+		if (list->last_queue != queue || list->last_job != job ||
+		    list->bytes < sizeof(header) || fault->packet > list->bytes - sizeof(header))
+			continue;
+		memcpy(&header, list->stream + fault->packet, sizeof(header));
+		name = packet_field(header.opcode, fault->detail);
+	}
+	pthread_mutex_unlock(&queue->context->lock);
+	return name;
+}
+
+int queue_job_error(quire_queue *queue, const struct quire_fault *fault, uint64_t job)
 {
 	const char *field;
 
-	(void)queue;
 	switch (fault->status) {
 	case QUIRE_STATUS_BAD_PACKET:
-		field = NULL;
-		for (uint16_t op = QUIRE_PACKET_GEMM; !field && op <= QUIRE_PACKET_CONVERT; op++)
-			field = packet_field(op, fault->detail);
+		field = wrong_field(queue, fault, job);
 		return fail(-EFAULT, QUIRE_LAYER_CARD, NULL,
 			    "the packet at byte %u of the list has a wrong field at byte %u%s%s%s",
 			    fault->packet, fault->detail, field ? " (" : "", field ? field : "",
