@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The card's core and its real firmware against random register writes, rings,
+ * page tables and packets.  An input is a list of steps; each step takes the bytes
+ * it needs, and zeros when there are none left.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../device/core/machine.h"
+
+#define STEPS_MOST 64
+#define QUEUE_COUNT 3
+
+struct input {
+	const uint8_t *at;
+	size_t left;
+};
+
+static struct machine *machine;
+
+static uint64_t take(struct input *in, unsigned int bytes)
+{
+	uint64_t value = 0;
+
+	for (unsigned int i = 0; i < bytes && in->left; i++, in->at++, in->left--)
+		value |= (uint64_t)*in->at << 8 * i;
+	return value;
+}
+
+static void fill(struct input *in, void *to, size_t bytes)
+{
+	uint8_t *out = to;
+
+	for (size_t i = 0; i < bytes; i++)
+		out[i] = (uint8_t)take(in, 1);
+}
+
+/* A packet that is right but for a few bytes. */
+static void put_packet(struct input *in, uint64_t offset)
+{
+	union {
+		struct quire_packet_gemm gemm;
+		struct quire_packet_copy copy;
+		struct quire_packet_fill fill;
+		struct quire_packet_convert convert;
+		uint8_t bytes[sizeof(struct quire_packet_gemm)];
+	} p = { 0 };
+	const uint64_t at = CARD_VIRTUAL + 0x10000;
+	uint32_t size = sizeof(p);
+
+	switch (take(in, 1) & 7) {
+	case 0:
+	case 1:
+	case 2:
+		p.gemm = (struct quire_packet_gemm){
+			.header = { QUIRE_PACKET_GEMM, sizeof(p.gemm), 0, at + 0x80000 },
+			.m = 1 + take(in, 1) % 40, .n = 1 + take(in, 1) % 40, .k = take(in, 1) % 40,
+			.batch = 1, .alpha = 0x3f800000,
+			.a = { at, 0, QUIRE_FORMAT_POSIT16, 40 },
+			.b = { at + 0x4000, 0, QUIRE_FORMAT_FP32, 40 },
+			.d = { at + 0x8000, 0, QUIRE_FORMAT_BF16, 40 },
+		};
+		break;
+	case 3:
+	case 4:
+		p.copy = (struct quire_packet_copy){ { QUIRE_PACKET_COPY, sizeof(p.copy), 0, 0 }, at,
+						     at + 0x20000, take(in, 2) % 0x4000 + 1, 0x4000,
+						     0x4000, 1 + take(in, 1) % 4, 0 };
+		break;
+	case 5:
+		p.fill = (struct quire_packet_fill){ { QUIRE_PACKET_FILL, sizeof(p.fill), 0, 0 }, at,
+						     8 + 8 * take(in, 2), take(in, 8), 0 };
+		break;
+	default:
+		p.convert = (struct quire_packet_convert){
+			{ QUIRE_PACKET_CONVERT, sizeof(p.convert), 0, 0 }, 3, 40, 0,
+			{ at, 0, QUIRE_FORMAT_FP32, 40 }, { at + 0x8000, 0, QUIRE_FORMAT_POSIT8, 40 } };
+	}
+	for (uint64_t changes = take(in, 1) & 3; changes; changes--)
+		fill(in, p.bytes + take(in, 1) % (sizeof(p.bytes) - 4), 1 + take(in, 1) % 4);
+	machine->card.access.memory_write(machine, CARD_DATA + offset, &p, size);
+}
+
+static void put_entry(struct input *in, struct card *card, unsigned int queue)
+{
+	uint64_t sequence = card_push(card, queue, CARD_VIRTUAL + 0x100 * (take(in, 1) % 8),
+				      (uint32_t)take(in, 1) % 2 ? 160 : (uint32_t)take(in, 2));
+
+	if (take(in, 1) % 8 == 0) {
+		uint64_t noise = take(in, 8);
+
+		card->access.system_write(machine, card_ring(card, queue) +
+					  sequence % CARD_ENTRIES * 64 + take(in, 1) % 8 * 8, &noise, 8);
+	}
+	card_write(card, QUIRE_REG_DOORBELL(queue),
+		   take(in, 1) % 8 ? (uint32_t)sequence : (uint32_t)take(in, 4));
+}
+
+static void step(struct input *in)
+{
+	struct card *card = &machine->card;
+	unsigned int queue = (unsigned int)take(in, 1) % QUEUE_COUNT;
+	uint64_t word;
+
+	switch (take(in, 1) % 8) {
+	case 0:
+	case 1: put_packet(in, 0x100 * (take(in, 1) % 8)); break;
+	case 2:
+	case 3: put_entry(in, card, queue); break;
+	case 4:	/* any register; the image stays where it is */
+		word = take(in, 3) & 0xfffff;
+		if (word < QUIRE_REG_FW_ADDRESS_LO || word > QUIRE_REG_MCU_CONTROL)
+			quire_device_write(machine->device, word, take(in, 4), 1u << take(in, 1) % 4);
+		quire_device_read(machine->device, word, 1u << take(in, 1) % 4);
+		break;
+	case 5:	/* somewhere in the page tables */
+		word = take(in, 8);
+		card->access.memory_write(machine, CARD_TABLES + take(in, 2) % 0x5000 / 8 * 8, &word, 8);
+		card_write(card, QUIRE_REG_TLB_FLUSH, QUIRE_TLB_FLUSH_ALL);
+		break;
+	case 6:	/* mailbox, without waiting */
+		card_write(card, QUIRE_REG_MAILBOX_COMMAND, (uint32_t)take(in, 1) % 4);
+		card_write(card, QUIRE_REG_MAILBOX_ARGUMENT, (uint32_t)take(in, 1) % 66);
+		card_write(card, QUIRE_REG_MAILBOX_SEND, ++card->mailbox);
+		break;
+	case 7:
+		card_write(card, QUIRE_REG_MCU_CONTROL, (uint32_t)take(in, 1) & 3);
+		break;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = { data, size };
+	const char *error;
+
+	if (!machine)
+		machine = machine_create(2, 1, &error);
+	if (!machine)
+		abort();
+	card_boot(&machine->card);
+	card_open_context(&machine->card, 0);
+	for (unsigned int q = 0; q < QUEUE_COUNT; q++)
+		card_start_queue(&machine->card, q, 0);
+	for (unsigned int i = 0; i < STEPS_MOST && in.left; i++)
+		step(&in);
+	/* Whatever happened, a reset ends it, and the firmware never broke. */
+	if (card_read(&machine->card, QUIRE_REG_BOOT_STATUS) == QUIRE_BOOT_CRASHED)
+		abort();
+	machine_reset(machine);
+	return 0;
+}
