@@ -11,6 +11,7 @@ KIT := $(BUILD)/kernel
 DRIVER := driver/quire.ko
 FIRMWARE := $(BUILD)/firmware/fw-v1.bin
 DATA := $(BUILD)/data/digits.csv.gz
+PHOTOGRAPHS := $(BUILD)/data/china.ppm
 PREFIX ?= /usr/local
 
 .PHONY: all run check help packages sdk firmware driver qemu vm install clean distclean
@@ -64,11 +65,14 @@ $(BUILD)/initramfs.gz: $(DRIVER) $(FIRMWARE) tools/vm/init tools/setup/initramfs
 $(DATA): | packages
 	@tools/setup/digits-data.sh $@
 
+$(PHOTOGRAPHS): | packages
+	@tools/setup/photographs.sh $(dir $@)
+
 run: vm $(DATA)
 	@tools/quire-vm run --timeout 900 -- env QUIRE_PROGRESS=$$(test -t 1 && echo always || echo never) \
 		$(BUILD)/user/tools/quire-digits --data $(DATA)
 
-check: vm $(DATA)
+check: vm $(DATA) $(PHOTOGRAPHS)
 	@tests/run/check.sh $(BUILD)
 
 install: sdk

@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <json-c/json.h>
 #include <portable_math.h>
 
+#include "../progress.h"
 #include "network.h"
 
 #define SEED 7
@@ -53,19 +53,6 @@ static double seconds_now(void)
 	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-static void show_progress(const char *name, unsigned int done, unsigned int all)
-{
-	char bar[41];
-	unsigned int filled = 40 * done / all;
-
-	memset(bar, '.', 40);
-	memset(bar, '#', filled);
-	bar[40] = '\0';
-	fprintf(stderr, "\r%-8s [%s] %3u %%", name, bar, 100 * done / all);
-	if (done == all)
-		fprintf(stderr, "\r%*s\r", 60, "");
-}
-
 static int train(struct network *network, const struct digits *digits,
 		 const struct arguments *arguments, const char *name)
 {
@@ -84,11 +71,11 @@ static int train(struct network *network, const struct digits *digits,
 			if (error)
 				return error;
 			if (arguments->progress && done % 8 == 7)
-				show_progress(name, done + 1, all);
+				progress_show(name, (double)(done + 1) / all);
 		}
 	}
 	if (arguments->progress)
-		show_progress(name, all, all);
+		progress_show(name, 1);
 	return 0;
 }
 
@@ -288,7 +275,6 @@ int main(int argc, char **argv)
 		"Seed and split are fixed: the digests are the same on every run and machine. "
 		"A progress bar is shown on a terminal, or when QUIRE_PROGRESS is \"always\".",
 		NULL, NULL, NULL };
-	const char *progress = getenv("QUIRE_PROGRESS");
 	struct arguments arguments = { .epochs = DEFAULT_EPOCHS };
 	static struct digits digits;
 	quire_device *device;
@@ -296,7 +282,7 @@ int main(int argc, char **argv)
 
 	argp_err_exit_status = 2;
 	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
-	arguments.progress = progress && *progress ? !strcmp(progress, "always") : isatty(2);
+	arguments.progress = progress_wanted();
 	if (digits_load(arguments.data, SEED, &digits))
 		return 1;
 	if (arguments.backend)
