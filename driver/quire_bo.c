@@ -257,6 +257,7 @@ int quire_gem_init(struct quire_device *qdev)
 	if (ret)
 		return ret;
 	INIT_LIST_HEAD(&qdev->dma_list);
+	init_waitqueue_head(&qdev->unpinned);
 	ret = ttm_device_init(&qdev->ttm, &quire_ttm_funcs, drm->dev, drm->anon_inode->i_mapping,
 			      drm->vma_offset_manager, false, false);
 	if (ret)

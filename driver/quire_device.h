@@ -7,6 +7,7 @@
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/sizes.h>
+#include <linux/wait.h>
 #include <linux/xarray.h>
 
 #include <drm/drm_device.h>
@@ -70,6 +71,8 @@ struct quire_device {
 	struct mutex dma_lock;
 	/** @dma_list: live DMA mappings (struct quire_dma), ended at unplug */
 	struct list_head dma_list;
+	/** @unpinned: woken when pages of a user's memory have been given back */
+	wait_queue_head_t unpinned;
 
 	/** @mmu_lock: protects @mmus; nothing is allocated under it */
 	struct mutex mmu_lock;

@@ -201,6 +201,7 @@ void quire_bo_free_pages(struct quire_device *qdev, struct quire_bo *bo)
 	quire_dma_unmap(qdev, &bo->dma);
 	unpin_user_pages_dirty_lock(bo->pages, count, !bo->read_only);
 	atomic64_sub(count, &bo->mm->pinned_vm);
+	wake_up_all(&qdev->unpinned);
 	mmdrop(bo->mm);
 	kvfree(bo->pages);
 }
@@ -209,14 +210,26 @@ void quire_bo_free_pages(struct quire_device *qdev, struct quire_bo *bo)
  * Pinned memory counts as RDMA does it, without the lock of the address space: a
  * buffer may go where a fault of the same process could be waiting for us.
  */
-static int account_pages(struct mm_struct *mm, unsigned long count)
+static bool account_pages(struct mm_struct *mm, unsigned long count)
 {
 	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
 
 	if (atomic64_add_return(count, &mm->pinned_vm) <= limit || capable(CAP_IPC_LOCK))
-		return 0;
+		return true;
 	atomic64_sub(count, &mm->pinned_vm);
-	return -ENOMEM;
+	return false;
+}
+
+/* A buffer closed just now gives its pages back from TTM's worker, in a moment. */
+static int account_pages_wait(struct quire_device *qdev, struct mm_struct *mm,
+			      unsigned long count)
+{
+	long left = wait_event_interruptible_timeout(qdev->unpinned, account_pages(mm, count),
+						     msecs_to_jiffies(100));
+
+	if (left < 0)
+		return left;
+	return left ? 0 : -ENOMEM;
 }
 
 static int pin_pages(u64 address, unsigned long count, bool write, struct page **pages)
@@ -248,7 +261,7 @@ static int bo_take_pages(struct quire_device *qdev, struct quire_bo *bo, u64 add
 	if (!bo->pages)
 		return -ENOMEM;
 	bo->mm = current->mm;
-	ret = account_pages(bo->mm, count);
+	ret = account_pages_wait(qdev, bo->mm, count);
 	if (ret)
 		goto err_pages;
 	ret = pin_pages(address, count, !bo->read_only, bo->pages);
