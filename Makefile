@@ -14,7 +14,7 @@ DATA := $(BUILD)/data/digits.csv.gz
 PHOTOGRAPHS := $(BUILD)/data/china.ppm
 PREFIX ?= /usr/local
 
-.PHONY: all run check help packages sdk firmware driver qemu vm install clean distclean
+.PHONY: all run check check-long check-mutants help packages sdk firmware driver qemu vm install clean distclean
 .NOTPARALLEL:
 
 all: sdk firmware driver qemu vm
@@ -23,6 +23,7 @@ help:
 	@sed -n 's/^#   //p' Makefile
 	@echo "make sdk firmware driver qemu   one room each"
 	@echo "make vm       all that tools/quire-vm needs"
+	@echo "make check-long  check-mutants   what takes minutes: exhaustive pairs; mutants of the numerics"
 	@echo "make install  SDK and tools to PREFIX ($(PREFIX)), honours DESTDIR"
 	@echo "make clean    remove what was built, keep QEMU's and the kernel's sources"
 	@echo "make distclean  remove build/ as a whole"
@@ -74,6 +75,14 @@ run: vm $(DATA)
 
 check: vm $(DATA) $(PHOTOGRAPHS)
 	@tests/run/check.sh $(BUILD)
+
+# All 2^32 pairs of posit16 added and multiplied: minutes.
+check-long: sdk
+	@meson test -C $(BUILD)/user --no-rebuild --print-errorlogs --suite long
+
+# Do the tests notice when the numerics are changed?  Minutes.
+check-mutants: packages | $(BUILD)
+	@tests/mutants/mutants.sh $(BUILD)
 
 install: sdk
 	@meson install -C $(BUILD)/user --no-rebuild --quiet

@@ -422,10 +422,11 @@ static bool sum_terms(const struct term term[3], uint64_t *low, int64_t *high, i
 		if (term[i].magnitude && term[i].exponent < unit)
 			unit = term[i].exponent;
 	for (int i = 0; i < 3; i++) {
-		int32_t shift = term[i].exponent - unit;
+		int32_t shift;
 
 		if (!term[i].magnitude)
 			continue;
+		shift = term[i].exponent - unit;
 		if (term_width(term[i].magnitude) + shift > TERM_BITS)
 			return false;
 		sum += term[i].negative ? -(term[i].magnitude << shift) : term[i].magnitude << shift;

@@ -96,11 +96,10 @@ static inline struct number number_scaled(bool negative, uint64_t magnitude, int
 	return x;
 }
 
-/* x * 2^-128 * 2^exponent in 64 bits and sticky; x is not 0. */
+/* x * 2^-128 * 2^exponent in 64 bits and sticky; x is 2^64 or more. */
 static inline struct number number_of_128(bool negative, unsigned __int128 x, int32_t exponent)
 {
-	uint64_t high = (uint64_t)(x >> 64);
-	int zeros = high ? __builtin_clzll(high) : 64 + __builtin_clzll((uint64_t)x);
+	int zeros = __builtin_clzll((uint64_t)(x >> 64));
 
 	x <<= zeros;
 	return (struct number){ (uint64_t)(x >> 64) | ((uint64_t)x != 0), exponent - 1 - zeros,

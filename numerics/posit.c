@@ -39,7 +39,8 @@ static struct term term_of_product(struct number a, struct number b)
  * ORed into its last.  They leave only when it lies more than 64 bits lower (its
  * significand has at most 62 bits of 127): then the larger one's low bits are 0
  * and the difference has lost at most one bit at the top, so the last bit is a
- * sticky bit far below any that a posit keeps.
+ * sticky bit far below any that a posit keeps.  Only terms less than two places apart can
+ * cancel further; their bits below 65 are 0, so what is left is 0 or at least 2^65.
  */
 static struct number add_terms(struct term a, struct term b)
 {

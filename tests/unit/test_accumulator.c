@@ -442,6 +442,62 @@ static void images_of_products(void **state)
 	}
 }
 
+static uint64_t image_as(const uint64_t image[QUIRE_IMAGE_LIMBS], uint32_t format)
+{
+	uint64_t word = 0;
+	struct quire_gemm g = { .m = 1, .n = 1, .k = 1, .batch = 1, .beta = 1 };
+
+	g.a.format = g.b.format = QUIRE_FORMAT_POSIT8;	/* not read: alpha is 0 */
+	g.c = (struct quire_gemm_operand){ image, QUIRE_FORMAT_QUIRE, 0, 1, 0 };
+	g.d = (struct quire_gemm_output){ &word, format, 0, 1, 0 };
+	assert_int_equal(quire_gemm(&g, NULL), 0);
+	return word;
+}
+
+/* One bit decides a tie that lies just below where the product's rounding cuts the sum. */
+static void lone_bit_below_a_tie(void **state)
+{
+	uint64_t image[QUIRE_IMAGE_LIMBS] = { 1ull << 54, 1ull << 43 };	/* 2^107 + 2^54 units */
+
+	(void)state;
+	/* 2^(107 - 298), and FP64's next number */
+	assert_int_equal(image_as(image, QUIRE_FORMAT_FP64), (1023ull - 191) << 52);
+	for (int bit = 0; bit < 54; bit++) {
+		image[0] = 1ull << 54 | 1ull << bit;
+		assert_int_equal(image_as(image, QUIRE_FORMAT_FP64), ((1023ull - 191) << 52) + 1);
+	}
+}
+
+/* Halves of integers around the ends of INT8, from a product and from an accumulator. */
+static void ends_of_int8(void **state)
+{
+	static const struct { int twice, word; } rows[] = {
+		{ 252, 126 }, { 253, 126 }, { 254, 127 }, { 255, 127 }, { 256, 127 }, { 257, 127 },
+		{ 258, 127 }, { 1000, 127 }, { -254, -127 }, { -255, -128 }, { -256, -128 },
+		{ -257, -128 }, { -258, -128 }, { -1000, -128 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const uint32_t fp32 = QUIRE_FORMAT_FP32;
+		float twice = (float)rows[i].twice, half = 0.5f;
+		struct quire_accumulator q = { 0 };
+		uint32_t a, b;
+		int8_t d;
+		struct quire_gemm g = { .m = 1, .n = 1, .k = 1, .batch = 1, .alpha = 1 };
+
+		memcpy(&a, &twice, 4);
+		memcpy(&b, &half, 4);
+		quire_accumulator_add_product(&q, fp32, a, fp32, b);
+		assert_int_equal((int8_t)quire_accumulator_round(&q, QUIRE_FORMAT_INT8), rows[i].word);
+		g.a = (struct quire_gemm_operand){ &twice, fp32, 0, 1, 0 };
+		g.b = (struct quire_gemm_operand){ &half, fp32, 0, 1, 0 };
+		g.d = (struct quire_gemm_output){ &d, QUIRE_FORMAT_INT8, 0, 1, 0 };
+		assert_int_equal(quire_gemm(&g, NULL), 0);
+		assert_int_equal(d, rows[i].word);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -453,6 +509,8 @@ int main(void)
 		cmocka_unit_test(limit_of_products),
 		cmocka_unit_test(images),
 		cmocka_unit_test(images_of_products),
+		cmocka_unit_test(lone_bit_below_a_tie),
+		cmocka_unit_test(ends_of_int8),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

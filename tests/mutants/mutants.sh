@@ -1,0 +1,128 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Can the tests fail?  Each entry of tests/mutants/list changes one constant or comparison
+# of the numerics in a scratch copy; the tests it names must then fail.  Prints a table and
+# ends with failure when a mutant survives, does not apply or does not compile.
+# usage: mutants.sh BUILD [NUMBER...]
+set -u
+top=$(cd "$(dirname "$0")/../.." && pwd)
+work=$1/mutants
+shift
+only=" $* "
+rm -rf "$work"
+mkdir -p "$work/tests" "$work/out"
+cp -r "$top/numerics" "$top/uapi" "$work/"
+cp -r "$top/tests/unit" "$top/tests/oracle" "$work/tests/"
+cd "$work" || exit 1
+
+export QUIRE_VECTORS="$top/tests/vectors/posit_es2.tsv"
+export QUIRE_TEST_DIVISOR=20
+export QUIRE_TEST_SKIP=many_blocks
+export CMOCKA_TEST_ABORT=1	# the first failure is enough
+ulimit -c 0
+
+build() {
+	make -s -j2 -f "$top/tests/mutants/Makefile" OUT=out all >out/make.log 2>&1
+}
+
+# Tests that pass on what is in the copy now; prints the first that fails.
+first_failure() {
+	for test in "$@"; do
+		timeout 120 "out/test_$test" >"out/$test.log" 2>&1 || {
+			echo "$test"
+			return
+		}
+	done
+}
+
+# Replace the first occurrence of a text in a file, literally.
+replace() { # FILE FROM TO
+	from=$2 to=$3 awk '
+		!done && (at = index($0, ENVIRON["from"])) {
+			$0 = substr($0, 1, at - 1) ENVIRON["to"] substr($0, at + length(ENVIRON["from"]))
+			done = 1
+		}
+		{ print }
+		END { exit !done }' "$top/$1" >"out/mutated" && cp out/mutated "$1"
+}
+
+echo "building"
+build || { cat out/make.log; exit 1; }
+failure=$(first_failure vectors posit number text accumulator gemm)
+if [ -n "$failure" ]; then
+	echo "$failure fails without any mutant:"
+	cat "out/$failure.log"
+	exit 1
+fi
+
+killed=0
+survived=0
+equivalent=0
+skipped=0
+number=0
+
+one() { # FILE TESTS FROM TO REASON
+	number=$((number + 1))
+	case "$only" in
+	"  " | *" $number "*) ;;
+	*) return ;;
+	esac
+	change="$3 -> $4"
+	case "$1" in
+	*ifma* | *avx512*)
+		if ! grep -q avx512ifma /proc/cpuinfo; then
+			skipped=$((skipped + 1))
+			printf '%3d %-28s %-13s %s\n' "$number" "$1" "no such CPU" "$change"
+			return
+		fi ;;
+	esac
+	if ! replace "$1" "$3" "$4"; then
+		verdict="NOT FOUND"
+	elif ! build; then
+		verdict="NOT COMPILED"
+	else
+		# shellcheck disable=SC2086 # a list of tests
+		verdict=$(first_failure $2)
+	fi
+	cp "$top/$1" "$1"
+	case "$verdict" in
+	NOT*)
+		survived=$((survived + 1)) ;;
+	"")
+		if [ -n "$5" ]; then
+			equivalent=$((equivalent + 1))
+			verdict="equivalent"
+			change="$change ($5)"
+		else
+			survived=$((survived + 1))
+			verdict="SURVIVED"
+		fi ;;
+	*)
+		killed=$((killed + 1))
+		if [ -n "$5" ]; then
+			survived=$((survived + 1))
+			verdict="NOT EQUAL"	# listed as equivalent and is not
+		fi ;;
+	esac
+	printf '%3d %-28s %-13s %s\n' "$number" "$1" "$verdict" "$change"
+}
+
+printf '%3s %-28s %-13s %s\n' "no" file "killed by" change
+file=
+while IFS= read -r line; do
+	case "$line" in
+	"@ "*)
+		[ -z "$file" ] || one "$file" "$tests" "$from" "$to" "$reason"
+		rest=${line#@ }
+		file=${rest%% *}
+		tests=${rest#* }
+		reason= ;;
+	"- "*) from=${line#- } ;;
+	"+ "*) to=${line#+ } ;;
+	"= "*) reason=${line#= } ;;
+	esac
+done <"$top/tests/mutants/list"
+[ -z "$file" ] || one "$file" "$tests" "$from" "$to" "$reason"
+
+echo "$killed killed, $survived survived, $equivalent equivalent, $skipped skipped"
+[ "$survived" -eq 0 ] && { [ "$killed" -ge 30 ] || [ "$only" != "  " ]; }
