@@ -30,11 +30,13 @@ struct block {
 	struct gemm_finish finish;
 	struct gemm_tally *tally;	/* one per worker, a cache line apart */
 	struct gemm_panel *a_panels, *b_panels;
+	double *scratch;		/* of the packing, scratch_stride of them per worker */
+	size_t scratch_stride;
 	uint8_t *row_flags, *column_flags;
 	struct gemm_sum *sums;		/* NULL with a single run of k */
 	struct gemm_gather *gather;	/* one per worker when an operand is tiled, else NULL */
 	uint32_t row, rows, column, columns;
-	uint32_t k, kc;
+	uint32_t k, kc;			/* a run of k */
 	uint32_t pack_a, pack_b;	/* panels to pack */
 	uint32_t a_count, b_count;	/* panels there are */
 	uint32_t a_group, b_group;	/* panels of one task */
@@ -70,25 +72,23 @@ static void pack_task(void *argument, unsigned int index, unsigned int worker)
 	uint8_t *flags = (of_a ? block->row_flags : block->column_flags) + first;
 	fenv_t saved;
 
-	(void)worker;
 	if (gemm_cancelled(block->gemm))
 		return;
 	enter(&saved);
-	block->kernel->pack(panel, lanes, of_a ? &block->a : &block->b,
+	block->kernel->pack(panel, block->scratch + worker * block->scratch_stride, lanes, of_a ? &block->a : &block->b,
 			    (of_a ? block->row : block->column) + first, used, block->k, block->kc);
 	for (uint32_t l = 0; l < used; l++)
 		flags[l] |= panel->special[l] | (panel->lost ? FLAG_LOST : 0);
 	fesetenv(&saved);
 }
 
+/* mr x nr sums of products in 128 bits. */
 static void multiply(const struct block *block, const struct gemm_panel *a, uint32_t p,
 		     const struct gemm_panel *b, uint32_t q, uint64_t *low, int64_t *high)
 {
-	if (a->narrow && b->narrow)
-		block->kernel->narrow(a->kc, a->part[p], b->part[q], low, high);
-	else
-		block->kernel->wide(a->kc, a->part[p], b->part[q], a->sum[p], b->sum[q],
-				    low, high);
+	if (!block->kernel->multiply(a->kc, a, p, b, q, low, high))
+		for (uint32_t i = 0; i < block->kernel->mr * block->kernel->nr; i++)
+			high[i] = (int64_t)low[i] >> 63;
 }
 
 /*
@@ -212,7 +212,7 @@ static bool direct_fits(const struct gemm_panel *a, const struct gemm_panel *b)
 	return (a->parts == 1 && b->parts == 1) || a->width + b->width + 12 <= 126;
 }
 
-/* The common case: rounded from the registers of one tile. */
+/* Sums that fit 128 bits, with something to add to them or with NaNs. */
 static void direct_tile(const struct block *block, const struct gemm_panel *a, uint32_t row,
 			uint32_t rows, const struct gemm_panel *b, uint32_t column,
 			uint32_t columns, uint32_t flags, struct gemm_tally *tally)
@@ -237,12 +237,21 @@ static void direct_tile(const struct block *block, const struct gemm_panel *a, u
 	}
 }
 
+static uint32_t flags_of(const uint8_t *flags, uint32_t count)
+{
+	uint32_t all = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		all |= flags[i];
+	return all;
+}
+
 static void tile(struct block *block, uint32_t ia, uint32_t jb, unsigned int worker,
 		 struct gemm_tally *tally)
 {
 	const struct gemm_kernel *kernel = block->kernel;
 	const struct gemm_panel *a = &block->a_panels[ia], *b = &block->b_panels[jb];
-	uint32_t row = ia * kernel->mr, column = jb * kernel->nr, flags = 0, i;
+	uint32_t row = ia * kernel->mr, column = jb * kernel->nr, flags;
 	uint32_t rows = least(kernel->mr, block->rows - row);
 	uint32_t columns = least(kernel->nr, block->columns - column);
 
@@ -256,10 +265,8 @@ static void tile(struct block *block, uint32_t ia, uint32_t jb, unsigned int wor
 			finish_sums(block, row, rows, column, columns, sums, block->columns, tally);
 		return;
 	}
-	for (i = 0; i < rows; i++)
-		flags |= block->row_flags[row + i];
-	for (i = 0; i < columns; i++)
-		flags |= block->column_flags[column + i];
+	flags = flags_of(block->row_flags + row, rows) |
+		flags_of(block->column_flags + column, columns);
 	if (direct_fits(a, b) && !(flags & ~(uint32_t)GEMM_SPECIAL_NAN)) {
 		direct_tile(block, a, row, rows, b, column, columns, flags, tally);
 	} else {
@@ -269,6 +276,63 @@ static void tile(struct block *block, uint32_t ia, uint32_t jb, unsigned int wor
 		add_tile(block, a, rows, b, columns, sums, kernel->nr);
 		finish_sums(block, row, rows, column, columns, sums, kernel->nr, tally);
 	}
+}
+
+/* The common case: tiles of one part, finite, that need rounding only. */
+static void strip_of_tiles(struct block *block, const uint32_t *index, uint32_t count, uint32_t jb,
+			   struct gemm_tally *tally)
+{
+	const struct gemm_kernel *kernel = block->kernel;
+	const struct gemm_panel *a[GEMM_STRIP], *b = &block->b_panels[jb];
+	uint32_t column = jb * kernel->nr, columns = least(kernel->nr, block->columns - column);
+	struct gemm_strip strip;
+
+	for (uint32_t i = 0; i < count; i++)
+		a[i] = &block->a_panels[index[i]];
+	if (kernel->strip)
+		kernel->strip(block->kc, a, count, b, &strip);
+	else
+		for (uint32_t i = 0; i < count; i++)
+			strip.wide[i] = kernel->multiply(block->kc, a[i], 0, b, 0, strip.low[i],
+							 strip.high[i]);
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t row = index[i] * kernel->mr, rows = least(kernel->mr, block->rows - row);
+
+		for (uint32_t r = 0; r < rows; r++)
+			gemm_finish_direct(&block->finish, kernel, block->row + row + r,
+					   block->column + column, columns,
+					   strip.low[i] + r * kernel->nr,
+					   strip.wide[i] ? strip.high[i] + r * kernel->nr : NULL,
+					   b->exponent, a[i]->exponent[r], tally);
+	}
+}
+
+/* One panel of B with some of A. */
+static void column_of_tiles(struct block *block, uint32_t ia, uint32_t a_end, uint32_t jb,
+			    unsigned int worker, struct gemm_tally *tally)
+{
+	const struct gemm_kernel *kernel = block->kernel;
+	uint32_t column = jb * kernel->nr, columns = least(kernel->nr, block->columns - column);
+	bool plain = block->finish.direct && !block->sums && !block->gather && block->b_panels[jb].parts == 1 &&
+		     !flags_of(block->column_flags + column, columns);
+	uint32_t index[GEMM_STRIP], count = 0;
+
+	for (uint32_t i = ia; i < a_end; i++) {
+		uint32_t row = i * kernel->mr;
+
+		if (!plain || block->a_panels[i].parts != 1 ||
+		    flags_of(block->row_flags + row, least(kernel->mr, block->rows - row))) {
+			tile(block, i, jb, worker, tally);
+			continue;
+		}
+		index[count++] = i;
+		if (count == GEMM_STRIP) {
+			strip_of_tiles(block, index, count, jb, tally);
+			count = 0;
+		}
+	}
+	if (count)
+		strip_of_tiles(block, index, count, jb, tally);
 }
 
 static void tiles_task(void *argument, unsigned int index, unsigned int worker)
@@ -285,8 +349,7 @@ static void tiles_task(void *argument, unsigned int index, unsigned int worker)
 	for (uint32_t j = jb; j < b_end; j++) {
 		if (gemm_cancelled(block->gemm))
 			break;
-		for (uint32_t i = ia; i < a_end; i++)
-			tile(block, i, j, worker, &tally);
+		column_of_tiles(block, ia, a_end, j, worker, &tally);
 	}
 	fesetenv(&saved);
 	block->tally[worker * GEMM_TALLY_STRIDE].digest += tally.digest;
@@ -380,20 +443,37 @@ static size_t round_up(size_t bytes)
 	return (bytes + 63) & ~(size_t)63;
 }
 
-/* Of count panels with room for one part each. */
-static size_t panels_bytes(uint32_t count, uint32_t lanes, uint32_t kc)
+/* One part of a panel, and its residues: four k of a lane lie side by side. */
+static size_t part_bytes(uint32_t lanes, uint32_t kc)
 {
-	return round_up(count * sizeof(struct gemm_panel)) + count * round_up((size_t)lanes * kc * 8);
+	return round_up((size_t)lanes * kc * 8);
 }
 
-static struct gemm_panel *place_panels(uint8_t *memory, uint32_t count, uint32_t lanes, uint32_t kc)
+static size_t residue_bytes(const struct gemm_kernel *kernel, uint32_t lanes, uint32_t kc)
+{
+	return round_up((size_t)lanes * ((kc + 3) / 4 * 4) * kernel->residue_moduli);
+}
+
+/* Of count panels with room for one part each. */
+static size_t panels_bytes(const struct gemm_kernel *kernel, uint32_t count, uint32_t lanes,
+			   uint32_t kc)
+{
+	return round_up(count * sizeof(struct gemm_panel)) +
+	       count * (part_bytes(lanes, kc) + residue_bytes(kernel, lanes, kc));
+}
+
+static struct gemm_panel *place_panels(const struct gemm_kernel *kernel, uint8_t *memory,
+				       uint32_t count, uint32_t lanes, uint32_t kc)
 {
 	struct gemm_panel *panels = (struct gemm_panel *)(void *)memory;
+	const size_t part = part_bytes(lanes, kc), residues = residue_bytes(kernel, lanes, kc);
 
 	memset(panels, 0, count * sizeof(*panels));
 	memory += round_up(count * sizeof(*panels));
-	for (uint32_t i = 0; i < count; i++)
-		panels[i].part[0] = (uint64_t *)(void *)(memory + i * round_up((size_t)lanes * kc * 8));
+	for (uint32_t i = 0; i < count; i++, memory += part + residues) {
+		panels[i].part[0] = (uint64_t *)(void *)memory;
+		panels[i].residue_room = residues ? memory + part : NULL;
+	}
 	return panels;
 }
 
@@ -403,11 +483,17 @@ static void free_extras(struct gemm_panel *panels, uint32_t count)
 		free(panels[i].extra);
 }
 
+/* Formats whose significands are longer than 24 bits or nearly so. */
+static bool is_precise(uint32_t format)
+{
+	return QUIRE_FORMAT_BITS(format) > 20;
+}
+
 /* Cut the tiles of a block into tasks: A in groups that stay in L2, enough tasks. */
 static uint32_t cut(struct block *block)
 {
 	uint32_t workers = quire_threads_count(block->gemm->threads), a_groups;
-	size_t panel = (size_t)block->kernel->mr * block->kc * 8;
+	size_t panel = (size_t)block->kernel->mr * block->kc * (is_precise(block->a.format) ? 12 : 4);
 
 	block->a_group = GROUP_BYTES / panel ? (uint32_t)(GROUP_BYTES / panel) : 1;
 	a_groups = divide_up(block->a_count, block->a_group);
@@ -449,7 +535,7 @@ static int run_exact(struct block *block)
 	uint32_t kc = least(GEMM_KC, g->k), a_most, b_most;
 	bool many = g->k > GEMM_KC;
 	struct workspace *workspace;
-	size_t a_bytes;
+	size_t a_bytes, b_bytes, scratch_bytes;
 	int error = -ENOMEM;
 
 	a_most = least(divide_up(g->m, kernel->mr), A_BYTES / ((uint64_t)kernel->mr * kc * 8));
@@ -458,8 +544,11 @@ static int run_exact(struct block *block)
 		a_most = least(a_most, SUMS_ROWS / kernel->mr);
 		b_most = least(b_most, SUMS_COLUMNS / kernel->nr);
 	}
-	a_bytes = panels_bytes(a_most, kernel->mr, kc);
-	workspace = take_workspace(a_bytes + panels_bytes(b_most, kernel->nr, kc));
+	a_bytes = panels_bytes(kernel, a_most, kernel->mr, kc);
+	b_bytes = panels_bytes(kernel, b_most, kernel->nr, kc);
+	scratch_bytes = part_bytes(kernel->mr > kernel->nr ? kernel->mr : kernel->nr, kc);
+	workspace = take_workspace(a_bytes + b_bytes +
+				   scratch_bytes * quire_threads_count(g->threads));
 	block->row_flags = malloc((size_t)a_most * kernel->mr);
 	block->column_flags = malloc((size_t)b_most * kernel->nr);
 	block->sums = many ? malloc((size_t)a_most * kernel->mr * b_most * kernel->nr *
@@ -471,13 +560,19 @@ static int run_exact(struct block *block)
 	}
 	if (!workspace || !block->row_flags || !block->column_flags || (many && !block->sums))
 		goto out_flags;
-	block->a_panels = place_panels(workspace->memory, a_most, kernel->mr, kc);
-	block->b_panels = place_panels(workspace->memory + a_bytes, b_most, kernel->nr, kc);
+	block->a_panels = place_panels(kernel, workspace->memory, a_most, kernel->mr, kc);
+	block->b_panels = place_panels(kernel, workspace->memory + a_bytes, b_most, kernel->nr, kc);
+	block->scratch = (double *)(void *)(workspace->memory + a_bytes + b_bytes);
+	block->scratch_stride = scratch_bytes / sizeof(double);
 	error = 0;
 	for (uint32_t batch = 0; batch < g->batch && !gemm_cancelled(g); batch++) {
 		gemm_finish_init(&block->finish, g, batch);
 		block->a = gemm_source_of(&g->a, !g->a.transpose, batch);
 		block->b = gemm_source_of(&g->b, g->b.transpose, batch);
+		block->a.is_a = true;
+		block->a.gathered = block->b.gathered = block->gather != NULL;
+		block->a.precise = is_precise(g->b.format);
+		block->b.precise = is_precise(g->a.format);
 		for (uint32_t j = 0; j < g->n; j += b_most * kernel->nr)
 			for (uint32_t i = 0; i < g->m; i += a_most * kernel->mr) {
 				block->column = j;

@@ -124,30 +124,6 @@ static void image_load(struct gemm_sum *sum, const uint8_t *at)
 			       sum->limb[0] == 1 ? GEMM_PLUS_INF : GEMM_MINUS_INF;
 }
 
-static uint64_t special_bits(uint32_t format, uint64_t nan, uint32_t special)
-{
-	if (special == GEMM_NAN)
-		return nan;
-	switch (format) {
-	case QUIRE_FORMAT_FP16:
-		return special == GEMM_PLUS_INF ? 0x7c00 : 0xfc00;
-	case QUIRE_FORMAT_FP32:
-		return special == GEMM_PLUS_INF ? 0x7f800000 : 0xff800000;
-	case QUIRE_FORMAT_FP64:
-		return special == GEMM_PLUS_INF ? 0x7ff0000000000000ull : 0xfff0000000000000ull;
-	case QUIRE_FORMAT_BF16:
-		return special == GEMM_PLUS_INF ? 0x7f80 : 0xff80;
-	case QUIRE_FORMAT_E4M3:
-		return special == GEMM_PLUS_INF ? 0x7e : 0xfe;
-	case QUIRE_FORMAT_E5M2:
-		return special == GEMM_PLUS_INF ? 0x7c : 0xfc;
-	case QUIRE_FORMAT_INT8:
-		return special == GEMM_PLUS_INF ? 0x7f : 0x80;
-	default:
-		return nan;		/* a posit has NaR only */
-	}
-}
-
 uint64_t gemm_nan_bits(uint32_t format)
 {
 	switch (format) {
@@ -170,7 +146,31 @@ uint64_t gemm_nan_bits(uint32_t format)
 	}
 }
 
-static uint64_t wide_round(const struct wide *wide, uint32_t format, uint64_t nan)
+uint64_t gemm_special_bits(uint32_t format, uint32_t special)
+{
+	if (special == GEMM_NAN)
+		return gemm_nan_bits(format);
+	switch (format) {
+	case QUIRE_FORMAT_FP16:
+		return special == GEMM_PLUS_INF ? 0x7c00 : 0xfc00;
+	case QUIRE_FORMAT_FP32:
+		return special == GEMM_PLUS_INF ? 0x7f800000 : 0xff800000;
+	case QUIRE_FORMAT_FP64:
+		return special == GEMM_PLUS_INF ? 0x7ff0000000000000ull : 0xfff0000000000000ull;
+	case QUIRE_FORMAT_BF16:
+		return special == GEMM_PLUS_INF ? 0x7f80 : 0xff80;
+	case QUIRE_FORMAT_E4M3:
+		return special == GEMM_PLUS_INF ? 0x7e : 0xfe;
+	case QUIRE_FORMAT_E5M2:
+		return special == GEMM_PLUS_INF ? 0x7c : 0xfc;
+	case QUIRE_FORMAT_INT8:
+		return special == GEMM_PLUS_INF ? 0x7f : 0x80;
+	default:
+		return gemm_nan_bits(format);	/* a posit has NaR only */
+	}
+}
+
+static uint64_t wide_round(const struct wide *wide, uint32_t format)
 {
 	uint64_t x[WIDE_LIMBS], low[ROUND_RUN] = { 0 }, bits[ROUND_RUN];
 	int64_t high[ROUND_RUN] = { 0 };
@@ -181,7 +181,7 @@ static uint64_t wide_round(const struct wide *wide, uint32_t format, uint64_t na
 	int top = -1;
 
 	if (wide->special)
-		return special_bits(format, nan, wide->special);
+		return gemm_special_bits(format, wide->special);
 	for (int i = 0; i < WIDE_LIMBS; i++) {
 		carry = __builtin_add_overflow(negative ? ~wide->limb[i] : wide->limb[i],
 					       (uint64_t)carry, &x[i]);
@@ -207,15 +207,6 @@ static uint64_t wide_round(const struct wide *wide, uint32_t format, uint64_t na
 	return bits[0];
 }
 
-static inline uint64_t digest_mix(uint64_t index, uint64_t bits)
-{
-	uint64_t x = bits + (index + 1) * QUIRE_DIGEST_INDEX;
-
-	x = (x ^ x >> 32) * QUIRE_DIGEST_MULTIPLIER;
-	x = (x ^ x >> 29) * QUIRE_DIGEST_MULTIPLIER;
-	return x ^ x >> 32;
-}
-
 static uint64_t digest_index(const struct gemm_finish *finish, uint32_t row, uint32_t column)
 {
 	const struct quire_gemm *g = finish->gemm;
@@ -233,40 +224,21 @@ static void store_row(const struct gemm_finish *finish, uint32_t row, uint32_t c
 	uint32_t width = QUIRE_FORMAT_BITS(g->d.format);
 	bool posit = QUIRE_FORMAT_KIND(g->d.format) == QUIRE_KIND_POSIT;
 	uint8_t *at = finish->d + ((uint64_t)row * g->d.leading_dimension + column) * finish->element;
-	uint64_t index = digest_index(finish, row, column), digest = 0;
-	uint64_t extend = posit ? 1ull << (width - 1) : 0;
+	uint64_t index = digest_index(finish, row, column);
+	uint64_t keep = posit ? 1ull << (width - 1) : 0;
 
 	if (g->activation == QUIRE_GEMM_ACTIVATION_RELU)
 		for (uint32_t i = 0; i < count; i++)
-			if (bits[i] >> (width - 1) & 1 && !(posit && bits[i] == extend))
+			if (bits[i] >> (width - 1) & 1 && !(posit && bits[i] == keep))
 				bits[i] = 0;
-	for (uint32_t i = 0; i < count; i++)
-		digest += digest_mix(index + i, bits[i]);
-	tally->digest += digest;
-	/* (x ^ s) - s extends the sign bit s of a posit into its container */
-	switch (finish->element) {
-	case 1:
-		for (uint32_t i = 0; i < count; i++)
-			at[i] = (uint8_t)((bits[i] ^ extend) - extend);
-		break;
-	case 2:
-		for (uint32_t i = 0; i < count; i++)
-			((uint16_t *)(void *)at)[i] = (uint16_t)((bits[i] ^ extend) - extend);
-		break;
-	case 4:
-		for (uint32_t i = 0; i < count; i++)
-			((uint32_t *)(void *)at)[i] = (uint32_t)((bits[i] ^ extend) - extend);
-		break;
-	default:
-		memcpy(at, bits, count * 8);
-		break;
-	}
+	tally->digest += round_digest(count, bits, index);
+	round_write(g->d.format, count, bits, at);
 }
 
 /* The bits of a special value or of an overflow to infinity are exceptional. */
 uint64_t gemm_count_exceptional(uint32_t format, const uint64_t *bits, uint32_t count)
 {
-	uint64_t inf = special_bits(format, gemm_nan_bits(format), GEMM_PLUS_INF);
+	uint64_t inf = gemm_special_bits(format, GEMM_PLUS_INF);
 	uint64_t sign = 1ull << (QUIRE_FORMAT_BITS(format) - 1);
 	uint64_t found = 0;
 
@@ -312,7 +284,7 @@ static void image_store(const struct gemm_finish *finish, uint32_t row, uint32_t
 	}
 	memcpy(at, limb, sizeof(limb));
 	for (uint32_t i = 0; i < QUIRE_IMAGE_LIMBS; i++)
-		tally->digest += digest_mix(index + i, limb[i]);
+		tally->digest += gemm_digest_mix(index + i, limb[i]);
 }
 
 /* Adds beta * C and bias. */
@@ -352,7 +324,7 @@ static void finish_wide(const struct gemm_finish *finish, uint32_t row, uint32_t
 		image_store(finish, row, column, wide, tally);
 		return;
 	}
-	bits = wide_round(wide, format, finish->nan_bits);
+	bits = wide_round(wide, format);
 	tally->exceptional += gemm_count_exceptional(format, &bits, 1);
 	store_row(finish, row, column, 1, &bits, tally);
 }
@@ -520,7 +492,7 @@ static void finish_run(const struct gemm_finish *finish, const struct gemm_kerne
 			continue;
 		}
 		wide_add_rest(finish, row, column + i, &wide);
-		slow_bits[i] = wide_round(&wide, g->d.format, finish->nan_bits);
+		slow_bits[i] = wide_round(&wide, g->d.format);
 	}
 	if (g->d.format == QUIRE_FORMAT_QUIRE)
 		return;
@@ -545,6 +517,10 @@ void gemm_finish_row(const struct gemm_finish *finish, const struct gemm_kernel 
 			   tally);
 		return;
 	}
+	if (!special) {
+		gemm_finish_direct(finish, kernel, row, column, count, low, high, exponent, 0, tally);
+		return;
+	}
 	if (finish->shift)
 		for (uint32_t i = 0; i < count; i++)
 			exponent[i] += finish->shift;
@@ -554,17 +530,34 @@ void gemm_finish_row(const struct gemm_finish *finish, const struct gemm_kernel 
 			high[i] = ~high[i] + (low[i] == 0);
 		}
 	kernel->round(format, count, low, high, exponent, bits);
-	if (special)
-		for (uint32_t i = 0; i < count; i++) {
-			uint32_t s = special[i];
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t s = special[i];
 
-			if (s > GEMM_NAN && finish->negate)
-				s = s == GEMM_PLUS_INF ? GEMM_MINUS_INF : GEMM_PLUS_INF;
-			if (s)
-				bits[i] = special_bits(format, finish->nan_bits, s);
-		}
+		if (s > GEMM_NAN && finish->negate)
+			s = s == GEMM_PLUS_INF ? GEMM_MINUS_INF : GEMM_PLUS_INF;
+		if (s)
+			bits[i] = gemm_special_bits(format, s);
+	}
 	tally->exceptional += gemm_count_exceptional(format, bits, count);
 	store_row(finish, row, column, count, bits, tally);
+}
+
+void gemm_finish_direct(const struct gemm_finish *finish, const struct gemm_kernel *kernel,
+			uint32_t row, uint32_t column, uint32_t count, const uint64_t *low,
+			const int64_t *high, const int32_t *exponent, int32_t offset,
+			struct gemm_tally *tally)
+{
+	const struct quire_gemm *g = finish->gemm;
+	const struct gemm_store store = {
+		.format = g->d.format,
+		.offset = offset + finish->shift,
+		.negate = finish->negate,
+		.relu = g->activation == QUIRE_GEMM_ACTIVATION_RELU,
+	};
+
+	kernel->store(&store, count, low, high, exponent,
+		      finish->d + ((uint64_t)row * g->d.leading_dimension + column) * finish->element,
+		      digest_index(finish, row, column), tally);
 }
 
 void gemm_finish_init(struct gemm_finish *finish, const struct quire_gemm *gemm, uint32_t batch)
@@ -581,7 +574,6 @@ void gemm_finish_init(struct gemm_finish *finish, const struct quire_gemm *gemm,
 			    (batch ? batch * gemm->c.batch_stride *
 				     gemm_element_bytes(gemm->c.format) : 0);
 	finish->batch = gemm->digest_batch + batch;
-	finish->nan_bits = gemm_nan_bits(gemm->d.format);
 	finish->direct = gemm->d.format != QUIRE_FORMAT_QUIRE && gemm->beta == 0 &&
 			 !gemm->bias_kind && fabsf(frexpf(gemm->alpha, &exponent)) == 0.5f;
 	if (finish->direct) {

@@ -25,10 +25,11 @@
 #include <quirenum/gemm.h>
 #include <quirenum/threads.h>
 
-#define GEMM_MR_MAX 6
+#define GEMM_MR_MAX 8
 #define GEMM_NR_MAX 32
 #define GEMM_LANES_MAX 16
-#define GEMM_TILE_MAX (6 * 16)
+#define GEMM_TILE_MAX (8 * 16)
+#define GEMM_STRIP 16		/* tiles of one column of tiles, computed together */
 
 /* Longest run of k of one panel; the bounds of every kernel are built on it. */
 #define GEMM_KC 4096
@@ -37,28 +38,28 @@
  * A panel is mr rows of op(A) or nr columns of op(B), "lanes", over a run of k,
  * as integers.  Lane l of part q at k is the integer v[q][k][l], and the lane's
  * numbers are sum over q of v[q][k][l] * 2^(exponent[l] + q * part_bits).
- * An integer v is stored as the bit pattern of the double 2^52 + 2^51 + v: its
- * low 52 bits are v + 2^51, what the 52-bit multipliers want, and its low 32
- * bits are v's, what the 32-bit multipliers want.
+ * A double x becomes the nearest integer as the pattern of x + (2^52 + 2^51), less
+ * that number's own pattern: exact for |x| < 2^51.
  */
+#define GEMM_MAGIC 6755399441055744.0		/* 2^52 + 2^51 */
+#define GEMM_MAGIC_BITS 0x4338000000000000ull
+
+/*
+ * weight bounds, for each lane, the sum of the squares of its integers.  By Cauchy and
+ * Schwarz the square of a sum of products is at most the product of two weights, and
+ * each of its terms' too: with less than 2^124 a sum is below 2^62 in magnitude and may be
+ * taken in 64-bit arithmetic.  The weight is summed in double with a relative error below
+ * 4096 * 2^-52; the limits leave 2^-6.
+ */
+#define GEMM_SQUARE_64 0x1.fp123
+#define GEMM_SQUARE_RESIDUE 0x1.fp187		/* sums below 2^94, residue_avx512.h */
+
 /*
  * A panel of a tiled operand leaves out granules of k in which it has no stored tile.
  * Which ones it has is a bitmap; a dense panel has all.
  */
 #define GEMM_GRANULE 16
 #define GEMM_PRESENT_WORDS (GEMM_KC / GEMM_GRANULE / 64)
-
-#define GEMM_MAGIC 6755399441055744.0		/* 2^52 + 2^51 */
-#define GEMM_MAGIC_BITS 0x4338000000000000ull
-
-/*
- * A part is narrow when, for each lane, the squares of its integers sum to less
- * than 2^62.  By Cauchy and Schwarz the product of two narrow parts is then below
- * 2^62 in magnitude, and each integer below 2^31: it may be summed in 64-bit
- * arithmetic from 32 x 32 bit products.  The sum of squares is taken in double
- * with a relative error below 4096 * 2^-52; the limit leaves 2^-6.
- */
-#define GEMM_NARROW_LIMIT 4.5e18
 
 #define GEMM_PARTS_MAX 12	/* 277 bits of FP32 in parts of 26, see pack_template.h */
 
@@ -72,9 +73,12 @@ struct gemm_panel {
 	uint64_t *extra;			/* allocation behind part[1]..., or NULL */
 	uint64_t present[GEMM_PRESENT_WORDS];	/* granules of k the panel has */
 	uint32_t kc;				/* k's in them */
+	uint8_t *residue_room;			/* NULL when the kernel knows no residues */
+	uint8_t *residues;			/* there, or NULL when they were not taken */
 	uint32_t parts;
 	uint32_t width;				/* every number is below 2^width units */
-	bool narrow;				/* all parts are */
+	bool small;				/* one part, every integer is below 2^31 */
+	double weight;				/* of the heaviest lane of any part */
 	bool lost;				/* no memory for the parts: use the plain path */
 	int32_t exponent[GEMM_LANES_MAX];
 	int64_t sum[GEMM_PARTS_MAX][GEMM_LANES_MAX];	/* of v over k */
@@ -88,9 +92,33 @@ struct gemm_source {
 	const uint8_t *data;
 	uint32_t format;
 	uint32_t element;		/* bytes */
+	bool is_a;
+	bool gathered;			/* panels will be copied: 64-bit words, no residues */
+	bool precise;			/* the other operand's format has long significands */
 	uint64_t lane_stride;		/* elements */
 	uint64_t k_stride;
 	const struct quire_tiled *tiled;	/* instead of data; k_stride 1: k runs along its rows */
+};
+
+/* Sums of products of tiles. */
+struct gemm_strip {
+	_Alignas(64) uint64_t low[GEMM_STRIP][GEMM_TILE_MAX];
+	_Alignas(64) int64_t high[GEMM_STRIP][GEMM_TILE_MAX];
+	bool wide[GEMM_STRIP];		/* 128 bits; else high is not written */
+};
+
+/* How a run of sums becomes elements. */
+struct gemm_store {
+	uint32_t format;		/* not the quire image */
+	int32_t offset;			/* of the exponents */
+	bool negate;
+	bool relu;
+};
+
+/* Counted by each worker on its own. */
+struct gemm_tally {
+	uint64_t digest;
+	uint64_t exceptional;
 };
 
 struct gemm_kernel {
@@ -101,20 +129,35 @@ struct gemm_kernel {
 	uint32_t single_bits;
 	/* ... and at most 2^(part_bits - 1) when there are more */
 	uint32_t part_bits;
-	bool narrow_only;		/* there is no wide(): all parts must be narrow */
+	bool narrow_only;		/* sums must be below 2^62 and integers below 2^31 */
+	uint32_t residue_moduli;	/* bytes of residues of an integer */
 	uint32_t fp32_mr, fp32_nr;
 	bool (*supported)(void);
-	/* room for one part is in panel->part[0] */
-	void (*pack)(struct gemm_panel *panel, uint32_t lanes, const struct gemm_source *source,
+	/* room for one part is in panel->part[0], for lanes * kc doubles in scratch */
+	void (*pack)(struct gemm_panel *panel, double *scratch, uint32_t lanes, const struct gemm_source *source,
 		     uint64_t lane, uint32_t used, uint64_t k, uint32_t kc);
-	/* mr x nr sums of products, row-major, as two's complement 128-bit numbers */
-	void (*narrow)(uint32_t kc, const uint64_t *a, const uint64_t *b, uint64_t *low,
-		       int64_t *high);
-	void (*wide)(uint32_t kc, const uint64_t *a, const uint64_t *b, const int64_t *sum_a,
-		     const int64_t *sum_b, uint64_t *low, int64_t *high);
+	/*
+	 * mr x nr sums of products of part p of a and part q of b, row-major.  True: as two's
+	 * complement numbers of 128 bits; false: high is not written, low is 64-bit ones.
+	 */
+	bool (*multiply)(uint32_t kc, const struct gemm_panel *a, uint32_t p,
+			 const struct gemm_panel *b, uint32_t q, uint64_t *low, int64_t *high);
+	/*
+	 * The same for count panels of one part with one of B, in the order that is best for the
+	 * caches.  NULL: one by one will do.
+	 */
+	void (*strip)(uint32_t kc, const struct gemm_panel *const *a, uint32_t count,
+		      const struct gemm_panel *b, struct gemm_strip *strip);
 	/* elements of format from count numbers (high:low) * 2^exponent */
 	void (*round)(uint32_t format, uint32_t count, const uint64_t *low, const int64_t *high,
 		      const int32_t *exponent, uint64_t *bits);
+	/*
+	 * The same, stored: the whole way of a sum that needs nothing added.  high NULL: low
+	 * is 64-bit numbers.  Exponents are exponent[i] + store->offset.
+	 */
+	void (*store)(const struct gemm_store *store, uint32_t count, const uint64_t *low,
+		      const int64_t *high, const int32_t *exponent, uint8_t *at, uint64_t index,
+		      struct gemm_tally *tally);
 	/* c += a b in FP32, k in order; a is kc x fp32_mr, b is kc x fp32_nr */
 	void (*fp32)(uint32_t kc, const float *a, const float *b, float *c, size_t c_stride);
 };
@@ -148,6 +191,18 @@ struct gemm_number {
 	uint8_t special;		/* enum gemm_value */
 };
 
+/* The digest of one element of 64 bits, see quire/format.h. */
+static inline uint64_t gemm_digest_mix(uint64_t index, uint64_t bits)
+{
+	uint64_t x = bits + (index + 1) * QUIRE_DIGEST_INDEX;
+
+	x = (x ^ x >> 32) * QUIRE_DIGEST_MULTIPLIER;
+	x = (x ^ x >> 29) * QUIRE_DIGEST_MULTIPLIER;
+	return x ^ x >> 32;
+}
+
+uint64_t gemm_special_bits(uint32_t format, uint32_t special);
+
 struct gemm_source gemm_source_of(const struct quire_gemm_operand *x, bool lanes_are_rows,
 				  uint32_t batch);
 bool gemm_format_is_operand(uint32_t format);
@@ -170,13 +225,6 @@ struct gemm_finish {
 	bool negate;
 	int32_t shift;
 	uint32_t element;		/* bytes of D */
-	uint64_t nan_bits;
-};
-
-/* Counted by each worker on its own. */
-struct gemm_tally {
-	uint64_t digest;
-	uint64_t exceptional;
 };
 
 #define GEMM_TALLY_STRIDE 8	/* from worker to worker: 128 bytes, no cache line shared */
@@ -187,6 +235,14 @@ uint64_t gemm_count_exceptional(uint32_t format, const uint64_t *bits, uint32_t 
 
 void gemm_finish_init(struct gemm_finish *finish, const struct quire_gemm *gemm,
 		      uint32_t batch);
+
+/*
+ * Store a run of one row whose sums are the whole way (finish->direct) and finite.
+ */
+void gemm_finish_direct(const struct gemm_finish *finish, const struct gemm_kernel *kernel,
+			uint32_t row, uint32_t column, uint32_t count, const uint64_t *low,
+			const int64_t *high, const int32_t *exponent, int32_t offset,
+			struct gemm_tally *tally);
 
 /*
  * count elements of one row from sums (high:low) * 2^exponent.  special, when not

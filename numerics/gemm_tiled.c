@@ -83,7 +83,8 @@ static void copy_panel(struct gemm_panel *to, const struct gemm_panel *from, uin
 	to->kc = stored;
 	to->parts = from->parts;
 	to->width = from->width;
-	to->narrow = from->narrow;
+	to->small = from->small;
+	to->weight = from->weight;
 	for (uint32_t p = 0; sums && p < from->parts; p++) {
 		uint64_t sum[GEMM_LANES_MAX] = { 0 };
 		const uint64_t *word = to->part[p];
@@ -92,7 +93,7 @@ static void copy_panel(struct gemm_panel *to, const struct gemm_panel *from, uin
 			for (uint32_t l = 0; l < lanes; l++)
 				sum[l] += word[l];
 		for (uint32_t l = 0; l < lanes; l++)
-			to->sum[p][l] = (int64_t)(sum[l] - stored * GEMM_MAGIC_BITS);
+			to->sum[p][l] = (int64_t)sum[l];
 	}
 }
 
@@ -101,7 +102,7 @@ void gemm_gather_pair(struct gemm_gather *gather, const struct gemm_kernel *kern
 {
 	const struct gemm_panel *pa = *a, *pb = *b;
 	uint64_t common[GEMM_PRESENT_WORDS];
-	bool a_more = false, b_more = false, sums = !(pa->narrow && pb->narrow);
+	bool a_more = false, b_more = false, sums = !(pa->weight * pb->weight < GEMM_SQUARE_64);
 
 	if (pa->lost || pb->lost)
 		return;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * AVX2 with FMA.  There is no wide multiplier, but a 32 x 32 -> 64 bit one as fast
- * as the floating-point one: every part is narrow (struct gemm_panel), numbers
+ * as the floating-point one: sums must be narrow (GEMM_SQUARE_64), numbers
  * that need more than that are cut into parts of 26 bits.  Then |v| <= 2^25, the
  * squares of 4096 sum to at most 2^62, and with Cauchy and Schwarz every sum is at
  * most 2^62 in magnitude.  Intermediate sums may wrap: the arithmetic is modular.
@@ -9,16 +9,19 @@
 #include <immintrin.h>
 
 #include "pack_template.h"
-#include "round_template.h"
+#include "store_template.h"
 #include "tile_template.h"
 
 #define MR 4
 #define NR 8
 
-static void avx2_narrow(uint32_t kc, const uint64_t *a, const uint64_t *b, uint64_t *low,
-			int64_t *high)
+static bool avx2_multiply(uint32_t kc, const struct gemm_panel *panel_a, uint32_t p,
+			  const struct gemm_panel *panel_b, uint32_t q, uint64_t *low, int64_t *high)
 {
+	const uint64_t *a = panel_a->part[p], *b = panel_b->part[q];
 	__m256i t[MR][2];
+
+	(void)high;
 
 	for (int i = 0; i < MR; i++)
 		t[i][0] = t[i][1] = _mm256_setzero_si256();
@@ -35,12 +38,9 @@ static void avx2_narrow(uint32_t kc, const uint64_t *a, const uint64_t *b, uint6
 		}
 	}
 	for (int i = 0; i < MR; i++)
-		for (int j = 0; j < 2; j++) {
-			__m256i sign = _mm256_cmpgt_epi64(_mm256_setzero_si256(), t[i][j]);
-
+		for (int j = 0; j < 2; j++)
 			_mm256_store_si256((__m256i *)(void *)(low + i * NR + j * 4), t[i][j]);
-			_mm256_store_si256((__m256i *)(void *)(high + i * NR + j * 4), sign);
-		}
+	return false;
 }
 
 #define FP32_MR 6
@@ -93,7 +93,8 @@ const struct gemm_kernel gemm_kernel_avx2 = {
 	.fp32_nr = FP32_NR,
 	.supported = avx2_supported,
 	.pack = avx2_pack,
-	.narrow = avx2_narrow,
+	.multiply = avx2_multiply,
 	.round = round_elements,
+	.store = round_store,
 	.fp32 = avx2_fp32,
 };

@@ -4,28 +4,20 @@
  * most 2^100 and the sum of 4096 of them at most 2^112.
  */
 #include "pack_template.h"
-#include "round_template.h"
+#include "store_template.h"
 #include "tile_template.h"
 
 #define MR 4
 #define NR 4
 
-static inline int64_t value_of(uint64_t word)
-{
-	return (int64_t)(word - GEMM_MAGIC_BITS);
-}
-
-static void generic_wide(uint32_t kc, const uint64_t *a, const uint64_t *b, const int64_t *sum_a,
-			 const int64_t *sum_b, uint64_t *low, int64_t *high)
+static void sum_128(uint32_t kc, const uint64_t *a, const uint64_t *b, uint64_t *low, int64_t *high)
 {
 	__int128 t[MR][NR] = { { 0 } };
 
-	(void)sum_a;
-	(void)sum_b;
 	for (uint32_t k = 0; k < kc; k++, a += MR, b += NR)
 		for (int i = 0; i < MR; i++)
 			for (int j = 0; j < NR; j++)
-				t[i][j] += (__int128)value_of(a[i]) * value_of(b[j]);
+				t[i][j] += (__int128)(int64_t)a[i] * (int64_t)b[j];
 	for (int i = 0; i < MR; i++)
 		for (int j = 0; j < NR; j++) {
 			low[i * NR + j] = (uint64_t)t[i][j];
@@ -33,23 +25,27 @@ static void generic_wide(uint32_t kc, const uint64_t *a, const uint64_t *b, cons
 		}
 }
 
-static void generic_narrow(uint32_t kc, const uint64_t *a, const uint64_t *b, uint64_t *low,
-			   int64_t *high)
+/* Modulo 2^64, see GEMM_SQUARE_64. */
+static void sum_64(uint32_t kc, const uint64_t *a, const uint64_t *b, uint64_t *low)
 {
-	int64_t t[MR][NR] = { { 0 } };
+	uint64_t t[MR][NR] = { { 0 } };
 
 	for (uint32_t k = 0; k < kc; k++, a += MR, b += NR)
 		for (int i = 0; i < MR; i++)
 			for (int j = 0; j < NR; j++)
-				/* modulo 2^64, see GEMM_NARROW_LIMIT */
-				t[i][j] = (int64_t)((uint64_t)t[i][j] +
-						    (uint64_t)((int64_t)(int32_t)a[i] *
-							       (int32_t)b[j]));
-	for (int i = 0; i < MR; i++)
-		for (int j = 0; j < NR; j++) {
-			low[i * NR + j] = (uint64_t)t[i][j];
-			high[i * NR + j] = t[i][j] >> 63;
-		}
+				t[i][j] += a[i] * b[j];
+	memcpy(low, t, sizeof(t));
+}
+
+static bool generic_multiply(uint32_t kc, const struct gemm_panel *a, uint32_t p,
+			     const struct gemm_panel *b, uint32_t q, uint64_t *low, int64_t *high)
+{
+	if (a->weight * b->weight < GEMM_SQUARE_64) {
+		sum_64(kc, a->part[p], b->part[q], low);
+		return false;
+	}
+	sum_128(kc, a->part[p], b->part[q], low, high);
+	return true;
 }
 
 #define FP32_MR 4
@@ -76,8 +72,8 @@ const struct gemm_kernel gemm_kernel_generic = {
 	.fp32_mr = FP32_MR,
 	.fp32_nr = FP32_NR,
 	.pack = generic_pack,
-	.narrow = generic_narrow,
-	.wide = generic_wide,
+	.multiply = generic_multiply,
 	.round = round_elements,
+	.store = round_store,
 	.fp32 = generic_fp32,
 };

@@ -5,7 +5,7 @@
  *
  * Every element of every operand format is exactly a double: at most 28
  * significant bits and an exponent within -149..127.  A first pass decodes to
- * doubles and finds for each lane the unit of its last set bit 2^e and of its
+ * doubles in scratch memory, which stays in the cache, and finds for each lane the unit of its last set bit 2^e and of its
  * first 2^h; a second turns the doubles into integers of one or more parts.
  */
 #ifndef QUIRE_PACK_TEMPLATE_H
@@ -177,6 +177,7 @@ static inline uint64_t pack_min(uint64_t x, uint64_t y)
 	return (int64_t)x < (int64_t)y ? x : y;
 }
 
+#ifndef __AVX512F__
 /* Pass one where k runs along memory: lane by lane. */
 static inline void pack_along_k(uint64_t *out, uint32_t lanes, const struct gemm_source *source,
 				uint64_t lane, uint32_t used, uint64_t k, uint32_t kc,
@@ -245,11 +246,61 @@ static inline void pack_across_k(uint64_t *out, uint32_t lanes, const struct gem
 	}
 }
 
+#endif
+
+#ifdef __AVX512F__
+/* lanes is a multiple of eight */
+static inline void pack_first_pass(uint64_t *out, uint32_t lanes, const struct gemm_source *source,
+				   uint64_t lane, uint32_t used, uint64_t k, uint32_t kc,
+				   struct pack_range *range)
+{
+	const uint32_t element = source->element;
+
+	for (uint32_t l = 0; l < lanes; l += 8) {
+		const struct pack_eight none = { _mm512_setzero_si512(), _mm512_set1_epi64(-1),
+						 _mm512_setzero_pd() };
+		struct pack_eight eight[2] = { none, none };
+		uint32_t left = used > l ? used - l : 0, groups = 1;
+		const uint8_t *data = source->data +
+			((lane + l) * source->lane_stride + k * source->k_stride) * element;
+
+		if (source->k_stride == 1) {
+			pack_eight_along_k(out + l, lanes, data, source->format,
+					   source->lane_stride * element, element, left < 8 ? left : 8,
+					   kc, &eight[0]);
+		} else {
+			groups = l + 16 <= lanes ? 2 : 1;
+			pack_eights_across_k(out + l, lanes, data, source->format,
+					     source->k_stride * element,
+					     left < 8 * groups ? left : 8 * groups, kc, groups == 2,
+					     eight);
+		}
+		for (uint32_t g = 0; g < groups; g++) {
+			_mm512_storeu_si512(range->most + l + 8 * g, eight[g].most);
+			_mm512_storeu_si512(range->last + l + 8 * g,
+					    _mm512_add_epi64(eight[g].last, _mm512_set1_epi64(1)));
+			_mm512_storeu_pd(range->squares + l + 8 * g, eight[g].squares);
+		}
+		l += 8 * (groups - 1);
+	}
+}
+#else
+static inline void pack_first_pass(uint64_t *out, uint32_t lanes, const struct gemm_source *source,
+				   uint64_t lane, uint32_t used, uint64_t k, uint32_t kc,
+				   struct pack_range *range)
+{
+	if (source->k_stride == 1)
+		pack_along_k(out, lanes, source, lane, used, k, kc, range);
+	else
+		pack_across_k(out, lanes, source, lane, used, k, kc, range);
+}
+#endif
+
 /* A lane with NaN or infinity: note it, treat the elements as 0, measure again. */
-static void pack_sanitise(struct gemm_panel *panel, uint32_t lanes, uint32_t l, uint32_t kc,
+static void pack_sanitise(struct gemm_panel *panel, double *scratch, uint32_t lanes, uint32_t l, uint32_t kc,
 			  struct pack_range *range)
 {
-	uint64_t *at = panel->part[0] + l;
+	uint64_t *at = (uint64_t *)(void *)scratch + l;
 
 	range->most[l] = 0;
 	range->last[l] = PACK_INF;
@@ -271,23 +322,99 @@ static void pack_sanitise(struct gemm_panel *panel, uint32_t lanes, uint32_t l, 
 
 /*
  * Pass two, one part: v = x / unit is an integer of at most single_bits <= 50
- * bits, so magic + v is exact.  The sum of kc <= 2^12 of them stays below 2^62;
- * the patterns are summed modulo 2^64 and kc times the magic's is taken away.
+ * bits, so magic + v is exact.  The sum of kc <= 2^12 of them stays below 2^62.
  */
-static inline void pack_single(struct gemm_panel *panel, uint32_t lanes, uint32_t kc,
-			       const double *scale)
+static inline void pack_single(struct gemm_panel *panel, const double *scratch, uint32_t lanes,
+			       uint32_t kc, const double *scale)
 {
 	uint64_t sum[GEMM_LANES_MAX] = { 0 };
 	uint64_t *at = panel->part[0];
 
-	for (uint32_t i = 0; i < kc; i++, at += lanes)
+	for (uint32_t i = 0; i < kc; i++, at += lanes, scratch += lanes)
 		for (uint32_t l = 0; l < lanes; l++) {
-			at[l] = pack_bits(pack_double(at[l]) * scale[l] + GEMM_MAGIC);
+			at[l] = pack_bits(scratch[l] * scale[l] + GEMM_MAGIC) -
+				GEMM_MAGIC_BITS;
 			sum[l] += at[l];
 		}
 	for (uint32_t l = 0; l < lanes; l++)
-		panel->sum[0][l] = (int64_t)(sum[l] - kc * GEMM_MAGIC_BITS);
+		panel->sum[0][l] = (int64_t)sum[l];
 }
+
+#ifdef __AVX512F__
+/*
+ * What the other operand's panels typically weigh, by its format, with data like N(0,1): tells
+ * whether residues will be of use.  A wrong guess costs time only.
+ */
+#define PACK_PRECISE 0x1p84
+#define PACK_COARSE 0x1p56
+
+/*
+ * Pass two, one part of integers below 2^31, packed in 32 bits (kernel_ifma.c), 8 or 16 lanes. */
+static inline void pack_single_small(struct gemm_panel *panel, const double *from, uint32_t lanes,
+				     uint32_t kc, const double *scale)
+{
+	const __m512d magic = _mm512_set1_pd(GEMM_MAGIC);
+	const __m512i lower = _mm512_set1_epi64(0xffffffff);
+	uint32_t *to = (uint32_t *)panel->part[0];
+	__m512i sum[2] = { _mm512_setzero_si512(), _mm512_setzero_si512() };
+
+	for (uint32_t i = 0; i < kc; i++, from += lanes, to += lanes) {
+		__m512i v[2];
+
+		/* the low 32 bits of the pattern are the integer's */
+		for (uint32_t g = 0; g < lanes / 8; g++) {
+			v[g] = _mm512_castpd_si512(_mm512_fmadd_pd(_mm512_load_pd(from + g * 8),
+						_mm512_loadu_pd(scale + g * 8), magic));
+			sum[g] = _mm512_add_epi64(sum[g], v[g]);
+		}
+		if (lanes == 8)
+			_mm256_store_si256((__m256i *)(void *)to, _mm512_cvtepi64_epi32(v[0]));
+		else
+			_mm512_store_si512(to, _mm512_or_si512(_mm512_slli_epi64(v[1], 32),
+							       _mm512_and_si512(v[0], lower)));
+	}
+	for (uint32_t g = 0; g < lanes / 8; g++)
+		_mm512_storeu_si512(panel->sum[0] + g * 8, _mm512_sub_epi64(sum[g],
+				    _mm512_set1_epi64((int64_t)(kc * GEMM_MAGIC_BITS))));
+}
+
+/* Pass two, one part, with residues; v is below 2^50 as above. */
+static inline void pack_single_residues(struct gemm_panel *panel, const double *scratch,
+					uint32_t lanes, uint32_t kc, const double *scale, bool is_signed)
+{
+	const size_t plane = residue_plane(lanes, kc);
+	const __m512d magic = _mm512_set1_pd(GEMM_MAGIC);
+	const __m512i magic_bits = _mm512_set1_epi64((int64_t)GEMM_MAGIC_BITS);
+
+	panel->residues = panel->residue_room;
+	for (uint32_t l = 0; l < lanes; l += 8) {
+		const __m512d by = _mm512_loadu_pd(scale + l);
+		__m512i sum = _mm512_setzero_si512();
+
+		for (uint32_t k = 0; k < kc; k += 4) {
+			__m512d v[4];
+
+#pragma GCC unroll 4
+			for (uint32_t i = 0; i < 4; i++) {
+				size_t at = (size_t)(k + i) * lanes + l;
+				__m512i x;
+
+				v[i] = _mm512_setzero_pd();
+				if (k + i >= kc)
+					continue;
+				v[i] = _mm512_mul_pd(_mm512_load_pd(scratch + at), by);
+				x = _mm512_sub_epi64(_mm512_castpd_si512(_mm512_add_pd(v[i], magic)),
+						     magic_bits);
+				sum = _mm512_add_epi64(sum, x);
+				_mm512_store_si512(panel->part[0] + at, x);
+			}
+			residue_pack_four(v, panel->residues + ((size_t)(k / 4) * lanes + l) * 4,
+					  plane, is_signed);
+		}
+		_mm512_storeu_si512(panel->sum[0] + l, sum);
+	}
+}
+#endif
 
 /*
  * Pass two, many parts, from the top: v = x / 2^(e + q * part_bits) rounded to
@@ -297,11 +424,9 @@ static inline void pack_single(struct gemm_panel *panel, uint32_t lanes, uint32_
  * part's unit.  So each v of a lower part is at most 2^(part_bits - 1), and so is
  * the top one because parts were chosen for width <= parts * part_bits - 1.
  */
-static inline void pack_parts(struct gemm_panel *panel, uint32_t lanes, uint32_t kc,
+static inline void pack_parts(struct gemm_panel *panel, double *rest, uint32_t lanes, uint32_t kc,
 			      const struct gemm_kernel *kernel)
 {
-	uint64_t *rest = panel->part[0];
-
 	for (uint32_t q = panel->parts; q-- > 0;) {
 		uint64_t *out = panel->part[q];
 		uint64_t sum[GEMM_LANES_MAX] = { 0 };
@@ -316,16 +441,14 @@ static inline void pack_parts(struct gemm_panel *panel, uint32_t lanes, uint32_t
 		for (uint32_t i = 0; i < kc; i++)
 			for (uint32_t l = 0; l < lanes; l++) {
 				size_t at = (size_t)i * lanes + l;
-				double x = pack_double(rest[at]);
-				double v = x * scale[l] + GEMM_MAGIC;
+				double v = rest[at] * scale[l] + GEMM_MAGIC;
 
-				rest[at] = pack_bits(x - (v - GEMM_MAGIC) * unit[l]);
-				/* part 0 is last and shares its place with the rest */
-				out[at] = pack_bits(v);
-				sum[l] += pack_bits(v);
+				rest[at] -= (v - GEMM_MAGIC) * unit[l];
+				out[at] = pack_bits(v) - GEMM_MAGIC_BITS;
+				sum[l] += out[at];
 			}
 		for (uint32_t l = 0; l < lanes; l++)
-			panel->sum[q][l] = (int64_t)(sum[l] - kc * GEMM_MAGIC_BITS);
+			panel->sum[q][l] = (int64_t)sum[l];
 	}
 }
 
@@ -349,13 +472,14 @@ static inline bool pack_make_room(struct gemm_panel *panel, uint32_t lanes, uint
 #include "pack_tiled.h"
 
 static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel *panel,
-			    uint32_t lanes, const struct gemm_source *source, uint64_t lane,
+			    double *scratch, uint32_t lanes, const struct gemm_source *source, uint64_t lane,
 			    uint32_t used, uint64_t k, uint32_t kc)
 {
 	struct pack_range range;
 	double scale[GEMM_LANES_MAX];
-	bool narrow = true, single = true;
+	double heaviest = 0, half;
 	int32_t widest = 0;
+	bool single;
 
 	for (uint32_t l = 0; l < GEMM_LANES_MAX; l++) {
 		range.most[l] = 0;
@@ -365,44 +489,55 @@ static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel 
 	}
 	pack_all_present(panel, kc);
 	if (source->tiled)
-		kc = panel->kc = pack_tiled(panel, lanes, source, lane, used, k, kc, &range);
-	else if (source->k_stride == 1)
-		pack_along_k(panel->part[0], lanes, source, lane, used, k, kc, &range);
+		kc = panel->kc = pack_tiled(panel, (uint64_t *)(void *)scratch, lanes, source, lane,
+					    used, k, kc, &range);
 	else
-		pack_across_k(panel->part[0], lanes, source, lane, used, k, kc, &range);
+		pack_first_pass((uint64_t *)(void *)scratch, lanes, source, lane, used, k, kc, &range);
 	for (uint32_t l = 0; l < lanes; l++) {
 		int32_t e, width;
-		double square;
+		double weight;
 
 		if (range.most[l] >= PACK_INF)
-			pack_sanitise(panel, lanes, l, kc, &range);
+			pack_sanitise(panel, scratch, lanes, l, kc, &range);
 		if (!range.most[l]) {
 			panel->exponent[l] = 0;
 			continue;
 		}
+		/* every format's numbers are multiples of 2^-149 */
 		e = (int32_t)(range.last[l] >> 52) - 1023;
+		e = e < -149 ? -149 : e;
 		width = (int32_t)(range.most[l] >> 52) - 1023 - e + 1;
 		panel->exponent[l] = e;
 		widest = width > widest ? width : widest;
-		square = range.squares[l] * pack_power(-e) * pack_power(-e);
-		if (!(square < GEMM_NARROW_LIMIT))
-			narrow = false;
+		weight = range.squares[l] * pack_power(-e) * pack_power(-e);
+		heaviest = weight > heaviest ? weight : heaviest;
 	}
-	if (widest > (int32_t)kernel->single_bits || (kernel->narrow_only && !narrow))
-		single = false;
+	single = widest <= (int32_t)kernel->single_bits &&
+		 !(kernel->narrow_only && heaviest * heaviest >= GEMM_SQUARE_64);
 	panel->parts = single ? 1 : (uint32_t)widest / kernel->part_bits + 1;
 	panel->width = (uint32_t)widest;
-	/* part_bits 26: 4096 squares of 2^25 are 2^62, see the kernel that has it */
-	panel->narrow = single ? narrow : kernel->narrow_only;
+	/* integers of parts are at most 2^(part_bits - 1) */
+	half = pack_power((int32_t)kernel->part_bits - 1);
+	panel->weight = single ? heaviest : kc * half * half;
+	panel->small = single && widest <= 31 && !source->gathered;
+	panel->residues = NULL;
 	panel->lost = !pack_make_room(panel, lanes, kc);
 	if (panel->lost)
 		return;
 	if (single) {
 		for (uint32_t l = 0; l < lanes; l++)
 			scale[l] = pack_power(-panel->exponent[l]);
-		pack_single(panel, lanes, kc, scale);
+#ifdef __AVX512F__
+		if (!panel->small && !source->gathered &&
+		    heaviest * (source->precise ? PACK_PRECISE : PACK_COARSE) >= GEMM_SQUARE_64)
+			pack_single_residues(panel, scratch, lanes, kc, scale, source->is_a);
+		else if (panel->small)
+			pack_single_small(panel, scratch, lanes, kc, scale);
+		else
+#endif
+			pack_single(panel, scratch, lanes, kc, scale);
 	} else {
-		pack_parts(panel, lanes, kc, kernel);
+		pack_parts(panel, scratch, lanes, kc, kernel);
 	}
 }
 
@@ -410,14 +545,14 @@ static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel 
  * One copy per number of lanes, so that the loops over lanes have a fixed length.
  */
 #define PACK_DEFINE(name, kernel, mr, nr)                                          \
-	static void name(struct gemm_panel *panel, uint32_t lanes,                 \
+	static void name(struct gemm_panel *panel, double *scratch, uint32_t lanes, \
 			 const struct gemm_source *source, uint64_t lane,          \
 			 uint32_t used, uint64_t k, uint32_t kc)                   \
 	{                                                                          \
 		if (lanes == (mr))                                                 \
-			pack_any(kernel, panel, mr, source, lane, used, k, kc);    \
+			pack_any(kernel, panel, scratch, mr, source, lane, used, k, kc);    \
 		else                                                               \
-			pack_any(kernel, panel, nr, source, lane, used, k, kc);    \
+			pack_any(kernel, panel, scratch, nr, source, lane, used, k, kc);    \
 	}
 
 #endif /* QUIRE_PACK_TEMPLATE_H */

@@ -142,7 +142,7 @@ static inline void pack_tiled_measure(const uint64_t *x, uint32_t count, uint32_
  * Pass one of a tiled operand: doubles of the granules that are present, one behind
  * the other.  Returns how many k that is; the panel's present is set.
  */
-static inline uint32_t pack_tiled(struct gemm_panel *panel, uint32_t lanes,
+static inline uint32_t pack_tiled(struct gemm_panel *panel, uint64_t *out, uint32_t lanes,
 				  const struct gemm_source *source, uint64_t lane, uint32_t used,
 				  uint64_t k, uint32_t kc, struct pack_range *range)
 {
@@ -150,7 +150,6 @@ static inline uint32_t pack_tiled(struct gemm_panel *panel, uint32_t lanes,
 	const bool k_is_column = source->k_stride == 1;
 	const uint32_t row = view->row + (uint32_t)(k_is_column ? lane : k);
 	const uint32_t column = view->column + (uint32_t)(k_is_column ? k : lane);
-	uint64_t *out = panel->part[0];
 	uint64_t x[TILE_COLUMNS_MAX];
 	uint32_t stored = 0;
 

@@ -8,6 +8,9 @@
 #define QUIRE_ROUND_TEMPLATE_H
 
 #include <string.h>
+#ifdef __AVX512CD__
+#include <immintrin.h>
+#endif
 
 #include "gemm_internal.h"
 
@@ -42,6 +45,38 @@ typedef int64_t round_signed __attribute__((vector_size(8 * ROUND_LANES), may_al
 static inline void round_normalise(struct round_run run, const uint64_t *low,
 				   const int64_t *high, const int32_t *exponent)
 {
+#ifdef __AVX512CD__
+	for (int i = 0; i < ROUND_RUN; i += 8) {
+		const __m512i zero = _mm512_setzero_si512();
+		__m512i h = _mm512_loadu_si512(high + i), l = _mm512_loadu_si512(low + i);
+		__mmask8 negative = _mm512_movepi64_mask(h), wide;
+		__m512i upper, lower, n, lost, e;
+
+		/* -x = ~x + 1: the carry reaches the upper half when the lower is 0 */
+		h = _mm512_mask_sub_epi64(h, negative, zero, h);
+		h = _mm512_mask_sub_epi64(h, negative & _mm512_test_epi64_mask(l, l), h,
+					  _mm512_set1_epi64(1));
+		l = _mm512_mask_sub_epi64(l, negative, zero, l);
+		wide = _mm512_test_epi64_mask(h, h);
+		upper = _mm512_mask_mov_epi64(l, wide, h);
+		lower = _mm512_maskz_mov_epi64(wide, l);
+		/* 64 for zero, whose shifts give 0 */
+		n = _mm512_lzcnt_epi64(upper);
+		lost = _mm512_sllv_epi64(lower, n);
+		/* a funnel shift: the upper word of (upper:lower) << n */
+		upper = _mm512_or_si512(_mm512_sllv_epi64(upper, n),
+			_mm512_srlv_epi64(lower, _mm512_sub_epi64(_mm512_set1_epi64(64), n)));
+		upper = _mm512_mask_or_epi64(upper, _mm512_test_epi64_mask(lost, lost), upper,
+					     _mm512_set1_epi64(1));
+		e = _mm512_cvtepi32_epi64(_mm256_loadu_si256((const __m256i *)(const void *)
+							     (exponent + i)));
+		e = _mm512_add_epi64(e, _mm512_mask_mov_epi64(_mm512_set1_epi64(63), wide,
+							      _mm512_set1_epi64(127)));
+		_mm512_store_si512(run.sig + i, upper);
+		_mm512_store_si512(run.neg + i, _mm512_movm_epi64(negative));
+		_mm512_store_si512(run.top + i, _mm512_sub_epi64(e, n));
+	}
+#else
 	for (int i = 0; i < ROUND_RUN; i++) {
 		uint64_t s = (uint64_t)(high[i] >> 63);
 		uint64_t l = (low[i] ^ s) - s;
@@ -56,6 +91,38 @@ static inline void round_normalise(struct round_run run, const uint64_t *low,
 		run.neg[i] = s;
 		run.top[i] = exponent[i] + (h ? 127 : 63) - n;
 	}
+#endif
+}
+
+/* The same for sums of 64 bits. */
+static inline void round_normalise_64(struct round_run run, const uint64_t *low,
+				      const int32_t *exponent)
+{
+#ifdef __AVX512CD__
+	for (int i = 0; i < ROUND_RUN; i += 8) {
+		__m512i l = _mm512_loadu_si512(low + i), n, e;
+		__mmask8 negative = _mm512_movepi64_mask(l);
+
+		l = _mm512_abs_epi64(l);
+		n = _mm512_lzcnt_epi64(l);
+		e = _mm512_cvtepi32_epi64(_mm256_loadu_si256((const __m256i *)(const void *)
+							     (exponent + i)));
+		e = _mm512_add_epi64(e, _mm512_set1_epi64(63));
+		_mm512_store_si512(run.sig + i, _mm512_sllv_epi64(l, n));
+		_mm512_store_si512(run.neg + i, _mm512_movm_epi64(negative));
+		_mm512_store_si512(run.top + i, _mm512_sub_epi64(e, n));
+	}
+#else
+	for (int i = 0; i < ROUND_RUN; i++) {
+		uint64_t s = (uint64_t)((int64_t)low[i] >> 63);
+		uint64_t l = (low[i] ^ s) - s;
+		int64_t n = __builtin_clzll(l | 1);
+
+		run.sig[i] = l << n;
+		run.neg[i] = s;
+		run.top[i] = exponent[i] + 63 - n;
+	}
+#endif
 }
 
 /*
@@ -218,6 +285,85 @@ static void round_elements(uint32_t format, uint32_t count, const uint64_t *low,
 		round_run_to(format, run, out);
 		memcpy(bits + i, out, sizeof(out));
 	}
+}
+
+/* Into containers: (x ^ s) - s extends the sign bit s of a posit. */
+static inline void round_write(uint32_t format, uint32_t count, const uint64_t *bits, uint8_t *at)
+{
+	const uint32_t width = QUIRE_FORMAT_BITS(format);
+	const uint64_t s = QUIRE_FORMAT_KIND(format) == QUIRE_KIND_POSIT ? 1ull << (width - 1) : 0;
+
+	if (width <= 8) {
+		for (uint32_t i = 0; i < count; i++)
+			at[i] = (uint8_t)((bits[i] ^ s) - s);
+	} else if (width <= 16) {
+		for (uint32_t i = 0; i < count; i++)
+			((uint16_t *)(void *)at)[i] = (uint16_t)((bits[i] ^ s) - s);
+	} else if (width <= 32) {
+		for (uint32_t i = 0; i < count; i++)
+			((uint32_t *)(void *)at)[i] = (uint32_t)((bits[i] ^ s) - s);
+	} else {
+		memcpy(at, bits, count * sizeof(*bits));
+	}
+}
+
+/* The same for a whole run. */
+static inline void round_write_run(uint32_t format, const uint64_t *bits, uint8_t *at)
+{
+	typedef uint8_t bytes __attribute__((vector_size(ROUND_LANES)));
+	typedef uint16_t halves __attribute__((vector_size(2 * ROUND_LANES)));
+	typedef uint32_t words __attribute__((vector_size(4 * ROUND_LANES)));
+	const uint32_t width = QUIRE_FORMAT_BITS(format);
+	const uint64_t s = QUIRE_FORMAT_KIND(format) == QUIRE_KIND_POSIT ? 1ull << (width - 1) : 0;
+
+	for (int i = 0; i < ROUND_RUN; i += ROUND_LANES) {
+		round_lanes x = (*(const round_lanes *)(bits + i) ^ s) - s;
+
+		if (width <= 8) {
+			bytes y = __builtin_convertvector(x, bytes);
+
+			memcpy(at + i, &y, sizeof(y));
+		} else if (width <= 16) {
+			halves y = __builtin_convertvector(x, halves);
+
+			memcpy(at + i * 2, &y, sizeof(y));
+		} else if (width <= 32) {
+			words y = __builtin_convertvector(x, words);
+
+			memcpy(at + i * 4, &y, sizeof(y));
+		} else {
+			memcpy(at + i * 8, &x, sizeof(x));
+		}
+	}
+}
+
+static inline uint64_t round_digest(uint32_t count, const uint64_t *bits, uint64_t index)
+{
+	uint64_t digest = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		digest += gemm_digest_mix(index + i, bits[i]);
+	return digest;
+}
+
+static inline uint64_t round_digest_run(const uint64_t *bits, uint64_t index)
+{
+	round_lanes at, sum = { 0 };
+	uint64_t digest = 0;
+
+	for (int i = 0; i < ROUND_LANES; i++)
+		at[i] = (index + (uint64_t)i + 1) * QUIRE_DIGEST_INDEX;
+	for (int i = 0; i < ROUND_RUN; i += ROUND_LANES) {
+		round_lanes x = *(const round_lanes *)(bits + i) + at;
+
+		x = (x ^ x >> 32) * QUIRE_DIGEST_MULTIPLIER;
+		x = (x ^ x >> 29) * QUIRE_DIGEST_MULTIPLIER;
+		sum += x ^ x >> 32;
+		at += ROUND_LANES * QUIRE_DIGEST_INDEX;
+	}
+	for (int i = 0; i < ROUND_LANES; i++)
+		digest += sum[i];
+	return digest;
 }
 
 #endif /* QUIRE_ROUND_TEMPLATE_H */

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The first pass of packing (pack_template.h) with AVX-512: eight lanes at a time,
+ * so that a vector holds one k of eight lanes, and what is learnt of the lanes stays
+ * in registers.
+ */
+#ifndef QUIRE_PACK_AVX512_H
+#define QUIRE_PACK_AVX512_H
+
+#include <immintrin.h>
+
+#include "gemm_internal.h"
+
+/* Sixteen elements as doubles, in order. */
+struct pack_sixteen {
+	__m512d first, second;
+};
+
+/*
+ * Posits left-aligned in 32 bits.  As pack_posit() of pack_template.h: the length of
+ * the regime's run by counting leading zeros; the double's words are
+ *	upper	sign, 1023 + 4 * regime + e, the 20 leading fraction bits
+ *	lower	the other 10 fraction bits
+ * rest holds e and the fraction left-aligned, so rest >> 10 added to the exponent
+ * field's lower end puts both in place.
+ */
+static inline struct pack_sixteen pack_posit_sixteen(__m512i left)
+{
+	const __m512i one = _mm512_set1_epi32(1);
+	__mmask16 some = _mm512_test_epi32_mask(left, left);
+	__mmask16 nar = _mm512_cmpeq_epi32_mask(left, _mm512_set1_epi32((int)0x80000000u));
+	__m512i magnitude = _mm512_abs_epi32(left);
+	__m512i ones = _mm512_srai_epi32(_mm512_slli_epi32(magnitude, 1), 31);
+	__m512i y = _mm512_slli_epi32(_mm512_xor_si512(magnitude, ones), 1);
+	__m512i less = _mm512_sub_epi32(_mm512_lzcnt_epi32(_mm512_or_si512(y, one)), one);
+	/* run - 1 for ones, -run = ~(run - 1) for zeros: 0xc3 is not (a xor b) */
+	__m512i regime = _mm512_ternarylogic_epi32(less, ones, ones, 0xc3);
+	/* a shift of 32 or more gives 0 */
+	__m512i rest = _mm512_sllv_epi32(magnitude, _mm512_add_epi32(less, _mm512_set1_epi32(3)));
+	__m512i upper, lower;
+
+	upper = _mm512_add_epi32(_mm512_slli_epi32(regime, 22), _mm512_srli_epi32(rest, 10));
+	upper = _mm512_add_epi32(upper, _mm512_set1_epi32(1023 << 20));
+	/* the sign from left: 0xf8 is a or (b and c) */
+	upper = _mm512_ternarylogic_epi32(upper, left, _mm512_set1_epi32((int)0x80000000u), 0xf8);
+	upper = _mm512_maskz_mov_epi32(some, upper);
+	upper = _mm512_mask_mov_epi32(upper, nar, _mm512_set1_epi32(0x7ff80000));
+	lower = _mm512_maskz_slli_epi32(some, rest, 22);
+	return (struct pack_sixteen){
+		_mm512_castsi512_pd(_mm512_permutex2var_epi32(lower, _mm512_set_epi32(
+			23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0), upper)),
+		_mm512_castsi512_pd(_mm512_permutex2var_epi32(lower, _mm512_set_epi32(
+			31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8), upper)),
+	};
+}
+
+static inline struct pack_sixteen pack_fp32_sixteen(__m512i words)
+{
+	__m512 x = _mm512_castsi512_ps(words);
+
+	return (struct pack_sixteen){ _mm512_cvtps_pd(_mm512_castps512_ps256(x)),
+				      _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1)) };
+}
+
+/*
+ * A format of few bits whose magnitude, shifted by up into FP32's fields, is too
+ * small by a power of two, which makes its subnormals right too.  Patterns of the
+ * magnitude above finite are infinite (the next one, if there is an infinity) or NaN.
+ */
+static inline struct pack_sixteen pack_small_sixteen(__m512i words, uint32_t bits, int up,
+						     double power, uint32_t finite, bool infinity)
+{
+	__m512i magnitude = _mm512_and_si512(words, _mm512_set1_epi32((1 << (bits - 1)) - 1));
+	__m512i sign = _mm512_slli_epi32(_mm512_srli_epi32(words, bits - 1), 31);
+	struct pack_sixteen x = pack_fp32_sixteen(_mm512_or_si512(_mm512_sll_epi32(magnitude,
+						  _mm_cvtsi32_si128(up)), sign));
+	__mmask16 over = _mm512_cmpgt_epi32_mask(magnitude, _mm512_set1_epi32((int)finite));
+	__mmask16 nan = infinity ? _mm512_cmpgt_epi32_mask(magnitude,
+							   _mm512_set1_epi32((int)finite + 1)) : over;
+	const __m512d inf = _mm512_set1_pd((double)INFINITY), quiet = _mm512_set1_pd((double)NAN);
+
+	x.first = _mm512_mul_pd(x.first, _mm512_set1_pd(power));
+	x.second = _mm512_mul_pd(x.second, _mm512_set1_pd(power));
+	x.first = _mm512_mask_mul_pd(x.first, (__mmask8)over, x.first, inf);
+	x.second = _mm512_mask_mul_pd(x.second, (__mmask8)(over >> 8), x.second, inf);
+	x.first = _mm512_mask_mov_pd(x.first, (__mmask8)nan, quiet);
+	x.second = _mm512_mask_mov_pd(x.second, (__mmask8)(nan >> 8), quiet);
+	return x;
+}
+
+/* Up to sixteen contiguous elements; those beyond count are 0. */
+static inline struct pack_sixteen pack_load_sixteen(uint32_t format, const uint8_t *data,
+						    uint32_t count)
+{
+	const __mmask16 mask = count >= 16 ? 0xffff : (__mmask16)((1u << count) - 1);
+	const uint32_t bits = QUIRE_FORMAT_BITS(format);
+	__m512i words;
+
+	if (bits <= 8)
+		words = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, data));
+	else if (bits <= 16)
+		words = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, data));
+	else
+		words = _mm512_maskz_loadu_epi32(mask, data);
+	switch (format) {
+	case QUIRE_FORMAT_BF16:
+		return pack_fp32_sixteen(_mm512_slli_epi32(words, 16));
+	case QUIRE_FORMAT_FP32:
+		return pack_fp32_sixteen(words);
+	case QUIRE_FORMAT_FP16:
+		return pack_small_sixteen(words, 16, 13, 0x1p112, 0x7bff, true);
+	case QUIRE_FORMAT_E5M2:
+		return pack_small_sixteen(words, 8, 21, 0x1p112, 0x7b, true);
+	case QUIRE_FORMAT_E4M3:
+		return pack_small_sixteen(words, 8, 20, 0x1p120, 0x7e, false);
+	case QUIRE_FORMAT_INT8:
+		words = _mm512_srai_epi32(_mm512_slli_epi32(words, 24), 24);
+		return (struct pack_sixteen){
+			_mm512_cvtepi32_pd(_mm512_castsi512_si256(words)),
+			_mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(words, 1)) };
+	}
+	return pack_posit_sixteen(_mm512_sll_epi32(words, _mm_cvtsi32_si128((int)(32 - bits))));
+}
+
+/* struct pack_range of eight lanes; last is one less, so that of 0 is the largest. */
+struct pack_eight {
+	__m512i most, last;
+	__m512d squares;
+};
+
+/*
+ * The weight of the last set bit is x - (x & (x - 1)) on patterns.  For a power of
+ * two, which has no fraction bit to clear, that takes a bit from the exponent and
+ * yields half of it, or a little less than it: the pattern's exponent is then one
+ * too low, which is as good a unit.
+ */
+static inline void pack_see(struct pack_eight *range, __m512d x)
+{
+	const __m512i less = _mm512_set1_epi64(-1);
+	__m512i magnitude = _mm512_castpd_si512(_mm512_abs_pd(x));
+	__m512i without = _mm512_and_si512(magnitude, _mm512_add_epi64(magnitude, less));
+	__m512i last = _mm512_castpd_si512(_mm512_sub_pd(_mm512_castsi512_pd(magnitude),
+							 _mm512_castsi512_pd(without)));
+
+	range->most = _mm512_max_epu64(range->most, magnitude);
+	range->last = _mm512_min_epu64(range->last, _mm512_add_epi64(last, less));
+	range->squares = _mm512_fmadd_pd(x, x, range->squares);
+}
+
+static inline void pack_transpose(__m512d row[8])
+{
+	__m512d pair[8], quad[8];
+
+	for (int i = 0; i < 8; i += 2) {
+		pair[i] = _mm512_unpacklo_pd(row[i], row[i + 1]);
+		pair[i + 1] = _mm512_unpackhi_pd(row[i], row[i + 1]);
+	}
+	for (int i = 0; i < 8; i += 4)
+		for (int j = 0; j < 2; j++) {
+			quad[i + j] = _mm512_shuffle_f64x2(pair[i + j], pair[i + j + 2], 0x88);
+			quad[i + j + 2] = _mm512_shuffle_f64x2(pair[i + j], pair[i + j + 2], 0xdd);
+		}
+	/* quad[0]: k 0 and 4 of lanes 0..3, quad[1]: 1 and 5, quad[2]: 2 and 6, quad[3]: 3, 7 */
+	for (int j = 0; j < 4; j++) {
+		row[j] = _mm512_shuffle_f64x2(quad[j], quad[j + 4], 0x88);
+		row[j + 4] = _mm512_shuffle_f64x2(quad[j], quad[j + 4], 0xdd);
+	}
+}
+
+/* Eight lanes (used of them real) where k runs along memory. */
+static inline void pack_eight_along_k(uint64_t *out, uint32_t lanes, const uint8_t *data,
+				      uint32_t format, uint64_t pitch, uint32_t element,
+				      uint32_t used, uint32_t kc, struct pack_eight *range)
+{
+	for (uint32_t i = 0; i < kc; i += 16) {
+		uint32_t count = kc - i < 16 ? kc - i : 16;
+		__m512d first[8], second[8];
+
+#pragma GCC unroll 8
+		for (uint32_t l = 0; l < 8; l++) {
+			struct pack_sixteen x = pack_load_sixteen(format,
+				data + l * pitch + (size_t)i * element, l < used ? count : 0);
+
+			first[l] = x.first;
+			second[l] = x.second;
+		}
+		pack_transpose(first);
+		pack_transpose(second);
+#pragma GCC unroll 8
+		for (uint32_t j = 0; j < 8; j++)
+			if (j < count) {
+				pack_see(range, first[j]);
+				_mm512_store_pd((double *)(out + (size_t)(i + j) * lanes), first[j]);
+			}
+#pragma GCC unroll 8
+		for (uint32_t j = 0; j < 8; j++)
+			if (j + 8 < count) {
+				pack_see(range, second[j]);
+				_mm512_store_pd((double *)(out + (size_t)(i + j + 8) * lanes),
+						second[j]);
+			}
+	}
+}
+
+/* Eight or sixteen lanes that lie side by side in memory. */
+static inline void pack_eights_across_k(uint64_t *out, uint32_t lanes, const uint8_t *data,
+					uint32_t format, uint64_t pitch, uint32_t used, uint32_t kc,
+					bool two, struct pack_eight range[2])
+{
+	for (uint32_t i = 0; i < kc; i++, data += pitch, out += lanes) {
+		struct pack_sixteen x = pack_load_sixteen(format, data, used);
+
+		pack_see(&range[0], x.first);
+		_mm512_store_pd((double *)out, x.first);
+		if (two) {
+			pack_see(&range[1], x.second);
+			_mm512_store_pd((double *)(out + 8), x.second);
+		}
+	}
+}
+
+#endif /* QUIRE_PACK_AVX512_H */
