@@ -4,13 +4,16 @@
  *
  *	gemm.c          the loops over blocks, threads, K blocks
  *	gemm_check.c    validation of a job
- *	gemm_plain.c    the reference: one accumulator per element
+ *	gemm_number.c   single elements, and the reference: one accumulator per element
  *	gemm_finish.c   alpha, C, bias, activation, store, digest
  *	gemm_fp32.c     BF16 with FP32 accumulation
  *	gemm_tiled.c    tiled operands: which parts of k two panels share
+ *	convert.c       conversion of matrices
  *	pack_template.h operands to panels of integers
  *	round_template.h exact sums to elements
- *	kernel_*.c      the micro-kernels of one kind of CPU, with the two
+ *	store_template.h ... and to memory, with their digest
+ *	convert_template.h elements to elements
+ *	kernel_*.c      the micro-kernels of one kind of CPU, with the
  *	                templates compiled for it
  *	cpu.c           choice of the kernel
  */
@@ -77,7 +80,7 @@ struct gemm_panel {
 	uint8_t *residues;			/* there, or NULL when they were not taken */
 	uint32_t parts;
 	uint32_t width;				/* every number is below 2^width units */
-	bool small;				/* one part, every integer is below 2^31 */
+	bool small;				/* one part, integers below 2^31, weight below 2^61 */
 	double weight;				/* of the heaviest lane of any part */
 	bool lost;				/* no memory for the parts: use the plain path */
 	int32_t exponent[GEMM_LANES_MAX];
@@ -121,6 +124,12 @@ struct gemm_tally {
 	uint64_t exceptional;
 };
 
+/* How elements become elements of another format. */
+struct gemm_convert {
+	uint32_t source_format, destination_format;	/* not the quire image */
+	double factor;			/* a float; 1 with FP64 */
+};
+
 struct gemm_kernel {
 	const char *name;
 	const struct tile_kernel *tile;	/* loops of tiled matrices, tile_internal.h */
@@ -158,6 +167,12 @@ struct gemm_kernel {
 	void (*store)(const struct gemm_store *store, uint32_t count, const uint64_t *low,
 		      const int64_t *high, const int32_t *exponent, uint8_t *at, uint64_t index,
 		      struct gemm_tally *tally);
+	/*
+	 * count contiguous elements of one format to another; their bits, as the digest wants
+	 * them, go to bits, too, if it is not NULL.
+	 */
+	void (*convert)(const struct gemm_convert *convert, uint32_t count, const uint8_t *in,
+			uint8_t *out, uint64_t *bits);
 	/* c += a b in FP32, k in order; a is kc x fp32_mr, b is kc x fp32_nr */
 	void (*fp32)(uint32_t kc, const float *a, const float *b, float *c, size_t c_stride);
 };
@@ -202,6 +217,7 @@ static inline uint64_t gemm_digest_mix(uint64_t index, uint64_t bits)
 }
 
 uint64_t gemm_special_bits(uint32_t format, uint32_t special);
+uint64_t gemm_count_exceptional(uint32_t format, const uint64_t *bits, uint32_t count);
 
 struct gemm_source gemm_source_of(const struct quire_gemm_operand *x, bool lanes_are_rows,
 				  uint32_t batch);

@@ -8,6 +8,7 @@
  */
 #include <immintrin.h>
 
+#include "convert_template.h"
 #include "pack_template.h"
 #include "store_template.h"
 #include "tile_template.h"
@@ -96,5 +97,6 @@ const struct gemm_kernel gemm_kernel_avx2 = {
 	.multiply = avx2_multiply,
 	.round = round_elements,
 	.store = round_store,
+	.convert = convert_elements,
 	.fp32 = avx2_fp32,
 };

@@ -3,6 +3,7 @@
  * Portable kernel: 64-bit integers, 128-bit sums.  |v| <= 2^50, so a product is at
  * most 2^100 and the sum of 4096 of them at most 2^112.
  */
+#include "convert_template.h"
 #include "pack_template.h"
 #include "store_template.h"
 #include "tile_template.h"
@@ -75,5 +76,6 @@ const struct gemm_kernel gemm_kernel_generic = {
 	.multiply = generic_multiply,
 	.round = round_elements,
 	.store = round_store,
+	.convert = convert_elements,
 	.fp32 = generic_fp32,
 };

@@ -15,6 +15,7 @@
 #include "pack_avx512.h"
 #include "residue_avx512.h"
 #include "pack_template.h"
+#include "convert_template.h"
 #include "store_template.h"
 #include "tile_template.h"
 
@@ -361,5 +362,6 @@ const struct gemm_kernel gemm_kernel_ifma = {
 	.strip = ifma_strip,
 	.round = round_elements,
 	.store = round_store,
+	.convert = convert_elements,
 	.fp32 = ifma_fp32,
 };

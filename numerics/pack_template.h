@@ -519,7 +519,8 @@ static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel 
 	/* integers of parts are at most 2^(part_bits - 1) */
 	half = pack_power((int32_t)kernel->part_bits - 1);
 	panel->weight = single ? heaviest : kc * half * half;
-	panel->small = single && widest <= 31 && !source->gathered;
+	/* so that sums of two such panels' products are below 2^62 */
+	panel->small = single && widest <= 31 && heaviest < 0x1p61 && !source->gathered;
 	panel->residues = NULL;
 	panel->lost = !pack_make_room(panel, lanes, kc);
 	if (panel->lost)
