@@ -40,17 +40,17 @@ refused() { # NAME PATTERN
 	sleep 0.1
 	[ ! -e /dev/accel/accel0 ] && dmesg | grep -Eq "quire .*$2"
 	report $? "$1"
-	modprobe -r quire
+	rmmod quire
 	cp $good $image
 	modprobe quire && ./test_submit -t empty_job_signals >/dev/null 2>&1
 	report $? "$1: the next good image works"
-	modprobe -r quire
+	rmmod quire
 }
 
 echo "TAP version 13"
 cp $image $good
 size=$(stat -c %s $good)
-modprobe -r quire
+rmmod quire
 
 rm $image
 refused "missing file" 'cannot load firmware quire/fw-v1.bin.*install it below /lib/firmware'

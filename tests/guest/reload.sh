@@ -9,7 +9,7 @@ failed=0
 round=0
 while [ $round -lt $rounds ]; do
 	round=$((round + 1))
-	if modprobe -r quire && [ ! -e /dev/accel/accel0 ] && [ ! -d /sys/module/quire ] &&
+	if rmmod quire && [ ! -e /dev/accel/accel0 ] && [ ! -d /sys/module/quire ] &&
 	   modprobe quire && ./test_submit -t packets_run_in_order >/tmp/work 2>&1; then
 		echo "ok $round - round $round"
 	else

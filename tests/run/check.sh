@@ -79,7 +79,7 @@ guest_test() {
 	command=${rest#*-- }
 	# shellcheck disable=SC2086 # options are words
 	"$top/tools/quire-vm" run --check-kernel --timeout 300 --console "$results/$name.console" \
-		$options -- sh -c "cd '$build/user/tests/guest' && $command" \
+		$options -- sh -c "top='$top' build='$build'; cd '$build/user/tests/guest' && $command" \
 		>"$results/$name.tap" 2>"$results/$name.errors"
 	echo $? >"$results/$name.status"
 }
@@ -110,10 +110,13 @@ guest_result() {
 	bad=$(grep -c '^not ok ' "$tap")
 	skips=$(grep -c '^ok .*# SKIP' "$tap")
 	good=$((good - skips))
+	# A test that ends early has said how many it meant to do.
+	planned=$(sed -n 's/^1\.\.\([0-9][0-9]*\).*/\1/p' "$tap" | awk '{ sum += $1 } END { print sum + 0 }')
 	status=$(cat "$results/$1.status")
-	if [ "$status" -ne 0 ] || [ "$good" -eq 0 ]; then
+	if [ "$status" -ne 0 ] || [ "$bad" -ne 0 ] || [ "$good" -eq 0 ] || grep -q '^Bail out!' "$tap" ||
+		[ $((good + bad + skips)) -ne "$planned" ]; then
 		[ "$bad" -ne 0 ] || bad=1
-		echo "---- $1: exit status $status"
+		echo "---- $1: exit status $status, $planned tests planned, $((good + bad + skips)) counted"
 		grep -vE '^(# +OK|# +RUN|ok )' "$tap" | tail -n 60
 		tail -n 80 "$results/$1.errors"
 		echo "----"
