@@ -51,31 +51,16 @@ static void pack_row(void *argument, unsigned int index, unsigned int worker)
 	fesetenv(&saved);
 }
 
-int quire_tiled_pack(const struct quire_tiled_shape *shape, const struct quire_dense *dense,
-		     const struct quire_tile_choice *choices, void *image, uint64_t bytes,
-		     struct quire_threads *threads)
+int quire_tiled_layout(const struct quire_tiled_shape *shape,
+		       const struct quire_tile_choice *choices, void *image, uint64_t bytes)
 {
-	uint64_t count = quire_tiled_count(shape), offset;
+	uint64_t count = quire_tiled_count(shape), offset = quire_tiled_data_start(count);
 	struct quire_tiled_header *header = image;
-	struct packing packing;
+	struct quire_tile *tiles = (struct quire_tile *)(header + 1);
 
-	if (!dense || !dense->data || dense->reserved || !tile_format_is_number(dense->format) ||
-	    (shape && shape->rows > 1 && dense->leading_dimension < shape->columns) || !image ||
-	    (uintptr_t)image % QUIRE_TILED_ALIGN || !bytes ||
+	if (!image || (uintptr_t)image % QUIRE_TILED_ALIGN || !bytes ||
 	    bytes != quire_tiled_plan(shape, choices))
 		return -EINVAL;
-	packing = (struct packing){
-		.shape = shape,
-		.dense = dense,
-		.tiles = (struct quire_tile *)(header + 1),
-		.image = image,
-		.kernel = tile_kernel_current(),
-		.grid_columns = quire_tiled_grid(shape->columns, shape->tile_columns),
-		.element = gemm_element_bytes(dense->format),
-	};
-	if ((uintptr_t)dense->data % packing.element)
-		return -EINVAL;
-	offset = quire_tiled_data_start(count);
 	memset(image, 0, offset);
 	*header = (struct quire_tiled_header){
 		.magic = QUIRE_TILED_MAGIC,
@@ -90,13 +75,45 @@ int quire_tiled_pack(const struct quire_tiled_shape *shape, const struct quire_d
 	for (uint64_t i = 0; i < count; i++) {
 		if (!choices[i].bits)
 			continue;
-		packing.tiles[i].bits = choices[i].bits;
-		packing.tiles[i].scale = choices[i].scale;
-		packing.tiles[i].offset = (uint32_t)(offset / QUIRE_TILED_UNIT);
+		tiles[i].bits = choices[i].bits;
+		tiles[i].scale = choices[i].scale;
+		tiles[i].offset = (uint32_t)(offset / QUIRE_TILED_UNIT);
 		offset += quire_tile_bytes(shape->tile_rows, shape->tile_columns, choices[i].bits);
 		header->stored_tiles++;
 	}
-	quire_threads_run(threads, quire_tiled_grid(shape->rows, shape->tile_rows), pack_row,
-			  &packing);
 	return 0;
+}
+
+int quire_tiled_pack_into(const struct quire_tiled *view, const struct quire_dense *dense,
+			  struct quire_tile *tiles, void *image, struct quire_threads *threads)
+{
+	struct packing packing = { .shape = &view->shape, .dense = dense, .tiles = tiles,
+				   .image = image, .kernel = tile_kernel_current(),
+				   .grid_columns = view->grid_columns };
+
+	if (!dense || !dense->data || dense->reserved || !tile_format_is_number(dense->format) ||
+	    (view->shape.rows > 1 && dense->leading_dimension < view->shape.columns))
+		return -EINVAL;
+	packing.element = gemm_element_bytes(dense->format);
+	if ((uintptr_t)dense->data % packing.element)
+		return -EINVAL;
+	quire_threads_run(threads, view->grid_rows, pack_row, &packing);
+	return 0;
+}
+
+int quire_tiled_pack(const struct quire_tiled_shape *shape, const struct quire_dense *dense,
+		     const struct quire_tile_choice *choices, void *image, uint64_t bytes,
+		     struct quire_threads *threads)
+{
+	struct quire_tiled view;
+	int error;
+
+	error = quire_tiled_layout(shape, choices, image, bytes);
+	if (!error)
+		error = quire_tiled_open(image, bytes, &view, NULL);
+	if (error)
+		return error;
+	return quire_tiled_pack_into(&view, dense,
+				     (struct quire_tile *)((struct quire_tiled_header *)image + 1),
+				     image, threads);
 }

@@ -88,6 +88,26 @@ struct quire_tile {
 	uint64_t checksum;
 };
 
+/*
+ * struct quire_qtn_header - start of a .qtn file; the image follows it
+ * @magic, @version: QUIRE_QTN_MAGIC, QUIRE_QTN_VERSION
+ * @file_bytes:   of the whole file: this header and the image
+ * @digest:       sum modulo 2^64 of mix(i, word i) as the digest of format.h, over the
+ *                image as 64-bit words
+ * @reserved:     0
+ */
+struct quire_qtn_header {
+	uint32_t magic;
+	uint32_t version;
+	uint64_t file_bytes;
+	uint64_t digest;
+	uint64_t reserved[5];
+};
+
+#define QUIRE_QTN_MAGIC 0x314e5451u	/* "QTN1" */
+#define QUIRE_QTN_VERSION 1u
+
+QUIRE_ASSERT_LAYOUT(sizeof(struct quire_qtn_header) == 64, "qtn header");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_tiled_header) == 64, "tiled header");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_tile) == 16, "tile");
 

@@ -112,6 +112,16 @@ int quire_tiled_pack(const struct quire_tiled_shape *shape, const struct quire_d
 		     struct quire_threads *threads);
 
 /*
+ * The two halves of quire_tiled_pack().  _layout() writes header and descriptors with
+ * bits, scale and offset.  _pack_into() packs a dense matrix, the view's rows, into
+ * @image, and completes @tiles, which are the view's descriptors or a copy of them.
+ */
+int quire_tiled_layout(const struct quire_tiled_shape *shape,
+		       const struct quire_tile_choice *choices, void *image, uint64_t bytes);
+int quire_tiled_pack_into(const struct quire_tiled *view, const struct quire_dense *dense,
+			  struct quire_tile *tiles, void *image, struct quire_threads *threads);
+
+/*
  * Check header and all descriptors of an image that is @bytes long or less (also
  * that data follow each other without gap or overlap), and make the view.  Data are
  * not read.  Returns 0, -EINVAL with *error filled (NULL allowed): an image or
