@@ -62,9 +62,15 @@ static void quire_ring_write(struct quire_queue *queue, struct quire_job *job)
 	entry->sequence = job->sequence;
 	entry->stream_address = job->stream_va;
 	entry->stream_bytes = job->stream_bytes;
-	/* Whoever waits for room in the ring needs an interrupt too. */
-	entry->flags = job->interrupt || queue->on_ring + 1 == QUIRE_RING_ENTRIES ?
-		QUIRE_RING_INTERRUPT : 0;
+	/*
+	 * quire_ring_push() looks for the record when the doorbell returns, so that only
+	 * a job that takes longer needs an interrupt.  Whoever waits for room in the
+	 * ring needs one in any case: that look makes room, but nobody uses it.
+	 */
+	if (queue->on_ring + 1 == QUIRE_RING_ENTRIES)
+		entry->flags = QUIRE_RING_INTERRUPT;
+	else
+		entry->flags = job->interrupt ? QUIRE_RING_INTERRUPT | QUIRE_RING_LATE : 0;
 	if (list_empty(&queue->running)) {
 		queue->started = jiffies;
 		/* One that is armed already finds out about this job by itself. */
@@ -73,29 +79,6 @@ static void quire_ring_write(struct quire_queue *queue, struct quire_job *job)
 	list_move_tail(&job->node, &queue->running);
 	queue->on_ring++;
 	trace_quire_job_ring(job);
-}
-
-/*
- * Under queue->lock.  Move what can run to the ring, and ring the doorbell: always,
- * for there is no word that both sides modify.
- */
-static void quire_ring_push(struct quire_queue *queue)
-{
-	struct quire_job *job, *next;
-	bool written = false;
-
-	if (!queue->live)
-		return;
-	list_for_each_entry_safe(job, next, &queue->pending, node) {
-		if (atomic_read(&job->waits) || queue->on_ring == QUIRE_RING_ENTRIES)
-			break;
-		quire_ring_write(queue, job);
-		written = true;
-	}
-	if (!written)
-		return;
-	/* The entries before the doorbell: writel() orders them. */
-	quire_write(queue->qdev, QUIRE_REG_DOORBELL(queue->hw), lower_32_bits(queue->tail));
 }
 
 /* Under queue->lock: a job has failed.  What is behind it goes to @ended, cancelled. */
@@ -156,6 +139,31 @@ static void quire_ring_collect(struct quire_queue *queue, struct list_head *ende
 	}
 }
 
+/*
+ * Under queue->lock.  Move what can run to the ring, and ring the doorbell: always,
+ * for there is no word that both sides modify.  What has ended by then goes to @ended.
+ */
+static void quire_ring_push(struct quire_queue *queue, struct list_head *ended)
+{
+	struct quire_job *job, *next;
+	bool written = false;
+
+	if (!queue->live)
+		return;
+	list_for_each_entry_safe(job, next, &queue->pending, node) {
+		if (atomic_read(&job->waits) || queue->on_ring == QUIRE_RING_ENTRIES)
+			break;
+		quire_ring_write(queue, job);
+		written = true;
+	}
+	if (!written)
+		return;
+	/* The entries before the doorbell: writel() orders them. */
+	quire_write(queue->qdev, QUIRE_REG_DOORBELL(queue->hw), lower_32_bits(queue->tail));
+	/* Short jobs are done when the doorbell returns, and do not interrupt then. */
+	quire_ring_collect(queue, ended);
+}
+
 /* Look for records and end their jobs; from the interrupt, submission and time-outs. */
 void quire_ring_reap(struct quire_queue *queue)
 {
@@ -166,7 +174,7 @@ void quire_ring_reap(struct quire_queue *queue)
 	spin_lock_irqsave(&queue->lock, flags);
 	quire_ring_collect(queue, &ended);
 	if (!list_empty(&queue->pending))
-		quire_ring_push(queue);
+		quire_ring_push(queue, &ended);
 	spin_unlock_irqrestore(&queue->lock, flags);
 	quire_ring_end_jobs(&ended);
 	dma_fence_end_signalling(signalling);
@@ -180,9 +188,7 @@ void quire_ring_kick(struct quire_queue *queue)
 	bool signalling = dma_fence_begin_signalling();
 
 	spin_lock_irqsave(&queue->lock, flags);
-	quire_ring_push(queue);
-	/* Short jobs are done when the doorbell returns. */
-	quire_ring_collect(queue, &ended);
+	quire_ring_push(queue, &ended);
 	spin_unlock_irqrestore(&queue->lock, flags);
 	quire_ring_end_jobs(&ended);
 	dma_fence_end_signalling(signalling);

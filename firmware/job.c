@@ -17,9 +17,15 @@ static void finish_job(struct queue *q)
 	uint32_t number = (uint32_t)(q - queues);
 	uint32_t registers = QUIRE_IO_QUEUE(number);
 	struct quire_fence_record *record = &q->record;
-	bool interrupt = record->status != QUIRE_STATUS_OK ||
-			 q->entry->flags & QUIRE_RING_INTERRUPT;
+	uint32_t flags = q->entry->flags;
 	uint64_t slot = record->sequence & (q->entries - 1);
+	bool interrupt = flags & QUIRE_RING_INTERRUPT;
+
+	/* Whoever rang the doorbell still waits for it, and looks at the record next. */
+	if (flags & QUIRE_RING_LATE && io_read(QUIRE_IO_SERVING) == number)
+		interrupt = false;
+	if (record->status != QUIRE_STATUS_OK)
+		interrupt = true;
 
 	dma_write_record(q->records + slot * sizeof(*record), record);
 	io_write(registers + QUIRE_QUEUE_COMPLETED, (uint32_t)record->sequence);
@@ -100,7 +106,7 @@ static uint32_t check_entry(const struct queue *q)
 {
 	const struct quire_ring_entry *e = q->entry;
 
-	if (e->sequence != q->sequence || e->flags & ~QUIRE_RING_INTERRUPT)
+	if (e->sequence != q->sequence || e->flags & ~QUIRE_RING_FLAGS)
 		return QUIRE_STATUS_FIRMWARE;
 	for (uint32_t i = 0; i < 5; i++)
 		if (e->reserved[i])

@@ -83,6 +83,7 @@ struct quire_device {
 	uint32_t dma[5];		/* under mcu_lock */
 	struct fault dma_fault;		/* under mcu_lock */
 	uint32_t time_high;		/* under mcu_lock */
+	uint32_t serving;		/* QUIRE_IO_SERVING, under mcu_lock */
 	pthread_t mcu_thread;
 	pthread_mutex_t wake_lock;	/* protects kicked, quit, and the sleep of mcu_thread */
 	pthread_cond_t wake;
@@ -137,7 +138,8 @@ int processor_init(struct quire_device *device);
 void processor_stop(struct quire_device *device);
 void processor_destroy(struct quire_device *device);
 void processor_kick(struct quire_device *device);		/* from any thread */
-void processor_kick_inline(struct quire_device *device);	/* from a register access */
+/* From a register access; queue whose doorbell it is, or QUIRE_SERVING_NONE. */
+void processor_kick_inline(struct quire_device *device, uint32_t queue);
 bool processor_events_pending(void *opaque);
 
 /* boot.c: under mcu_lock */

@@ -61,6 +61,7 @@ uint32_t mcu_io_read(void *opaque, uint32_t offset)
 	case QUIRE_IO_MAILBOX_ARGUMENT: return device->mailbox_argument;
 	case QUIRE_IO_MAILBOX_SEQUENCE: return read_mailbox_sequence(device);
 	case QUIRE_IO_ENGINES: return device->config.engines;
+	case QUIRE_IO_SERVING: return device->serving;
 	case QUIRE_IO_BAND_MACS: return BAND_KIBI_MACS;
 	case QUIRE_IO_DOORBELLS_LO: return (uint32_t)device->doorbells;
 	case QUIRE_IO_DOORBELLS_HI: return (uint32_t)(device->doorbells >> 32);

@@ -48,7 +48,7 @@ static bool run(struct quire_device *device, uint64_t budget)
 	return stop == MCU_STOP_BUDGET;
 }
 
-void processor_kick_inline(struct quire_device *device)
+void processor_kick_inline(struct quire_device *device, uint32_t queue)
 {
 	bool more;
 
@@ -57,7 +57,9 @@ void processor_kick_inline(struct quire_device *device)
 		processor_kick(device);
 		return;
 	}
+	device->serving = queue;
 	more = run(device, INLINE_BUDGET);
+	device->serving = QUIRE_SERVING_NONE;
 	pthread_mutex_unlock(&device->mcu_lock);
 	if (more)
 		processor_kick(device);
@@ -135,6 +137,7 @@ int processor_init(struct quire_device *device)
 
 	if (mcu_init(&device->mcu, &bus))
 		return -1;
+	device->serving = QUIRE_SERVING_NONE;
 	pthread_mutex_init(&device->mcu_lock, NULL);
 	pthread_mutex_init(&device->wake_lock, NULL);
 	pthread_condattr_init(&attributes);

@@ -104,7 +104,7 @@ static void ring_doorbell(struct quire_device *device, uint64_t offset, uint32_t
 	/* The tail first: the firmware clears the bit and then reads the tail. */
 	atomic_store(&device->queue[queue][QUIRE_QUEUE_TAIL / 4], value);
 	atomic_fetch_or(&device->doorbells, 1ull << queue);
-	processor_kick_inline(device);
+	processor_kick_inline(device, queue);
 }
 
 /* Events that are pending already raise the vector when they are enabled. */
@@ -147,7 +147,7 @@ static void write_register(struct quire_device *device, uint64_t offset, uint32_
 	case QUIRE_REG_MAILBOX_ARGUMENT: device->mailbox_argument = value; return;
 	case QUIRE_REG_MAILBOX_SEND:
 		device->mailbox_sequence = value;
-		processor_kick_inline(device);
+		processor_kick_inline(device, QUIRE_SERVING_NONE);
 		return;
 	case QUIRE_REG_TLB_FLUSH: atomic_fetch_add(&device->tlb_flushes, 1); return;
 	}

@@ -38,6 +38,8 @@ struct card {
 	uint64_t unmapped_from;		/* virtual addresses from here on fault */
 	uint32_t events_posted;
 	uint32_t vectors[1 + QUIRE_QUEUES];
+	uint32_t serving;		/* as QUIRE_IO_SERVING reads */
+	uint32_t ring_flags;		/* of the entries that push() writes */
 	uint32_t panic;
 	bool engines_inline;
 	uint32_t engine_band[ENGINES];	/* SRAM address while busy */
@@ -147,6 +149,7 @@ static uint32_t io_read(void *opaque, uint32_t offset)
 	case QUIRE_IO_MAILBOX_ARGUMENT: return card->mailbox_argument;
 	case QUIRE_IO_MAILBOX_SEQUENCE: return card->mailbox_seen = card->mailbox_sequence;
 	case QUIRE_IO_ENGINES: return ENGINES;
+	case QUIRE_IO_SERVING: return card->serving;
 	case QUIRE_IO_BAND_MACS: return 1024; /* 2^20 products */
 	case QUIRE_IO_DOORBELLS_LO: return (uint32_t)card->doorbells;
 	case QUIRE_IO_DOORBELLS_HI: return (uint32_t)(card->doorbells >> 32);
@@ -228,6 +231,8 @@ static struct card *boot(uint32_t driver_versions)
 	card->driver_versions = driver_versions;
 	card->unmapped_from = BUS_BYTES;
 	card->engines_inline = true;
+	card->serving = QUIRE_SERVING_NONE;
+	card->ring_flags = QUIRE_RING_INTERRUPT;
 	mcu_reset(&card->mcu, header.entry);
 	assert_int_equal(MCU_STOP_SLEEP, run(card));
 	return card;
@@ -272,7 +277,7 @@ static void push(struct card *card, unsigned int q, uint64_t stream, uint32_t by
 	struct quire_ring_entry entry = { .sequence = ++card->sequence[q],
 					  .stream_address = stream,
 					  .stream_bytes = bytes,
-					  .flags = QUIRE_RING_INTERRUPT };
+					  .flags = card->ring_flags };
 	unsigned int slot = entry.sequence % (1u << ENTRIES_LOG2);
 
 	memcpy(card->bus + RING(q % 8) + slot * sizeof(entry), &entry, sizeof(entry));
@@ -389,6 +394,40 @@ static void empty_jobs_get_records_in_order(void **state)
 		      (unsigned int)single, (unsigned int)batch);
 	assert_int_equal(133, card->jobs);
 	assert_true(single < 800 && batch < 500);
+	destroy(card);
+}
+
+static void late_interrupts_are_for_jobs_nobody_waits_for(void **state)
+{
+	static const struct { uint32_t serving, raised; } cases[] = {
+		{ 5, 0 }, { 6, 1 }, { QUIRE_SERVING_NONE, 2 }, { 5, 2 },
+	};
+	struct card *card = boot(0x10001);
+
+	(void)state;
+	start_queue(card, 5, 1);
+	card->ring_flags = QUIRE_RING_INTERRUPT | QUIRE_RING_LATE;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		card->serving = cases[i].serving;
+		push(card, 5, 0, 0);
+		ring(card, 5);
+		run(card);
+		assert_int_equal(QUIRE_STATUS_OK, record(card, 5, i + 1).status);
+		assert_int_equal(cases[i].raised, card->vectors[6]);
+	}
+	/* a failure is never kept quiet, and LATE alone asks for nothing */
+	push(card, 5, 4, 8);
+	ring(card, 5);
+	run(card);
+	assert_int_equal(3, card->vectors[6]);
+	start_queue(card, 7, 1);
+	card->serving = QUIRE_SERVING_NONE;
+	card->ring_flags = QUIRE_RING_LATE;
+	push(card, 7, 0, 0);
+	ring(card, 7);
+	run(card);
+	assert_int_equal(QUIRE_STATUS_OK, record(card, 7, 1).status);
+	assert_int_equal(0, card->vectors[8]);
 	destroy(card);
 }
 
@@ -583,7 +622,7 @@ static void streams_and_entries_are_checked(void **state)
 		if (wrong == 0)
 			entry.sequence = 2;
 		else if (wrong == 1)
-			entry.flags = 2;
+			entry.flags = 4;
 		else
 			entry.reserved[4] = 1;
 		memcpy(card->bus + RING(0) + sizeof(entry), &entry, sizeof(entry));
@@ -936,6 +975,7 @@ int main(void)
 		cmocka_unit_test(refuses_a_driver_without_common_version),
 		cmocka_unit_test(mailbox_checks_its_commands),
 		cmocka_unit_test(empty_jobs_get_records_in_order),
+		cmocka_unit_test(late_interrupts_are_for_jobs_nobody_waits_for),
 		cmocka_unit_test(packets_of_a_job_run_in_order),
 		cmocka_unit_test(bands_tile_the_output_exactly),
 		cmocka_unit_test(wrong_fields_are_named),

@@ -206,6 +206,8 @@ struct quire_ring_entry {
 };
 
 #define QUIRE_RING_INTERRUPT 0x1u	/* raise the queue's vector; a failed job always does */
+#define QUIRE_RING_LATE 0x2u		/* INTERRUPT only if the doorbell's write returns before the record is there */
+#define QUIRE_RING_FLAGS 0x3u
 
 /*
  * struct quire_fence_record - outcome of one job, written by the firmware.
@@ -319,6 +321,8 @@ struct quire_fw_header {
 #define QUIRE_IO_COUNT_JOBS 0x060	/* write n: add to the counters of the same name */
 #define QUIRE_IO_COUNT_PACKETS 0x064
 #define QUIRE_IO_COUNT_ERRORS 0x068
+#define QUIRE_IO_SERVING 0x06c		/* queue whose doorbell write waits for us, read-only */
+#define QUIRE_SERVING_NONE 0xffffffffu
 
 /* Doorbells rung since last cleared, 64 bits; write 1 to clear, then read TAIL. */
 #define QUIRE_IO_DOORBELLS_LO 0x080
