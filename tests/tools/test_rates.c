@@ -132,6 +132,24 @@ static void csv_text_and_plot(void **state)
 	assert_non_null(strstr(r.out, "modelled figures are arithmetic"));
 }
 
+/* Weights in tiles, advised anew each epoch, still learn: at 7 bits or fewer. */
+static void training_with_tiles(void **state)
+{
+	json_object *object;
+
+	(void)state;
+	run(&r, "$T/quire-digits -b cpu -d $QUIRE_DATA/digits.csv.gz -f tiles --tiles 0.1 -e 3 --json");
+	assert_int_equal(r.status, 0);
+	object = run_json(&r);
+	assert_true(json_object_get_double(at(object, "results.0.bits_per_weight")) <= 7);
+	assert_true(json_object_get_double(at(object, "results.0.bits_per_weight")) > 4);
+	assert_true(json_object_get_double(at(object, "results.0.accuracy")) > 0.9);
+	json_object_put(object);
+	run(&r, "$T/quire-digits -b cpu -d $QUIRE_DATA/digits.csv.gz -f tiles");
+	assert_int_equal(r.status, 2);
+	assert_non_null(strstr(r.err, "needs --tiles"));
+}
+
 static void wrong_options_exit_2_and_say_why(void **state)
 {
 	static const char *const wrong[][2] = {
@@ -160,6 +178,7 @@ int main(void)
 		cmocka_unit_test(covariance),
 		cmocka_unit_test(a_pair_of_matrices),
 		cmocka_unit_test(csv_text_and_plot),
+		cmocka_unit_test(training_with_tiles),
 		cmocka_unit_test(wrong_options_exit_2_and_say_why),
 	};
 	char work[] = "/tmp/quire-rates-XXXXXX", command[64];

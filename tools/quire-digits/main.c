@@ -20,14 +20,17 @@
 
 const char *argp_program_version = "quire-digits 0.1.0";
 
-static const struct number_choice choices[] = {
-	{ "fp32", QUIRE_FORMAT_FP32, QUIRE_FORMAT_FP32 },
-	{ "bf16", QUIRE_FORMAT_BF16, QUIRE_FORMAT_BF16 },
-	{ "posit16", QUIRE_FORMAT_POSIT16, QUIRE_FORMAT_POSIT16 },
-	{ "posit8", QUIRE_FORMAT_POSIT8, QUIRE_FORMAT_POSIT16 },
+/* The last one runs only with --tiles, which sets its tau. */
+static struct number_choice choices[] = {
+	{ "fp32", QUIRE_FORMAT_FP32, QUIRE_FORMAT_FP32, 0 },
+	{ "bf16", QUIRE_FORMAT_BF16, QUIRE_FORMAT_BF16, 0 },
+	{ "posit16", QUIRE_FORMAT_POSIT16, QUIRE_FORMAT_POSIT16, 0 },
+	{ "posit8", QUIRE_FORMAT_POSIT8, QUIRE_FORMAT_POSIT16, 0 },
+	{ "tiles", QUIRE_FORMAT_POSIT16, QUIRE_FORMAT_POSIT16, 0 },
 };
 
 #define CHOICES (sizeof(choices) / sizeof(choices[0]))
+#define TILES (CHOICES - 1)
 
 struct arguments {
 	const char *data;
@@ -41,6 +44,7 @@ struct arguments {
 struct outcome {
 	unsigned int right;
 	double seconds;
+	double bits;		/* per weight after training, with tiles */
 	struct totals totals;
 	uint8_t answer[TEST];
 };
@@ -54,7 +58,7 @@ static double seconds_now(void)
 }
 
 static int train(struct network *network, const struct digits *digits,
-		 const struct arguments *arguments, const char *name)
+		 const struct arguments *arguments, const char *name, double tau)
 {
 	static uint32_t order[TRAIN];
 	unsigned int all = arguments->epochs * STEPS, done = 0;
@@ -63,6 +67,11 @@ static int train(struct network *network, const struct digits *digits,
 	for (uint32_t i = 0; i < TRAIN; i++)
 		order[i] = i;
 	for (unsigned int epoch = 0; epoch < arguments->epochs; epoch++) {
+		double bits;
+		int advised = tau > 0 ? network_advise(network, &bits) : 0;
+
+		if (advised)
+			return advised;
 		shuffle(order, TRAIN, &random);
 		for (unsigned int step = 0; step < STEPS; step++, done++) {
 			float left = (float)(all - done) / (float)all;
@@ -92,7 +101,10 @@ static int run_choice(quire_device *device, const struct digits *digits,
 	if (error)
 		return error;
 	network = network_create(context, choice, SEED);
-	error = network ? train(network, digits, arguments, choice->name) : -1;
+	error = network ? train(network, digits, arguments, choice->name, choice->tau) : -1;
+	outcome->bits = 0;
+	if (!error && choice->tau > 0)
+		error = network_advise(network, &outcome->bits);
 	if (!error)
 		error = network_test(network, digits, outcome->answer);
 	if (!error) {
@@ -122,6 +134,8 @@ static void print_row(const struct number_choice *choice, const struct outcome *
 	       (double)o->right / TEST, o->seconds, (unsigned long long)o->totals.jobs,
 	       (double)o->totals.bytes * 1e-6, (double)o->totals.modelled_pj * 1e-6,
 	       (unsigned long long)o->totals.digest);
+	if (o->bits > 0)
+		printf("  weights in 16 x 16 tiles, tau %g: %.2f bits per weight\n", choice->tau, o->bits);
 	fflush(stdout);
 }
 
@@ -172,6 +186,8 @@ static json_object *json_row(const struct number_choice *choice, const struct ou
 	json_object_object_add(row, "master_format",
 			       json_object_new_string(quire_format_name(choice->master)));
 	json_object_object_add(row, "accuracy", json_object_new_double((double)o->right / TEST));
+	if (o->bits > 0)
+		json_object_object_add(row, "bits_per_weight", json_object_new_double(o->bits));
 	json_object_object_add(row, "seconds", json_object_new_double(o->seconds));
 	json_object_object_add(row, "jobs", json_object_new_uint64(o->totals.jobs));
 	json_object_object_add(row, "macs", json_object_new_uint64(o->totals.macs));
@@ -194,6 +210,8 @@ static int run_all(quire_device *device, const struct digits *digits,
 		print_header(info.backend);
 	for (size_t i = 0; !error && i < CHOICES; i++) {
 		if (arguments->format && strcmp(arguments->format, choices[i].name))
+			continue;
+		if (i == TILES && !(choices[i].tau > 0))
 			continue;
 		last = &choices[i];
 		error = run_choice(device, digits, arguments, last, &outcome);
@@ -225,6 +243,7 @@ static const struct argp_option options[] = {
 	{ "data", 'd', "FILE", 0, "the images, digits.csv.gz of scikit-learn", 0 },
 	{ "backend", 'b', "NAME", 0, "auto, card, cpu or null", 0 },
 	{ "format", 'f', "NAME", 0, "only fp32, bf16, posit16 or posit8", 0 },
+	{ "tiles", 't', "TAU", 0, "also with weights in tiles, advised anew each epoch", 0 },
 	{ "epochs", 'e', "N", 0, "times through the training images (20)", 0 },
 	{ "json", 'j', NULL, 0, "print JSON", 0 },
 	{ 0 },
@@ -252,6 +271,11 @@ static error_t parse(int key, char *value, struct argp_state *state)
 			argp_error(state, "unknown format \"%s\"", value);
 		arguments->format = value;
 		break;
+	case 't':
+		choices[TILES].tau = strtod(value, &end);
+		if (*end || !(choices[TILES].tau >= 1e-6 && choices[TILES].tau <= 1))
+			argp_error(state, "--tiles is \"%s\", must be 1e-6 to 1", value);
+		break;
 	case 'e':
 		arguments->epochs = (unsigned int)strtoul(value, &end, 10);
 		if (*end || arguments->epochs < 1 || arguments->epochs > 1000)
@@ -261,6 +285,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!arguments->data)
 			argp_error(state, "--data is needed");
+		if (arguments->format && !strcmp(arguments->format, "tiles") && !(choices[TILES].tau > 0))
+			argp_error(state, "--format tiles needs --tiles");
 		break;
 	default: return ARGP_ERR_UNKNOWN;
 	}

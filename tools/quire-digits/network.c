@@ -11,16 +11,20 @@
  * host depends on the order of a sum or on a library's rounding, so the digest is
  * the same on every machine.
  */
+#include <errno.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <portable_math.h>
+#include <quirenum/advise.h>
 
 #include "network.h"
 
 #define MOMENTUM 0.9f
+#define TILE 16
+#define TILE_WIDTHS (QUIRE_WIDTHS_ALL & (QUIRE_WIDTH(27) - 1))	/* exact in FP32 */
 
 static const uint32_t width[LAYERS + 1] = { PIXELS, 128, 64, CLASSES };
 
@@ -31,6 +35,7 @@ struct layer {
 	struct quire_matrix out, gradient;		/* BATCH rows */
 	struct quire_matrix test_out;			/* TEST rows */
 	struct quire_matrix unit;			/* width x width */
+	struct quire_tile_choice *choices;		/* of the weights' tiles, with tau */
 };
 
 struct network {
@@ -153,7 +158,8 @@ static int create_layer(struct network *n, uint32_t l, uint64_t *random)
 	uint32_t compute = n->choice.compute, master = n->choice.master;
 	/* Logits are read by the host. */
 	uint32_t result = l == LAYERS - 1 ? QUIRE_FORMAT_FP32 : compute;
-	int error = alloc(n, compute, in, out, &layer->weight);
+	/* Weights in tiles are read decoded. */
+	int error = alloc(n, n->choice.tau > 0 ? QUIRE_FORMAT_FP32 : compute, in, out, &layer->weight);
 
 	error = error ? error : alloc(n, compute, 1, out, &layer->bias);
 	error = error ? error : alloc(n, master, in, out, &layer->master);
@@ -294,6 +300,8 @@ struct network *network_create(quire_context *context, const struct number_choic
 /* Buffers and lists belong to the context, which goes with the network's run. */
 void network_destroy(struct network *n)
 {
+	for (uint32_t l = 0; n && l < LAYERS; l++)
+		free(n->layer[l].choices);
 	if (n)
 		quire_queue_free(n->queue);
 	free(n);
@@ -339,6 +347,85 @@ static int mask(const struct quire_matrix *out, const struct quire_matrix *gradi
 	return 0;
 }
 
+/* --- Weights in tiles --- */
+
+static struct quire_tiled_shape shape_of(const struct layer *layer)
+{
+	return (struct quire_tiled_shape){ layer->weight.rows, layer->weight.columns, TILE, TILE };
+}
+
+/* The weights that products read become what their tiles hold. */
+static int store_layer(const struct layer *layer)
+{
+	struct quire_tiled_shape shape = shape_of(layer);
+	uint64_t bytes = quire_tiled_plan(&shape, layer->choices);
+	void *image = aligned_alloc(64, (bytes + 63) / 64 * 64), *weights;
+	struct quire_tiled view;
+	int error = image ? quire_buffer_map(layer->weight.buffer, &weights) : -ENOMEM;
+
+	if (!error) {
+		struct quire_dense dense = { weights, QUIRE_FORMAT_FP32, 0, shape.columns };
+		struct quire_tiled_output out = { .data = weights, .format = QUIRE_FORMAT_FP32,
+						  .leading_dimension = shape.columns };
+
+		error = quire_tiled_pack(&shape, &dense, layer->choices, image, bytes, NULL);
+		error = error ? error : quire_tiled_open(image, bytes, &view, NULL);
+		error = error ? error : quire_tiled_unpack(&view, shape.rows, shape.columns, &out, NULL,
+							   NULL, NULL);
+	}
+	free(image);
+	return error;
+}
+
+static int store_tiles(struct network *n)
+{
+	int error = 0;
+
+	for (uint32_t l = 0; !error && n->choice.tau > 0 && l < LAYERS; l++)
+		if (n->layer[l].choices)
+			error = store_layer(&n->layer[l]);
+	return error;
+}
+
+/* Advice for the master: bits chosen for weights that were rounded already would only fall. */
+static int advise_layer(const struct network *n, struct layer *layer, double *bits)
+{
+	struct quire_tiled_shape shape = shape_of(layer);
+	size_t count = (size_t)shape.rows * shape.columns;
+	float *master = malloc(count * sizeof(*master));
+	struct quire_advise question = { .shape = shape, .budget = QUIRE_BUDGET_ERROR,
+					 .tau = n->choice.tau, .widths = TILE_WIDTHS,
+					 .matrix = { master, QUIRE_FORMAT_FP32, 0, shape.columns } };
+	struct quire_advice advice;
+	int error = master ? quire_matrix_get_f32(&layer->master, master, shape.columns) : -ENOMEM;
+
+	if (!layer->choices)
+		layer->choices = malloc(quire_tiled_count(&shape) * sizeof(*layer->choices));
+	if (!error)
+		error = layer->choices ? quire_advise(&question, layer->choices, &advice) : -ENOMEM;
+	free(master);
+	if (!error)
+		*bits += advice.bits_per_element * (double)count;
+	return error;
+}
+
+int network_advise(struct network *n, double *bits)
+{
+	double weights = 0;
+	int error = 0;
+
+	*bits = 0;
+	for (uint32_t l = 0; !error && l < LAYERS; l++) {
+		error = advise_layer(n, &n->layer[l], bits);
+		weights += width[l] * width[l + 1];
+	}
+	*bits /= weights;
+	/* A rate of 0 brings the masters to where products read. */
+	error = error ? error : record_update(n, 0);
+	error = error ? error : run(n, n->update, 4 * LAYERS);
+	return error ? error : store_tiles(n);
+}
+
 int network_train(struct network *n, const struct digits *digits, const uint32_t *images,
 		  float rate)
 {
@@ -365,7 +452,8 @@ int network_train(struct network *n, const struct digits *digits, const uint32_t
 	error = error ? error : run(n, n->backward[0], 2);
 	/* The error is that of the batch's sum; the rate is for its mean. */
 	error = error ? error : record_update(n, rate / BATCH);
-	return error ? error : run(n, n->update, 4 * LAYERS);
+	error = error ? error : run(n, n->update, 4 * LAYERS);
+	return error ? error : store_tiles(n);
 }
 
 int network_test(struct network *n, const struct digits *digits, uint8_t answer[TEST])

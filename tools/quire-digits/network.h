@@ -17,6 +17,7 @@ struct number_choice {
 	const char *name;
 	uint32_t compute;		/* operands of products */
 	uint32_t master;		/* weights between updates */
+	double tau;			/* error budget of weights in tiles, 0: none */
 };
 
 /* What a run did, summed over all commands. */
@@ -38,6 +39,12 @@ void network_destroy(struct network *network);
 /* One step on BATCH images given by number; 0 or a negative error of libquire. */
 int network_train(struct network *network, const struct digits *digits, const uint32_t *images,
 		  float rate);
+
+/*
+ * With tau: choose the bits of each tile anew for the weights as they are now, and
+ * keep them so until the next call; *bits is the mean per weight.
+ */
+int network_advise(struct network *network, double *bits);
 
 /* Answers for the TEST images. */
 int network_test(struct network *network, const struct digits *digits, uint8_t answer[TEST]);
