@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
-# Builds the numerics and their tests once, then again what a mutant touches: headers
-# are followed by -MMD, so nothing else is compiled.  OUT is the scratch copy's build.
+# The numerics and their tests outside of Meson's build, for the runs that need them built
+# in another way: mutants (where headers followed by -MMD keep a rebuild short) and
+# sanitizers.  Run in the top directory.
+#	OUT	directory of the objects and programs
+#	EXTRA	further flags of compiler and linker
 CFLAGS := -std=gnu11 -O1 -w -ffp-contract=off -pthread -DQUIRE_HAVE_X86_KERNELS \
-	-Inumerics/include -Inumerics -Iuapi -Itests/oracle -MMD
+	-Inumerics/include -Inumerics -Iuapi -Itests/oracle -MMD $(EXTRA)
 AVX2 := -mavx2 -mfma -mbmi2 -mlzcnt
 # what numerics/meson.build gives the same file
 IFMA := $(shell sed -n "/kernel_ifma.c/,/include_directories/p" numerics/meson.build | grep -o -- "-m[a-z0-9=-]*")
@@ -24,7 +27,7 @@ $(OUT)/%.o: tests/oracle/%.c
 	@gcc $(CFLAGS) -c $< -o $@
 
 $(OUT)/test_%: $(OUT)/test_%.o $(OUT)/oracle.o $(OBJECTS)
-	@gcc -pthread $^ -o $@ -lcmocka -lgmp -lm
+	@gcc -pthread $(EXTRA) $^ -o $@ -lcmocka -lgmp -lm
 
 .SECONDARY:
 -include $(wildcard $(OUT)/*.d)
