@@ -165,6 +165,54 @@ static void submit_reports_jobs_and_calls(void **state)
 	json_object_put(object);
 }
 
+/* The rows whose "what" is ; each must have the keys, separated by spaces. */
+static size_t count_rows(json_object *rows, const char *what, const char *keys)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < json_object_array_length(rows); i++) {
+		json_object *row = json_object_array_get_idx(rows, i);
+		char list[256], *key, *rest = list;
+
+		if (!is_string(row, "what", what))
+			continue;
+		snprintf(list, sizeof(list), "%s", keys);
+		while ((key = strtok_r(rest, " ", &rest)))
+			at(row, key);
+		count++;
+	}
+	return count;
+}
+
+static void numerics_reports_every_comparison(void **state)
+{
+	json_object *object = report("numerics --quick"), *rows = at(object, "results"), *row;
+	size_t products = count_rows(rows, "product", "format mode data kernel threads n clock "
+				     "peer peer_core peer_gmacs_per_s ratio_to_peer asked_ratio");
+
+	(void)state;
+	assert_true(is_string(object, "command", "numerics"));
+	at(object, "openblas");
+	at(object, "kernel");
+	at(object, "machine.cpu");
+	/* six kinds, on one thread and on all; five by the AVX2 kernel where there is one */
+	assert_true(products == 12 || products == 17);
+	for (size_t i = 0; i < json_object_array_length(rows); i++) {
+		row = json_object_array_get_idx(rows, i);
+		if (!is_string(row, "what", "product"))
+			continue;
+		check_statistics(row);
+		assert_true(json_object_get_double(at(row, "gmacs_per_s")) > 0);
+	}
+	assert_int_equal(count_rows(rows, "patterns_to_normal", "format ratio_to_normal"), 2);
+	assert_int_equal(count_rows(rows, "scaling", "format threads efficiency"), 4);
+	assert_int_equal(count_rows(rows, "plain_loop", "format ratio_to_plain"), 4);
+	assert_int_equal(count_rows(rows, "shares", "format packing_share"), 4);
+	assert_int_equal(count_rows(rows, "conversion", "from to ratio_to_memcpy"), 4);
+	assert_int_equal(count_rows(rows, "memory", "format growth_bytes ratio_to_packed"), 1);
+	json_object_put(object);
+}
+
 static void text_is_a_table_of_the_same_rows(void **state)
 {
 	(void)state;
@@ -184,6 +232,7 @@ static void wrong_options_exit_2_and_say_why(void **state)
 		{ "$T/quire-bench gemm --formats posit17b", "unknown format" },
 		{ "$T/quire-bench copy --sizes 4X", "--sizes is \"4X\"" },
 		{ "$T/quire-bench submit --seconds -1", "--seconds is \"-1\"" },
+		{ "$T/quire-bench numerics --threads x", "--threads is \"x\"" },
 		{ "$T/quire-bench submit more", "unexpected \"more\"" },
 	};
 
@@ -213,6 +262,7 @@ int main(void)
 		cmocka_unit_test(gemm_local_needs_no_device),
 		cmocka_unit_test(copy_reports_each_direction),
 		cmocka_unit_test(submit_reports_jobs_and_calls),
+		cmocka_unit_test(numerics_reports_every_comparison),
 		cmocka_unit_test(text_is_a_table_of_the_same_rows),
 		cmocka_unit_test(wrong_options_exit_2_and_say_why),
 		cmocka_unit_test(a_missing_card_exits_3),

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <json-c/json.h>
 #include <quire.h>
@@ -21,7 +22,7 @@
 /* argv[0] is "quire-bench NAME"; returns the exit status. */
 typedef int bench_command(int argc, char **argv);
 
-bench_command bench_copy, bench_gemm, bench_submit;
+bench_command bench_copy, bench_gemm, bench_numerics, bench_submit;
 
 /* ---- Options of all sub-commands (options.c) ---- */
 
@@ -75,6 +76,28 @@ struct bench_statistics {
 int bench_measure(double seconds, int (*once)(void *argument), void *argument,
 		  struct bench_statistics *statistics);
 
+/*
+ * struct bench_contestant - one of several ways that are compared
+ * @pause: seconds to rest after each run, for libraries whose threads spin on when they
+ *         are through
+ */
+struct bench_contestant {
+	int (*once)(void *argument);
+	void *argument;
+	double pause;
+};
+
+#define BENCH_CONTESTANTS_MAX 16
+
+/*
+ * Measure @count contestants in turns (A B C A B C ...), so that what else the machine does
+ * moves all of them alike: for @seconds times @count, but at least 3 turns after an unseen
+ * one.  @clock is CLOCK_MONOTONIC, or CLOCK_THREAD_CPUTIME_ID where everything happens in
+ * the calling thread.  Stops at the first error and returns it.  -ENOMEM.
+ */
+int bench_race(double seconds, clockid_t clock, const struct bench_contestant *contestants,
+	       size_t count, struct bench_statistics *statistics);
+
 /* ---- Reports (report.c) ---- */
 
 /*
@@ -89,6 +112,7 @@ json_object *bench_report_row(json_object *report);
 
 void bench_put_string(json_object *row, const char *key, const char *value);
 void bench_put_integer(json_object *row, const char *key, uint64_t value);
+/* Five significant digits; what is not finite becomes null. */
 void bench_put_number(json_object *row, const char *key, double value);
 /* "runs", "minimum_us", "median_us", "p99_us". */
 void bench_put_statistics(json_object *row, const struct bench_statistics *statistics);

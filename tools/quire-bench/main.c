@@ -13,6 +13,7 @@ static const struct {
 } commands[] = {
 	{ "gemm", bench_gemm, "matrix products on the card and in this process" },
 	{ "copy", bench_copy, "copies between system and card memory" },
+	{ "numerics", bench_numerics, "exact arithmetic in this process beside OpenBLAS" },
 	{ "submit", bench_submit, "latency and rate of jobs and calls" },
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Reports: JSON, and tables made of the same rows. */
 #define _GNU_SOURCE
+#include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,12 +26,27 @@ static json_object *first_line(const char *path)
 	return json_object_new_string(line);
 }
 
+/* "model name" of the first CPU, where /proc/cpuinfo has that line. */
+static json_object *cpu_model(void)
+{
+	char line[256], model[sizeof(line)] = "unknown";
+	FILE *file = fopen("/proc/cpuinfo", "r");
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "model name : %255[^\n]", model) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return json_object_new_string(model);
+}
+
 static json_object *describe_machine(void)
 {
 	json_object *machine = json_object_new_object();
 	cpu_set_t set;
 	int processors = sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
 
+	json_object_object_add(machine, "cpu", cpu_model());
 	json_object_object_add(machine, "processors", json_object_new_int(processors));
 	json_object_object_add(machine, "clocksource", first_line(CLOCKSOURCE));
 	return machine;
@@ -87,7 +103,8 @@ void bench_put_number(json_object *row, const char *key, double value)
 	char text[32];
 
 	snprintf(text, sizeof(text), "%.5g", value);
-	json_object_object_add(row, key, json_object_new_double_s(value, text));
+	json_object_object_add(row, key, 
+			       isfinite(value) ? json_object_new_double_s(value, text) : NULL);
 }
 
 void bench_put_statistics(json_object *row, const struct bench_statistics *statistics)

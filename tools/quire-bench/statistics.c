@@ -10,12 +10,17 @@
 #define LEAST_RUNS 3
 #define MOST_RUNS (1u << 22)	/* 32 MiB of durations */
 
-double bench_now(void)
+static double read_clock(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+double bench_now(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
 }
 
 struct durations {
@@ -86,5 +91,50 @@ int bench_measure(double seconds, int (*once)(void *argument), void *argument,
 	if (!error)
 		summarize(&durations, statistics);
 	free(durations.values);
+	return error;
+}
+
+static void rest(double seconds)
+{
+	struct timespec time = { (time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9) };
+
+	if (seconds > 0)
+		nanosleep(&time, NULL);
+}
+
+static int run_once(clockid_t clock, const struct bench_contestant *contestant,
+		    struct durations *durations)
+{
+	double before = read_clock(clock), after;
+	int error = contestant->once(contestant->argument);
+
+	after = read_clock(clock);
+	rest(contestant->pause);
+	return error ? error : append(durations, after - before);
+}
+
+int bench_race(double seconds, clockid_t clock, const struct bench_contestant *contestants,
+	       size_t count, struct bench_statistics *statistics)
+{
+	struct durations durations[BENCH_CONTESTANTS_MAX] = { 0 };
+	double end = 0;
+	int error = 0;
+
+	for (size_t turn = 0; !error && turn < MOST_RUNS; turn++) {
+		if (turn == 1) {
+			for (size_t i = 0; i < count; i++)
+				durations[i].count = 0;
+			end = bench_now() + seconds * (double)count;
+		}
+		if (turn > LEAST_RUNS && bench_now() >= end)
+			break;
+		for (size_t i = 0; i < count && !error; i++)
+			error = run_once(clock, &contestants[i], &durations[i]);
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (!error)
+			summarize(&durations[i], &statistics[i]);
+		free(durations[i].values);
+	}
 	return error;
 }

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+/* Rows of quire-bench numerics about conversions, beside memcpy. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <quirenum/convert.h>
+
+#include "numerics.h"
+
+static const struct direction {
+	const char *from, *to;
+	uint32_t source_format, destination_format;
+} directions[] = {
+	{ "fp32", "posit16", QUIRE_FORMAT_FP32, QUIRE_FORMAT_POSIT16 },
+	{ "posit16", "fp32", QUIRE_FORMAT_POSIT16, QUIRE_FORMAT_FP32 },
+	{ "fp32", "posit32", QUIRE_FORMAT_FP32, QUIRE_FORMAT_POSIT32 },
+	{ "posit32", "fp32", QUIRE_FORMAT_POSIT32, QUIRE_FORMAT_FP32 },
+};
+
+#define DIRECTIONS (sizeof(directions) / sizeof(directions[0]))
+
+#define COPY_TASKS 64u
+
+struct copy {
+	uint8_t *to;
+	const uint8_t *from;
+	size_t bytes;
+	struct quire_threads *threads;
+};
+
+static void copy_task(void *argument, unsigned int index, unsigned int worker)
+{
+	const struct copy *copy = argument;
+	size_t first = copy->bytes / COPY_TASKS * index;
+	size_t end = index + 1 == COPY_TASKS ? copy->bytes : first + copy->bytes / COPY_TASKS;
+
+	(void)worker;
+	memcpy(copy->to + first, copy->from + first, end - first);
+}
+
+static int run_copy(void *argument)
+{
+	struct copy *copy = argument;
+
+	if (copy->threads)
+		quire_threads_run(copy->threads, COPY_TASKS, copy_task, copy);
+	else
+		memcpy(copy->to, copy->from, copy->bytes);
+	return 0;
+}
+
+static int run_conversion(void *convert)
+{
+	return quire_convert(convert, NULL);
+}
+
+static double bytes_of(uint32_t format)
+{
+	return QUIRE_FORMAT_BITS(format) / 8.0;
+}
+
+static void add_row(const struct numerics *numerics, const struct direction *direction,
+		    uint64_t elements, struct quire_threads *threads,
+		    const struct bench_statistics *own, double copy_gb_per_s)
+{
+	json_object *row = bench_report_row(numerics->report);
+	double rate = (bytes_of(direction->source_format) + bytes_of(direction->destination_format)) *
+		      (double)elements / own->median * 1e-9;
+
+	bench_put_string(row, "what", "conversion");
+	bench_put_string(row, "from", direction->from);
+	bench_put_string(row, "to", direction->to);
+	bench_put_integer(row, "threads", quire_threads_count(threads));
+	bench_put_integer(row, "elements", elements);
+	bench_put_statistics(row, own);
+	bench_put_number(row, "gb_per_s", rate);
+	bench_put_number(row, "memcpy_gb_per_s", copy_gb_per_s);
+	bench_put_number(row, "ratio_to_memcpy", rate / copy_gb_per_s);
+	bench_put_number(row, "asked_ratio", 0.5);
+}
+
+static int race(const struct numerics *numerics, uint64_t elements, struct quire_threads *threads,
+		float *values, void *memory)
+{
+	struct quire_convert convert[DIRECTIONS];
+	struct bench_contestant contestants[DIRECTIONS + 1];
+	struct bench_statistics statistics[DIRECTIONS + 1];
+	struct copy copy = { memory, (const uint8_t *)values, elements * sizeof(*values), threads };
+	int error;
+
+	numerics_fill_normal(values, elements, 3);
+	for (size_t i = 0; i < DIRECTIONS; i++) {
+		bool forth = directions[i].source_format == QUIRE_FORMAT_FP32;
+
+		convert[i] = (struct quire_convert){
+			.rows = 1, .columns = elements,
+			.source = forth ? (const void *)values : memory,
+			.destination = forth ? memory : (void *)values,
+			.source_format = directions[i].source_format,
+			.destination_format = directions[i].destination_format,
+			.factor = 1, .threads = threads,
+		};
+		contestants[i] = (struct bench_contestant){ run_conversion, &convert[i], 0 };
+	}
+	/* behind "posit32 to fp32", so that every source holds what its format says */
+	contestants[DIRECTIONS] = (struct bench_contestant){ run_copy, &copy, 0 };
+	error = bench_race(numerics->seconds, threads ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID,
+			   contestants, DIRECTIONS + 1, statistics);
+	for (size_t i = 0; !error && i < DIRECTIONS; i++)
+		add_row(numerics, &directions[i], elements, threads, &statistics[i],
+			2 * (double)copy.bytes / statistics[DIRECTIONS].median * 1e-9);
+	return error;
+}
+
+int numerics_measure_conversions(const struct numerics *numerics, uint64_t elements,
+				 struct quire_threads *threads)
+{
+	float *values = malloc(elements * sizeof(*values));
+	void *memory = malloc(elements * sizeof(*values));
+	int error = -ENOMEM;
+
+	if (values && memory)
+		error = race(numerics, elements, threads, values, memory);
+	free(values);
+	free(memory);
+	return error;
+}
