@@ -132,6 +132,22 @@ static void budgets_are_kept(void **state)
 	json_object_put(energy);
 }
 
+/* What was packed with tau is read back, and needs no second error. */
+static void a_tiled_file_is_written_and_read(void **state)
+{
+	json_object *first = advise("matern:points=256 --tau 1e-3 --output m.qtn");
+	json_object *second = advise("m.qtn --tau 1e-5");
+
+	(void)state;
+	assert_int_equal(number(second, "rows"), 256);
+	assert_true(number(second, "image_bytes") <= 4 * number(first, "image_bytes"));
+	run(&r, "cd $ADVISE_WORK && head -c 2000 m.qtn >cut.qtn && $T/quire-advise cut.qtn --tau 0.1");
+	assert_int_equal(r.status, 1);
+	assert_non_null(strstr(r.err, "cut.qtn: "));
+	json_object_put(first);
+	json_object_put(second);
+}
+
 /* A strongly correlated covariance, rounded too coarsely, is none any more. */
 static void a_spoilt_covariance_is_reported(void **state)
 {
@@ -239,6 +255,7 @@ int main(void)
 		cmocka_unit_test(empty_tiles_are_not_stored),
 		cmocka_unit_test(calibration_moves_bits_to_columns_that_matter),
 		cmocka_unit_test(budgets_are_kept),
+		cmocka_unit_test(a_tiled_file_is_written_and_read),
 		cmocka_unit_test(a_spoilt_covariance_is_reported),
 		cmocka_unit_test(maps_are_drawn_the_same_each_time),
 		cmocka_unit_test(a_photograph_has_empty_and_full_tiles),

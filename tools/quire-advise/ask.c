@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include <quirenum/qtn.h>
 #include <quirenum/threads.h>
 
 #include "../exit_status.h"
@@ -169,12 +170,56 @@ static int look_at_covariance(const struct request *request, struct answer *answ
 	return 0;
 }
 
+static int is_qtn(const char *name)
+{
+	size_t length = strlen(name);
+
+	return length > 4 && !strcmp(name + length - 4, ".qtn");
+}
+
+/* The numbers of a tiled file, which are doubles exactly. */
+static int load_tiled(const char *name, struct matrix *matrix)
+{
+	char no_memory[MATRIX_ERROR_BYTES];
+	struct quire_qtn_error wrong;
+	struct quire_qtn file;
+	int error = quire_qtn_open(name, &file, NULL, &wrong);
+
+	if (error)
+		return complain("%s: %s", name, wrong.text);
+	error = matrix_alloc(matrix, MATRIX_F64, file.view.shape.rows, file.view.shape.columns,
+			     no_memory);
+	for (uint32_t r = 0; !error && r < file.view.shape.rows; r++)
+		for (uint32_t c = 0; c < file.view.shape.columns; c++)
+			((double *)matrix->memory)[(size_t)r * file.view.shape.columns + c] =
+				quire_tiled_element(&file.view, r, c);
+	quire_qtn_close(&file);
+	return error ? complain("%s: %s", name, no_memory) : 0;
+}
+
+static int write_image(const struct request *request, const struct answer *answer)
+{
+	struct quire_qtn_error wrong;
+
+	if (!request->image)
+		return 0;
+	if (!answer->certificate.holds)
+		return complain("%s: not written, the exact check of the error failed", request->image);
+	if (quire_qtn_write(request->image, answer->image, answer->advice.image_bytes, NULL, &wrong))
+		return complain("%s: %s", request->image, wrong.text);
+	return 0;
+}
+
 static int prepare(const struct request *request, struct answer *answer)
 {
 	char error[MATRIX_ERROR_BYTES];
 
-	if (matrix_load(request->name, &answer->matrix, error))
+	if (is_qtn(request->name)) {
+		if (load_tiled(request->name, &answer->matrix))
+			return STATUS_FAILED;
+	} else if (matrix_load(request->name, &answer->matrix, error)) {
 		return complain("%s", error);
+	}
 	if (request->detail && take_means(&answer->matrix, request->tile_rows, request->tile_columns,
 					  error))
 		return complain("%s", error);
@@ -211,6 +256,7 @@ int ask(const struct request *request, struct answer *answer)
 	status = status ? status : take_advice(request, answer, weights, threads);
 	status = status ? status : certify(request, answer, weights, threads);
 	status = status ? status : look_at_covariance(request, answer);
+	status = status ? status : write_image(request, answer);
 	quire_threads_destroy(threads);
 	free(weights);
 	return status;

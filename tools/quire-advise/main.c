@@ -24,6 +24,7 @@ static const struct argp_option options[] = {
 	{ "columns", OPTION_COLUMNS, "N", 0, "columns of the product whose energy is modelled (1)", 2 },
 	{ "detail", OPTION_DETAIL, NULL, 0, "take away each tile's mean first, for maps of pictures", 2 },
 	{ NULL, 0, NULL, 0, "What comes out:", 3 },
+	{ "output", 'o', "FILE", 0, "write the tiled matrix as .qtn", 3 },
 	{ "map", 'm', "FILE", 0, "draw bits per tile; .svg or .png", 3 },
 	{ "covariance", OPTION_COVARIANCE, "WHEN", 0, "test definiteness: auto (symmetric up to 4096), yes, no", 3 },
 	{ "threads", 'n', "N", 0, "threads (one for each processor)", 3 },
@@ -130,6 +131,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		request->product_columns = (uint32_t)parse_number(value, "columns", 1, 1 << 24, state);
 		break;
 	case OPTION_DETAIL: request->detail = true; break;
+	case 'o': request->image = value; break;
 	case 'm':
 		if (!gnuplot_can_draw(value))
 			argp_error(state, "--map is \"%s\", must end in .svg or .png", value);
@@ -152,6 +154,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!request->name)
 			argp_error(state, "a matrix is needed");
+		if (request->image && request->detail)
+			argp_error(state, "--output and --detail exclude each other: the means are not stored");
 		if (!input->chosen)
 			argp_error(state, "a budget is needed: --tau, --bytes or --energy");
 		break;
@@ -165,7 +169,7 @@ int main(int argc, char **argv)
 	static const struct argp argp = {
 		options, parse, "MATRIX",
 		"Choose for each tile of a matrix how many bits it needs, and certify the error.\v"
-		"MATRIX is an npy, CSV (also .gz), PGM or PPM file, or generated: "
+		"MATRIX is an npy, CSV (also .gz), PGM, PPM or .qtn file, or generated: "
 		"\"matern[:points=1024,nu=1/2,beta=0.03,nugget=1e-4,seed=7]\", a covariance of scattered "
 		"points; \"rbf:digits.csv.gz\", a kernel of handwritten digits.",
 		NULL, NULL, NULL };
