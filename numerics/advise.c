@@ -321,6 +321,9 @@ static int compete(struct advisor *a, double target, uint64_t budget)
 			error = error_sum(a);
 	}
 	free(heap.move);
+	/* the same when all tiles are as wide as helps */
+	if (error > target)
+		error = error_sum(a);
 	for (uint64_t i = 0; i < a->count; i++)
 		a->choices[i].scale = a->choices[i].bits ?
 			quire_tile_clamp_scale(a->choices[i].bits, a->scale[i]) : 0;
