@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include <quirenum/gemm.h>
+#include <quirenum/convert.h>
 
 #include "internal.h"
 
@@ -98,31 +98,44 @@ void quire_matrix_free(struct quire_matrix *matrix)
 	memset(matrix, 0, sizeof(*matrix));
 }
 
-/* A conversion is a product without products: D = round(1 * C). */
-static int convert(void *out, uint32_t out_format, uint64_t out_leading, uint64_t out_stride,
-		   const void *in, uint32_t in_format, uint64_t in_leading, uint64_t in_stride,
+/* A matrix in memory; one of a batch after the other. */
+struct place {
+	uint8_t *data;
+	uint32_t format;
+	uint64_t leading_dimension, batch_stride;	/* elements */
+};
+
+static int convert(const struct place *to, const struct place *from,
 		   const struct quire_matrix *shape)
 {
-	struct quire_gemm job = {
-		.m = shape->rows, .n = shape->columns, .batch = shape->batch, .beta = 1,
-		.a.format = QUIRE_FORMAT_POSIT8, .b.format = QUIRE_FORMAT_POSIT8,
-		.c = { in, in_format, 0, in_leading, in_stride },
-		.d = { out, out_format, 0, out_leading, out_stride },
-		.threads = shape->buffer->context->device->threads,
-	};
-	const char *why = NULL;
-	int error = quire_gemm_check(&job, &why);
+	uint64_t read = quire_format_bytes(from->format), written = quire_format_bytes(to->format);
 
-	if (!error)
-		error = quire_gemm(&job, NULL);
-	if (error)
-		return fail(error, QUIRE_LAYER_LIBRARY, NULL, "the conversion failed%s%s",
-			    why ? ": " : "", why ? why : "");
+	for (uint64_t i = 0; i < shape->batch; i++) {
+		const struct quire_convert job = {
+			.rows = shape->rows, .columns = shape->columns,
+			.source = from->data + i * from->batch_stride * read,
+			.destination = to->data + i * to->batch_stride * written,
+			.source_format = from->format, .destination_format = to->format,
+			.source_leading_dimension = from->leading_dimension,
+			.destination_leading_dimension = to->leading_dimension,
+			.factor = 1,
+			.threads = shape->buffer->context->device->threads,
+		};
+		const char *why = NULL;
+		int error = quire_convert_check(&job, &why);
+
+		if (!error)
+			error = quire_convert(&job, NULL);
+		if (error)
+			return fail(error, QUIRE_LAYER_LIBRARY, NULL, "the conversion failed%s%s",
+				    why ? ": " : "", why ? why : "");
+	}
 	return 0;
 }
 
+/* Check the arguments of a conversion; the matrix's place in memory. */
 static int check_floats(const struct quire_matrix *matrix, const void *x,
-			uint64_t leading_dimension, const char *function, uint8_t **at)
+			uint64_t leading_dimension, const char *function, struct place *place)
 {
 	void *mapped;
 	int error;
@@ -133,7 +146,7 @@ static int check_floats(const struct quire_matrix *matrix, const void *x,
 	error = matrix_check(matrix, "matrix");
 	if (error)
 		return error;
-	if (matrix->format == QUIRE_FORMAT_QUIRE || matrix->format == QUIRE_FORMAT_FP64)
+	if (matrix->format == QUIRE_FORMAT_QUIRE)
 		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, "read the buffer itself",
 			    "%s: a %s matrix cannot be converted", function,
 			    quire_format_name(matrix->format));
@@ -143,30 +156,54 @@ static int check_floats(const struct quire_matrix *matrix, const void *x,
 			    (unsigned long long)leading_dimension, matrix->columns);
 	error = quire_buffer_map(matrix->buffer, &mapped);
 	if (!error)
-		*at = (uint8_t *)mapped + matrix->offset;
+		*place = (struct place){ (uint8_t *)mapped + matrix->offset, matrix->format,
+					 matrix->leading_dimension, matrix->batch_stride };
 	return error;
+}
+
+static int put(const struct quire_matrix *matrix, const void *x, uint32_t format,
+	       uint64_t leading_dimension, const char *function)
+{
+	struct place to;
+	int error = check_floats(matrix, x, leading_dimension, function, &to);
+
+	if (error)
+		return error;
+	/* only read */
+	return convert(&to, &(struct place){ (uint8_t *)(uintptr_t)x, format, leading_dimension,
+					     leading_dimension * matrix->rows }, matrix);
+}
+
+static int get(const struct quire_matrix *matrix, void *x, uint32_t format,
+	       uint64_t leading_dimension, const char *function)
+{
+	struct place from;
+	int error = check_floats(matrix, x, leading_dimension, function, &from);
+
+	if (error)
+		return error;
+	return convert(&(struct place){ x, format, leading_dimension,
+					leading_dimension * matrix->rows }, &from, matrix);
 }
 
 int quire_matrix_put_f32(const struct quire_matrix *matrix, const float *x,
 			 uint64_t leading_dimension)
 {
-	uint8_t *at = NULL;
-	int error = check_floats(matrix, x, leading_dimension, "quire_matrix_put_f32", &at);
-
-	if (error)
-		return error;
-	return convert(at, matrix->format, matrix->leading_dimension, matrix->batch_stride, x,
-		       QUIRE_FORMAT_FP32, leading_dimension, leading_dimension * matrix->rows,
-		       matrix);
+	return put(matrix, x, QUIRE_FORMAT_FP32, leading_dimension, "quire_matrix_put_f32");
 }
 
 int quire_matrix_get_f32(const struct quire_matrix *matrix, float *x, uint64_t leading_dimension)
 {
-	uint8_t *at = NULL;
-	int error = check_floats(matrix, x, leading_dimension, "quire_matrix_get_f32", &at);
+	return get(matrix, x, QUIRE_FORMAT_FP32, leading_dimension, "quire_matrix_get_f32");
+}
 
-	if (error)
-		return error;
-	return convert(x, QUIRE_FORMAT_FP32, leading_dimension, leading_dimension * matrix->rows, at,
-		       matrix->format, matrix->leading_dimension, matrix->batch_stride, matrix);
+int quire_matrix_put_f64(const struct quire_matrix *matrix, const double *x,
+			 uint64_t leading_dimension)
+{
+	return put(matrix, x, QUIRE_FORMAT_FP64, leading_dimension, "quire_matrix_put_f64");
+}
+
+int quire_matrix_get_f64(const struct quire_matrix *matrix, double *x, uint64_t leading_dimension)
+{
+	return get(matrix, x, QUIRE_FORMAT_FP64, leading_dimension, "quire_matrix_get_f64");
 }

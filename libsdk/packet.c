@@ -5,6 +5,7 @@
 
 #include <quire/model.h>
 #include <quire/packet_check.h>
+#include <quirenum/convert.h>
 #include <quirenum/gemm.h>
 
 #include "internal.h"
@@ -233,18 +234,6 @@ static uint32_t execute_gemm(struct run *run, const struct quire_packet_gemm *p)
 	return QUIRE_STATUS_OK;
 }
 
-/* D = round(1 * C): the same arithmetic, and so the same bits, as the card. */
-static uint32_t execute_convert(struct run *run, const struct quire_packet_convert *p)
-{
-	struct quire_packet_gemm gemm = {
-		.m = p->rows, .n = p->columns, .batch = 1, .beta = 0x3f800000,
-		.a = { .format = QUIRE_FORMAT_POSIT8 }, .b = { .format = QUIRE_FORMAT_POSIT8 },
-		.c = p->source, .d = p->destination,
-	};
-
-	return execute_gemm(run, &gemm);
-}
-
 static void model_move(struct run *run)
 {
 	uint64_t moved = run->card_bytes + run->system_bytes;
@@ -252,6 +241,37 @@ static void model_move(struct run *run)
 	run->result->cycles = (moved + QUIRE_MODEL_BYTES_PER_CYCLE - 1) / QUIRE_MODEL_BYTES_PER_CYCLE;
 	run->result->modelled_pj = run->card_bytes * QUIRE_MODEL_CARD_PJ_PER_BYTE +
 				   run->system_bytes * QUIRE_MODEL_BUS_PJ_PER_BYTE;
+}
+
+static uint32_t execute_convert(struct run *run, const struct quire_packet_convert *p)
+{
+	struct quire_convert_result done;
+	struct quire_convert c = {
+		.rows = p->rows, .columns = p->columns,
+		.source_format = p->source.format, .destination_format = p->destination.format,
+		.source_leading_dimension = p->source.leading_dimension,
+		.destination_leading_dimension = p->destination.leading_dimension,
+		.factor = 1,
+		.threads = run->context->device->threads,
+	};
+	int error;
+
+	c.source = operand(run, &p->source, p->rows, p->columns, 1, false, QUIRE_FAULT_UNIT_SOURCE);
+	if (!c.source)
+		return QUIRE_STATUS_MMU_FAULT;
+	c.destination = operand(run, &p->destination, p->rows, p->columns, 1, true,
+				QUIRE_FAULT_UNIT_DESTINATION);
+	if (!c.destination)
+		return QUIRE_STATUS_MMU_FAULT;
+	error = quire_convert(&c, &done);
+	if (error) {
+		run->fault->detail = (uint32_t)-error;
+		return QUIRE_STATUS_ENGINE_ERROR;
+	}
+	run->result->digest = done.digest;
+	run->result->exceptional = done.exceptional;
+	model_move(run);
+	return QUIRE_STATUS_OK;
 }
 
 static uint32_t execute_copy(struct run *run, const struct quire_packet_copy *p)

@@ -13,7 +13,6 @@
 #include "gemm_internal.h"
 
 #define TASK_ELEMENTS 65536u	/* of one task, or so: some tens of microseconds */
-#define RUN 512u		/* elements whose bits wait for the digest */
 
 struct job {
 	const struct quire_convert *convert;
@@ -111,20 +110,11 @@ static void run(const struct job *job, uint64_t row, uint64_t column, uint64_t c
 			    (row * c->source_leading_dimension + column) * job->from;
 	uint8_t *out = (uint8_t *)c->destination +
 		       (row * c->destination_leading_dimension + column) * job->to;
-	uint64_t bits[RUN], index = row * c->columns + column;
+	uint64_t columns = c->digest_columns ? c->digest_columns : c->columns;
+	uint64_t index = (c->digest_row + row) * columns + c->digest_column + column;
 
-	if (!job->tally) {
-		job->kernel->convert(&job->formats, (uint32_t)count, in, out, NULL);
-		return;
-	}
-	for (uint64_t i = 0; i < count; i += RUN) {
-		uint32_t here = count - i < RUN ? (uint32_t)(count - i) : RUN;
-
-		job->kernel->convert(&job->formats, here, in + i * job->from, out + i * job->to, bits);
-		tally->exceptional += gemm_count_exceptional(c->destination_format, bits, here);
-		for (uint32_t j = 0; j < here; j++)
-			tally->digest += gemm_digest_mix(index + i + j, bits[j]);
-	}
+	job->kernel->convert(&job->formats, (uint32_t)count, in, out, index,
+			     job->tally ? tally : NULL);
 }
 
 /* Some rows, or a piece of one. */
@@ -175,8 +165,8 @@ static int convert_images(const struct quire_convert *c, struct quire_convert_re
 				.d = { (uint8_t *)c->destination +
 				       to * gemm_element_bytes(c->destination_format),
 				       c->destination_format, 0, c->destination_leading_dimension, 0 },
-				.digest_row = i, .digest_column = j,
-				.digest_rows = c->rows, .digest_columns = c->columns,
+				.digest_row = c->digest_row + i, .digest_column = c->digest_column + j,
+				.digest_columns = c->digest_columns ? c->digest_columns : c->columns,
 				.cancel = c->cancel, .threads = c->threads,
 			};
 			struct quire_gemm_result part;

@@ -125,18 +125,25 @@ static inline convert_words convert_posit_to_fp32(convert_words x, uint32_t bits
 	return ROUND_SELECT((convert_words)(left == 0x80000000), 0x7fc00000 + (x - x), y);
 }
 
-/* Words to words; true when the pair of formats has a way of its own. */
-static inline bool convert_short(const struct gemm_convert *c, uint32_t count, const uint8_t *in,
+/* Whether the pair of formats has a way of its own. */
+static inline bool convert_is_short(const struct gemm_convert *c)
+{
+	const uint32_t from = c->source_format, to = c->destination_format;
+
+	return c->factor == 1 &&
+	       ((from == QUIRE_FORMAT_FP32 && QUIRE_FORMAT_KIND(to) == QUIRE_KIND_POSIT) ||
+		(to == QUIRE_FORMAT_FP32 && QUIRE_FORMAT_KIND(from) == QUIRE_KIND_POSIT));
+}
+
+/* Words to words. */
+static inline void convert_short(const struct gemm_convert *c, uint32_t count, const uint8_t *in,
 				 uint8_t *out)
 {
 	const uint32_t from = c->source_format, to = c->destination_format;
 	const uint32_t from_bits = QUIRE_FORMAT_BITS(from), to_bits = QUIRE_FORMAT_BITS(to);
 	const uint32_t from_bytes = gemm_element_bytes(from), to_bytes = gemm_element_bytes(to);
-	const bool to_posit = from == QUIRE_FORMAT_FP32 && QUIRE_FORMAT_KIND(to) == QUIRE_KIND_POSIT;
+	const bool to_posit = from == QUIRE_FORMAT_FP32;
 
-	if (c->factor != 1 || (!to_posit && (to != QUIRE_FORMAT_FP32 ||
-					     QUIRE_FORMAT_KIND(from) != QUIRE_KIND_POSIT)))
-		return false;
 	for (uint32_t i = 0; i < count; i += CONVERT_WORDS) {
 		uint32_t here = count - i < CONVERT_WORDS ? count - i : CONVERT_WORDS;
 		const uint8_t *at = in + (size_t)i * from_bytes;
@@ -155,7 +162,6 @@ static inline bool convert_short(const struct gemm_convert *c, uint32_t count, c
 			convert_store(out + (size_t)i * to_bytes, to_bits, x, here);
 		}
 	}
-	return true;
 }
 
 /*
@@ -247,15 +253,87 @@ static inline void convert_round(const struct gemm_convert *c, const uint64_t *p
 	}
 }
 
+/* Stored elements to the bits that the digest wants. */
+static inline void convert_read_run(uint32_t format, const uint8_t *at, uint64_t *bits)
+{
+	typedef uint8_t bytes __attribute__((vector_size(ROUND_LANES)));
+	typedef uint16_t halves __attribute__((vector_size(2 * ROUND_LANES)));
+	typedef uint32_t words __attribute__((vector_size(4 * ROUND_LANES)));
+	const uint32_t width = QUIRE_FORMAT_BITS(format);
+	const uint64_t own = (1ull << width) - 1;
+
+	for (int i = 0; i < ROUND_RUN; i += ROUND_LANES) {
+		round_lanes x;
+
+		if (width <= 8) {
+			bytes y;
+
+			memcpy(&y, at + i, sizeof(y));
+			x = __builtin_convertvector(y, round_lanes);
+		} else if (width <= 16) {
+			halves y;
+
+			memcpy(&y, at + i * 2, sizeof(y));
+			x = __builtin_convertvector(y, round_lanes);
+		} else {
+			words y;
+
+			memcpy(&y, at + i * 4, sizeof(y));
+			x = __builtin_convertvector(y, round_lanes);
+		}
+		*(round_lanes *)(bits + i) = x & own;
+	}
+}
+
+static inline void convert_tally(uint32_t format, uint32_t count, const uint64_t *bits,
+				 uint64_t index, struct gemm_tally *tally)
+{
+	tally->exceptional += gemm_count_exceptional(format, bits, count);
+	tally->digest += count == ROUND_RUN ? round_digest_run(bits, index) :
+					      round_digest(count, bits, index);
+}
+
+/* Elements that went the short way, read again while they are in the first-level cache. */
+static void convert_tally_stored(uint32_t format, uint32_t count, const uint8_t *at, uint64_t index,
+				 struct gemm_tally *tally)
+{
+	const uint32_t element = gemm_element_bytes(format);
+	_Alignas(64) uint64_t bits[ROUND_RUN];
+
+	for (uint32_t i = 0; i < count; i += ROUND_RUN) {
+		uint32_t here = count - i < ROUND_RUN ? count - i : ROUND_RUN;
+		uint8_t rest[ROUND_RUN * 4] = { 0 };
+
+		if (here == ROUND_RUN) {
+			convert_read_run(format, at + (size_t)i * element, bits);
+		} else {
+			memcpy(rest, at + (size_t)i * element, (size_t)here * element);
+			convert_read_run(format, rest, bits);
+		}
+		convert_tally(format, here, bits, index + i, tally);
+	}
+}
+
+#define CONVERT_PIECE 1024u	/* elements converted the short way before their digest is taken */
+
 /* See struct gemm_kernel. */
 static void convert_elements(const struct gemm_convert *c, uint32_t count, const uint8_t *in,
-			     uint8_t *out, uint64_t *bits_out)
+			     uint8_t *out, uint64_t index, struct gemm_tally *tally)
 {
 	const uint32_t from = gemm_element_bytes(c->source_format);
 	const uint32_t to = gemm_element_bytes(c->destination_format);
 
-	if (!bits_out && convert_short(c, count, in, out))
+	if (convert_is_short(c)) {
+		for (uint32_t i = 0; i < count; i += CONVERT_PIECE) {
+			uint32_t here = count - i < CONVERT_PIECE ? count - i : CONVERT_PIECE;
+
+			convert_short(c, here, in + (size_t)i * from, out + (size_t)i * to);
+			if (tally)
+				convert_tally_stored(c->destination_format, here,
+						     out + (size_t)i * to, index + i, tally);
+		}
 		return;
+	}
 	for (uint32_t i = 0; i < count; i += ROUND_RUN) {
 		uint32_t here = count - i < ROUND_RUN ? count - i : ROUND_RUN;
 		_Alignas(64) uint64_t patterns[ROUND_RUN] = { 0 }, bits[ROUND_RUN];
@@ -268,8 +346,8 @@ static void convert_elements(const struct gemm_convert *c, uint32_t count, const
 		else
 			pack_decode(c->source_format, at, here, patterns);
 		convert_round(c, patterns, bits);
-		if (bits_out)
-			memcpy(bits_out + i, bits, here * sizeof(*bits));
+		if (tally)
+			convert_tally(c->destination_format, here, bits, index + i, tally);
 		if (here == ROUND_RUN)
 			round_write_run(c->destination_format, bits, out + (size_t)i * to);
 		else

@@ -168,11 +168,11 @@ struct gemm_kernel {
 		      const int64_t *high, const int32_t *exponent, uint8_t *at, uint64_t index,
 		      struct gemm_tally *tally);
 	/*
-	 * count contiguous elements of one format to another; their bits, as the digest wants
-	 * them, go to bits, too, if it is not NULL.
+	 * count contiguous elements of one format to another.  tally, when not NULL, takes their
+	 * digest, the first one being at index, and how many are exceptional.
 	 */
 	void (*convert)(const struct gemm_convert *convert, uint32_t count, const uint8_t *in,
-			uint8_t *out, uint64_t *bits);
+			uint8_t *out, uint64_t index, struct gemm_tally *tally);
 	/* c += a b in FP32, k in order; a is kc x fp32_mr, b is kc x fp32_nr */
 	void (*fp32)(uint32_t kc, const float *a, const float *b, float *c, size_t c_stride);
 };

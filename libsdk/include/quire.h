@@ -282,15 +282,19 @@ QUIRE_API QUIRE_MUST_CHECK int quire_matrix_alloc_batch(quire_context *context, 
 QUIRE_API void quire_matrix_free(struct quire_matrix *matrix);
 
 /*
- * Convert between the matrix and floats in the caller's memory, with one
+ * Convert between the matrix and floats or doubles in the caller's memory, with one
  * rounding per element: to nearest, ties to even.  @x holds batch * rows rows, each
- * @leading_dimension floats from the next (>= columns).  Posits round as
+ * @leading_dimension numbers from the next (>= columns).  Posits round as
  * the Posit Standard says; NaN becomes NaR and back.  Not ordered against jobs.
  * Not for quire images.
  */
 QUIRE_API QUIRE_MUST_CHECK int quire_matrix_put_f32(const struct quire_matrix *matrix,
 						    const float *x, uint64_t leading_dimension);
 QUIRE_API QUIRE_MUST_CHECK int quire_matrix_get_f32(const struct quire_matrix *matrix, float *x,
+						    uint64_t leading_dimension);
+QUIRE_API QUIRE_MUST_CHECK int quire_matrix_put_f64(const struct quire_matrix *matrix,
+						    const double *x, uint64_t leading_dimension);
+QUIRE_API QUIRE_MUST_CHECK int quire_matrix_get_f64(const struct quire_matrix *matrix, double *x,
 						    uint64_t leading_dimension);
 
 /* ---- Queues and fences -------------------------------------------------- */

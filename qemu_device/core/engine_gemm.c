@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Bands of GEMM and CONVERT.  Operands whose pages follow each other in memory are
- * used in place; others are gathered into staging memory of bounded size, a block
- * of the band at a time.
+ * Bands of GEMM: whole where the operands can be used in place, else a block of what fits
+ * into staging memory at a time.
  */
 #include <errno.h>
 #include <math.h>
@@ -11,123 +10,7 @@
 
 #include <quirenum/gemm.h>
 
-#include "internal.h"
-
-#define STAGING_BYTES (16u << 20)
-
-enum { SLOT_A, SLOT_B, SLOT_D };
-
-/* A matrix operand, or the part of it one block needs. */
-struct view {
-	const struct quire_operand *operand;
-	uint32_t unit;			/* QUIRE_FAULT_UNIT_* */
-	uint64_t batch;
-	uint64_t row, rows, column, columns;	/* of the matrix as stored */
-	bool write;
-	/* filled in */
-	uint8_t *data;			/* element (row, column) */
-	uint64_t leading_dimension;
-	uint64_t element;
-	struct segment segment;		/* when used in place */
-	bool in_place;
-	bool system;
-};
-
-static uint64_t element_bytes(uint32_t format)
-{
-	uint32_t bits = QUIRE_FORMAT_BITS(format);
-
-	if (format == QUIRE_FORMAT_QUIRE)
-		return QUIRE_IMAGE_BYTES;
-	return bits <= 8 ? 1 : bits <= 16 ? 2 : bits <= 32 ? 4 : 8;
-}
-
-static uint64_t view_address(const struct view *view, uint64_t row)
-{
-	const struct quire_operand *o = view->operand;
-
-	return o->address + element_bytes(o->format) *
-		(view->batch * o->batch_stride + (view->row + row) * o->leading_dimension +
-		 view->column);
-}
-
-static uint64_t view_bytes(const struct view *view)
-{
-	return view->rows * view->columns * view->element;
-}
-
-/* Look whether the view lies in one piece; false on a fault. */
-static bool view_try_in_place(const struct band_job *job, struct view *view)
-{
-	struct quire_device *device = job->engine->device;
-	uint64_t span, start = view_address(view, 0);
-	struct fault fault;
-
-	view->element = element_bytes(view->operand->format);
-	view->leading_dimension = view->operand->leading_dimension;
-	view->in_place = false;
-	span = ((view->rows - 1) * view->leading_dimension + view->columns) * view->element;
-	if (!segment_get(device, &job->engine->tlb, job->band->context, start, span, view->write,
-			 &view->segment, &fault)) {
-		engine_fault(job, &fault, view->unit);
-		return false;
-	}
-	view->system = view->segment.system;
-	if (view->segment.bytes == span) {
-		view->in_place = true;
-		view->data = view->segment.host;
-	} else {
-		/* Nothing was written through it. */
-		view->segment.write = false;
-		segment_put(device, &view->segment);
-	}
-	return true;
-}
-
-static void view_put(const struct band_job *job, struct view *view)
-{
-	if (view->in_place)
-		segment_put(job->engine->device, &view->segment);
-	view->in_place = false;
-}
-
-/* Move a view between its pages and the dense copy in staging memory. */
-static bool view_transfer(const struct band_job *job, struct view *view, bool write)
-{
-	uint64_t row_bytes = view->columns * view->element;
-	struct fault fault;
-
-	for (uint64_t row = 0; row < view->rows; row++) {
-		if (row % 1024 == 1023 && engine_stopped(job->engine)) {
-			job->band->status = QUIRE_STATUS_CANCELLED;
-			return false;
-		}
-		if (!dma_copy(job->engine->device, &job->engine->tlb, job->band->context,
-			      view_address(view, row), view->data + row * row_bytes, row_bytes,
-			      write, &fault)) {
-			engine_fault(job, &fault, view->unit);
-			return false;
-		}
-	}
-	return true;
-}
-
-static bool view_stage(const struct band_job *job, struct view *view, unsigned int slot, bool load)
-{
-	struct engine *engine = job->engine;
-
-	if (!engine->staging[slot]) {
-		engine->staging[slot] = malloc(STAGING_BYTES);
-		if (!engine->staging[slot]) {
-			job->band->status = QUIRE_STATUS_ENGINE_ERROR;
-			job->band->detail = ENOMEM;
-			return false;
-		}
-	}
-	view->data = engine->staging[slot];
-	view->leading_dimension = view->columns;
-	return !load || view_transfer(job, view, false);
-}
+#include "engine_view.h"
 
 /* The stored part of op(X) that rows [first, first + count) and all of k need. */
 static struct view operand_view(const struct quire_operand *o, uint32_t unit, uint64_t batch,
@@ -152,20 +35,6 @@ static float float_of(uint32_t bits)
 
 	memcpy(&value, &bits, sizeof(value));
 	return value;
-}
-
-static void charge(const struct band_job *job, const struct view *view, bool write)
-{
-	struct quire_device *device = job->engine->device;
-	uint64_t bytes = view_bytes(view);
-
-	if (write)
-		job->band->bytes_written += bytes;
-	else
-		job->band->bytes_read += bytes;
-	device_count(device, view->system ? QUIRE_COUNTER_BYTES_SYSTEM : QUIRE_COUNTER_BYTES_CARD,
-		     bytes);
-	job->band->modelled_pj += view->system ? energy_of_bytes(0, bytes) : energy_of_bytes(bytes, 0);
 }
 
 /* The job's scalars; operands are filled in per block. */
@@ -292,8 +161,8 @@ static bool run_block(const struct band_job *job, const struct block *block, str
 		g.a.leading_dimension = o->a.leading_dimension;
 		g.b.data = o->b.data;
 		g.b.leading_dimension = o->b.leading_dimension;
-		charge(job, &o->a, false);
-		charge(job, &o->b, false);
+		view_charge(job, &o->a, false);
+		view_charge(job, &o->b, false);
 	} else {
 		g.alpha = 0;
 	}
@@ -305,21 +174,21 @@ static bool run_block(const struct band_job *job, const struct block *block, str
 		g.c.data = c->data;
 		g.c.format = p->c.format;
 		g.c.leading_dimension = c->leading_dimension;
-		charge(job, c, false);
+		view_charge(job, c, false);
 	}
 	if (o->bias) {
 		uint64_t first = p->gemm_flags & QUIRE_GEMM_BIAS_ROW ? block->row : block->column;
 
 		g.bias = o->bias + (first - (p->gemm_flags & QUIRE_GEMM_BIAS_ROW ?
 						     job->band->row : job->band->column)) *
-					   element_bytes(p->bias_format);
+					   view_element_bytes(p->bias_format);
 		g.bias_format = p->bias_format;
 		g.bias_kind = p->gemm_flags & QUIRE_GEMM_BIAS_ROW ? QUIRE_GEMM_BIAS_PER_ROW :
 								    QUIRE_GEMM_BIAS_PER_COLUMN;
 	}
 	if (!compute(job, &g))
 		return false;
-	charge(job, &o->d, true);
+	view_charge(job, &o->d, true);
 	return o->d.in_place || view_transfer(job, &o->d, true);
 }
 
@@ -367,7 +236,7 @@ static bool load_bias(const struct band_job *job, uint8_t **bias)
 {
 	const struct quire_packet_gemm *p = job->packet;
 	bool per_row = p->gemm_flags & QUIRE_GEMM_BIAS_ROW;
-	uint64_t element = element_bytes(p->bias_format);
+	uint64_t element = view_element_bytes(p->bias_format);
 	uint64_t first = per_row ? job->band->row : job->band->column;
 	uint64_t count = per_row ? job->band->rows : job->band->columns;
 	struct fault fault;
@@ -431,25 +300,8 @@ static bool run_batch(const struct band_job *job, uint64_t batch, uint8_t *bias)
 	return true;
 }
 
-/*
- * Rough cost of a band in multiply-accumulates, to tell short from long.  A row, a
- * page to translate and a matrix of a batch each cost as much as some products.
- */
-#define WORK_PER_ROW 32
-#define WORK_PER_PAGE 32
+/* A matrix of a batch costs as much as some products. */
 #define WORK_PER_MATRIX 2048
-
-static double operand_work(const struct quire_operand *o, double rows)
-{
-	double pages = rows * o->leading_dimension * element_bytes(o->format) / QUIRE_PAGE_BYTES;
-
-	return rows * WORK_PER_ROW + pages * WORK_PER_PAGE;
-}
-
-static uint64_t saturated(double work)
-{
-	return work > 1e18 ? (uint64_t)1e18 : (uint64_t)work;
-}
 
 uint64_t engine_gemm_work(const struct quire_packet_gemm *p, const struct quire_band *band)
 {
@@ -457,17 +309,11 @@ uint64_t engine_gemm_work(const struct quire_packet_gemm *p, const struct quire_
 	double rows_b = p->gemm_flags & QUIRE_GEMM_TRANSPOSE_B ? band->columns : p->k;
 	double work = (double)band->rows * band->columns * (p->k ? p->k : 1);
 
-	work += operand_work(&p->a, rows_a) + operand_work(&p->b, rows_b) +
-		operand_work(&p->c, band->rows) + operand_work(&p->d, band->rows);
+	work += view_work(&p->a, rows_a) + view_work(&p->b, rows_b) +
+		view_work(&p->c, band->rows) + view_work(&p->d, band->rows);
 	if (band->batches > 1)
 		work = (work + WORK_PER_MATRIX) * band->batches;
-	return saturated(work);
-}
-
-uint64_t engine_convert_work(const struct quire_packet_convert *p, const struct quire_band *band)
-{
-	return saturated(8.0 * band->rows * band->columns + operand_work(&p->source, band->rows) +
-			 operand_work(&p->destination, band->rows));
+	return view_saturated(work);
 }
 
 void engine_gemm(const struct band_job *job)
@@ -490,23 +336,4 @@ void engine_gemm(const struct band_job *job)
 	band->cycles = (band->macs + cost.macs_per_cycle - 1) / cost.macs_per_cycle +
 		       (band->bytes_read + band->bytes_written) / QUIRE_MODEL_BYTES_PER_CYCLE;
 	band->modelled_pj += quire_model_pj(cost, band->macs);
-}
-
-/* A conversion is a product without products: D = round(1 * C). */
-void engine_convert(const struct band_job *job)
-{
-	const struct quire_packet_convert *p = job->packet;
-	struct quire_packet_gemm gemm = {
-		.m = p->rows,
-		.n = p->columns,
-		.batch = 1,
-		.beta = 0x3f800000,
-		.a.format = QUIRE_FORMAT_POSIT8,
-		.b.format = QUIRE_FORMAT_POSIT8,
-		.c = p->source,
-		.d = p->destination,
-	};
-	struct band_job inner = { job->engine, job->band, &gemm };
-
-	engine_gemm(&inner);
 }

@@ -177,7 +177,7 @@ void engine_cancel(struct engine *engine);
 void engine_wait_idle(struct engine *engine);
 bool engine_stopped(const struct engine *engine);
 
-/* engine_gemm.c, engine_move.c: run a band and fill in its results */
+/* engine_gemm.c, engine_convert.c, engine_move.c: run a band and fill in its results */
 struct band_job {
 	struct engine *engine;
 	struct quire_band *band;

@@ -957,6 +957,7 @@ static void other_packets_are_checked(void **state)
 	CASE(convert, rows, 5, QUIRE_STATUS_OK);
 	BAD(convert, rows, 0);
 	BAD(convert, columns, 0);
+	CASE(convert, source.format, QUIRE_FORMAT_FP64, QUIRE_STATUS_OK);
 	BAD(convert, source.format, QUIRE_FORMAT_QUIRE);
 	BAD(convert, destination.format, 1);
 	BAD(convert, source.leading_dimension, 3);

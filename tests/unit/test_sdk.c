@@ -674,6 +674,54 @@ static void floats_convert_with_one_rounding(void **state)
 	quire_matrix_free(&matrix);
 }
 
+/* Doubles through the queue: one rounding, and -0 where the format has it. */
+static void doubles_convert_on_the_device(void **state)
+{
+	/* 1 + a bit over half of a place: not to be rounded to float first */
+	static const double in[6] = { -0.0, 1 + 0x1p-12 + 0x1p-40, -1e300, -1e-310, NAN, 3 };
+	static const uint16_t posit16[6] = { 0, 0x4001, 0x8001, 0xffff, 0x8000, 0x4c00 };
+	static const uint16_t bf16[6] = { 0x8000, 0x3f80, 0xff80, 0x8000, 0x7fc0, 0x4040 };
+	struct quire_matrix source, posits, floats;
+	struct quire_packet_result result;
+	struct quire_fence fence;
+	quire_cmdlist *list;
+	quire_queue *queue;
+	uint16_t bits[6];
+	double out[6];
+
+	(void)state;
+	assert_int_equal(quire_matrix_alloc(context, QUIRE_FORMAT_FP64, 2, 3, &source), 0);
+	assert_int_equal(quire_matrix_alloc(context, QUIRE_FORMAT_POSIT16, 2, 3, &posits), 0);
+	assert_int_equal(quire_matrix_alloc(context, QUIRE_FORMAT_BF16, 2, 3, &floats), 0);
+	assert_int_equal(quire_queue_create(context, QUIRE_PRIORITY_NORMAL, 0, &queue), 0);
+	assert_int_equal(quire_cmdlist_create(context, 0, &list), 0);
+	assert_int_equal(quire_matrix_put_f64(&source, in, 3), 0);
+	assert_int_equal(quire_cmdlist_convert(list, &posits, &source), 0);
+	assert_int_equal(quire_cmdlist_convert(list, &floats, &source), 1);
+	assert_int_equal(quire_queue_submit(queue, &list, 1, NULL, 0, &fence), 0);
+	assert_int_equal(quire_fence_wait(fence, QUIRE_FOREVER), 0);
+	if (computes) {
+		assert_int_equal(quire_buffer_read(posits.buffer, 0, bits, sizeof(bits)), 0);
+		assert_memory_equal(bits, posit16, sizeof(bits));
+		assert_int_equal(quire_cmdlist_result(list, 0, &result), 0);
+		assert_int_equal(result.exceptional, 1);
+		assert_int_equal(quire_buffer_read(floats.buffer, 0, bits, sizeof(bits)), 0);
+		assert_memory_equal(bits, bf16, sizeof(bits));
+		assert_int_equal(quire_cmdlist_result(list, 1, &result), 0);
+		assert_int_equal(result.exceptional, 2);
+		assert_int_equal(quire_matrix_get_f64(&posits, out, 3), 0);
+		assert_true(out[1] == 1 + 0x1p-11 && out[2] == -0x1p56 && out[3] == -0x1p-56);
+		assert_true(isnan(out[4]) && out[5] == 3);
+	}
+	assert_int_equal(quire_matrix_put_f64(&source, in, 2), -EINVAL);
+	says("quire_matrix_put_f64: leading_dimension");
+	quire_cmdlist_free(list);
+	quire_queue_free(queue);
+	quire_matrix_free(&source);
+	quire_matrix_free(&posits);
+	quire_matrix_free(&floats);
+}
+
 static void formats_have_names(void **state)
 {
 	static const uint32_t formats[] = { QUIRE_FORMAT_POSIT8, QUIRE_FORMAT_POSIT16,
@@ -721,6 +769,7 @@ static void last_reference_frees_what_was_left(void **state)
 	cmocka_unit_test(null_is_refused_where_needed_and_fine_to_free),   \
 	cmocka_unit_test(unknown_backend_is_named),                        \
 	cmocka_unit_test(floats_convert_with_one_rounding),                \
+	cmocka_unit_test(doubles_convert_on_the_device),                   \
 	cmocka_unit_test(formats_have_names),                              \
 	cmocka_unit_test(last_reference_frees_what_was_left)
 

@@ -166,8 +166,8 @@ struct quire_packet_fill {
 
 /*
  * struct quire_packet_convert - convert a rows x columns matrix to another
- * format with one rounding per element; batch strides must be 0.  Source and
- * destination must not overlap.
+ * format with one rounding per element; batch strides must be 0.  Both may be FP64,
+ * neither a quire image.  Source and destination must not overlap.
  */
 struct quire_packet_convert {
 	struct quire_packet_header header;

@@ -35,7 +35,7 @@ static inline uint32_t quire_check_element_bytes(uint32_t format)
 	return bits <= 8 ? 1 : bits <= 16 ? 2 : bits <= 32 ? 4 : 8;
 }
 
-/* Formats that products and conversions read. */
+/* Formats that products read, and conversions besides FP64. */
 static inline bool quire_check_is_operand(uint32_t format)
 {
 	uint32_t bits = QUIRE_FORMAT_BITS(format);
@@ -277,7 +277,7 @@ static inline uint32_t quire_check_convert(const struct quire_packet_convert *p)
 		return QUIRE_CHECK_FIELD(convert, columns);
 	if (p->reserved)
 		return QUIRE_CHECK_FIELD(convert, reserved);
-	if (!quire_check_is_operand(s->format))
+	if (!quire_check_is_operand(s->format) && s->format != QUIRE_FORMAT_FP64)
 		return QUIRE_CHECK_FIELD(convert, source.format);
 	if (!quire_check_is_operand(d->format) && d->format != QUIRE_FORMAT_FP64)
 		return QUIRE_CHECK_FIELD(convert, destination.format);

@@ -34,6 +34,9 @@ struct quire_threads;
  *          next, at least columns (not looked at with a single row)
  * @factor: finite and not 0, taken exactly: the scale of INT8 data, or one over it.  Must be 1
  *          when a format is FP64 or the quire image.
+ * @digest_row, @digest_column: place of the first element in a larger destination of
+ *          @digest_columns columns that is converted in parts, so that the digests add up;
+ *          0 columns: not a part
  * @cancel: when not NULL, looked at from time to time; once it is not 0 the call returns
  *          -ECANCELED with the destination partly written
  * @threads: pool from quire_threads_create(); NULL: the calling thread alone
@@ -46,6 +49,7 @@ struct quire_convert {
 	uint64_t source_leading_dimension, destination_leading_dimension;
 	float factor;
 	uint32_t reserved;	/* 0 */
+	uint64_t digest_row, digest_column, digest_columns;
 	const volatile uint32_t *cancel;
 	struct quire_threads *threads;
 };

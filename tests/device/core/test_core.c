@@ -376,6 +376,57 @@ static void an_engine_does_not_outlive_its_firmware(void **state)
 	machine_destroy(machine);
 }
 
+/* FP64 to FP32 by way of pages in a wrong order, and the same in one piece. */
+static void conversions_gather_scattered_pages(void **state)
+{
+	enum { ROWS = 9, COLUMNS = 150, COUNT = ROWS * COLUMNS };
+	const uint64_t scattered = 0x7fff00000000ull, pages[] = { 0x30000, 0x10000, 0x40000, 0x20000 };
+	const uint64_t result_at[] = { 0x50000, 0x50100 };
+	struct machine *machine = create(1, 1);
+	struct card *card = &machine->card;
+	struct quire_packet_result results[2];
+	static double in[2048];
+	static float out[2][2048];
+
+	(void)state;
+	boot(machine);
+	for (int i = 0; i < COUNT; i++)
+		in[i] = i % 7 ? i / 3.0 : -0.0;
+	for (uint64_t i = 0; i < 4; i++) {
+		card_map(card, 0, scattered + i * 4096, (CARD_DATA + pages[i]) | QUIRE_PTE_READ);
+		card_map(card, 0, scattered + 0x100000 + i * 4096,
+			 (CARD_DATA + pages[i] + 0x1000) | QUIRE_PTE_READ | QUIRE_PTE_WRITE);
+		card->access.memory_write(machine, CARD_DATA + pages[i], &in[i * 512], 4096);
+	}
+	card->access.memory_write(machine, CARD_DATA + 0x60000, in, sizeof(in));
+	for (int way = 0; way < 2; way++) {
+		const struct quire_packet_convert convert = {
+			{ QUIRE_PACKET_CONVERT, sizeof(convert), 0, CARD_VIRTUAL + result_at[way] },
+			ROWS, COLUMNS, 0,
+			{ way ? CARD_VIRTUAL + 0x60000 : scattered, 0, QUIRE_FORMAT_FP64, COLUMNS },
+			{ way ? CARD_VIRTUAL + 0x70000 : scattered + 0x100000, 0, QUIRE_FORMAT_FP32,
+			  COLUMNS } };
+
+		assert_int_equal(QUIRE_STATUS_OK, card_run(card, 0, 0, &convert, sizeof(convert)).status);
+		card->access.memory_read(machine, CARD_DATA + result_at[way], &results[way],
+					 sizeof(results[way]));
+	}
+	for (uint64_t i = 0; i < 2; i++)
+		card->access.memory_read(machine, CARD_DATA + pages[i] + 0x1000, &out[0][i * 1024], 4096);
+	card->access.memory_read(machine, CARD_DATA + 0x70000, out[1], sizeof(out[1]));
+	for (int way = 0; way < 2; way++) {
+		for (int i = 0; i < COUNT; i++) {
+			const float want = (float)in[i];
+
+			assert_memory_equal(&out[way][i], &want, sizeof(want));
+		}
+		assert_int_equal(results[way].bytes_read, COUNT * sizeof(double));
+		assert_int_equal(results[way].bytes_written, COUNT * sizeof(float));
+	}
+	assert_true(results[0].digest == results[1].digest && results[0].digest);
+	machine_destroy(machine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -386,6 +437,7 @@ int main(void)
 		cmocka_unit_test(the_temperature_stays_sane_over_resets),
 		cmocka_unit_test(no_firmware_leads_an_engine_astray),
 		cmocka_unit_test(an_engine_does_not_outlive_its_firmware),
+		cmocka_unit_test(conversions_gather_scattered_pages),
 	};
 
 	return cmocka_run_group_tests_name("core", tests, NULL, NULL);
