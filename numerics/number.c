@@ -11,5 +11,5 @@ bool quire_number_format_valid(uint32_t format)
 
 uint64_t quire_number_convert(uint32_t to, uint32_t from, uint64_t word)
 {
-	return number_convert(to, number_load(from, word));
+	return number_store(to, number_load(from, word));
 }

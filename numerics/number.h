@@ -236,7 +236,7 @@ static inline bool number_to_integer(struct number x, uint64_t *magnitude)
 	return true;
 }
 
-/* As the exact product stores it: saturating, NaN is -128. */
+/* Saturating; NaN is -128. */
 static inline uint32_t number_to_int8(struct number x)
 {
 	uint64_t magnitude;
@@ -266,21 +266,6 @@ static inline uint64_t number_store(uint32_t format, struct number x)
 	if (format == QUIRE_FORMAT_INT8)
 		return number_to_int8(x);
 	return number_to_ieee(number_ieee_of(format), x);
-}
-
-/*
- * The same as a conversion has it: to INT8 it does not saturate, what does not fit and
- * NaN become the most negative.
- */
-static inline uint64_t number_convert(uint32_t format, struct number x)
-{
-	uint64_t magnitude;
-
-	if (format != QUIRE_FORMAT_INT8)
-		return number_store(format, x);
-	if (x.special || !number_to_integer(x, &magnitude) || magnitude > 127u + x.negative)
-		return 0x80;
-	return (x.negative ? -magnitude : magnitude) & 0xff;
 }
 
 #endif /* QUIRE_NUMBER_H */

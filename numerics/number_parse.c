@@ -263,6 +263,6 @@ int quire_number_parse(uint32_t format, const char *text, const char **end, uint
 		*end = behind ? behind : text;
 	if (!behind || (!end && *behind))
 		return -EINVAL;
-	*word = number_convert(format, x);
+	*word = number_store(format, x);
 	return 0;
 }

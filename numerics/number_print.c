@@ -177,12 +177,12 @@ static bool is_largest(uint32_t format, struct number x)
 {
 	const struct number beyond = { 1ull << 63, 4000, x.negative, NUMBER_FINITE };
 
-	return number_convert(format, beyond) == number_convert(format, x);
+	return number_store(format, beyond) == number_store(format, x);
 }
 
 static void put_shortest(uint32_t format, struct number x, struct text *text)
 {
-	uint64_t word = number_convert(format, x);
+	uint64_t word = number_store(format, x);
 	bool largest = is_largest(format, x);
 	struct digits all, prefix, up;
 

@@ -151,7 +151,9 @@ uint64_t oracle_special_word(uint32_t format, enum oracle_special special)
 {
 	uint64_t sign = special == ORACLE_MINUS_INF ? 1ull << (QUIRE_FORMAT_BITS(format) - 1) : 0;
 
-	if (is_posit(format) || format == QUIRE_FORMAT_INT8)
+	if (format == QUIRE_FORMAT_INT8)
+		return special == ORACLE_PLUS_INF ? 0x7f : 0x80;
+	if (is_posit(format))
 		return 1ull << (QUIRE_FORMAT_BITS(format) - 1);
 	switch (format) {
 	case QUIRE_FORMAT_BF16:
@@ -269,7 +271,7 @@ static bool is_ieee_rounding(uint32_t format, uint64_t word, oracle_compare *com
 	return good;
 }
 
-/* A conversion to INT8: the nearest integer, -128 for what does not fit. */
+/* The nearest integer, ties to even; there is none beyond -128 and 127. */
 static bool is_int8_rounding(uint64_t word, oracle_compare *compare, const void *x)
 {
 	int value = (int8_t)word, low, high;
@@ -277,21 +279,13 @@ static bool is_int8_rounding(uint64_t word, oracle_compare *compare, const void 
 
 	dyadic_init(&d);
 	d.e = -1;
-	mpz_set_si(d.m, 2 * 127 + 1);	/* 127.5 rounds to 128 and does not fit */
-	high = compare(x, &d);
-	mpz_set_si(d.m, -2 * 128 - 1);	/* -128.5 rounds to -128 */
-	low = compare(x, &d);
-	if (high >= 0 || low < 0) {
-		dyadic_clear(&d);
-		return value == -128;
-	}
 	mpz_set_si(d.m, 2 * value - 1);
 	low = compare(x, &d);
 	mpz_set_si(d.m, 2 * value + 1);
 	high = compare(x, &d);
 	dyadic_clear(&d);
-	return (low > 0 || (low == 0 && value % 2 == 0)) &&
-	       (high < 0 || (high == 0 && value % 2 == 0));
+	return (value == -128 || low > 0 || (low == 0 && value % 2 == 0)) &&
+	       (value == 127 || high < 0 || (high == 0 && value % 2 == 0));
 }
 
 bool oracle_is_rounding_of(uint32_t format, uint64_t word, oracle_compare *compare, const void *x)

@@ -83,7 +83,7 @@ bool quire_accumulator_is_nar(const struct quire_accumulator *q);
 
 /*
  * The value in a format, rounded once (qToP): posit<n>, BF16, FP16, FP32, FP64, E4M3,
- * E5M2, or INT8, which saturates; exactly what quire_gemm() stores for the same
+ * E5M2 or INT8; exactly what quire_gemm() stores for the same
  * sum.  Returns a word as <quirenum/number.h> describes; @format must be valid.
  */
 uint64_t quire_accumulator_round(const struct quire_accumulator *q, uint32_t format);

@@ -36,8 +36,8 @@ bool quire_number_format_valid(uint32_t format);
  * to a posit as the Posit Standard (2022), section 4.1, has it: never to zero and
  * never to NaR, infinities and NaN to NaR; to the IEEE-like formats to nearest
  * even with subnormals, overflow to infinity (E4M3: to 448), NaR and NaN to the
- * canonical quiet NaN, the sign of a zero kept; to INT8 to nearest even, what does
- * not fit, NaR and NaN to -128.
+ * canonical quiet NaN, the sign of a zero kept; to INT8 to nearest even, saturating, NaR
+ * and NaN to -128.
  */
 uint64_t quire_number_convert(uint32_t to, uint32_t from, uint64_t word);
 
