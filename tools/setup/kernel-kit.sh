@@ -15,7 +15,7 @@ resolve() {
 
 fetch() {
 	base=${version%-amd64}
-	(cd "$out/packages" && apt-get -qq download "linux-image-$version" \
+	(cd "$out/packages" && apt-get -qq -o APT::Sandbox::User=root download "linux-image-$version" \
 		"linux-headers-$version" "linux-headers-$base-common" "linux-kbuild-$base")
 }
 

@@ -9,8 +9,8 @@ out=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
-(cd "$work" && { apt-get -qq download python3-sklearn ||
-	{ apt-get -qq update && apt-get -qq download python3-sklearn; }; }) 2>"$work/errors" ||
+(cd "$work" && { apt-get -qq -o APT::Sandbox::User=root download python3-sklearn ||
+	{ apt-get -qq update && apt-get -qq -o APT::Sandbox::User=root download python3-sklearn; }; }) 2>"$work/errors" ||
 	{ cat "$work/errors" >&2; exit 1; }
 mkdir -p "$out"
 dpkg-deb --fsys-tarfile "$work"/python3-sklearn_*.deb |
