@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * The quire as an object.  What keeps it exact is one invariant: a finite value is
- * below products * 2^256 in magnitude, because every product of two operands is
- * below 2^256 (FP32: 2^128 squared) and so is every single operand.  With at most
- * 2^31 - 1 products that is 2^287, far inside the 2^341 of the limbs.
+ * below products * 2^272 in magnitude, because every product of two operands is
+ * below 2^272 (FP32: 2^128 squared; MXFP8, in images of matrix products: 2^136 squared)
+ * and so is every single operand.  With at most 2^31 - 1 products that is 2^303, far inside
+ * the 2^341 of the limbs.
  */
 #include <errno.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #include "sum.h"
 
 #define LAST (QUIRE_IMAGE_LIMBS - 1)
-#define PRODUCT_BIT (256 - QUIRE_IMAGE_LSB_EXPONENT)	/* where 2^256 lies in the limbs */
+#define PRODUCT_BIT (272 - QUIRE_IMAGE_LSB_EXPONENT)	/* where 2^272 lies in the limbs */
 
 static bool is_operand(uint32_t format)
 {
@@ -281,7 +282,7 @@ static uint32_t special_of_image(const uint64_t image[QUIRE_IMAGE_LIMBS])
 	return NUMBER_NAN + (uint32_t)image[0];
 }
 
-/* The invariant above: |value| < products * 2^256. */
+/* The invariant above: |value| < products * 2^272. */
 static bool is_possible(const struct quire_accumulator *q)
 {
 	struct quire_accumulator x = *q;
@@ -290,7 +291,7 @@ static bool is_possible(const struct quire_accumulator *q)
 	quire_accumulator_abs(&x);
 	if (!q->products)
 		return quire_accumulator_sign(q) == 0;
-	/* the multiples of 2^256: 86 bits of the two highest limbs */
+	/* the multiples of 2^272: 70 bits of the two highest limbs */
 	whole = ((unsigned __int128)x.limb[LAST] << 64 | x.limb[LAST - 1]) >>
 		(PRODUCT_BIT - 64 * (LAST - 1));
 	return whole < q->products;

@@ -389,7 +389,7 @@ struct gemm_source gemm_source_of(const struct quire_gemm_operand *x, bool lanes
 		s.k_stride = lanes_are_rows ? 1 : 0;
 		return s;
 	}
-	s.data = (const uint8_t *)x->data + (batch ? batch * x->batch_stride * s.element : 0);
+	s.data = (const uint8_t *)x->data + (batch ? gemm_offset(x->format, batch * x->batch_stride) : 0);
 	s.lane_stride = lanes_are_rows ? x->leading_dimension : 1;
 	s.k_stride = lanes_are_rows ? 1 : x->leading_dimension;
 	return s;

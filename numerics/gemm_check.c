@@ -32,19 +32,19 @@ static int measure(const void *data, uint32_t format, uint64_t rows, uint64_t co
 		   uint64_t leading_dimension, uint64_t batch, uint64_t stride,
 		   struct extent *extent)
 {
-	uint64_t element = gemm_element_bytes(format), last, end;
+	uint64_t last, end;
 
 	extent->start = (uintptr_t)data;
-	extent->width = columns * element;	/* below 2^31 * 80 */
+	extent->width = gemm_offset(format, columns);	/* below 2^31 * 80 */
 	if (multiply_add(rows - 1, rows > 1 ? leading_dimension : 0, columns, &last) ||
 	    multiply_add(batch - 1, batch > 1 ? stride : 0, last, &last) ||
-	    multiply_add(last, element, 0, &extent->bytes) ||
+	    !gemm_bytes_of(format, last, &extent->bytes) ||
 	    __builtin_add_overflow((uint64_t)extent->start, extent->bytes, &end) ||
 	    end > UINTPTR_MAX || extent->bytes > PTRDIFF_MAX)
 		return -EOVERFLOW;
 	/* neither product can wrap: with more than one row or matrix it is in bytes */
-	extent->pitch = rows > 1 ? leading_dimension * element : 0;
-	extent->step = batch > 1 ? stride * element : 0;
+	extent->pitch = rows > 1 ? gemm_offset(format, leading_dimension) : 0;
+	extent->step = batch > 1 ? gemm_offset(format, stride) : 0;
 	return 0;
 }
 
@@ -91,10 +91,10 @@ static int check_values(const struct quire_gemm *g, const char **why)
 		FAIL("k", -EOVERFLOW);
 	if (g->arithmetic > QUIRE_GEMM_FP32)
 		FAIL("arithmetic", -EINVAL);
-	if ((!gemm_format_is_operand(g->a.format) && g->a.format != QUIRE_FORMAT_TILED) ||
+	if ((!gemm_format_is_factor(g->a.format) && g->a.format != QUIRE_FORMAT_TILED) ||
 	    (g->arithmetic == QUIRE_GEMM_FP32 && g->a.format != QUIRE_FORMAT_BF16))
 		FAIL("a.format", -EINVAL);
-	if ((!gemm_format_is_operand(g->b.format) && g->b.format != QUIRE_FORMAT_TILED) ||
+	if ((!gemm_format_is_factor(g->b.format) && g->b.format != QUIRE_FORMAT_TILED) ||
 	    (g->arithmetic == QUIRE_GEMM_FP32 && g->b.format != QUIRE_FORMAT_BF16))
 		FAIL("b.format", -EINVAL);
 	if (!gemm_format_is_operand(g->d.format) && !image && g->d.format != QUIRE_FORMAT_FP64)
@@ -140,7 +140,7 @@ static int check_output(const struct quire_gemm *g, const char **why, struct ext
 }
 
 static int check_operand(const struct quire_gemm *g, const struct quire_gemm_operand *x,
-			 uint32_t rows, uint32_t columns, const char *const names[2],
+			 uint32_t rows, uint32_t columns, const char *const names[3],
 			 const char **why, struct extent *extent)
 {
 	int error;
@@ -155,6 +155,12 @@ static int check_operand(const struct quire_gemm *g, const struct quire_gemm_ope
 		FAIL(names[0], -EINVAL);
 	if (rows > 1 && x->leading_dimension < columns)
 		FAIL(names[1], -EINVAL);
+	if (x->format == QUIRE_FORMAT_MXFP8) {
+		if (rows > 1 && x->leading_dimension % QUIRE_MX_ELEMENTS)
+			FAIL(names[1], -EINVAL);
+		if (g->batch > 1 && x->batch_stride % QUIRE_MX_ELEMENTS)
+			FAIL(names[2], -EINVAL);
+	}
 	error = measure(x->data, x->format, rows, columns, x->leading_dimension, g->batch,
 			x->batch_stride, extent);
 	if (error)
@@ -171,9 +177,9 @@ static bool same_place(const struct quire_gemm *g)
 
 int quire_gemm_check(const struct quire_gemm *g, const char **why)
 {
-	static const char *const a_names[] = { "a.data", "a.leading_dimension" };
-	static const char *const b_names[] = { "b.data", "b.leading_dimension" };
-	static const char *const c_names[] = { "c.data", "c.leading_dimension" };
+	static const char *const a_names[] = { "a.data", "a.leading_dimension", "a.batch_stride" };
+	static const char *const b_names[] = { "b.data", "b.leading_dimension", "b.batch_stride" };
+	static const char *const c_names[] = { "c.data", "c.leading_dimension", "c.batch_stride" };
 	struct extent d, x;
 	const char *ignored;
 	int error;

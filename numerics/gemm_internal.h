@@ -206,6 +206,16 @@ struct gemm_number {
 	uint8_t special;		/* enum gemm_value */
 };
 
+/*
+ * The shared scale of a block of MXFP8 as the pattern of a double.  The product of such a
+ * double and an E4M3 element, 4 significant bits within 2^-136..2^136, is exact.
+ */
+static inline uint64_t gemm_mx_scale(uint8_t scale)
+{
+	return scale == QUIRE_MX_SCALE_NAN ? 0x7ff8000000000000ull :
+	       (uint64_t)(scale + 1023 - QUIRE_MX_SCALE_BIAS) << 52;
+}
+
 /* The digest of one element of 64 bits, see quire/format.h. */
 static inline uint64_t gemm_digest_mix(uint64_t index, uint64_t bits)
 {
@@ -222,7 +232,32 @@ uint64_t gemm_count_exceptional(uint32_t format, const uint64_t *bits, uint32_t 
 struct gemm_source gemm_source_of(const struct quire_gemm_operand *x, bool lanes_are_rows,
 				  uint32_t batch);
 bool gemm_format_is_operand(uint32_t format);
+/* The same and MXFP8: what A and B may be beside tiled matrices. */
+bool gemm_format_is_factor(uint32_t format);
 uint32_t gemm_element_bytes(uint32_t format);
+
+/*
+ * Bytes of a run of elements that starts a row; the offset of an element, too, if
+ * elements is a multiple of 32 or the format has no blocks.  False: more than 64 bits.
+ */
+static inline bool gemm_bytes_of(uint32_t format, uint64_t elements, uint64_t *bytes)
+{
+	if (format == QUIRE_FORMAT_MXFP8)
+		return !__builtin_mul_overflow(elements / QUIRE_MX_ELEMENTS +
+					       (elements % QUIRE_MX_ELEMENTS != 0),
+					       (uint64_t)QUIRE_MX_BLOCK_BYTES, bytes);
+	return !__builtin_mul_overflow(elements, (uint64_t)gemm_element_bytes(format), bytes);
+}
+
+/* The same where a check has shown that it fits. */
+static inline uint64_t gemm_offset(uint32_t format, uint64_t elements)
+{
+	uint64_t bytes = 0;
+
+	(void)gemm_bytes_of(format, elements, &bytes);
+	return bytes;
+}
+
 struct gemm_number gemm_load(uint32_t format, const void *data, uint64_t index);
 void gemm_sum_add(struct gemm_sum *sum, uint64_t low, int64_t high, int32_t exponent);
 void gemm_sum_special(struct gemm_sum *sum, uint32_t special);

@@ -33,6 +33,11 @@ bool gemm_format_is_operand(uint32_t format)
 	return format == QUIRE_FORMAT_POSIT(bits) && bits >= 3 && bits <= 32;
 }
 
+bool gemm_format_is_factor(uint32_t format)
+{
+	return gemm_format_is_operand(format) || format == QUIRE_FORMAT_MXFP8;
+}
+
 static struct gemm_number load_posit(uint32_t word, uint32_t bits)
 {
 	struct number x = number_of_posit(bits, word);
@@ -64,6 +69,19 @@ static struct gemm_number load_ieee(uint32_t word, int fraction, int exponent, b
 	return x;
 }
 
+/* Element index of blocks, data at a scale. */
+static struct gemm_number load_mx(const void *data, uint64_t index)
+{
+	const uint8_t *block = (const uint8_t *)data +
+			       index / QUIRE_MX_ELEMENTS * QUIRE_MX_BLOCK_BYTES;
+	struct gemm_number x = load_ieee(block[1 + index % QUIRE_MX_ELEMENTS], 3, 4, true);
+
+	if (block[0] == QUIRE_MX_SCALE_NAN)
+		return (struct gemm_number){ .special = GEMM_NAN };
+	x.exponent += block[0] - QUIRE_MX_SCALE_BIAS;
+	return x;
+}
+
 struct gemm_number gemm_load(uint32_t format, const void *data, uint64_t index)
 {
 	const uint8_t *at = (const uint8_t *)data + index * gemm_element_bytes(format);
@@ -71,6 +89,8 @@ struct gemm_number gemm_load(uint32_t format, const void *data, uint64_t index)
 	uint32_t word = 0;
 	uint16_t half;
 
+	if (format == QUIRE_FORMAT_MXFP8)
+		return load_mx(data, index);
 	switch (gemm_element_bytes(format)) {
 	case 1:
 		word = *at;

@@ -122,6 +122,26 @@ static inline struct pack_sixteen pack_load_sixteen(uint32_t format, const uint8
 	return pack_posit_sixteen(_mm512_sll_epi32(words, _mm_cvtsi32_si128((int)(32 - bits))));
 }
 
+/*
+ * Sixteen elements from element first of a row on; first is a multiple of 16, or of 8 with
+ * at most 8 of them, so that they lie in one block of MXFP8.  With count 0 nothing is read.
+ */
+static inline struct pack_sixteen pack_load_of_row(uint32_t format, const uint8_t *row,
+						   uint64_t first, uint32_t element, uint32_t count)
+{
+	const uint8_t *block;
+	struct pack_sixteen x;
+	__m512d scale;
+
+	if (format != QUIRE_FORMAT_MXFP8)
+		return pack_load_sixteen(format, row + first * element, count);
+	block = row + first / QUIRE_MX_ELEMENTS * QUIRE_MX_BLOCK_BYTES;
+	scale = _mm512_castsi512_pd(_mm512_set1_epi64((int64_t)(count ? gemm_mx_scale(block[0]) : 0)));
+	x = pack_load_sixteen(QUIRE_FORMAT_E4M3, block + 1 + first % QUIRE_MX_ELEMENTS, count);
+	return (struct pack_sixteen){ _mm512_mul_pd(x.first, scale),
+				      _mm512_mul_pd(x.second, scale) };
+}
+
 /* struct pack_range of eight lanes; last is one less, so that of 0 is the largest. */
 struct pack_eight {
 	__m512i most, last;
@@ -167,10 +187,11 @@ static inline void pack_transpose(__m512d row[8])
 	}
 }
 
-/* Eight lanes (used of them real) where k runs along memory. */
+/* Eight lanes (used of them real) where k runs along memory, from k on; data: the first's row. */
 static inline void pack_eight_along_k(uint64_t *out, uint32_t lanes, const uint8_t *data,
 				      uint32_t format, uint64_t pitch, uint32_t element,
-				      uint32_t used, uint32_t kc, struct pack_eight *range)
+				      uint32_t used, uint64_t k, uint32_t kc,
+				      struct pack_eight *range)
 {
 	for (uint32_t i = 0; i < kc; i += 16) {
 		uint32_t count = kc - i < 16 ? kc - i : 16;
@@ -178,8 +199,8 @@ static inline void pack_eight_along_k(uint64_t *out, uint32_t lanes, const uint8
 
 #pragma GCC unroll 8
 		for (uint32_t l = 0; l < 8; l++) {
-			struct pack_sixteen x = pack_load_sixteen(format,
-				data + l * pitch + (size_t)i * element, l < used ? count : 0);
+			struct pack_sixteen x = pack_load_of_row(format, data + l * pitch, k + i,
+								 element, l < used ? count : 0);
 
 			first[l] = x.first;
 			second[l] = x.second;
@@ -202,13 +223,14 @@ static inline void pack_eight_along_k(uint64_t *out, uint32_t lanes, const uint8
 	}
 }
 
-/* Eight or sixteen lanes that lie side by side in memory. */
+/* Eight or sixteen lanes from lane on that lie side by side in memory; data: the first k's row. */
 static inline void pack_eights_across_k(uint64_t *out, uint32_t lanes, const uint8_t *data,
-					uint32_t format, uint64_t pitch, uint32_t used, uint32_t kc,
-					bool two, struct pack_eight range[2])
+					uint32_t format, uint64_t pitch, uint64_t lane,
+					uint32_t element, uint32_t used, uint32_t kc, bool two,
+					struct pack_eight range[2])
 {
 	for (uint32_t i = 0; i < kc; i++, data += pitch, out += lanes) {
-		struct pack_sixteen x = pack_load_sixteen(format, data, used);
+		struct pack_sixteen x = pack_load_of_row(format, data, lane, element, used);
 
 		pack_see(&range[0], x.first);
 		_mm512_store_pd((double *)out, x.first);

@@ -4,7 +4,7 @@
  * kernel_*.c so that the compiler vectorises the loops for that CPU.
  *
  * Every element of every operand format is exactly a double: at most 28
- * significant bits and an exponent within -149..127.  A first pass decodes to
+ * significant bits and an exponent within -149..135.  A first pass decodes to
  * doubles in scratch memory, which stays in the cache, and finds for each lane the unit of its last set bit 2^e and of its
  * first 2^h; a second turns the doubles into integers of one or more parts.
  */
@@ -93,6 +93,24 @@ static inline uint64_t pack_e4m3(uint32_t word)
 	return scaled | (uint64_t)(word >> 7 & 1) << 63;
 }
 
+/* Elements first to first + count of blocks; row is at a scale. */
+static inline void pack_decode_mx(const uint8_t *row, uint64_t first, uint32_t count,
+				  uint64_t *out)
+{
+	while (count) {
+		const uint8_t *block = row + first / QUIRE_MX_ELEMENTS * QUIRE_MX_BLOCK_BYTES;
+		uint32_t skip = first % QUIRE_MX_ELEMENTS, here = QUIRE_MX_ELEMENTS - skip;
+		double scale = pack_double(gemm_mx_scale(block[0]));
+
+		here = here < count ? here : count;
+		for (uint32_t i = 0; i < here; i++)
+			out[i] = pack_bits(pack_double(pack_e4m3(block[1 + skip + i])) * scale);
+		first += here;
+		count -= here;
+		out += here;
+	}
+}
+
 /* count contiguous elements from data to patterns of double */
 static inline void pack_decode(uint32_t format, const uint8_t *data, uint32_t count,
 			       uint64_t *out)
@@ -104,6 +122,9 @@ static inline void pack_decode(uint32_t format, const uint8_t *data, uint32_t co
 	uint32_t i;
 
 	switch (format) {
+	case QUIRE_FORMAT_MXFP8:
+		pack_decode_mx(data, 0, count, out);
+		return;
 	case QUIRE_FORMAT_BF16:
 		for (i = 0; i < count; i++)
 			out[i] = pack_fp32((uint32_t)x16[i] << 16);
@@ -177,6 +198,22 @@ static inline uint64_t pack_min(uint64_t x, uint64_t y)
 	return (int64_t)x < (int64_t)y ? x : y;
 }
 
+/* Elements of a source from (lane, k) on, in the order of memory. */
+static inline void pack_decode_source(const struct gemm_source *source, uint64_t lane, uint64_t k,
+				      uint32_t count, uint64_t *out)
+{
+	const bool along_k = source->k_stride == 1;
+
+	if (source->format == QUIRE_FORMAT_MXFP8)
+		pack_decode_mx(source->data + gemm_offset(source->format,
+				along_k ? lane * source->lane_stride : k * source->k_stride),
+			       along_k ? k : lane, count, out);
+	else
+		pack_decode(source->format, source->data +
+			    (lane * source->lane_stride + k * source->k_stride) * source->element,
+			    count, out);
+}
+
 #ifndef __AVX512F__
 /* Pass one where k runs along memory: lane by lane. */
 static inline void pack_along_k(uint64_t *out, uint32_t lanes, const struct gemm_source *source,
@@ -186,8 +223,6 @@ static inline void pack_along_k(uint64_t *out, uint32_t lanes, const struct gemm
 	uint64_t run[PACK_RUN];
 
 	for (uint32_t l = 0; l < used; l++) {
-		const uint8_t *row = source->data +
-			((lane + l) * source->lane_stride + k) * source->element;
 		uint64_t most = 0, last = PACK_INF;
 		double squares = 0;
 
@@ -196,7 +231,7 @@ static inline void pack_along_k(uint64_t *out, uint32_t lanes, const struct gemm
 			uint64_t *to = out + (size_t)i * lanes + l;
 			double part[8] = { 0 };
 
-			pack_decode(source->format, row + (size_t)i * source->element, count, run);
+			pack_decode_source(source, lane + l, k + i, count, run);
 			for (uint32_t j = 0; j < count; j++) {
 				most = pack_max(most, run[j] & PACK_ABS);
 				last = pack_min(last, pack_last_bit(run[j]));
@@ -228,13 +263,10 @@ static inline void pack_across_k(uint64_t *out, uint32_t lanes, const struct gem
 	for (uint32_t i = 0; i < kc; i++) {
 		uint64_t *to = out + (size_t)i * lanes;
 
-		const uint8_t *from = source->data +
-			((k + i) * source->k_stride + lane) * source->element;
-
 		if (used == lanes) {
-			pack_decode(source->format, from, lanes, to);
+			pack_decode_source(source, lane, k + i, lanes, to);
 		} else {
-			pack_decode(source->format, from, used, to);
+			pack_decode_source(source, lane, k + i, used, to);
 			for (uint32_t l = used; l < lanes; l++)
 				to[l] = 0;
 		}
@@ -261,17 +293,19 @@ static inline void pack_first_pass(uint64_t *out, uint32_t lanes, const struct g
 						 _mm512_setzero_pd() };
 		struct pack_eight eight[2] = { none, none };
 		uint32_t left = used > l ? used - l : 0, groups = 1;
-		const uint8_t *data = source->data +
-			((lane + l) * source->lane_stride + k * source->k_stride) * element;
 
 		if (source->k_stride == 1) {
-			pack_eight_along_k(out + l, lanes, data, source->format,
-					   source->lane_stride * element, element, left < 8 ? left : 8,
-					   kc, &eight[0]);
+			const uint64_t pitch = gemm_offset(source->format, source->lane_stride);
+
+			pack_eight_along_k(out + l, lanes, source->data + (lane + l) * pitch,
+					   source->format, pitch, element, left < 8 ? left : 8, k, kc,
+					   &eight[0]);
 		} else {
+			const uint64_t pitch = gemm_offset(source->format, source->k_stride);
+
 			groups = l + 16 <= lanes ? 2 : 1;
-			pack_eights_across_k(out + l, lanes, data, source->format,
-					     source->k_stride * element,
+			pack_eights_across_k(out + l, lanes, source->data + k * pitch,
+					     source->format, pitch, lane + l, element,
 					     left < 8 * groups ? left : 8 * groups, kc, groups == 2,
 					     eight);
 		}

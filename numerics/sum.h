@@ -11,8 +11,8 @@
 
 /*
  * sum += (high:low) * 2^(shift - 298).  The caller sees to it that the number and
- * the sum stay inside the image: fewer than 2^31 products, each below 2^256, stay
- * below 2^287 and the image holds 2^341.
+ * the sum stay inside the image: fewer than 2^31 products, each below 2^272, stay
+ * below 2^303 and the image holds 2^341.
  */
 static inline void sum_add(uint64_t *limb, uint64_t low, int64_t high, uint32_t shift)
 {

@@ -368,11 +368,11 @@ static void images(void **state)
 		check(&p, &r);
 		reference_clear(&r);
 	}
-	/* 2^256 and -2^256 are more than one product makes, but not more than two */
+	/* 2^272 and -2^272 are more than one product makes, but not more than two */
 	for (int sign = 0; sign < 2; sign++) {
 		uint64_t image[QUIRE_IMAGE_LIMBS] = { 0 };
 
-		image[8] = sign ? ~0ull << 42 : 1ull << 42;
+		image[8] = sign ? ~0ull << 58 : 1ull << 58;
 		image[9] = sign ? ~0ull : 0;
 		assert_int_equal(quire_accumulator_read(&q, image, 1), -EOVERFLOW);
 		assert_true(quire_accumulator_is_nar(&q));

@@ -69,6 +69,8 @@ enum quire_format_kind {
  * the least significant bit weighs 2^-298 (the square of the smallest FP32
  * subnormal).  Wide enough for 2^31 - 1 products of any two supported formats.
  *
+ * (MXFP8 has the largest products, below 2^272, and none has finer ones than FP32.)
+ *
  * Special values use patterns that no sum can reach; only the top limb is set,
  * except for the low bits of limb 0:
  *   NaR or NaN   limb 9 = 2^63, all others 0
@@ -82,11 +84,25 @@ enum quire_format_kind {
 #define QUIRE_PRODUCT_LIMIT 0x7fffffffu
 
 /*
+ * MXFP8 (OCP Microscaling Formats 1.0, E4M3 elements): a row is a run of blocks of 33
+ * bytes, the shared scale and then 32 elements.  The scale is an E8M0 byte; the value of an
+ * element is that of its E4M3 byte times 2^(scale - 127).  Scale 0xff makes all 32 values NaN.
+ * A row of columns elements takes ceil(columns / 32) blocks; what is left of the last one
+ * is ignored by readers and zero when written.  Leading dimensions and batch strides
+ * count elements and are multiples of 32, so that every row starts with a scale.
+ */
+#define QUIRE_MX_ELEMENTS 32
+#define QUIRE_MX_BLOCK_BYTES 33
+#define QUIRE_MX_SCALE_NAN 0xffu
+#define QUIRE_MX_SCALE_BIAS 127
+
+/*
  * Digest of a matrix: the sum modulo 2^64, over all elements, of
  * mix(index, bits), where index = (batch * rows + row) * columns + column and
  * bits is the element as stored, extended with zeros to 64 bits (posit<n>: the
  * low n bits).  A quire image counts as ten elements of 64 bits with index
- * 10 * index + limb.  Addition makes it independent of tiling and order.
+ * 10 * index + limb.  MXFP8 counts as 33 elements of 8 bits for each block, the scale first,
+ * with index 33 * ((batch * rows + row) * blocks + block) + byte.  Addition makes it independent of tiling and order.
  *
  *   x = bits + (index + 1) * QUIRE_DIGEST_INDEX          (modulo 2^64)
  *   x = (x ^ x >> 32) * QUIRE_DIGEST_MULTIPLIER

@@ -59,15 +59,16 @@ enum quire_gemm_activation {
  * struct quire_gemm_operand - a matrix that is read
  * @data:   element (0, 0); aligned to its container, a quire image to 8 bytes
  * @format: QUIRE_FORMAT_*.  A, B: posit<n> with n = 3..32, BF16, FP16, FP32,
- *          E4M3, E5M2, INT8 (a plain integer, scale 1), in any mixture; or
- *          QUIRE_FORMAT_TILED, see below.
- *          C: the same and the quire image.
+ *          E4M3, E5M2, INT8 (a plain integer: the product of two scales belongs into
+ *          alpha, which is exact), MXFP8, in any mixture; or QUIRE_FORMAT_TILED, see below.
+ *          C: the same but MXFP8 and tiled, and the quire image.
  * @transpose: 1 when the matrix is stored transposed (A as k x m, B as n x k);
  *          must be 0 for C
  * @leading_dimension: elements from one stored row to the next, at least the
  *          stored columns (not looked at with a single row)
  * @batch_stride: elements from one matrix of the batch to the next; 0 shares one
- *          matrix; not looked at when batch is 1
+ *          matrix; not looked at when batch is 1.  Of MXFP8 this and the leading
+ *          dimension, where they are looked at, are multiples of 32 (quire/format.h).
  *
  * With QUIRE_FORMAT_TILED (A and B) data points to views (struct quire_tiled of
  * quirenum/tile.h), one, or with batch_stride 1 one for each matrix of the batch.  The
