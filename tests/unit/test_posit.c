@@ -380,6 +380,28 @@ static void sums_at_decision_points(void **state)
 	}
 }
 
+/*
+ * x^2 = 2^8 (1 + 2^-12 + 2^-26) is half-way between two posit32, and an addend 128 places
+ * below decides.
+ */
+static void ties_broken_from_afar(void **state)
+{
+	const uint32_t x = quire_posit_from_double(32, 0x1.0008p4);
+	const uint32_t below = quire_posit_from_double(32, 0x1.001p8);
+
+	(void)state;
+	assert_int_equal(quire_posit_fma(32, x, x, 0), below);
+	assert_int_equal(quire_posit_fma(32, x, x, 1), below + 1);
+	assert_int_equal(quire_posit_fma(32, x, x, -1u), below);
+	assert_int_equal(quire_posit_fma(32, x, -x, -1u), -(below + 1));
+	for (uint32_t tiny = 1; tiny < 200; tiny++)
+		for (uint32_t y = x - 4; y < x + 4; y++) {
+			check_fma(32, x, y, tiny);
+			check_fma(32, x, y, -tiny);
+			check_fma(32, x, -y, tiny);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -389,6 +411,7 @@ int main(void)
 		cmocka_unit_test(posit32_pairs),
 		cmocka_unit_test(boundaries),
 		cmocka_unit_test(sums_at_decision_points),
+		cmocka_unit_test(ties_broken_from_afar),
 	};
 
 	dyadic_init(&op.a);
