@@ -18,6 +18,7 @@ static int quire_status_error(u32 status)
 	case QUIRE_STATUS_BAD_PACKET:
 	case QUIRE_STATUS_BAD_STREAM:
 	case QUIRE_STATUS_MMU_FAULT:
+	case QUIRE_STATUS_BAD_TILE:
 		return -EFAULT;
 	case QUIRE_STATUS_CANCELLED:
 		return -ETIME;

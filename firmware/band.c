@@ -53,12 +53,12 @@ static uint64_t least(uint32_t a, uint32_t b)
 }
 
 /*
- * Bands of about band_macs products.  m and n are at most 2^24 and k below 2^31,
+ * Bands of about band_macs products, `products` of them for each element of D, k below.  m and n are at most 2^24 and k below 2^31,
  * so that n * k stays below 2^55; m * n * k is never formed unless it fits.
  */
-void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p)
+void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p, uint32_t products)
 {
-	uint64_t k = p->k ? p->k : 1;
+	uint64_t k = products ? products : 1;
 	uint64_t per_row = p->n * k;
 	uint64_t rows, columns, batches;
 	uint32_t grain = GRAIN;

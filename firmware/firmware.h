@@ -25,6 +25,20 @@ struct band_plan {
 	bool more;			/* bands are left to start */
 };
 
+/* The walk through the tiled operands of a product, before its bands. */
+enum { TILED_WALK_A = 1, TILED_WALK_B = 2, TILED_WALK_DONE = 3 };
+
+struct tiled_walk {
+	uint8_t operand;		/* TILED_WALK_* */
+	bool in_image;			/* header and what follows are of the image */
+	uint32_t image;			/* of the batch */
+	uint32_t k;			/* what is left of the product's k, on the average */
+	uint32_t row, column;		/* of tile */
+	uint64_t tile;			/* the next */
+	uint64_t stored, most;		/* elements in stored tiles: of the image, of any so far */
+	struct quire_tiled_header header;
+};
+
 struct queue {
 	uint8_t state;			/* enum quire_queue_state */
 	uint8_t context;
@@ -46,6 +60,7 @@ struct queue {
 	uint32_t offset;		/* of the packet in the stream */
 	uint32_t window_offset, window_bytes;
 	struct band_plan plan;
+	struct tiled_walk walk;
 	struct quire_packet_result sums;	/* of the packet */
 	struct quire_fence_record record;	/* of the job */
 
@@ -81,8 +96,13 @@ void dma_write_record(uint64_t address, const struct quire_fence_record *record)
  */
 uint32_t packet_check(struct queue *q, uint32_t *status);
 
-/* band.c */
-void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p);
+/* tiled.c: a step is a piece of bounded size, and may fail the job */
+void tiled_walk_start(struct queue *q);
+void tiled_walk_step(struct queue *q);
+
+/* band.c; products: of an element of D */
+void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p,
+		    uint32_t products);
 void band_plan_rows(struct band_plan *plan, uint32_t rows, uint32_t columns, uint32_t row_step,
 		    uint32_t column_step);
 bool band_engine_idle(void);
@@ -95,6 +115,7 @@ void band_init(void);
 void job_step(uint32_t number);
 void job_band_done(uint32_t number, const struct quire_band *band);
 void job_fail(struct queue *q, uint32_t status, uint32_t detail);
+void job_fail_fault(struct queue *q, uint32_t fault, uint32_t unit, uint64_t address);
 
 /* sched.c: which queues want the processor */
 void sched_update(uint32_t number);

@@ -67,7 +67,7 @@ void job_fail(struct queue *q, uint32_t status, uint32_t detail)
 		finish_job(q);
 }
 
-static void fail_fault(struct queue *q, uint32_t fault, uint32_t unit, uint64_t address)
+void job_fail_fault(struct queue *q, uint32_t fault, uint32_t unit, uint64_t address)
 {
 	q->record.fault_info = (fault & FAULT_KEEP) | unit;
 	q->record.fault_address = address;
@@ -183,7 +183,7 @@ static bool fill_window(struct queue *q, uint32_t bytes)
 	}
 	if (fault) {
 		q->window_bytes = 0;
-		fail_fault(q, fault, UNIT(QUIRE_FAULT_UNIT_STREAM), fault_address);
+		job_fail_fault(q, fault, UNIT(QUIRE_FAULT_UNIT_STREAM), fault_address);
 		return false;
 	}
 	q->window_offset = q->offset;
@@ -238,8 +238,8 @@ static bool finish_packet(struct queue *q)
 					   sizeof(*sums), &fault_address);
 
 		if (fault) {
-			fail_fault(q, fault | QUIRE_FAULT_WRITE, UNIT(QUIRE_FAULT_UNIT_RESULT),
-				   fault_address);
+			job_fail_fault(q, fault | QUIRE_FAULT_WRITE, UNIT(QUIRE_FAULT_UNIT_RESULT),
+				       fault_address);
 			return false;
 		}
 	}
@@ -286,7 +286,8 @@ void job_band_done(uint32_t number, const struct quire_band *band)
 }
 
 /*
- * Serve a queue once: go on until a band has been started or the job has ended.
+ * Serve a queue once: go on until a band has been started, a piece of a tiled operand
+ * walked, or the job has ended.
  * An engine is idle when this is called.
  */
 void job_step(uint32_t number)
@@ -307,6 +308,10 @@ void job_step(uint32_t number)
 				break;
 			q->in_packet = true;
 			clear_words(&q->sums, sizeof(q->sums));
+		}
+		if (q->walk.operand != TILED_WALK_DONE) {
+			tiled_walk_step(q);
+			break;
 		}
 		if (q->plan.more) {
 			band_start(q, number);

@@ -17,6 +17,12 @@ static uint32_t step_of(uint64_t unit, uint32_t budget)
 	return unit >= budget ? 1 : budget / (uint32_t)unit;
 }
 
+static bool reads_tiles(const struct quire_packet_gemm *p)
+{
+	return (p->a.format == QUIRE_FORMAT_TILED || p->b.format == QUIRE_FORMAT_TILED) &&
+	       !quire_check_is_zero(p->alpha) && p->k;
+}
+
 uint32_t packet_check(struct queue *q, uint32_t *status)
 {
 	struct band_plan *plan = &q->plan;
@@ -25,9 +31,13 @@ uint32_t packet_check(struct queue *q, uint32_t *status)
 	field = quire_packet_check(&q->packet, status);
 	if (field != QUIRE_NO_FIELD)
 		return field;
+	q->walk.operand = TILED_WALK_DONE;
 	switch (q->packet.header.opcode) {
 	case QUIRE_PACKET_GEMM:
-		band_plan_gemm(plan, &q->packet.gemm);
+		if (reads_tiles(&q->packet.gemm))
+			tiled_walk_start(q);
+		else
+			band_plan_gemm(plan, &q->packet.gemm, q->packet.gemm.k);
 		break;
 	case QUIRE_PACKET_COPY:
 		band_plan_rows(plan, q->packet.copy.rows, pieces(q->packet.copy.row_bytes),

@@ -134,7 +134,7 @@ int cpu_fault(quire_queue *queue, struct quire_fault *fault)
 }
 
 static void count(quire_device *device, const void *packet,
-		  const struct quire_packet_result *result)
+		  const struct quire_packet_result *result, const uint64_t macs[3])
 {
 	const struct quire_packet_gemm *gemm = packet;
 
@@ -142,7 +142,10 @@ static void count(quire_device *device, const void *packet,
 	device->counters[QUIRE_COUNTER_PACKETS]++;
 	device->counters[QUIRE_COUNTER_CYCLES] += result->cycles;
 	device->counters[QUIRE_COUNTER_MODELLED_PJ] += result->modelled_pj;
-	if (gemm->header.opcode == QUIRE_PACKET_GEMM)
+	if (gemm->header.opcode == QUIRE_PACKET_GEMM && quire_packet_is_tiled(gemm))
+		for (uint32_t width = 0; width < 3; width++)
+			device->counters[quire_model_tiled(gemm, width).counter] += macs[width];
+	else if (gemm->header.opcode == QUIRE_PACKET_GEMM)
 		device->counters[quire_model_product(gemm->a.format, gemm->b.format, gemm->mode)
 					 .counter] += result->macs;
 	pthread_mutex_unlock(&device->lock);
@@ -166,16 +169,17 @@ static uint32_t run_list(quire_context *context, const quire_cmdlist *list, bool
 	for (uint32_t offset = 0; offset < list->bytes;) {
 		const struct quire_packet_header *header = (const void *)(list->stream + offset);
 		struct quire_packet_result result = { 0 };
+		uint64_t macs[3] = { 0 };
 		uint32_t status;
 
 		fault->packet = offset;
 		status = packet_check(header, list->bytes - offset, &fault->detail);
 		if (status == QUIRE_STATUS_OK && execute)
-			status = packet_execute(context, header, &result, fault);
+			status = packet_execute(context, header, &result, macs, fault);
 		if (status != QUIRE_STATUS_OK)
 			return status;
 		if (execute)
-			count(context->device, header, &result);
+			count(context->device, header, &result, macs);
 		if (header->result) {
 			uint64_t where;
 			bool system;

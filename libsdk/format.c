@@ -14,6 +14,7 @@ static const struct {
 	{ "fp32", QUIRE_FORMAT_FP32 }, { "fp64", QUIRE_FORMAT_FP64 },
 	{ "e4m3", QUIRE_FORMAT_E4M3 }, { "e5m2", QUIRE_FORMAT_E5M2 },
 	{ "int8", QUIRE_FORMAT_INT8 }, { "quire", QUIRE_FORMAT_QUIRE },
+	{ "tiled", QUIRE_FORMAT_TILED },
 };
 
 static const char *const posits[] = {

@@ -143,10 +143,11 @@ const char *packet_name(uint16_t opcode);
 
 /*
  * Execute a checked packet of @context. Returns enum quire_status and fills
- * @result or @fault.
+ * @result and @macs (by width, as quire_model_gemm() takes them) or @fault.
  */
 uint32_t packet_execute(quire_context *context, const void *packet,
-			struct quire_packet_result *result, struct quire_fault *fault);
+			struct quire_packet_result *result, uint64_t macs[3],
+			struct quire_fault *fault);
 
 /*
  * The memory at [address, address + bytes) of a context, or NULL with the first
@@ -155,10 +156,6 @@ uint32_t packet_execute(quire_context *context, const void *packet,
 void *context_translate(quire_context *context, uint64_t address, uint64_t bytes,
 			uint64_t *fault, bool *system);
 
-/* Modelled cost (docs/hardware.md, section 9). */
-void model_gemm(uint32_t format_a, uint32_t format_b, uint32_t mode,
-		struct quire_packet_result *result, uint64_t card_bytes, uint64_t system_bytes);
-
 /* Elements of a stored matrix by kind; n elements, no alignment beyond the element's. */
 void format_from_f32(uint32_t format, void *out, const float *in, size_t n);
 void format_to_f32(uint32_t format, float *out, const void *in, size_t n);
@@ -166,6 +163,9 @@ void format_to_f32(uint32_t format, float *out, const void *in, size_t n);
 /* Whether @matrix lies in its buffer and is sound; sets the error naming @name. */
 int matrix_check(const struct quire_matrix *matrix, const char *name);
 uint64_t matrix_address(const struct quire_matrix *matrix);
+/* Decode a tiled matrix, which has been checked and lies at @at, to FP32 or FP64. */
+int tiled_get(const struct quire_matrix *matrix, const void *at, void *x, uint32_t format,
+	      uint64_t leading_dimension);
 
 /* Forget @list in the queue's submissions: its memory goes away. */
 void queue_forget(quire_queue *queue, const quire_cmdlist *list);

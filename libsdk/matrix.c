@@ -12,12 +12,39 @@ uint64_t matrix_address(const struct quire_matrix *matrix)
 	return quire_buffer_address(matrix->buffer) + matrix->offset;
 }
 
+/* What is known of a tiled matrix without its header. */
+static int check_tiled(const struct quire_matrix *m, const char *name)
+{
+	uint64_t room = m->offset <= m->buffer->bytes ? m->buffer->bytes - m->offset : 0;
+
+	if (!m->rows || !m->columns || !m->batch)
+		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL, "%s.%s is 0", name,
+			    !m->rows ? "rows" : !m->columns ? "columns" : "batch");
+	if (m->leading_dimension)
+		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, "set it to 0",
+			    "%s.leading_dimension is %u, but a tiled matrix has none", name,
+			    m->leading_dimension);
+	if (m->offset % QUIRE_TILED_ALIGN || m->batch_stride % QUIRE_TILED_ALIGN)
+		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL,
+			    "%s.%s is no multiple of 64, as that of a tiled matrix", name,
+			    m->offset % QUIRE_TILED_ALIGN ? "offset" : "batch_stride");
+	if (room < sizeof(struct quire_tiled_header) ||
+	    (m->batch > 1 && (room - sizeof(struct quire_tiled_header)) / (m->batch - 1) <
+				     m->batch_stride))
+		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL,
+			    "%s lies outside of its buffer of %llu bytes", name,
+			    (unsigned long long)m->buffer->bytes);
+	return 0;
+}
+
 int matrix_check(const struct quire_matrix *m, const char *name)
 {
 	uint64_t element, elements, room;
 
 	if (!m->buffer)
 		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL, "%s.buffer is NULL", name);
+	if (m->format == QUIRE_FORMAT_TILED)
+		return check_tiled(m, name);
 	element = quire_format_bytes(m->format);
 	if (!element)
 		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, "use a QUIRE_FORMAT_* of quire/format.h",
@@ -169,6 +196,9 @@ static int put(const struct quire_matrix *matrix, const void *x, uint32_t format
 
 	if (error)
 		return error;
+	if (matrix->format == QUIRE_FORMAT_TILED)
+		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, "make one with quire_matrix_pack_f32()",
+			    "%s: a tiled matrix keeps the numbers it was packed with", function);
 	/* only read */
 	return convert(&to, &(struct place){ (uint8_t *)(uintptr_t)x, format, leading_dimension,
 					     leading_dimension * matrix->rows }, matrix);
@@ -182,6 +212,8 @@ static int get(const struct quire_matrix *matrix, void *x, uint32_t format,
 
 	if (error)
 		return error;
+	if (matrix->format == QUIRE_FORMAT_TILED)
+		return tiled_get(matrix, from.data, x, format, leading_dimension);
 	return convert(&(struct place){ x, format, leading_dimension,
 					leading_dimension * matrix->rows }, &from, matrix);
 }

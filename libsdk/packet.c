@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /* Packets without a card: checked as the firmware does, executed by libquirenum. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <quire/model.h>
 #include <quire/packet_check.h>
 #include <quirenum/convert.h>
-#include <quirenum/gemm.h>
 
-#include "internal.h"
+#include "packet_run.h"
 
 uint32_t packet_check(const void *packet, uint32_t bytes_left, uint32_t *detail)
 {
@@ -103,17 +103,8 @@ const char *packet_name(uint16_t opcode)
 	return opcode < PACKETS ? packets[opcode].name : "unknown";
 }
 
-/* What the execution of one packet shares. */
-struct run {
-	quire_context *context;
-	struct quire_packet_result *result;
-	struct quire_fault *fault;
-	uint64_t card_bytes, system_bytes;
-};
-
-/* Memory a packet reads or writes, or NULL with the fault recorded. */
-static void *memory(struct run *run, uint64_t address, uint64_t span, uint64_t moved, bool write,
-		    uint32_t unit)
+void *packet_memory(struct packet_run *run, uint64_t address, uint64_t span, uint64_t moved,
+		    bool write, uint32_t unit)
 {
 	uint64_t where = address;
 	bool system = false;
@@ -136,13 +127,13 @@ static void *memory(struct run *run, uint64_t address, uint64_t span, uint64_t m
 	return at;
 }
 
-static void *operand(struct run *run, const struct quire_operand *o, uint64_t rows,
+static void *operand(struct packet_run *run, const struct quire_operand *o, uint64_t rows,
 		     uint64_t columns, uint64_t batch, bool write, uint32_t unit)
 {
 	uint64_t element = quire_format_bytes(o->format);
 	uint64_t span = (batch - 1) * o->batch_stride + (rows - 1) * o->leading_dimension + columns;
 
-	return memory(run, o->address, span * element, rows * columns * batch * element, write,
+	return packet_memory(run, o->address, span * element, rows * columns * batch * element, write,
 		      unit);
 }
 
@@ -154,7 +145,7 @@ static float float_of(uint32_t bits)
 	return value;
 }
 
-static bool get_operands(struct run *run, const struct quire_packet_gemm *p, struct quire_gemm *g)
+static bool get_operands(struct packet_run *run, const struct quire_packet_gemm *p, struct quire_gemm *g)
 {
 	bool at = p->gemm_flags & QUIRE_GEMM_TRANSPOSE_A;
 	bool bt = p->gemm_flags & QUIRE_GEMM_TRANSPOSE_B;
@@ -164,19 +155,29 @@ static bool get_operands(struct run *run, const struct quire_packet_gemm *p, str
 		uint64_t bytes = (uint64_t)(per_row ? p->m : p->n) *
 				 quire_format_bytes(p->bias_format);
 
-		g->bias = memory(run, p->bias_address, bytes, bytes, false, QUIRE_FAULT_UNIT_BIAS);
+		g->bias = packet_memory(run, p->bias_address, bytes, bytes, false, QUIRE_FAULT_UNIT_BIAS);
 		g->bias_format = p->bias_format;
 		g->bias_kind = per_row ? QUIRE_GEMM_BIAS_PER_ROW : QUIRE_GEMM_BIAS_PER_COLUMN;
 		if (!g->bias)
 			return false;
 	}
 	if (g->alpha != 0 && p->k) {
-		g->a.data = operand(run, &p->a, at ? p->k : p->m, at ? p->m : p->k, p->batch, false,
-				    QUIRE_FAULT_UNIT_A);
+		if (p->a.format == QUIRE_FORMAT_TILED) {
+			if (!packet_open_tiled(run, p, 0, &g->a))
+				return false;
+		} else {
+			g->a.data = operand(run, &p->a, at ? p->k : p->m, at ? p->m : p->k,
+					    p->batch, false, QUIRE_FAULT_UNIT_A);
+		}
 		if (!g->a.data)
 			return false;
-		g->b.data = operand(run, &p->b, bt ? p->n : p->k, bt ? p->k : p->n, p->batch, false,
-				    QUIRE_FAULT_UNIT_B);
+		if (p->b.format == QUIRE_FORMAT_TILED) {
+			if (!packet_open_tiled(run, p, 1, &g->b))
+				return false;
+		} else {
+			g->b.data = operand(run, &p->b, bt ? p->n : p->k, bt ? p->k : p->n,
+					    p->batch, false, QUIRE_FAULT_UNIT_B);
+		}
 		if (!g->b.data)
 			return false;
 	}
@@ -200,7 +201,23 @@ static void set_operand(struct quire_gemm_operand *to, const struct quire_operan
 	to->batch_stride = from->batch_stride;
 }
 
-static uint32_t execute_gemm(struct run *run, const struct quire_packet_gemm *p)
+static void drop_views(struct packet_run *run)
+{
+	free(run->views[0]);
+	free(run->views[1]);
+}
+
+static void model_gemm(struct packet_run *run, const struct quire_packet_gemm *p)
+{
+	struct quire_model_macs cost = quire_model_gemm(p, run->macs);
+
+	run->result->cycles = cost.cycles + (run->result->bytes_read + run->result->bytes_written) /
+						    QUIRE_MODEL_BYTES_PER_CYCLE;
+	run->result->modelled_pj = cost.picojoule + run->card_bytes * QUIRE_MODEL_CARD_PJ_PER_BYTE +
+				   run->system_bytes * QUIRE_MODEL_BUS_PJ_PER_BYTE;
+}
+
+static uint32_t execute_gemm(struct packet_run *run, const struct quire_packet_gemm *p)
 {
 	struct quire_device *device = run->context->device;
 	struct quire_gemm_result done;
@@ -219,9 +236,12 @@ static uint32_t execute_gemm(struct run *run, const struct quire_packet_gemm *p)
 	set_operand(&g.a, &p->a, p->gemm_flags & QUIRE_GEMM_TRANSPOSE_A);
 	set_operand(&g.b, &p->b, p->gemm_flags & QUIRE_GEMM_TRANSPOSE_B);
 	set_operand(&g.c, &p->c, false);
-	if (!get_operands(run, p, &g))
-		return QUIRE_STATUS_MMU_FAULT;
+	if (!get_operands(run, p, &g)) {
+		drop_views(run);
+		return run->status;
+	}
 	error = quire_gemm(&g, &done);
+	drop_views(run);
 	if (error) {
 		run->fault->detail = (uint32_t)-error;
 		return QUIRE_STATUS_ENGINE_ERROR;
@@ -229,12 +249,15 @@ static uint32_t execute_gemm(struct run *run, const struct quire_packet_gemm *p)
 	run->result->digest = done.digest;
 	run->result->macs = done.macs;
 	run->result->exceptional = done.exceptional;
-	model_gemm(p->a.format, p->b.format, p->mode, run->result, run->card_bytes,
-		   run->system_bytes);
+	if (quire_packet_is_tiled(p))
+		memcpy(run->macs, done.tiled_macs, sizeof(run->macs));
+	else
+		run->macs[0] = done.macs;
+	model_gemm(run, p);
 	return QUIRE_STATUS_OK;
 }
 
-static void model_move(struct run *run)
+static void model_move(struct packet_run *run)
 {
 	uint64_t moved = run->card_bytes + run->system_bytes;
 
@@ -243,7 +266,7 @@ static void model_move(struct run *run)
 				   run->system_bytes * QUIRE_MODEL_BUS_PJ_PER_BYTE;
 }
 
-static uint32_t execute_convert(struct run *run, const struct quire_packet_convert *p)
+static uint32_t execute_convert(struct packet_run *run, const struct quire_packet_convert *p)
 {
 	struct quire_convert_result done;
 	struct quire_convert c = {
@@ -274,12 +297,12 @@ static uint32_t execute_convert(struct run *run, const struct quire_packet_conve
 	return QUIRE_STATUS_OK;
 }
 
-static uint32_t execute_copy(struct run *run, const struct quire_packet_copy *p)
+static uint32_t execute_copy(struct packet_run *run, const struct quire_packet_copy *p)
 {
 	for (uint64_t row = 0; row < p->rows; row++) {
-		const void *from = memory(run, p->source + row * p->source_stride, p->row_bytes,
+		const void *from = packet_memory(run, p->source + row * p->source_stride, p->row_bytes,
 					  p->row_bytes, false, QUIRE_FAULT_UNIT_SOURCE);
-		void *to = from ? memory(run, p->destination + row * p->destination_stride,
+		void *to = from ? packet_memory(run, p->destination + row * p->destination_stride,
 					 p->row_bytes, p->row_bytes, true,
 					 QUIRE_FAULT_UNIT_DESTINATION) :
 				  NULL;
@@ -292,9 +315,9 @@ static uint32_t execute_copy(struct run *run, const struct quire_packet_copy *p)
 	return QUIRE_STATUS_OK;
 }
 
-static uint32_t execute_fill(struct run *run, const struct quire_packet_fill *p)
+static uint32_t execute_fill(struct packet_run *run, const struct quire_packet_fill *p)
 {
-	uint64_t *to = memory(run, p->destination, p->bytes, p->bytes, true,
+	uint64_t *to = packet_memory(run, p->destination, p->bytes, p->bytes, true,
 			      QUIRE_FAULT_UNIT_DESTINATION);
 
 	if (!to)
@@ -305,27 +328,20 @@ static uint32_t execute_fill(struct run *run, const struct quire_packet_fill *p)
 	return QUIRE_STATUS_OK;
 }
 
-void model_gemm(uint32_t format_a, uint32_t format_b, uint32_t mode,
-		struct quire_packet_result *result, uint64_t card_bytes, uint64_t system_bytes)
-{
-	struct quire_model_cost cost = quire_model_product(format_a, format_b, mode);
-
-	result->cycles = (result->macs + cost.macs_per_cycle - 1) / cost.macs_per_cycle +
-			 (result->bytes_read + result->bytes_written) / QUIRE_MODEL_BYTES_PER_CYCLE;
-	result->modelled_pj = quire_model_pj(cost, result->macs) +
-			      card_bytes * QUIRE_MODEL_CARD_PJ_PER_BYTE +
-			      system_bytes * QUIRE_MODEL_BUS_PJ_PER_BYTE;
-}
-
 uint32_t packet_execute(quire_context *context, const void *packet,
-			struct quire_packet_result *result, struct quire_fault *fault)
+			struct quire_packet_result *result, uint64_t macs[3],
+			struct quire_fault *fault)
 {
-	struct run run = { .context = context, .result = result, .fault = fault };
+	struct packet_run run = { .context = context, .result = result, .fault = fault,
+				  .status = QUIRE_STATUS_MMU_FAULT };
+	uint32_t status;
 
 	memset(result, 0, sizeof(*result));
 	switch (((const struct quire_packet_header *)packet)->opcode) {
 	case QUIRE_PACKET_GEMM:
-		return execute_gemm(&run, packet);
+		status = execute_gemm(&run, packet);
+		memcpy(macs, run.macs, sizeof(run.macs));
+		return status;
 	case QUIRE_PACKET_CONVERT:
 		return execute_convert(&run, packet);
 	case QUIRE_PACKET_COPY:

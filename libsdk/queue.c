@@ -190,6 +190,44 @@ static const char *wrong_field(quire_queue *queue, const struct quire_fault *fau
 	return name;
 }
 
+static int tile_error(const struct quire_fault *fault)
+{
+	static const struct { uint32_t offset; const char *name; } header[] = {
+		{ offsetof(struct quire_tiled_header, magic), "magic" },
+		{ offsetof(struct quire_tiled_header, version), "version" },
+		{ offsetof(struct quire_tiled_header, rows), "rows" },
+		{ offsetof(struct quire_tiled_header, columns), "columns" },
+		{ offsetof(struct quire_tiled_header, tile_rows), "tile_rows" },
+		{ offsetof(struct quire_tiled_header, tile_columns), "tile_columns" },
+		{ offsetof(struct quire_tiled_header, tiles), "tiles" },
+		{ offsetof(struct quire_tiled_header, stored_tiles), "stored_tiles" },
+		{ offsetof(struct quire_tiled_header, image_bytes), "image_bytes" },
+		{ offsetof(struct quire_tiled_header, reserved), "reserved" },
+	}, tile[] = {
+		{ offsetof(struct quire_tile, bits), "bits" },
+		{ offsetof(struct quire_tile, scale), "scale" },
+		{ offsetof(struct quire_tile, largest), "largest" },
+		{ offsetof(struct quire_tile, offset), "offset" },
+		{ offsetof(struct quire_tile, checksum), "checksum" },
+	};
+	bool in_header = fault->address == QUIRE_BAD_TILE_HEADER;
+	size_t count = in_header ? sizeof(header) / sizeof(header[0]) : sizeof(tile) / sizeof(tile[0]);
+	const char *name = "a field";
+
+	for (size_t i = 0; i < count; i++)
+		if ((in_header ? header : tile)[i].offset == fault->detail)
+			name = (in_header ? header : tile)[i].name;
+	if (in_header)
+		return fail(-EFAULT, QUIRE_LAYER_CARD,
+			    "shape and image must be those of quire_matrix_pack_f32()",
+			    "the packet at byte %u: the header of the tiled %s has a wrong %s",
+			    fault->packet, unit_name(fault->info), name);
+	return fail(-EFAULT, QUIRE_LAYER_CARD, "pack or load the matrix again",
+		    "the packet at byte %u: tile (%u, %u) of %s has a wrong %s", fault->packet,
+		    (uint32_t)(fault->address >> 32), (uint32_t)fault->address,
+		    unit_name(fault->info), name);
+}
+
 int queue_job_error(quire_queue *queue, const struct quire_fault *fault, uint64_t job)
 {
 	const char *field;
@@ -211,6 +249,8 @@ int queue_job_error(quire_queue *queue, const struct quire_fault *fault, uint64_
 			    fault->info & QUIRE_FAULT_WRITE ? "writes" : "reads",
 			    unit_name(fault->info), (unsigned long long)fault->address,
 			    reason_name(fault->info));
+	case QUIRE_STATUS_BAD_TILE:
+		return tile_error(fault);
 	case QUIRE_STATUS_LIMIT:
 		return fail(-ERANGE, QUIRE_LAYER_CARD, "cut the sum and add the parts as quire images",
 			    "the packet at byte %u has more than 2^31 - 1 products in one sum",

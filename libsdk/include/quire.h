@@ -297,6 +297,42 @@ QUIRE_API QUIRE_MUST_CHECK int quire_matrix_put_f64(const struct quire_matrix *m
 QUIRE_API QUIRE_MUST_CHECK int quire_matrix_get_f64(const struct quire_matrix *matrix, double *x,
 						    uint64_t leading_dimension);
 
+/* ---- Tiled matrices ----------------------------------------------------- */
+
+/*
+ * A matrix whose tiles are each stored as posit<n> times 2^s, with n and s of their own
+ * (quire/tiled.h): an operand A or B of products, transposed or not, where it counts as
+ * the numbers it decodes to, exactly.  Empty tiles take neither room nor time.  In
+ * struct quire_matrix its format is QUIRE_FORMAT_TILED, offset and batch_stride are
+ * bytes, multiples of 64, and leading_dimension is 0.
+ */
+
+/*
+ * A new buffer in card memory with the tiled form of @x: rows x columns floats, each row
+ * @leading_dimension floats (>= columns) from the next.  Tiles are 32 x 32, 16 x 16,
+ * 64 x 64 or 1 x 256; @choices has n and s of each, row-major over the grid of tiles.
+ * Every element is divided by 2^s and rounded to posit<n> once; infinities and NaN
+ * become NaR.  -EINVAL: a shape or a choice is not allowed, and the text names it; errors
+ * of quire_buffer_create().  quire_matrix_get_f32() reads it back.
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_matrix_pack_f32(quire_context *context, uint32_t rows,
+						     uint32_t columns, uint32_t tile_rows,
+						     uint32_t tile_columns,
+						     const struct quire_tile_choice *choices,
+						     const float *x, uint64_t leading_dimension,
+						     struct quire_matrix *matrix);
+
+/*
+ * A new buffer in card memory with the matrix of a .qtn file, and a .qtn file of a
+ * matrix (batch 1).  A file appears whole or not at all.  -EINVAL: not such a file, or
+ * cut off; -EBADMSG: its data do not match their checksums, and the text names the tile;
+ * errors of open() and write().
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_matrix_load_qtn(quire_context *context, const char *path,
+						     struct quire_matrix *matrix);
+QUIRE_API QUIRE_MUST_CHECK int quire_matrix_save_qtn(const struct quire_matrix *matrix,
+						     const char *path);
+
 /* ---- Queues and fences -------------------------------------------------- */
 
 enum quire_priority {
@@ -351,7 +387,7 @@ QUIRE_API QUIRE_MUST_CHECK int quire_fence_wait(struct quire_fence fence, int64_
 
 /*
  * 0: passed, all its jobs succeeded.  -EBUSY: not yet.  Otherwise a job of the
- * queue failed: -EFAULT bad packet, stream or address; -ETIMEDOUT over the time
+ * queue failed: -EFAULT bad packet, stream, address or tile; -ETIMEDOUT over the time
  * limit; -ECANCELED queue or process ended; -ERANGE accumulator limit; -EIO
  * engine or card failure.  The text names packet and field.
  */
@@ -364,6 +400,10 @@ QUIRE_API QUIRE_MUST_CHECK int quire_fence_status(struct quire_fence fence);
  * @detail:  for a bad packet, byte offset of the field in the packet
  * @info:    for an address, QUIRE_FAULT_* of quire/hw.h
  * @address: for an address, the address
+ *
+ * For a tiled operand (QUIRE_STATUS_BAD_TILE) @address is tile row << 32 | tile column,
+ * or all ones for its header, @detail the byte offset of the field in struct quire_tile
+ * or quire_tiled_header, and @info names the operand.
  */
 struct quire_fault {
 	uint32_t status;
@@ -389,7 +429,7 @@ QUIRE_API QUIRE_MUST_CHECK int quire_queue_get_fault(quire_queue *queue, struct 
  * @d:     m x n, any format; may be C itself; may not overlap A, B or bias
  * @bias:  vector (1 x n for BIAS_COLUMN, 1 x m for BIAS_ROW) or NULL
  *
- * Formats may differ.  D as QUIRE_FORMAT_QUIRE holds the exact sum, so that
+ * Formats may differ; A and B may be tiled.  D as QUIRE_FORMAT_QUIRE holds the exact sum, so that
  * parts of a long sum, made anywhere in any order, add up to the same bits.
  * With batches all of A, B, C, D have D's count or 1 (shared); the bias is shared.
  */

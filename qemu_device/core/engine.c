@@ -8,7 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-#include <quire/packet_check.h>
 #include <quirenum/threads.h>
 
 #include "internal.h"
@@ -150,15 +149,19 @@ static bool is_short(const struct work *work)
 	return true;
 }
 
-static void account(struct quire_device *device, const struct work *work)
+static void account(struct quire_device *device, const struct work *work,
+		    const uint64_t macs_by_width[3])
 {
+	const struct quire_packet_gemm *gemm = &work->packet.gemm;
 	const struct quire_band *band = &work->band;
 
-	if (work->packet.header.opcode == QUIRE_PACKET_GEMM)
+	if (gemm->header.opcode == QUIRE_PACKET_GEMM && quire_packet_is_tiled(gemm))
+		for (uint32_t width = 0; width < 3; width++)
+			device_count(device, quire_model_tiled(gemm, width).counter,
+				     macs_by_width[width]);
+	else if (gemm->header.opcode == QUIRE_PACKET_GEMM)
 		device_count(device,
-			     quire_model_product(work->packet.gemm.a.format,
-						 work->packet.gemm.b.format, work->packet.gemm.mode)
-				     .counter,
+			     quire_model_product(gemm->a.format, gemm->b.format, gemm->mode).counter,
 			     band->macs);
 	device_count(device, QUIRE_COUNTER_CYCLES, band->cycles);
 	device_count(device, QUIRE_COUNTER_MODELLED_PJ, band->modelled_pj);
@@ -166,7 +169,8 @@ static void account(struct quire_device *device, const struct work *work)
 
 static void run(struct engine *engine, struct work *work)
 {
-	struct band_job job = { engine, &work->band, &work->packet };
+	uint64_t macs_by_width[3] = { 0 };
+	struct band_job job = { engine, &work->band, &work->packet, macs_by_width };
 
 	if (engine_stopped(engine)) {
 		work->band.status = QUIRE_STATUS_CANCELLED;
@@ -180,7 +184,7 @@ static void run(struct engine *engine, struct work *work)
 	default: work->band.status = QUIRE_STATUS_ENGINE_ERROR;
 	}
 	if (work->band.status == QUIRE_STATUS_OK)
-		account(engine->device, work);
+		account(engine->device, work, macs_by_width);
 }
 
 static void finish(struct engine *engine, uint32_t offset, const struct work *work)

@@ -81,6 +81,11 @@ static bool compute(const struct band_job *job, const struct quire_gemm *g)
 	}
 	job->band->digest += result.digest;
 	job->band->macs += result.macs;
+	if (quire_packet_is_tiled(job->packet))
+		for (int width = 0; width < 3; width++)
+			job->macs_by_width[width] += result.tiled_macs[width];
+	else
+		job->macs_by_width[0] += result.macs;
 	job->band->exceptional += result.exceptional;
 	return true;
 }
@@ -88,6 +93,7 @@ static bool compute(const struct band_job *job, const struct quire_gemm *g)
 /* Views of one block, and which of them take part. */
 struct operands {
 	struct view a, b, c, d;
+	struct engine_tiled tiled_a, tiled_b;	/* in place of a, b */
 	bool product, addend, same;	/* A and B are read; C is read; C is D */
 	uint8_t *bias;
 };
@@ -124,6 +130,13 @@ static void put_views(const struct band_job *job, struct operands *o)
 	view_put(job, &o->b);
 	view_put(job, &o->c);
 	view_put(job, &o->d);
+	engine_tiled_free(&o->tiled_a);
+	engine_tiled_free(&o->tiled_b);
+}
+
+static bool is_tiled(const struct view *view)
+{
+	return view->operand->format == QUIRE_FORMAT_TILED;
 }
 
 /*
@@ -132,9 +145,9 @@ static void put_views(const struct band_job *job, struct operands *o)
  */
 static bool load_views(const struct band_job *job, struct operands *o)
 {
-	if (o->product && !o->a.in_place && !view_stage(job, &o->a, SLOT_A, true))
+	if (o->product && !is_tiled(&o->a) && !o->a.in_place && !view_stage(job, &o->a, SLOT_A, true))
 		return false;
-	if (o->product && !o->b.in_place && !view_stage(job, &o->b, SLOT_B, true))
+	if (o->product && !is_tiled(&o->b) && !o->b.in_place && !view_stage(job, &o->b, SLOT_B, true))
 		return false;
 	if (!o->d.in_place && !view_stage(job, &o->d, SLOT_D, o->same))
 		return false;
@@ -147,6 +160,19 @@ static bool load_views(const struct band_job *job, struct operands *o)
 	return true;
 }
 
+static void set_factor(const struct band_job *job, struct quire_gemm_operand *to,
+		       const struct view *view, const struct engine_tiled *tiled)
+{
+	if (is_tiled(view)) {
+		to->data = &tiled->view;
+		engine_tiled_charge(tiled);
+		return;
+	}
+	to->data = view->data;
+	to->leading_dimension = view->leading_dimension;
+	view_charge(job, view, false);
+}
+
 /* Compute one block whose views have been looked at. */
 static bool run_block(const struct band_job *job, const struct block *block, struct operands *o)
 {
@@ -157,12 +183,8 @@ static bool run_block(const struct band_job *job, const struct block *block, str
 		return false;
 	describe(p, job->engine, block, &g);
 	if (o->product) {
-		g.a.data = o->a.data;
-		g.a.leading_dimension = o->a.leading_dimension;
-		g.b.data = o->b.data;
-		g.b.leading_dimension = o->b.leading_dimension;
-		view_charge(job, &o->a, false);
-		view_charge(job, &o->b, false);
+		set_factor(job, &g.a, &o->a, &o->tiled_a);
+		set_factor(job, &g.b, &o->b, &o->tiled_b);
 	} else {
 		g.alpha = 0;
 	}
@@ -192,11 +214,38 @@ static bool run_block(const struct band_job *job, const struct block *block, str
 	return o->d.in_place || view_transfer(job, &o->d, true);
 }
 
+static struct quire_check_range range_of_output(const struct quire_packet_gemm *p)
+{
+	uint64_t element = view_element_bytes(p->d.format);
+	uint64_t elements = (p->batch - 1) * p->d.batch_stride +
+			    (p->m - 1) * (uint64_t)p->d.leading_dimension + p->n;
+
+	return (struct quire_check_range){ p->d.address, p->d.address + elements * element };
+}
+
+static bool look_factor(const struct band_job *job, struct view *view, struct engine_tiled *tiled,
+			bool k_is_row, uint64_t lanes)
+{
+	const struct quire_packet_gemm *p = job->packet;
+	const struct engine_tiled_part part = {
+		view->operand, view->unit, view->batch, view->row, view->rows, view->column,
+		view->columns, k_is_row ? p->k : lanes, k_is_row ? lanes : p->k, range_of_output(p),
+	};
+
+	return is_tiled(view) ? engine_tiled_load(job, &part, tiled) :
+				view_try_in_place(job, view);
+}
+
 /* The views of a block, in place where possible; false on a fault. */
 static bool look(const struct band_job *job, const struct block *block, struct operands *o)
 {
-	get_views(job->packet, block, o);
-	if (o->product && (!view_try_in_place(job, &o->a) || !view_try_in_place(job, &o->b)))
+	const struct quire_packet_gemm *p = job->packet;
+
+	get_views(p, block, o);
+	if (o->product && (!look_factor(job, &o->a, &o->tiled_a,
+					p->gemm_flags & QUIRE_GEMM_TRANSPOSE_A, p->m) ||
+			   !look_factor(job, &o->b, &o->tiled_b,
+					!(p->gemm_flags & QUIRE_GEMM_TRANSPOSE_B), p->n)))
 		return false;
 	if (!view_try_in_place(job, &o->d))
 		return false;
@@ -213,9 +262,13 @@ static bool size_block(const struct operands *o, uint64_t k, struct block *block
 {
 	uint64_t rows = block->rows, columns = block->columns;
 
-	if (o->product && !o->a.in_place)
+	if (o->product && is_tiled(&o->a))
+		rows = o->tiled_a.too_large ? rows / 2 : rows;
+	else if (o->product && !o->a.in_place)
 		rows = at_most(rows, STAGING_BYTES / (k * o->a.element));
-	if (o->product && !o->b.in_place)
+	if (o->product && is_tiled(&o->b))
+		columns = o->tiled_b.too_large ? columns / 2 : columns;
+	else if (o->product && !o->b.in_place)
 		columns = at_most(columns, STAGING_BYTES / (k * o->b.element));
 	if (!o->d.in_place || (o->addend && !o->same && !o->c.in_place)) {
 		uint64_t element = o->d.element;
@@ -259,16 +312,15 @@ static bool load_bias(const struct band_job *job, uint8_t **bias)
 	return true;
 }
 
-static bool run_batch(const struct band_job *job, uint64_t batch, uint8_t *bias)
+/* A block, cut into smaller ones where its operands do not fit; those may be cut again. */
+static bool run_blocks(const struct band_job *job, const struct block *whole, uint8_t *bias)
 {
 	const struct quire_packet_gemm *p = job->packet;
-	const struct quire_band *band = job->band;
-	struct block whole = { batch, band->row, band->rows, band->column, band->columns };
-	struct block step = whole;
 	struct operands o = { .bias = bias };
+	struct block step = *whole;
 	bool good;
 
-	if (!look(job, &whole, &o)) {
+	if (!look(job, whole, &o)) {
 		put_views(job, &o);
 		return false;
 	}
@@ -278,26 +330,32 @@ static bool run_batch(const struct band_job *job, uint64_t batch, uint8_t *bias)
 		job->band->detail = E2BIG;
 		return false;
 	}
-	if (step.rows == whole.rows && step.columns == whole.columns) {
-		good = run_block(job, &whole, &o);
+	if (step.rows == whole->rows && step.columns == whole->columns) {
+		good = run_block(job, whole, &o);
 		put_views(job, &o);
 		return good;
 	}
 	put_views(job, &o);
-	for (uint64_t r = 0; r < whole.rows; r += step.rows) {
-		for (uint64_t c = 0; c < whole.columns; c += step.columns) {
-			struct block block = { batch, whole.row + r,
-					       at_most(step.rows, whole.rows - r), whole.column + c,
-					       at_most(step.columns, whole.columns - c) };
-			struct operands part = { .bias = bias };
+	for (uint64_t r = 0; r < whole->rows; r += step.rows) {
+		for (uint64_t c = 0; c < whole->columns; c += step.columns) {
+			struct block block = { whole->batch, whole->row + r,
+					       at_most(step.rows, whole->rows - r),
+					       whole->column + c,
+					       at_most(step.columns, whole->columns - c) };
 
-			good = look(job, &block, &part) && run_block(job, &block, &part);
-			put_views(job, &part);
-			if (!good)
+			if (!run_blocks(job, &block, bias))
 				return false;
 		}
 	}
 	return true;
+}
+
+static bool run_batch(const struct band_job *job, uint64_t batch, uint8_t *bias)
+{
+	const struct quire_band *band = job->band;
+	const struct block whole = { batch, band->row, band->rows, band->column, band->columns };
+
+	return run_blocks(job, &whole, bias);
 }
 
 /* A matrix of a batch costs as much as some products. */
@@ -310,7 +368,8 @@ uint64_t engine_gemm_work(const struct quire_packet_gemm *p, const struct quire_
 	double work = (double)band->rows * band->columns * (p->k ? p->k : 1);
 
 	work += view_work(&p->a, rows_a) + view_work(&p->b, rows_b) +
-		view_work(&p->c, band->rows) + view_work(&p->d, band->rows);
+		view_work(&p->c, band->rows) + view_work(&p->d, band->rows) +
+		(double)engine_tiled_work(p, band);
 	if (band->batches > 1)
 		work = (work + WORK_PER_MATRIX) * band->batches;
 	return view_saturated(work);
@@ -320,8 +379,7 @@ void engine_gemm(const struct band_job *job)
 {
 	const struct quire_packet_gemm *p = job->packet;
 	struct quire_band *band = job->band;
-	struct quire_model_cost cost =
-		quire_model_product(p->a.format, p->b.format, p->mode);
+	struct quire_model_macs cost;
 	uint8_t *bias;
 	bool good = load_bias(job, &bias);
 
@@ -333,7 +391,8 @@ void engine_gemm(const struct band_job *job)
 		}
 	}
 	free(bias);
-	band->cycles = (band->macs + cost.macs_per_cycle - 1) / cost.macs_per_cycle +
+	cost = quire_model_gemm(p, job->macs_by_width);
+	band->cycles = cost.cycles +
 		       (band->bytes_read + band->bytes_written) / QUIRE_MODEL_BYTES_PER_CYCLE;
-	band->modelled_pj += quire_model_pj(cost, band->macs);
+	band->modelled_pj += cost.picojoule;
 }

@@ -19,6 +19,8 @@
 
 #include <quire/hw.h>
 #include <quire/model.h>
+#include <quire/packet_check.h>
+#include <quirenum/tile.h>
 
 #include "device.h"
 #include "mcu.h"
@@ -182,6 +184,7 @@ struct band_job {
 	struct engine *engine;
 	struct quire_band *band;
 	const void *packet;
+	uint64_t *macs_by_width;	/* of the tiles; macs_by_width[0] without tiled operands */
 };
 void engine_gemm(const struct band_job *job);
 void engine_convert(const struct band_job *job);
@@ -190,6 +193,36 @@ void engine_fill(const struct band_job *job);
 void engine_fault(const struct band_job *job, const struct fault *fault, uint32_t unit);
 uint64_t engine_gemm_work(const struct quire_packet_gemm *p, const struct quire_band *band);
 uint64_t engine_convert_work(const struct quire_packet_convert *p, const struct quire_band *band);
+
+/* engine_tiled.c: the part of a tiled operand that a block needs, in private memory */
+struct engine_tiled_part {
+	const struct quire_operand *operand;
+	uint32_t unit;			/* QUIRE_FAULT_UNIT_* */
+	uint64_t batch;
+	uint64_t row, rows, column, columns;	/* of the matrix as stored */
+	uint64_t matrix_rows, matrix_columns;
+	struct quire_check_range output;	/* D, which the image must not overlap */
+};
+
+struct engine_tiled {
+	const struct band_job *job;
+	uint32_t unit;
+	uint64_t address;		/* of the image */
+	struct quire_tiled_header header;
+	uint64_t tile_row, tile_column;	/* of the window's first tile in the grid */
+	struct quire_tile *tiles;
+	uint8_t *data;
+	struct quire_tiled view;	/* what the product reads */
+	bool too_large;			/* nothing is loaded: a smaller part may do */
+	uint64_t card_bytes, system_bytes;
+};
+
+/* False with the error in the band.  engine_tiled_free() in any case. */
+bool engine_tiled_load(const struct band_job *job, const struct engine_tiled_part *part,
+		       struct engine_tiled *t);
+void engine_tiled_free(struct engine_tiled *t);
+void engine_tiled_charge(const struct engine_tiled *t);
+uint64_t engine_tiled_work(const struct quire_packet_gemm *p, const struct quire_band *band);
 
 /* energy.c */
 uint64_t energy_of_bytes(uint64_t card_bytes, uint64_t system_bytes);	/* picojoule */

@@ -69,10 +69,55 @@ static inline struct quire_model_cost quire_model_product(uint32_t format_a, uin
 	return a.femtojoule_per_mac >= b.femtojoule_per_mac ? a : b;
 }
 
+static inline int quire_packet_is_tiled(const struct quire_packet_gemm *p)
+{
+	return p->a.format == QUIRE_FORMAT_TILED || p->b.format == QUIRE_FORMAT_TILED;
+}
+
+/*
+ * Of products with a tiled operand, by width of the tile: 0 up to 8 bits, 1 up to 16, 2
+ * more; of two tiles the wider counts.
+ */
+static inline struct quire_model_cost quire_model_tiled(const struct quire_packet_gemm *p,
+							uint32_t width)
+{
+	uint32_t tile = QUIRE_FORMAT_POSIT(8u << width);
+
+	return quire_model_product(p->a.format == QUIRE_FORMAT_TILED ? tile : p->a.format,
+				   p->b.format == QUIRE_FORMAT_TILED ? tile : p->b.format,
+				   QUIRE_GEMM_MODE_EXACT);
+}
+
 /* Picojoule of macs multiply-accumulates; macs below 2^63. */
 static inline uint64_t quire_model_pj(struct quire_model_cost cost, uint64_t macs)
 {
 	return macs / 1000 * cost.femtojoule_per_mac + macs % 1000 * cost.femtojoule_per_mac / 1000;
+}
+
+/*
+ * struct quire_model_macs - what the products of a packet cost; without tiled operands
+ * all of its MACs are macs[0]
+ */
+struct quire_model_macs {
+	uint64_t cycles;
+	uint64_t picojoule;
+};
+
+static inline struct quire_model_macs quire_model_gemm(const struct quire_packet_gemm *p,
+						       const uint64_t macs[3])
+{
+	struct quire_model_macs sum = { 0, 0 };
+
+	for (uint32_t i = 0; i < 3; i++) {
+		struct quire_model_cost cost =
+			quire_packet_is_tiled(p) ? quire_model_tiled(p, i) :
+						   quire_model_product(p->a.format, p->b.format,
+								       p->mode);
+
+		sum.cycles += (macs[i] + cost.macs_per_cycle - 1) / cost.macs_per_cycle;
+		sum.picojoule += quire_model_pj(cost, macs[i]);
+	}
+	return sum;
 }
 
 #endif /* QUIRE_MODEL_H */

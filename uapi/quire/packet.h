@@ -38,7 +38,16 @@ enum quire_status {
 	QUIRE_STATUS_ENGINE_ERROR = 6,	/* the engine gave up; detail = engine's own code */
 	QUIRE_STATUS_LIMIT = 7,		/* over 2^31 - 1 products in one accumulator */
 	QUIRE_STATUS_FIRMWARE = 8,	/* the firmware refused the ring entry */
+	/*
+	 * A tiled image is wrong: fault_address = tile row << 32 | tile column, detail = byte
+	 * offset of the field in struct quire_tile (the checksum also when padding is not
+	 * zero); or fault_address = QUIRE_BAD_TILE_HEADER, detail = byte offset in struct
+	 * quire_tiled_header.  fault_info = unit of the operand, as for an MMU fault.
+	 */
+	QUIRE_STATUS_BAD_TILE = 9,
 };
+
+#define QUIRE_BAD_TILE_HEADER 0xffffffffffffffffull
 
 /*
  * struct quire_packet_header - start of every packet
@@ -58,7 +67,8 @@ struct quire_packet_header {
  * struct quire_packet_result - what a packet did; valid when its job's fence
  * has signalled.  Not written for a packet that failed or was not reached.
  * @digest:        digest of the output as format.h defines it (GEMM, CONVERT), else 0
- * @macs:          multiply-accumulates executed (m * n * k * batch)
+ * @macs:          multiply-accumulates executed (m * n * k * batch; with tiled operands
+ *                 those whose elements are in stored tiles only)
  * @cycles:        modelled engine cycles
  * @modelled_pj:   modelled energy in picojoule; a model, never a measurement
  * @bytes_read:    bytes read from memory
@@ -85,6 +95,11 @@ struct quire_packet_result {
  * @batch_stride:      elements from one matrix of a batch to the next
  * @format:            QUIRE_FORMAT_*
  * @leading_dimension: elements from one row to the next, >= columns
+ *
+ * With QUIRE_FORMAT_TILED (A and B of a product): address of the image (tiled.h),
+ * aligned to 64 bytes; its shape is that of the operand; leading_dimension is 0;
+ * batch_stride counts bytes, a multiple of 64.  D must not overlap the images, whose
+ * sizes are known once their headers are read: BAD_PACKET at d.address then too.
  */
 struct quire_operand {
 	uint64_t address;

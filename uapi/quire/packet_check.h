@@ -103,6 +103,31 @@ static inline uint32_t quire_check_operand(const struct quire_operand *o, uint32
 	return QUIRE_NO_FIELD;
 }
 
+/* The image of a tiled operand: as far as it is known, its header, for each of the batch. */
+static inline uint32_t quire_check_image(const struct quire_operand *o, uint32_t at, uint32_t batch,
+					 struct quire_check_range *range)
+{
+	if (o->leading_dimension)
+		return at + (uint32_t)offsetof(struct quire_operand, leading_dimension);
+	if (o->batch_stride & (QUIRE_TILED_ALIGN - 1) || o->batch_stride >= QUIRE_CHECK_STRIDE_LIMIT)
+		return at + (uint32_t)offsetof(struct quire_operand, batch_stride);
+	if (o->address & (QUIRE_TILED_ALIGN - 1) || (batch - 1) * o->batch_stride >= QUIRE_CHECK_VA_LIMIT ||
+	    !quire_check_make_range(range, o->address, (batch - 1) * o->batch_stride +
+				    sizeof(struct quire_tiled_header)))
+		return at;
+	return QUIRE_NO_FIELD;
+}
+
+/* A or B of a product. */
+static inline uint32_t quire_check_factor(const struct quire_operand *o, uint32_t at, uint32_t rows,
+					  uint32_t columns, uint32_t batch,
+					  struct quire_check_range *range)
+{
+	if (o->format == QUIRE_FORMAT_TILED)
+		return quire_check_image(o, at, batch, range);
+	return quire_check_operand(o, at, rows, columns, batch, range);
+}
+
 #define QUIRE_CHECK(expression)                                                      \
 	do {                                                                   \
 		uint32_t field_ = (expression);                                \
@@ -132,9 +157,9 @@ static inline uint32_t quire_check_gemm_scalars(const struct quire_packet_gemm *
 		return QUIRE_CHECK_FIELD(gemm, alpha);
 	if (!quire_check_is_finite(p->beta))
 		return QUIRE_CHECK_FIELD(gemm, beta);
-	if (!quire_check_is_operand(p->a.format))
+	if (!quire_check_is_operand(p->a.format) && p->a.format != QUIRE_FORMAT_TILED)
 		return QUIRE_CHECK_FIELD(gemm, a.format);
-	if (!quire_check_is_operand(p->b.format))
+	if (!quire_check_is_operand(p->b.format) && p->b.format != QUIRE_FORMAT_TILED)
 		return QUIRE_CHECK_FIELD(gemm, b.format);
 	if (p->mode == QUIRE_GEMM_MODE_FP32 &&
 	    (p->a.format != QUIRE_FORMAT_BF16 || p->b.format != QUIRE_FORMAT_BF16))
@@ -218,9 +243,9 @@ static inline uint32_t quire_check_gemm(const struct quire_packet_gemm *p, uint3
 	    p->d.batch_stride < (uint64_t)(p->m - 1) * p->d.leading_dimension + p->n)
 		return QUIRE_CHECK_FIELD(gemm, d.batch_stride);
 	if (!quire_check_is_zero(p->alpha) && p->k) {
-		QUIRE_CHECK(quire_check_operand(&p->a, QUIRE_CHECK_FIELD(gemm, a), transpose_a ? p->k : p->m,
+		QUIRE_CHECK(quire_check_factor(&p->a, QUIRE_CHECK_FIELD(gemm, a), transpose_a ? p->k : p->m,
 				    transpose_a ? p->m : p->k, p->batch, &a));
-		QUIRE_CHECK(quire_check_operand(&p->b, QUIRE_CHECK_FIELD(gemm, b), transpose_b ? p->n : p->k,
+		QUIRE_CHECK(quire_check_factor(&p->b, QUIRE_CHECK_FIELD(gemm, b), transpose_b ? p->n : p->k,
 				    transpose_b ? p->k : p->n, p->batch, &b));
 		if (quire_check_overlap(&a, &d) || quire_check_overlap(&b, &d))
 			return QUIRE_CHECK_FIELD(gemm, d.address);

@@ -88,6 +88,12 @@ struct quire_tile {
 	uint64_t checksum;
 };
 
+/* Precision of one tile: n = 0 or 3 .. 32, and s (0 where n is 0). */
+struct quire_tile_choice {
+	uint8_t bits;
+	int8_t scale;
+};
+
 /*
  * struct quire_qtn_header - start of a .qtn file; the image follows it
  * @magic, @version: QUIRE_QTN_MAGIC, QUIRE_QTN_VERSION

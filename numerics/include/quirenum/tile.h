@@ -28,12 +28,6 @@ extern "C" {
 
 struct quire_threads;
 
-/* Precision of one tile: n = 0 or 3 .. 32, and s (0 where n is 0). */
-struct quire_tile_choice {
-	uint8_t bits;
-	int8_t scale;
-};
-
 /*
  * struct quire_tiled_shape - a matrix and its tiles
  * @rows, @columns: 1 .. QUIRE_TILED_MAX_DIMENSION
