@@ -120,4 +120,12 @@ void bench_put_statistics(json_object *row, const struct bench_statistics *stati
 /* The peak resident memory is taken here.  Prints, frees the report, returns STATUS_OK. */
 int bench_report_print(json_object *report, const struct bench_options *options);
 
+/*
+ * A sub-command that measures one device: open it, let @measure add rows to a report, and
+ * print that.  Returns the exit status; an error of @measure is one of libquire.
+ */
+int bench_device(const char *command, const struct bench_options *options,
+		 int (*measure)(const void *argument, json_object *report, quire_device *device),
+		 const void *argument);
+
 #endif /* QUIRE_BENCH_H */

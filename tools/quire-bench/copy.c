@@ -149,9 +149,9 @@ static int measure_directions(const struct copy_options *options, json_object *r
 	return error;
 }
 
-static int measure_sizes(const struct copy_options *options, json_object *report,
-			 quire_device *device)
+static int measure_sizes(const void *argument, json_object *report, quire_device *device)
 {
+	const struct copy_options *options = argument;
 	const char *sizes = options->sizes;
 	char size[16];
 	int error = 0;
@@ -202,22 +202,7 @@ int bench_copy(int argc, char **argv)
 					  "Measure copies between system and card memory.", children,
 					  NULL, NULL };
 	struct copy_options options = { BENCH_OPTIONS_INIT, "4K,64K,1M,16M,64M" };
-	quire_device *device;
-	json_object *report;
-	int error, status;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
-	status = bench_open(&options.common, &device);
-	if (status)
-		return status;
-	report = bench_report_create("copy", device);
-	error = measure_sizes(&options, report, device);
-	if (error) {
-		status = bench_error(error);
-		json_object_put(report);
-	} else {
-		status = bench_report_print(report, &options.common);
-	}
-	quire_device_unref(device);
-	return status;
+	return bench_device("copy", &options.common, measure_sizes, &options);
 }

@@ -144,3 +144,25 @@ int bench_report_print(json_object *report, const struct bench_options *options)
 	json_object_put(report);
 	return STATUS_OK;
 }
+
+int bench_device(const char *command, const struct bench_options *options,
+		 int (*measure)(const void *argument, json_object *report, quire_device *device),
+		 const void *argument)
+{
+	quire_device *device;
+	json_object *report;
+	int error, status = bench_open(options, &device);
+
+	if (status)
+		return status;
+	report = bench_report_create(command, device);
+	error = measure(argument, report, device);
+	if (error) {
+		status = bench_error(error);
+		json_object_put(report);
+	} else {
+		status = bench_report_print(report, options);
+	}
+	quire_device_unref(device);
+	return status;
+}

@@ -243,9 +243,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	return 0;
 }
 
-static int measure_all(const struct submit_options *options, json_object *report,
-		       quire_device *device)
+static int measure_all(const void *argument, json_object *report, quire_device *device)
 {
+	const struct submit_options *options = argument;
 	struct jobs jobs;
 	int error = jobs_create(device, &jobs);
 
@@ -267,22 +267,7 @@ int bench_submit(int argc, char **argv)
 					  "Measure latency and rate of jobs and calls.", children,
 					  NULL, NULL };
 	struct submit_options options = { BENCH_OPTIONS_INIT, false };
-	quire_device *device;
-	json_object *report;
-	int error, status;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
-	status = bench_open(&options.common, &device);
-	if (status)
-		return status;
-	report = bench_report_create("submit", device);
-	error = measure_all(&options, report, device);
-	if (error) {
-		status = bench_error(error);
-		json_object_put(report);
-	} else {
-		status = bench_report_print(report, &options.common);
-	}
-	quire_device_unref(device);
-	return status;
+	return bench_device("submit", &options.common, measure_all, &options);
 }
