@@ -53,8 +53,9 @@ static uint64_t least(uint32_t a, uint32_t b)
 }
 
 /*
- * Bands of about band_macs products, `products` of them for each element of D, k below.  m and n are at most 2^24 and k below 2^31,
- * so that n * k stays below 2^55; m * n * k is never formed unless it fits.
+ * Bands of about band_macs products; an element of D is the sum of `products` of them,
+ * called k below.  m and n are at most 2^24 and k below 2^31, so that n * k stays below
+ * 2^55; m * n * k is never formed unless it fits.
  */
 void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p, uint32_t products)
 {

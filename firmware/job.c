@@ -287,8 +287,7 @@ void job_band_done(uint32_t number, const struct quire_band *band)
 
 /*
  * Serve a queue once: go on until a band has been started, a piece of a tiled operand
- * walked, or the job has ended.
- * An engine is idle when this is called.
+ * walked, or the job has ended.  An engine is idle when this is called.
  */
 void job_step(uint32_t number)
 {

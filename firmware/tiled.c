@@ -32,11 +32,18 @@ static bool fail_tile(struct queue *q, uint64_t where, uint32_t field)
 	return false;
 }
 
-static bool read(struct queue *q, uint64_t offset, void *to, uint32_t bytes)
+/* Of the image that is walked. */
+static uint64_t address_of(const struct queue *q)
 {
 	const struct quire_operand *o = operand_of(q);
-	uint64_t address = o->address + q->walk.image * o->batch_stride + offset, fault_address;
-	uint32_t fault = dma_read(q->context, address, to, bytes, &fault_address);
+
+	return o->address + q->walk.image * o->batch_stride;
+}
+
+static bool read(struct queue *q, uint64_t offset, void *to, uint32_t bytes)
+{
+	uint64_t fault_address;
+	uint32_t fault = dma_read(q->context, address_of(q) + offset, to, bytes, &fault_address);
 
 	if (fault)
 		job_fail_fault(q, fault, unit_of(q), fault_address);
@@ -93,18 +100,19 @@ static bool start_image(struct queue *q)
 	bool k_is_row = is_a ? p->gemm_flags & QUIRE_GEMM_TRANSPOSE_A :
 			       !(p->gemm_flags & QUIRE_GEMM_TRANSPOSE_B);
 	uint32_t lanes = is_a ? p->m : p->n;
-	const struct quire_tiled_header *h = &q->walk.header;
+	struct quire_check_range output = quire_check_output(p), image;
 	uint32_t field;
 
-	if (!read(q, 0, &q->walk.header, sizeof(*h)))
+	if (!read(q, 0, &q->walk.header, sizeof(q->walk.header)))
 		return false;
-	field = quire_tiled_check_header(h, QUIRE_TILED_MAX_BYTES);
-	if (field == QUIRE_NO_FIELD && h->rows != (k_is_row ? p->k : lanes))
-		field = offsetof(struct quire_tiled_header, rows);
-	if (field == QUIRE_NO_FIELD && h->columns != (k_is_row ? lanes : p->k))
-		field = offsetof(struct quire_tiled_header, columns);
+	field = quire_check_image_header(&q->walk.header, address_of(q), k_is_row ? p->k : lanes,
+					 k_is_row ? lanes : p->k, &image);
 	if (field != QUIRE_NO_FIELD)
 		return fail_tile(q, QUIRE_BAD_TILE_HEADER, field);
+	if (quire_check_overlap(&image, &output)) {
+		job_fail(q, QUIRE_STATUS_BAD_PACKET, QUIRE_CHECK_FIELD(gemm, d.address));
+		return false;
+	}
 	q->walk.in_image = true;
 	q->walk.tile = 0;
 	q->walk.row = 0;

@@ -18,15 +18,6 @@ static bool wrong(struct packet_run *run, uint32_t unit, uint64_t where, uint32_
 	return false;
 }
 
-static struct quire_check_range range_of_output(const struct quire_packet_gemm *p)
-{
-	uint64_t elements = (p->batch - 1) * p->d.batch_stride +
-			    (p->m - 1) * (uint64_t)p->d.leading_dimension + p->n;
-
-	return (struct quire_check_range){ p->d.address,
-					   p->d.address + elements * quire_format_bytes(p->d.format) };
-}
-
 static bool check_tiles(struct packet_run *run, const struct quire_tiled_header *h, uint32_t unit,
 			uint64_t *stored_bytes)
 {
@@ -49,7 +40,7 @@ static bool open_image(struct packet_run *run, const struct quire_packet_gemm *p
 		       const struct quire_operand *o, uint64_t batch, uint32_t unit, uint32_t rows,
 		       uint32_t columns, uint64_t times, struct quire_tiled *view)
 {
-	const struct quire_check_range output = range_of_output(p);
+	const struct quire_check_range output = quire_check_output(p);
 	uint64_t address = o->address + batch * o->batch_stride, stored_bytes;
 	struct quire_check_range image;
 	const struct quire_tiled_header *h;
@@ -59,13 +50,7 @@ static bool open_image(struct packet_run *run, const struct quire_packet_gemm *p
 	h = packet_memory(run, address, sizeof(*h), times * sizeof(*h), false, unit);
 	if (!h)
 		return false;
-	field = quire_tiled_check_header(h, QUIRE_TILED_MAX_BYTES);
-	if (field == QUIRE_NO_FIELD && h->rows != rows)
-		field = offsetof(struct quire_tiled_header, rows);
-	if (field == QUIRE_NO_FIELD && h->columns != columns)
-		field = offsetof(struct quire_tiled_header, columns);
-	if (field == QUIRE_NO_FIELD && !quire_check_make_range(&image, address, h->image_bytes))
-		field = offsetof(struct quire_tiled_header, image_bytes);
+	field = quire_check_image_header(h, address, rows, columns, &image);
 	if (field != QUIRE_NO_FIELD)
 		return wrong(run, unit, QUIRE_BAD_TILE_HEADER, field);
 	if (quire_check_overlap(&image, &output)) {

@@ -214,22 +214,13 @@ static bool run_block(const struct band_job *job, const struct block *block, str
 	return o->d.in_place || view_transfer(job, &o->d, true);
 }
 
-static struct quire_check_range range_of_output(const struct quire_packet_gemm *p)
-{
-	uint64_t element = view_element_bytes(p->d.format);
-	uint64_t elements = (p->batch - 1) * p->d.batch_stride +
-			    (p->m - 1) * (uint64_t)p->d.leading_dimension + p->n;
-
-	return (struct quire_check_range){ p->d.address, p->d.address + elements * element };
-}
-
 static bool look_factor(const struct band_job *job, struct view *view, struct engine_tiled *tiled,
 			bool k_is_row, uint64_t lanes)
 {
 	const struct quire_packet_gemm *p = job->packet;
 	const struct engine_tiled_part part = {
 		view->operand, view->unit, view->batch, view->row, view->rows, view->column,
-		view->columns, k_is_row ? p->k : lanes, k_is_row ? lanes : p->k, range_of_output(p),
+		view->columns, k_is_row ? p->k : lanes, k_is_row ? lanes : p->k, quire_check_output(p),
 	};
 
 	return is_tiled(view) ? engine_tiled_load(job, &part, tiled) :

@@ -86,15 +86,10 @@ static bool fetch_header(struct engine_tiled *t, const struct engine_tiled_part 
 
 	if (!fetch(t, 0, &t->header, sizeof(t->header)))
 		return false;
-	field = quire_tiled_check_header(&t->header, QUIRE_TILED_MAX_BYTES);
+	field = quire_check_image_header(&t->header, t->address, (uint32_t)part->matrix_rows,
+					 (uint32_t)part->matrix_columns, &image);
 	if (field != QUIRE_NO_FIELD)
 		return wrong_header(t, field);
-	if (t->header.rows != part->matrix_rows)
-		return wrong_header(t, offsetof(struct quire_tiled_header, rows));
-	if (t->header.columns != part->matrix_columns)
-		return wrong_header(t, offsetof(struct quire_tiled_header, columns));
-	if (!quire_check_make_range(&image, t->address, t->header.image_bytes))
-		return wrong_header(t, offsetof(struct quire_tiled_header, image_bytes));
 	if (quire_check_overlap(&image, &part->output)) {
 		t->job->band->status = QUIRE_STATUS_BAD_PACKET;
 		t->job->band->detail = QUIRE_CHECK_FIELD(gemm, d.address);

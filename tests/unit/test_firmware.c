@@ -670,6 +670,16 @@ static void wrong_tile_ends_the_job_before_any_band(void **state)
 #undef WRONG_HEADER
 #undef WRONG_TILE
 #undef WRONG
+	/* D in the middle of the image, whose size only its header tells. */
+	p = tiled_gemm(card, GRID);
+	p.d.address = IMAGE + 4096;
+	start_queue(card, 0, 1);
+	submit(card, 0, &p, sizeof(p));
+	run(card);
+	assert_int_equal(QUIRE_STATUS_BAD_PACKET, record(card, 0, 1).status);
+	assert_int_equal(offsetof(struct quire_packet_gemm, d.address), record(card, 0, 1).detail);
+	assert_int_equal(0, card->bands);
+	assert_int_equal(QUIRE_MAILBOX_OK, mailbox(card, QUIRE_MAILBOX_QUEUE_STOP, 0));
 	/* An image that ends where nothing is mapped. */
 	p = tiled_gemm(card, GRID);
 	start_queue(card, 0, 1);

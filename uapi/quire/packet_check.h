@@ -118,6 +118,40 @@ static inline uint32_t quire_check_image(const struct quire_operand *o, uint32_t
 	return QUIRE_NO_FIELD;
 }
 
+/* What D takes, from its first element to behind its last; the packet has been checked. */
+static inline struct quire_check_range quire_check_output(const struct quire_packet_gemm *p)
+{
+	uint64_t elements = (p->batch - 1) * p->d.batch_stride +
+			    (uint64_t)(p->m - 1) * p->d.leading_dimension + p->n;
+	struct quire_check_range range;
+
+	range.start = p->d.address;
+	range.end = p->d.address + elements * quire_check_element_bytes(p->d.format);
+	return range;
+}
+
+/*
+ * The header of an image at @address, read out of memory that others may write: that of
+ * a rows x columns matrix.  QUIRE_NO_FIELD with its range, or the byte offset of the
+ * wrong field of struct quire_tiled_header.
+ */
+static inline uint32_t quire_check_image_header(const struct quire_tiled_header *header,
+						uint64_t address, uint32_t rows, uint32_t columns,
+						struct quire_check_range *range)
+{
+	uint32_t field = quire_tiled_check_header(header, QUIRE_TILED_MAX_BYTES);
+
+	if (field != QUIRE_NO_FIELD)
+		return field;
+	if (header->rows != rows)
+		return (uint32_t)offsetof(struct quire_tiled_header, rows);
+	if (header->columns != columns)
+		return (uint32_t)offsetof(struct quire_tiled_header, columns);
+	if (!quire_check_make_range(range, address, header->image_bytes))
+		return (uint32_t)offsetof(struct quire_tiled_header, image_bytes);
+	return QUIRE_NO_FIELD;
+}
+
 /* A or B of a product. */
 static inline uint32_t quire_check_factor(const struct quire_operand *o, uint32_t at, uint32_t rows,
 					  uint32_t columns, uint32_t batch,
