@@ -258,7 +258,7 @@ static void *engine_thread(void *opaque)
 		engine->busy = false;
 		pthread_cond_broadcast(&engine->wake);
 		pthread_mutex_unlock(&engine->lock);
-		processor_kick(engine->device);
+		processor_kick_inline(engine->device, QUIRE_SERVING_NONE);
 		pthread_mutex_lock(&engine->lock);
 	}
 	pthread_mutex_unlock(&engine->lock);

@@ -87,10 +87,10 @@ struct quire_device {
 	uint32_t time_high;		/* under mcu_lock */
 	uint32_t serving;		/* QUIRE_IO_SERVING, under mcu_lock */
 	pthread_t mcu_thread;
-	pthread_mutex_t wake_lock;	/* protects kicked, quit, and the sleep of mcu_thread */
+	pthread_mutex_t wake_lock;	/* protects kicked and the sleep of mcu_thread */
 	pthread_cond_t wake;
 	bool kicked;
-	bool quit;
+	_Atomic bool quit;		/* written under wake_lock */
 	atomic_bool reset_requested, start_requested;
 	atomic_bool stopped;		/* the whole card is being reset: engines give up */
 	_Atomic uint64_t alarm;		/* nanoseconds of the host's clock, 0 = off */
@@ -140,7 +140,10 @@ int processor_init(struct quire_device *device);
 void processor_stop(struct quire_device *device);
 void processor_destroy(struct quire_device *device);
 void processor_kick(struct quire_device *device);		/* from any thread */
-/* From a register access; queue whose doorbell it is, or QUIRE_SERVING_NONE. */
+/*
+ * From a register access, with the queue whose doorbell it is or QUIRE_SERVING_NONE, or
+ * from an engine's thread that holds no lock.
+ */
 void processor_kick_inline(struct quire_device *device, uint32_t queue);
 bool processor_events_pending(void *opaque);
 

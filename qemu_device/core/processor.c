@@ -2,8 +2,9 @@
 /*
  * Who runs the control processor.  A doorbell or a mailbox command runs it right
  * there, for a bounded time: a hand-over to another thread costs ten times what a
- * short job does.  What is left over, and whatever the engines and the alarm
- * wake, is done by a thread of its own.
+ * short job does.  So does an engine's thread that has finished a band, which is awake
+ * already and may get the next band from it.  What is left over, and what the alarm
+ * wakes, is done by a thread of its own.
  */
 #include <errno.h>
 #include <time.h>
@@ -58,7 +59,8 @@ void processor_kick_inline(struct quire_device *device, uint32_t queue)
 		return;
 	}
 	device->serving = queue;
-	more = run(device, INLINE_BUDGET);
+	/* Engines finish while the card is taken apart: they must not start others then. */
+	more = !atomic_load(&device->quit) && run(device, INLINE_BUDGET);
 	device->serving = QUIRE_SERVING_NONE;
 	pthread_mutex_unlock(&device->mcu_lock);
 	if (more)
@@ -78,7 +80,7 @@ static void serve_requests(struct quire_device *device)
 static void sleep_until_kicked(struct quire_device *device, uint64_t alarm)
 {
 	pthread_mutex_lock(&device->wake_lock);
-	while (!device->kicked && !device->quit) {
+	while (!device->kicked && !atomic_load(&device->quit)) {
 		struct timespec until = { (time_t)(alarm / 1000000000u),
 					  (long)(alarm % 1000000000u) };
 
@@ -97,8 +99,8 @@ static void *processor_thread(void *opaque)
 	struct quire_device *device = opaque;
 
 	for (;;) {
-		bool more, quit;
 		uint64_t alarm;
+		bool more;
 
 		pthread_mutex_lock(&device->mcu_lock);
 		mcu_request_stop(&device->mcu, false);
@@ -109,10 +111,7 @@ static void *processor_thread(void *opaque)
 				0 : atomic_load(&device->alarm);
 		pthread_mutex_unlock(&device->mcu_lock);
 
-		pthread_mutex_lock(&device->wake_lock);
-		quit = device->quit;
-		pthread_mutex_unlock(&device->wake_lock);
-		if (quit)
+		if (atomic_load(&device->quit))
 			return NULL;
 		/*
 		 * An event that came while we held the lock was followed by a kick, so
@@ -155,11 +154,14 @@ void processor_stop(struct quire_device *device)
 {
 	mcu_request_stop(&device->mcu, true);
 	pthread_mutex_lock(&device->wake_lock);
-	device->quit = true;
+	atomic_store(&device->quit, true);
 	pthread_cond_signal(&device->wake);
 	pthread_mutex_unlock(&device->wake_lock);
 	device->bus.wait_begin(device->bus.opaque);
 	pthread_join(device->mcu_thread, NULL);
+	/* An engine's thread may run it still; those that come later see quit. */
+	pthread_mutex_lock(&device->mcu_lock);
+	pthread_mutex_unlock(&device->mcu_lock);
 	device->bus.wait_end(device->bus.opaque);
 }
 
