@@ -9,7 +9,6 @@
  */
 #include <errno.h>
 #include <fenv.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -395,49 +394,6 @@ struct gemm_source gemm_source_of(const struct quire_gemm_operand *x, bool lanes
 	return s;
 }
 
-/*
- * The memory of panels, kept from job to job: a fresh mapping costs a page fault
- * for every 4 KiB, a tenth of the time of a job of 512 x 512 x 512.  At most one
- * buffer is kept, of at most A_BYTES + B_BYTES and the panels' heads.
- */
-struct workspace {
-	size_t bytes;
-	uint8_t *memory;
-};
-
-static _Atomic(struct workspace *) kept;
-
-static void release_workspace(struct workspace *workspace)
-{
-	if (workspace)
-		free(workspace->memory);
-	free(workspace);
-}
-
-static struct workspace *take_workspace(size_t bytes)
-{
-	struct workspace *workspace = atomic_exchange(&kept, NULL);
-
-	if (workspace && workspace->bytes >= bytes)
-		return workspace;
-	release_workspace(workspace);
-	workspace = malloc(sizeof(*workspace));
-	if (!workspace)
-		return NULL;
-	workspace->bytes = bytes;
-	workspace->memory = aligned_alloc(64, bytes);
-	if (!workspace->memory) {
-		free(workspace);
-		return NULL;
-	}
-	return workspace;
-}
-
-static void keep_workspace(struct workspace *workspace)
-{
-	release_workspace(atomic_exchange(&kept, workspace));
-}
-
 static size_t round_up(size_t bytes)
 {
 	return (bytes + 63) & ~(size_t)63;
@@ -534,7 +490,7 @@ static int run_exact(struct block *block)
 	const struct gemm_kernel *kernel = block->kernel;
 	uint32_t kc = least(GEMM_KC, g->k), a_most, b_most;
 	bool many = g->k > GEMM_KC;
-	struct workspace *workspace;
+	struct gemm_workspace *workspace;
 	size_t a_bytes, b_bytes, scratch_bytes;
 	int error = -ENOMEM;
 
@@ -547,8 +503,8 @@ static int run_exact(struct block *block)
 	a_bytes = panels_bytes(kernel, a_most, kernel->mr, kc);
 	b_bytes = panels_bytes(kernel, b_most, kernel->nr, kc);
 	scratch_bytes = part_bytes(kernel->mr > kernel->nr ? kernel->mr : kernel->nr, kc);
-	workspace = take_workspace(a_bytes + b_bytes +
-				   scratch_bytes * quire_threads_count(g->threads));
+	workspace = gemm_workspace_take(a_bytes + b_bytes +
+					scratch_bytes * quire_threads_count(g->threads));
 	block->row_flags = malloc((size_t)a_most * kernel->mr);
 	block->column_flags = malloc((size_t)b_most * kernel->nr);
 	block->sums = many ? malloc((size_t)a_most * kernel->mr * b_most * kernel->nr *
@@ -589,7 +545,7 @@ out:
 	free_extras(block->b_panels, b_most);
 out_flags:
 	if (workspace)
-		keep_workspace(workspace);
+		gemm_workspace_keep(workspace);
 	gemm_gather_destroy(block->gather, quire_threads_count(g->threads));
 	free(block->row_flags);
 	free(block->column_flags);

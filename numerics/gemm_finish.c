@@ -560,6 +560,24 @@ void gemm_finish_direct(const struct gemm_finish *finish, const struct gemm_kern
 		      digest_index(finish, row, column), tally);
 }
 
+bool gemm_finish_is_plain(const struct gemm_finish *finish)
+{
+	return finish->direct && finish->gemm->alpha == 1 &&
+	       finish->gemm->activation != QUIRE_GEMM_ACTIVATION_RELU;
+}
+
+void gemm_finish_convert(const struct gemm_finish *finish, const struct gemm_kernel *kernel,
+			 uint32_t row, uint32_t column, uint32_t count, const float *sums,
+			 struct gemm_tally *tally)
+{
+	const struct quire_gemm *g = finish->gemm;
+	const struct gemm_convert convert = { QUIRE_FORMAT_FP32, g->d.format, 1 };
+
+	kernel->convert(&convert, count, (const uint8_t *)sums,
+			finish->d + ((uint64_t)row * g->d.leading_dimension + column) * finish->element,
+			digest_index(finish, row, column), tally);
+}
+
 void gemm_finish_init(struct gemm_finish *finish, const struct quire_gemm *gemm, uint32_t batch)
 {
 	int exponent;

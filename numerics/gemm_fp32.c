@@ -7,15 +7,16 @@
 #include <errno.h>
 #include <fenv.h>
 #include <float.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "gemm_internal.h"
 
-#define ROWS 240u		/* of a block of D; multiples of every kernel's tile */
-#define COLUMNS 960u
-#define RUN 256u		/* of k */
+#define ROWS 516u		/* of a block of D; a multiple of every kernel's tile */
+#define COLUMNS 1024u
+#define RUN 256u		/* of k: a panel of B takes 32 KiB of the first-level cache */
 #define STRIPE 64u		/* columns or so of one task */
+#define FINISH_ROWS 16u		/* of one task */
+#define SKEW 16u		/* keeps rows of sums off one set of the first-level cache */
 
 struct block {
 	const struct quire_gemm *gemm;
@@ -27,6 +28,7 @@ struct block {
 	uint32_t row, rows, column, columns, k, kc;
 	uint32_t a_count, b_count, b_group;
 	uint32_t stride;		/* of sums */
+	bool plain;			/* D = round(sum) */
 };
 
 static uint32_t divide_up(uint32_t x, uint32_t y)
@@ -39,104 +41,14 @@ static uint32_t least(uint32_t x, uint32_t y)
 	return x < y ? x : y;
 }
 
-static float widen(uint16_t x)
-{
-	uint32_t bits = (uint32_t)x << 16;
-	float f;
-
-	memcpy(&f, &bits, 4);
-	return f;
-}
-
-typedef uint16_t halves4 __attribute__((vector_size(8)));
-typedef uint16_t halves8 __attribute__((vector_size(16)));
-typedef uint32_t words4 __attribute__((vector_size(16)));
-
-static void widen_sixteen(const uint16_t *data, float *out)
-{
-	for (int i = 0; i < 16; i += 8) {
-		const halves8 zero = { 0 };
-		halves8 x, y;
-
-		memcpy(&x, data + i, sizeof(x));
-		/* a half above a zero: a float, in the byte order of the machine */
-		y = __builtin_shufflevector(zero, x, 0, 8, 1, 9, 2, 10, 3, 11);
-		memcpy(out + i, &y, sizeof(y));
-		y = __builtin_shufflevector(zero, x, 4, 12, 5, 13, 6, 14, 7, 15);
-		memcpy(out + i + 4, &y, sizeof(y));
-	}
-}
-
-/* Four rows of four elements to four columns. */
-static void widen_transposed(const uint16_t *data, uint64_t pitch, float *out, uint32_t stride)
-{
-	words4 x[4], a, b, c, d;
-
-	for (int j = 0; j < 4; j++) {
-		halves4 h;
-
-		memcpy(&h, data + j * pitch, sizeof(h));
-		x[j] = __builtin_convertvector(h, words4) << 16;
-	}
-	a = __builtin_shufflevector(x[0], x[1], 0, 4, 1, 5);
-	b = __builtin_shufflevector(x[2], x[3], 0, 4, 1, 5);
-	c = __builtin_shufflevector(x[0], x[1], 2, 6, 3, 7);
-	d = __builtin_shufflevector(x[2], x[3], 2, 6, 3, 7);
-	x[0] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
-	x[1] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
-	x[2] = __builtin_shufflevector(c, d, 0, 1, 4, 5);
-	x[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
-	for (int i = 0; i < 4; i++)
-		memcpy(out + (size_t)i * stride, &x[i], sizeof(x[i]));
-}
-
-/* Lanes that lie side by side in memory. */
-static void pack_across_k(float *restrict out, uint32_t lanes, const uint16_t *restrict data,
-			  uint64_t pitch, uint32_t used, uint32_t kc)
-{
-	if (used == lanes && lanes % 16 == 0) {
-		for (uint32_t i = 0; i < kc; i++, data += pitch)
-			for (uint32_t l = 0; l < lanes; l += 16, out += 16)
-				widen_sixteen(data + l, out);
-		return;
-	}
-	for (uint32_t i = 0; i < kc; i++, data += pitch, out += lanes)
-		for (uint32_t l = 0; l < used; l++)
-			out[l] = widen(data[l]);
-}
-
-/* Lanes along which k runs: four of them, and four k, at a time. */
-static void pack_along_k(float *restrict out, uint32_t lanes, const uint16_t *restrict data,
-			 uint64_t pitch, uint32_t used, uint32_t kc)
-{
-	uint32_t l = 0;
-
-	for (; l + 4 <= used; l += 4, data += 4 * pitch) {
-		uint32_t i = 0;
-
-		for (; i + 4 <= kc; i += 4)
-			widen_transposed(data + i, pitch, out + (size_t)i * lanes + l, lanes);
-		for (; i < kc; i++)
-			for (uint32_t j = 0; j < 4; j++)
-				out[(size_t)i * lanes + l + j] = widen(data[j * pitch + i]);
-	}
-	for (; l < used; l++, data += pitch)
-		for (uint32_t i = 0; i < kc; i++)
-			out[(size_t)i * lanes + l] = widen(data[i]);
-}
-
-static void pack(float *out, uint32_t lanes, const struct gemm_source *source, uint64_t lane,
-		 uint32_t used, uint64_t k, uint32_t kc)
+static void pack(const struct block *block, float *out, uint32_t lanes,
+		 const struct gemm_source *source, uint64_t lane, uint32_t used)
 {
 	const uint16_t *data = (const uint16_t *)(const void *)source->data +
-			       lane * source->lane_stride + k * source->k_stride;
+			       lane * source->lane_stride + block->k * source->k_stride;
 
-	if (used < lanes)
-		memset(out, 0, (size_t)lanes * kc * sizeof(*out));
-	if (source->k_stride == 1)
-		pack_along_k(out, lanes, data, source->lane_stride, used, kc);
-	else
-		pack_across_k(out, lanes, data, source->k_stride, used, kc);
+	block->kernel->fp32_pack(out, lanes, data, source->lane_stride, source->k_stride, used,
+				 block->kc);
 }
 
 static void pack_task(void *argument, unsigned int index, unsigned int worker)
@@ -146,15 +58,13 @@ static void pack_task(void *argument, unsigned int index, unsigned int worker)
 	uint32_t mr = kernel->fp32_mr, nr = kernel->fp32_nr;
 
 	(void)worker;
-	if (index < block->a_count)
-		pack(block->packed_a + (size_t)index * mr * block->kc, mr, &block->a,
-		     block->row + index * mr, least(mr, block->rows - index * mr), block->k,
-		     block->kc);
-	else {
+	if (index < block->a_count) {
+		pack(block, block->packed_a + (size_t)index * mr * block->kc, mr, &block->a,
+		     block->row + index * mr, least(mr, block->rows - index * mr));
+	} else {
 		index -= block->a_count;
-		pack(block->packed_b + (size_t)index * nr * block->kc, nr, &block->b,
-		     block->column + index * nr, least(nr, block->columns - index * nr),
-		     block->k, block->kc);
+		pack(block, block->packed_b + (size_t)index * nr * block->kc, nr, &block->b,
+		     block->column + index * nr, least(nr, block->columns - index * nr));
 	}
 }
 
@@ -173,7 +83,8 @@ static void tiles_task(void *argument, unsigned int index, unsigned int worker)
 		for (uint32_t i = 0; i < block->a_count; i++)
 			kernel->fp32(block->kc, block->packed_a + (size_t)i * mr * block->kc,
 				     block->packed_b + (size_t)j * nr * block->kc,
-				     block->sums + (size_t)i * mr * block->stride + j * nr, block->stride);
+				     block->sums + (size_t)i * mr * block->stride + j * nr,
+				     block->stride, block->k == 0);
 	fesetenv(&saved);
 }
 
@@ -208,36 +119,50 @@ static uint8_t special_of(float f)
 									      GEMM_FINITE;
 }
 
-static void finish_task(void *argument, unsigned int index, unsigned int worker)
+/* A row of sums with alpha, C, bias or an activation. */
+static void finish_row(const struct block *block, uint32_t row, const float *sums,
+		       struct gemm_tally *tally)
 {
-	struct block *block = argument;
-	const float *sums = block->sums + (size_t)index * block->stride;
-	struct gemm_tally tally = { 0, 0 };
-	fenv_t saved;
-
-	fegetenv(&saved);
-	fesetenv(FE_DFL_ENV);
 	for (uint32_t j = 0; j < block->columns; j += GEMM_NR_MAX) {
 		uint32_t count = least(GEMM_NR_MAX, block->columns - j);
 		_Alignas(64) uint64_t low[GEMM_NR_MAX];
 		int64_t high[GEMM_NR_MAX];
 		int32_t exponent[GEMM_NR_MAX];
 		uint8_t special[GEMM_NR_MAX];
-		/* rows of sums are a multiple of GEMM_NR_MAX long */
+		/* rows of sums are longer than a multiple of GEMM_NR_MAX */
 		bool any = split(sums + j, low, exponent);
 
 		if (block->finish.direct && !any) {
-			gemm_finish_direct(&block->finish, block->kernel, block->row + index,
-					   block->column + j, count, low, NULL, exponent, 0, &tally);
+			gemm_finish_direct(&block->finish, block->kernel, row, block->column + j,
+					   count, low, NULL, exponent, 0, tally);
 			continue;
 		}
 		for (uint32_t i = 0; i < GEMM_NR_MAX; i++) {
 			high[i] = (int64_t)low[i] >> 63;
 			special[i] = special_of(sums[j + i]);
 		}
-		gemm_finish_row(&block->finish, block->kernel, block->row + index,
-				block->column + j, count, low, high, exponent,
-				any ? special : NULL, &tally);
+		gemm_finish_row(&block->finish, block->kernel, row, block->column + j, count, low,
+				high, exponent, any ? special : NULL, tally);
+	}
+}
+
+static void finish_task(void *argument, unsigned int index, unsigned int worker)
+{
+	struct block *block = argument;
+	uint32_t end = least(block->rows, (index + 1) * FINISH_ROWS);
+	struct gemm_tally tally = { 0, 0 };
+	fenv_t saved;
+
+	fegetenv(&saved);
+	fesetenv(FE_DFL_ENV);
+	for (uint32_t i = index * FINISH_ROWS; i < end; i++) {
+		const float *sums = block->sums + (size_t)i * block->stride;
+
+		if (block->plain)
+			gemm_finish_convert(&block->finish, block->kernel, block->row + i,
+					    block->column, block->columns, sums, &tally);
+		else
+			finish_row(block, block->row + i, sums, &tally);
 	}
 	fesetenv(&saved);
 	block->tally[worker * GEMM_TALLY_STRIDE].digest += tally.digest;
@@ -252,9 +177,6 @@ static void run_block(struct block *block)
 	block->a_count = divide_up(block->rows, kernel->fp32_mr);
 	block->b_count = divide_up(block->columns, kernel->fp32_nr);
 	block->b_group = divide_up(STRIPE, kernel->fp32_nr);
-	block->stride = divide_up(block->columns, GEMM_NR_MAX) * GEMM_NR_MAX;
-	memset(block->sums, 0, (size_t)block->a_count * kernel->fp32_mr * block->stride *
-			       sizeof(*block->sums));
 	for (block->k = 0; block->k < g->k; block->k += block->kc) {
 		if (gemm_cancelled(g))
 			return;
@@ -263,7 +185,18 @@ static void run_block(struct block *block)
 		quire_threads_run(g->threads, divide_up(block->b_count, block->b_group),
 				  tiles_task, block);
 	}
-	quire_threads_run(g->threads, block->rows, finish_task, block);
+	quire_threads_run(g->threads, divide_up(block->rows, FINISH_ROWS), finish_task, block);
+}
+
+static uint32_t round_up(uint32_t x, uint32_t unit)
+{
+	return divide_up(x, unit) * unit;
+}
+
+/* Pieces of at most most, as even as they get. */
+static uint32_t even(uint32_t whole, uint32_t most, uint32_t unit)
+{
+	return round_up(divide_up(whole, divide_up(whole, most)), unit);
 }
 
 int gemm_run_fp32(const struct quire_gemm *g, const struct gemm_kernel *kernel,
@@ -271,32 +204,33 @@ int gemm_run_fp32(const struct quire_gemm *g, const struct gemm_kernel *kernel,
 {
 	struct block block = { .gemm = g, .kernel = kernel ? kernel : &gemm_kernel_generic,
 			       .tally = tally };
-	int error = -ENOMEM;
+	const uint32_t rows = even(g->m, ROWS, block.kernel->fp32_mr);
+	const uint32_t columns = even(g->n, COLUMNS, GEMM_NR_MAX), run = least(RUN, g->k);
+	size_t a_floats = round_up(rows * run, 16), b_floats = (size_t)columns * run;
+	struct gemm_workspace *workspace;
 
-	block.packed_a = aligned_alloc(64, sizeof(float) * ROWS * RUN);
-	block.packed_b = aligned_alloc(64, sizeof(float) * COLUMNS * RUN);
-	block.sums = aligned_alloc(64, sizeof(float) * ROWS * COLUMNS);
-	if (!block.packed_a || !block.packed_b || !block.sums)
-		goto out;
-	error = 0;
-	for (uint32_t batch = 0; batch < g->batch; batch++) {
+	block.stride = columns + SKEW;
+	workspace = gemm_workspace_take(sizeof(float) * round_up((uint32_t)(a_floats + b_floats) +
+								 rows * block.stride, 16));
+	if (!workspace)
+		return -ENOMEM;
+	block.packed_a = (float *)(void *)workspace->memory;
+	block.packed_b = block.packed_a + a_floats;
+	block.sums = block.packed_b + b_floats;
+	for (uint32_t batch = 0; batch < g->batch && !gemm_cancelled(g); batch++) {
 		gemm_finish_init(&block.finish, g, batch);
+		block.plain = gemm_finish_is_plain(&block.finish);
 		block.a = gemm_source_of(&g->a, !g->a.transpose, batch);
 		block.b = gemm_source_of(&g->b, g->b.transpose, batch);
-		for (uint32_t i = 0; i < g->m; i += ROWS)
-			for (uint32_t j = 0; j < g->n; j += COLUMNS) {
-				if (gemm_cancelled(g))
-					goto out;
+		for (uint32_t i = 0; i < g->m; i += rows)
+			for (uint32_t j = 0; j < g->n && !gemm_cancelled(g); j += columns) {
 				block.row = i;
-				block.rows = least(ROWS, g->m - i);
+				block.rows = least(rows, g->m - i);
 				block.column = j;
-				block.columns = least(COLUMNS, g->n - j);
+				block.columns = least(columns, g->n - j);
 				run_block(&block);
 			}
 	}
-out:
-	free(block.packed_a);
-	free(block.packed_b);
-	free(block.sums);
-	return error;
+	gemm_workspace_keep(workspace);
+	return 0;
 }

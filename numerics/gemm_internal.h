@@ -173,8 +173,18 @@ struct gemm_kernel {
 	 */
 	void (*convert)(const struct gemm_convert *convert, uint32_t count, const uint8_t *in,
 			uint8_t *out, uint64_t index, struct gemm_tally *tally);
-	/* c += a b in FP32, k in order; a is kc x fp32_mr, b is kc x fp32_nr */
-	void (*fp32)(uint32_t kc, const float *a, const float *b, float *c, size_t c_stride);
+	/*
+	 * A panel of the FP32 mode, kc x lanes, from BF16: element (lane, k) of it is at
+	 * data[lane * lane_stride + k * k_stride], one of the strides is 1; lanes from used on are 0.
+	 */
+	void (*fp32_pack)(float *out, uint32_t lanes, const uint16_t *data, uint64_t lane_stride,
+			  uint64_t k_stride, uint32_t used, uint32_t kc);
+	/*
+	 * c = a b, or c + a b unless first, in FP32, k in order; a is kc x fp32_mr, b is
+	 * kc x fp32_nr.  A zero comes out as +0, which changes no later sum but for its sign.
+	 */
+	void (*fp32)(uint32_t kc, const float *a, const float *b, float *c, size_t c_stride,
+		     bool first);
 };
 
 extern const struct gemm_kernel gemm_kernel_generic;
@@ -295,6 +305,13 @@ void gemm_finish_direct(const struct gemm_finish *finish, const struct gemm_kern
 			const int64_t *high, const int32_t *exponent, int32_t offset,
 			struct gemm_tally *tally);
 
+/* Whether D = round(sum): no factor, nothing added, no activation. */
+bool gemm_finish_is_plain(const struct gemm_finish *finish);
+/* count elements of one row from FP32 sums, when it is so; a zero among them is +0. */
+void gemm_finish_convert(const struct gemm_finish *finish, const struct gemm_kernel *kernel,
+			 uint32_t row, uint32_t column, uint32_t count, const float *sums,
+			 struct gemm_tally *tally);
+
 /*
  * count elements of one row from sums (high:low) * 2^exponent.  special, when not
  * NULL, holds enum gemm_value for each.
@@ -320,6 +337,23 @@ bool gemm_tiled_fits(const struct quire_gemm_operand *x, uint32_t rows, uint32_t
 		     uint32_t batch);
 bool gemm_tiled_macs(const struct quire_gemm *gemm, uint64_t macs[3]);
 struct gemm_number gemm_load_source(const struct gemm_source *source, uint64_t lane, uint64_t k);
+
+/*
+ * struct gemm_workspace - memory for what a job packs
+ * @bytes: at least as many as were asked for
+ * @memory: aligned to 64 bytes
+ */
+struct gemm_workspace {
+	size_t bytes;
+	uint8_t *memory;
+};
+
+/*
+ * A multiple of 64 bytes, of an earlier job when that is enough; NULL: none left.  The caller's
+ * own until it gives it back, from any thread.
+ */
+struct gemm_workspace *gemm_workspace_take(size_t bytes);
+void gemm_workspace_keep(struct gemm_workspace *workspace);
 
 int gemm_run_fp32(const struct quire_gemm *gemm, const struct gemm_kernel *kernel,
 		  struct gemm_tally *tally);

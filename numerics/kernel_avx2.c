@@ -9,6 +9,7 @@
 #include <immintrin.h>
 
 #include "convert_template.h"
+#include "fp32_template.h"
 #include "pack_template.h"
 #include "store_template.h"
 #include "tile_template.h"
@@ -47,13 +48,15 @@ static bool avx2_multiply(uint32_t kc, const struct gemm_panel *panel_a, uint32_
 #define FP32_MR 6
 #define FP32_NR 16
 
-static void avx2_fp32(uint32_t kc, const float *a, const float *b, float *c, size_t stride)
+static void avx2_fp32(uint32_t kc, const float *a, const float *b, float *c, size_t stride,
+		      bool first)
 {
+	const __m256 zero = _mm256_setzero_ps();
 	__m256 t[FP32_MR][2];
 
 	for (int i = 0; i < FP32_MR; i++) {
-		t[i][0] = _mm256_loadu_ps(c + i * stride);
-		t[i][1] = _mm256_loadu_ps(c + i * stride + 8);
+		t[i][0] = first ? zero : _mm256_loadu_ps(c + i * stride);
+		t[i][1] = first ? zero : _mm256_loadu_ps(c + i * stride + 8);
 	}
 	for (uint32_t k = 0; k < kc; k++, a += FP32_MR, b += FP32_NR) {
 		__m256 b0 = _mm256_load_ps(b), b1 = _mm256_load_ps(b + 8);
@@ -67,8 +70,8 @@ static void avx2_fp32(uint32_t kc, const float *a, const float *b, float *c, siz
 		}
 	}
 	for (int i = 0; i < FP32_MR; i++) {
-		_mm256_storeu_ps(c + i * stride, t[i][0]);
-		_mm256_storeu_ps(c + i * stride + 8, t[i][1]);
+		_mm256_storeu_ps(c + i * stride, _mm256_add_ps(t[i][0], zero));
+		_mm256_storeu_ps(c + i * stride + 8, _mm256_add_ps(t[i][1], zero));
 	}
 }
 
@@ -98,5 +101,6 @@ const struct gemm_kernel gemm_kernel_avx2 = {
 	.round = round_elements,
 	.store = round_store,
 	.convert = convert_elements,
+	.fp32_pack = fp32_pack,
 	.fp32 = avx2_fp32,
 };

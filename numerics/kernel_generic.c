@@ -4,6 +4,7 @@
  * most 2^100 and the sum of 4096 of them at most 2^112.
  */
 #include "convert_template.h"
+#include "fp32_template.h"
 #include "pack_template.h"
 #include "store_template.h"
 #include "tile_template.h"
@@ -52,12 +53,20 @@ static bool generic_multiply(uint32_t kc, const struct gemm_panel *a, uint32_t p
 #define FP32_MR 4
 #define FP32_NR 8
 
-static void generic_fp32(uint32_t kc, const float *a, const float *b, float *c, size_t stride)
+static void generic_fp32(uint32_t kc, const float *a, const float *b, float *c, size_t stride,
+			 bool first)
 {
+	float t[FP32_MR][FP32_NR] = { { 0 } };
+
+	for (int i = 0; !first && i < FP32_MR; i++)
+		memcpy(t[i], c + i * stride, sizeof(t[i]));
 	for (uint32_t k = 0; k < kc; k++, a += FP32_MR, b += FP32_NR)
 		for (int i = 0; i < FP32_MR; i++)
 			for (int j = 0; j < FP32_NR; j++)
-				c[i * stride + j] = __builtin_fmaf(a[i], b[j], c[i * stride + j]);
+				t[i][j] = __builtin_fmaf(a[i], b[j], t[i][j]);
+	for (int i = 0; i < FP32_MR; i++)
+		for (int j = 0; j < FP32_NR; j++)
+			c[i * stride + j] = t[i][j] + 0.0f;
 }
 
 PACK_DEFINE(generic_pack, &gemm_kernel_generic, MR, NR)
@@ -77,5 +86,6 @@ const struct gemm_kernel gemm_kernel_generic = {
 	.round = round_elements,
 	.store = round_store,
 	.convert = convert_elements,
+	.fp32_pack = fp32_pack,
 	.fp32 = generic_fp32,
 };

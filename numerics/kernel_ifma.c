@@ -12,6 +12,7 @@
 #include <immintrin.h>
 #include <math.h>
 
+#include "fp32_avx512.h"
 #include "pack_avx512.h"
 #include "residue_avx512.h"
 #include "pack_template.h"
@@ -303,36 +304,6 @@ static void ifma_strip(uint32_t kc, const struct gemm_panel *const *a, uint32_t 
 		}
 }
 
-#define FP32_MR 12
-#define FP32_NR 32
-
-static void ifma_fp32(uint32_t kc, const float *a, const float *b, float *c, size_t stride)
-{
-	__m512 t[FP32_MR][2];
-
-#pragma GCC unroll 12
-	for (int i = 0; i < FP32_MR; i++) {
-		t[i][0] = _mm512_loadu_ps(c + i * stride);
-		t[i][1] = _mm512_loadu_ps(c + i * stride + 16);
-	}
-	for (uint32_t k = 0; k < kc; k++, a += FP32_MR, b += FP32_NR) {
-		__m512 b0 = _mm512_load_ps(b), b1 = _mm512_load_ps(b + 16);
-
-#pragma GCC unroll 12
-		for (int i = 0; i < FP32_MR; i++) {
-			__m512 x = _mm512_set1_ps(a[i]);
-
-			t[i][0] = _mm512_fmadd_ps(x, b0, t[i][0]);
-			t[i][1] = _mm512_fmadd_ps(x, b1, t[i][1]);
-		}
-	}
-#pragma GCC unroll 12
-	for (int i = 0; i < FP32_MR; i++) {
-		_mm512_storeu_ps(c + i * stride, t[i][0]);
-		_mm512_storeu_ps(c + i * stride + 16, t[i][1]);
-	}
-}
-
 static bool ifma_supported(void)
 {
 	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
@@ -363,5 +334,6 @@ const struct gemm_kernel gemm_kernel_ifma = {
 	.round = round_elements,
 	.store = round_store,
 	.convert = convert_elements,
-	.fp32 = ifma_fp32,
+	.fp32_pack = fp32_pack,
+	.fp32 = fp32_tile,
 };
