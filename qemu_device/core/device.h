@@ -47,6 +47,7 @@ enum quire_injection {
 	QUIRE_INJECT_ENGINE_HANG,	/* bitmap of engines that never finish; cancel still works */
 	QUIRE_INJECT_ENGINE_DEAF,	/* bitmap of engines that hang and ignore cancel, not reset */
 	QUIRE_INJECT_MCU_HALT,		/* not 0: the processor stands still */
+	QUIRE_INJECT_CRASH_FIRMWARE,	/* this many times the processor jumps out of its memory */
 	QUIRE_INJECT_DROP_INTERRUPTS,	/* this many interrupts get lost */
 	QUIRE_INJECT_CORRUPT_FIRMWARE,	/* this many boots see a flipped bit in the image */
 	QUIRE_INJECT_DMA_ERRORS,	/* this many accesses to the bus are refused */

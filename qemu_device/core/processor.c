@@ -42,6 +42,9 @@ static bool run(struct quire_device *device, uint64_t budget)
 
 	if (atomic_load(&device->injected[QUIRE_INJECT_MCU_HALT]))
 		return false;
+	/* The next fetch traps, and the firmware's handler reports it. */
+	if (!was_halted && device_injection_fires(device, QUIRE_INJECT_CRASH_FIRMWARE))
+		device->mcu.pc = 0;
 	stop = mcu_run(&device->mcu, budget);
 	device_count(device, QUIRE_COUNTER_INSTRUCTIONS, device->mcu.instructions - before);
 	if (stop == MCU_STOP_HALTED && !was_halted)

@@ -167,6 +167,26 @@ static void a_halted_processor_is_reset_too(void **state)
 	board_stop(s.board);
 }
 
+static void a_crash_of_the_firmware_is_reported_and_a_reset_ends_it(void **state)
+{
+	struct setting s = ready();
+
+	(void)state;
+	inject(&s, "inject-engine-hang", 3);
+	submit(&s, 0);
+	inject(&s, "inject-crash-firmware", 1);
+	card_wait(s.card, QUIRE_REG_BOOT_STATUS, QUIRE_BOOT_CRASHED);
+	assert_true(card_read(s.card, QUIRE_REG_EVENT_STATUS) & QUIRE_EVENT_CRASH);
+	/* RISC-V Privileged Architecture, table 3.6: 1 is an instruction access fault */
+	assert_int_equal(0, card_read(s.card, QUIRE_REG_PANIC_PC));
+	assert_int_equal(1, card_read(s.card, QUIRE_REG_PANIC_CAUSE));
+	card_write(s.card, QUIRE_REG_MCU_CONTROL, QUIRE_MCU_RESET);
+	card_wait(s.card, QUIRE_REG_BOOT_STATUS, QUIRE_BOOT_OFF);
+	inject(&s, "inject-engine-hang", 0);
+	restart(&s);
+	board_stop(s.board);
+}
+
 static void a_bus_error_ends_the_job_with_its_place(void **state)
 {
 	struct setting s = ready();
@@ -199,6 +219,7 @@ int main(void)
 		cmocka_unit_test(a_reset_of_the_processor_ends_any_hang),
 		cmocka_unit_test(a_function_level_reset_ends_any_hang),
 		cmocka_unit_test(a_halted_processor_is_reset_too),
+		cmocka_unit_test(a_crash_of_the_firmware_is_reported_and_a_reset_ends_it),
 		cmocka_unit_test(a_bus_error_ends_the_job_with_its_place),
 	};
 

@@ -82,8 +82,9 @@ FIXTURE_SETUP(recovery)
 
 FIXTURE_TEARDOWN(recovery)
 {
-	static const char *const all[] = { "engine-hang", "engine-deaf", "mcu-halt",
-					   "drop-interrupts", "corrupt-firmware", "dma-errors" };
+	static const char *const all[] = { "engine-hang",	 "engine-deaf",	     "mcu-halt",
+					   "crash-firmware",	 "drop-interrupts", "corrupt-firmware",
+					   "dma-errors" };
 
 	for (unsigned int i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		monitor_inject(all[i], 0);
@@ -152,6 +153,24 @@ TEST_F_TIMEOUT(recovery, processor_that_stands_still_is_reset_and_the_queue_live
 	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, behind, 15000 * MS));
 	EXPECT_EQ(0, card_fence_error(self->guilty.fd, self->guilty.syncobj, behind));
 	ASSERT_EQ(0, card_queue_state(self->guilty.fd, queue, &state));
+	EXPECT_EQ(DRM_QUIRE_QUEUE_STATE_ACTIVE, state.state);
+	EXPECT_EQ(0, works(&self->innocent));
+	EXPECT_EQ(self->resets + 1, resets(self->innocent.fd));
+}
+
+TEST_F_TIMEOUT(recovery, firmware_that_crashes_is_booted_again_and_the_queue_lives, 60)
+{
+	struct drm_quire_queue_query state;
+	uint64_t behind;
+
+	ASSERT_EQ(0, start_guilty(&self->guilty, &self->point));
+	ASSERT_EQ(0, monitor_inject("crash-firmware", 1));
+	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 20000 * MS));
+	EXPECT_EQ(-EIO, card_fence_error(self->guilty.fd, self->guilty.syncobj, self->point));
+	ASSERT_EQ(0, card_submit(&self->guilty, 0, 0, &behind));
+	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, behind, 15000 * MS));
+	EXPECT_EQ(0, card_fence_error(self->guilty.fd, self->guilty.syncobj, behind));
+	ASSERT_EQ(0, card_queue_state(self->guilty.fd, self->guilty.queue, &state));
 	EXPECT_EQ(DRM_QUIRE_QUEUE_STATE_ACTIVE, state.state);
 	EXPECT_EQ(0, works(&self->innocent));
 	EXPECT_EQ(self->resets + 1, resets(self->innocent.fd));
