@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Elements to elements of another format.  Included by each kernel_*.c so that the
- * compiler vectorises the loops for that CPU.
+ * Elements to elements of another format.  Included by each kernel_*.c but that of AVX-512
+ * (convert_avx512.h), so that the compiler vectorises the loops for that CPU.
  *
  * The general way leads through doubles, which hold every element of every format, and
  * the rounding of sums (round_template.h).  FP32 to posits and back, the conversions
@@ -21,14 +21,10 @@ typedef float convert_floats __attribute__((vector_size(8 * ROUND_LANES), may_al
 /* Zeros above the highest set bit of x, 0 < x < 2^31. */
 static inline convert_ints convert_leading_zeros(convert_words x)
 {
-#ifdef __AVX512CD__
-	return (convert_ints)_mm512_lzcnt_epi32((__m512i)x);
-#else
 	/* the bit below the highest cleared, the conversion cannot round up to the next power */
 	convert_floats f = __builtin_convertvector((convert_ints)(x & ~(x >> 1)), convert_floats);
 
 	return 158 - ((convert_ints)f >> 23);
-#endif
 }
 
 /* Containers of 8, 16 or 32 bits, count of them, to words; what is beyond is 0. */

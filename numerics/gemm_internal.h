@@ -13,6 +13,9 @@
  *	round_template.h exact sums to elements
  *	store_template.h ... and to memory, with their digest
  *	convert_template.h elements to elements
+ *	fp32_template.h panels of the FP32 mode
+ *	*_avx512.h      what has a way of its own there
+ *	workspace.c     memory kept from job to job
  *	kernel_*.c      the micro-kernels of one kind of CPU, with the
  *	                templates compiled for it
  *	cpu.c           choice of the kernel

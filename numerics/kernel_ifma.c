@@ -12,11 +12,11 @@
 #include <immintrin.h>
 #include <math.h>
 
+#include "convert_avx512.h"
 #include "fp32_avx512.h"
 #include "pack_avx512.h"
 #include "residue_avx512.h"
 #include "pack_template.h"
-#include "convert_template.h"
 #include "store_template.h"
 #include "tile_template.h"
 

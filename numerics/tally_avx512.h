@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* Digest and count of exceptions of stored elements with AVX-512. */
+#ifndef QUIRE_TALLY_AVX512_H
+#define QUIRE_TALLY_AVX512_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#include "gemm_internal.h"
+
+/* See gemm_digest_mix(); at: (index + 1) * QUIRE_DIGEST_INDEX of eight elements. */
+static inline __m512i tally_mix(__m512i x, __m512i at)
+{
+	const __m512i multiplier = _mm512_set1_epi64((int64_t)QUIRE_DIGEST_MULTIPLIER);
+
+	x = _mm512_add_epi64(x, at);
+	x = _mm512_mullo_epi64(_mm512_xor_si512(x, _mm512_srli_epi64(x, 32)), multiplier);
+	x = _mm512_mullo_epi64(_mm512_xor_si512(x, _mm512_srli_epi64(x, 29)), multiplier);
+	return _mm512_xor_si512(x, _mm512_srli_epi64(x, 32));
+}
+
+/* Elements of at most 32 bits that are NaR, NaN or infinite: (x & mask) - first <= span. */
+struct tally_exceptional {
+	uint32_t mask, first, span;
+};
+
+static struct tally_exceptional tally_exceptional_of(uint32_t format)
+{
+	const uint32_t sign = 1u << ((QUIRE_FORMAT_BITS(format) - 1) & 31);
+	uint32_t infinity;
+
+	switch (QUIRE_FORMAT_KIND(format)) {
+	case QUIRE_KIND_POSIT:
+		return (struct tally_exceptional){ sign | (sign - 1), sign, 0 };
+	case QUIRE_KIND_INT:
+		return (struct tally_exceptional){ 0, 1, 0 };
+	case QUIRE_KIND_FP8_E4M3:
+		return (struct tally_exceptional){ 0x7f, 0x7f, 0 };
+	}
+	infinity = (uint32_t)gemm_special_bits(format, GEMM_PLUS_INF);
+	return (struct tally_exceptional){ sign - 1, infinity, sign - 1 - infinity };
+}
+
+static inline __mmask16 tally_find(struct tally_exceptional e, __m512i x)
+{
+	x = _mm512_and_si512(x, _mm512_set1_epi32((int)e.mask));
+	x = _mm512_sub_epi32(x, _mm512_set1_epi32((int)e.first));
+	return _mm512_cmple_epu32_mask(x, _mm512_set1_epi32((int)e.span));
+}
+
+static inline __mmask8 tally_find_double(__m512i x)
+{
+	const __m512i magnitude = _mm512_and_si512(x, _mm512_set1_epi64(0x7fffffffffffffffll));
+
+	return _mm512_cmpge_epi64_mask(magnitude, _mm512_set1_epi64(0x7ff0000000000000ll));
+}
+
+static inline __m512i tally_load(const uint8_t *at, uint32_t bytes, __mmask16 some)
+{
+	if (bytes == 1)
+		return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(some, at));
+	if (bytes == 2)
+		return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(some, at));
+	return _mm512_maskz_loadu_epi32(some, at);
+}
+
+/* Stored elements, while they are in the first-level cache. */
+static void tally_elements(uint32_t format, uint32_t count, const uint8_t *stored, uint64_t index,
+			  struct gemm_tally *tally)
+{
+	const uint32_t bytes = gemm_element_bytes(format), bits = QUIRE_FORMAT_BITS(format);
+	const __m512i own = _mm512_set1_epi32((int)(uint32_t)((1ull << (bits & 63)) - 1));
+	const struct tally_exceptional exceptional = tally_exceptional_of(format);
+	const __m512i eight = _mm512_set1_epi64((int64_t)(8 * QUIRE_DIGEST_INDEX));
+	__m512i at = _mm512_add_epi64(_mm512_set1_epi64((int64_t)index),
+				      _mm512_set_epi64(8, 7, 6, 5, 4, 3, 2, 1));
+	__m512i sum = _mm512_setzero_si512();
+
+	at = _mm512_mullo_epi64(at, _mm512_set1_epi64((int64_t)QUIRE_DIGEST_INDEX));
+	for (uint32_t i = 0; i < count; i += 16, stored += 16 * bytes) {
+		uint32_t here = count - i < 16 ? count - i : 16;
+		__mmask16 some = (__mmask16)((1u << here) - 1), found;
+		__m512i low, high;
+
+		if (bytes == 8) {
+			low = _mm512_maskz_loadu_epi64((__mmask8)some, stored);
+			high = _mm512_maskz_loadu_epi64((__mmask8)(some >> 8), stored + 64);
+			found = (__mmask16)(tally_find_double(low) | tally_find_double(high) << 8);
+		} else {
+			__m512i x = _mm512_and_si512(tally_load(stored, bytes, some), own);
+
+			found = tally_find(exceptional, x);
+			low = _mm512_cvtepu32_epi64(_mm512_castsi512_si256(x));
+			high = _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(x, 1));
+		}
+		tally->exceptional += (uint32_t)__builtin_popcount(found & some);
+		sum = _mm512_mask_add_epi64(sum, (__mmask8)some, sum, tally_mix(low, at));
+		at = _mm512_add_epi64(at, eight);
+		sum = _mm512_mask_add_epi64(sum, (__mmask8)(some >> 8), sum, tally_mix(high, at));
+		at = _mm512_add_epi64(at, eight);
+	}
+	tally->digest += (uint64_t)_mm512_reduce_add_epi64(sum);
+}
+
+#endif /* QUIRE_TALLY_AVX512_H */
