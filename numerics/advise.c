@@ -21,7 +21,7 @@
 #define INVISIBLE 0x1p-100
 
 struct advisor {
-	const struct quire_advise *q;
+	const struct quire_tiled_advise *q;
 	const struct tile_kernel *kernel;
 	struct quire_tile_choice *choices;
 	uint64_t count;
@@ -37,7 +37,7 @@ struct advisor {
 	_Atomic uint64_t not_finite;		/* first such element, row-major */
 };
 
-static bool weights_valid(const struct quire_advise *q)
+static bool weights_valid(const struct quire_tiled_advise *q)
 {
 	for (uint32_t i = 0; q->weights && i < q->shape.columns; i++)
 		if (!(q->weights[i] >= 0) || !isfinite(q->weights[i]))
@@ -45,7 +45,7 @@ static bool weights_valid(const struct quire_advise *q)
 	return true;
 }
 
-static int check(const struct quire_advise *q, const struct quire_tile_choice *choices,
+static int check(const struct quire_tiled_advise *q, const struct quire_tile_choice *choices,
 		 const struct quire_advice *advice)
 {
 	if (!q || !choices || !advice || !quire_tiled_count(&q->shape) || !q->matrix.data ||
@@ -61,7 +61,7 @@ static int check(const struct quire_advise *q, const struct quire_tile_choice *c
 	return 0;
 }
 
-static uint64_t energy_of(const struct quire_advise *q, uint32_t bits)
+static uint64_t energy_of(const struct quire_tiled_advise *q, uint32_t bits)
 {
 	uint64_t elements = (uint64_t)q->shape.tile_rows * q->shape.tile_columns;
 	uint64_t columns = q->product_columns ? q->product_columns : 1;
@@ -285,8 +285,11 @@ static uint64_t start_cheapest(struct advisor *a)
 	return cost;
 }
 
-/* Upgrade until the error is at most target, or the budget is spent. */
-static int compete(struct advisor *a, double target, uint64_t budget)
+/*
+ * Upgrade until the error is at most target, or the budget is spent; *left is then the
+ * error.  -ERANGE: even the cheapest choice is dearer than the budget.
+ */
+static int compete(struct advisor *a, double target, uint64_t budget, double *left)
 {
 	struct heap heap = { .move = malloc(a->count * sizeof(*heap.move)) };
 	uint64_t spent = start_cheapest(a);
@@ -327,7 +330,8 @@ static int compete(struct advisor *a, double target, uint64_t budget)
 	for (uint64_t i = 0; i < a->count; i++)
 		a->choices[i].scale = a->choices[i].bits ?
 			quire_tile_clamp_scale(a->choices[i].bits, a->scale[i]) : 0;
-	return error <= target ? 0 : -ERANGE;
+	*left = error;
+	return 0;
 }
 
 static void certify_choices(void *argument, unsigned int row, unsigned int worker)
@@ -351,10 +355,10 @@ static void certify_choices(void *argument, unsigned int row, unsigned int worke
 	fesetenv(&saved);
 }
 
-/* Is the measured choice within tau, exactly? */
-static int certified(struct advisor *a, bool *holds)
+/* The exact sums of the choice: of its error, and of the matrix. */
+static int certify_all(struct advisor *a)
 {
-	const struct quire_advise *q = a->q;
+	const struct quire_tiled_advise *q = a->q;
 	uint32_t workers = quire_threads_count(q->threads);
 	int error;
 
@@ -365,27 +369,34 @@ static int certified(struct advisor *a, bool *holds)
 		exact_add(&a->sums[0], &a->sums[2 * i]);
 		exact_add(&a->sums[1], &a->sums[2 * i + 1]);
 	}
-	*holds = exact_within(&a->sums[0], &a->sums[1], q->tau);
 	return error;
 }
 
 /* For an error: the choice for a target a hair lower until it is certified. */
-static int choose_for_error(struct advisor *a, struct quire_advice *advice)
+static int choose_for_error(struct advisor *a)
 {
 	double slack = 0;
-	bool holds = false;
 
-	for (int attempt = 0; attempt < 8 && !holds; attempt++) {
-		int error = compete(a, a->q->tau * a->q->tau * a->total * (1 - slack), UINT64_MAX);
+	for (int attempt = 0; attempt < 8; attempt++) {
+		double target = a->q->tau * a->q->tau * a->total * (1 - slack), left;
+		int error = compete(a, target, UINT64_MAX, &left);
 
-		if (!error)
-			error = certified(a, &holds);
-		if (error)
+		if (!error && left > target)
+			return -ERANGE;
+		error = error ? error : certify_all(a);
+		if (error || exact_within(&a->sums[0], &a->sums[1], a->q->tau))
 			return error;
 		slack = slack ? slack * 8 : 0x1p-30;
 	}
-	advice->certified = holds;
-	return holds ? 0 : -ERANGE;
+	return -ERANGE;
+}
+
+static int choose_for_cost(struct advisor *a, uint64_t budget)
+{
+	double left;
+	int error = compete(a, 0, budget, &left);
+
+	return error ? error : certify_all(a);
 }
 
 static void fill_advice(const struct advisor *a, struct quire_advice *advice)
@@ -401,13 +412,21 @@ static void fill_advice(const struct advisor *a, struct quire_advice *advice)
 	}
 	advice->image_bytes = quire_tiled_plan(s, a->choices);
 	advice->bits_per_element = 8.0 * (double)advice->data_bytes / ((double)s->rows * s->columns);
-	advice->norm = sqrt(a->total);
-	advice->error = a->total > 0 ? sqrt(error_sum(a) / a->total) : 0;
+	if (!advice->certified) {
+		advice->norm = sqrt(a->total);
+		advice->error = a->total > 0 ? sqrt(error_sum(a) / a->total) : 0;
+		return;
+	}
+	advice->norm = exact_root(&a->sums[1]);
+	advice->error = exact_ratio(&a->sums[0], &a->sums[1]);
+	/* the exact comparison allows what the bound's last digits would not */
+	if (a->q->budget == QUIRE_BUDGET_ERROR && advice->error > a->q->tau)
+		advice->error = a->q->tau;
 }
 
 static int advise(struct advisor *a, struct quire_advice *advice)
 {
-	const struct quire_advise *q = a->q;
+	const struct quire_tiled_advise *q = a->q;
 	uint64_t overhead = quire_tiled_data_start(a->count);
 	int error;
 
@@ -432,32 +451,21 @@ static int advise(struct advisor *a, struct quire_advice *advice)
 			    0.2, 0.6);
 	if (error)
 		return error;
-	if (q->budget == QUIRE_BUDGET_ERROR) {
-		error = choose_for_error(a, advice);
-	} else if (q->budget == QUIRE_BUDGET_BYTES) {
+	if (q->budget == QUIRE_BUDGET_ERROR)
+		error = choose_for_error(a);
+	else if (q->budget == QUIRE_BUDGET_ENERGY)
+		error = choose_for_cost(a, q->modelled_pj);
+	else
 		error = q->image_bytes < overhead ? -ERANGE :
-			compete(a, 0, q->image_bytes - overhead);
-	} else {
-		error = compete(a, 0, q->modelled_pj);
-	}
-	/* with a given budget the error is what it is, unless even the cheapest is too dear */
-	if (error == -ERANGE && q->budget != QUIRE_BUDGET_ERROR) {
-		uint64_t cheapest = start_cheapest(a);
-		uint64_t given = q->budget == QUIRE_BUDGET_ENERGY ? q->modelled_pj :
-				 q->image_bytes < overhead ? 0 : q->image_bytes - overhead;
-
-		if (cheapest > given || (q->budget == QUIRE_BUDGET_BYTES && q->image_bytes < overhead))
-			return -ERANGE;
-		error = compete(a, 0, given);
-		error = error == -ERANGE ? 0 : error;
-	}
+						    choose_for_cost(a, q->image_bytes - overhead);
+	advice->certified = !error;
 	if (!error || error == -ERANGE)
 		fill_advice(a, advice);
 	return error;
 }
 
-int quire_advise(const struct quire_advise *q, struct quire_tile_choice *choices,
-		 struct quire_advice *advice)
+int quire_tiled_advise(const struct quire_tiled_advise *q, struct quire_tile_choice *choices,
+		       struct quire_advice *advice)
 {
 	struct advisor a = { .q = q, .choices = choices, .kernel = tile_kernel_current() };
 	int error = check(q, choices, advice);

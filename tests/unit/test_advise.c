@@ -50,7 +50,7 @@ static double *matrix_of(uint32_t rows, uint32_t columns, int spread, bool fp32)
 	return x;
 }
 
-static void *pack(const struct quire_advise *q, const struct quire_tile_choice *choices,
+static void *pack(const struct quire_tiled_advise *q, const struct quire_tile_choice *choices,
 		  struct quire_tiled *view)
 {
 	uint64_t bytes = quire_tiled_plan(&q->shape, choices);
@@ -101,7 +101,7 @@ static bool within(const mpq_t error, const mpq_t norm, double tau)
 	return holds;
 }
 
-static void check_certificate(const double *x, const struct quire_advise *q,
+static void check_certificate(const double *x, const struct quire_tiled_advise *q,
 			      const struct quire_tiled *view, struct quire_threads *threads)
 {
 	struct quire_certificate c;
@@ -145,7 +145,7 @@ static void certificates_hold_in_rationals(void **state)
 		const uint32_t rows = 40, columns = 50;
 		double *x = matrix_of(rows, columns, 1 + t * 3, t & 1);
 		float weights[50];
-		struct quire_advise q = {
+		struct quire_tiled_advise q = {
 			.shape = { rows, columns, tiles[t % 4][0], tiles[t % 4][1] },
 			.matrix = { x, QUIRE_FORMAT_FP64, 0, columns },
 			.tau = ldexp(1 + uniform(), -2 - 3 * t),
@@ -165,7 +165,7 @@ static void certificates_hold_in_rationals(void **state)
 			x[3] = 0x1.23456789abcdfp-900;
 			x[60] = -0x1p-1070;
 		}
-		assert_int_equal(quire_advise(&q, choices, &advice), 0);
+		assert_int_equal(quire_tiled_advise(&q, choices, &advice), 0);
 		assert_int_equal(advice.certified, 1);
 		image = pack(&q, choices, &view);
 		mpq_inits(error, norm, NULL);
@@ -194,7 +194,7 @@ static void measured_errors_are_real_at_every_width(void **state)
 		if (quire_kernel_select(kernels[k]))
 			continue;
 		for (uint32_t n = 3; n <= 32; n++) {
-			struct quire_advise q = {
+			struct quire_tiled_advise q = {
 				.shape = { rows, columns, 16, 16 },
 				.matrix = { x, QUIRE_FORMAT_FP64, 0, columns },
 				.budget = QUIRE_BUDGET_BYTES, .image_bytes = 1 << 20,
@@ -206,7 +206,7 @@ static void measured_errors_are_real_at_every_width(void **state)
 			struct quire_tiled view;
 			void *image;
 
-			assert_int_equal(quire_advise(&q, choices, &advice), 0);
+			assert_int_equal(quire_tiled_advise(&q, choices, &advice), 0);
 			assert_int_equal(advice.tiles[n], 12);
 			image = pack(&q, choices, &view);
 			assert_int_equal(quire_certify(&q.matrix, &view, NULL, 1, NULL, &c), 0);
@@ -225,7 +225,7 @@ static void more_budget_never_costs_more_error(void **state)
 	(void)state;
 	for (int t = 0; t < 3; t++) {
 		double *x = matrix_of(rows, columns, 1 + 12 * t, false);
-		struct quire_advise q = {
+		struct quire_tiled_advise q = {
 			.shape = { rows, columns, 16, 16 },
 			.matrix = { x, QUIRE_FORMAT_FP64, 0, columns },
 			.product_columns = 64,
@@ -237,7 +237,7 @@ static void more_budget_never_costs_more_error(void **state)
 
 		q.budget = QUIRE_BUDGET_BYTES;
 		for (q.image_bytes = 640; q.image_bytes < 40000; q.image_bytes += 96) {
-			assert_int_equal(quire_advise(&q, choices, &advice), 0);
+			assert_int_equal(quire_tiled_advise(&q, choices, &advice), 0);
 			assert_true(advice.image_bytes <= q.image_bytes);
 			assert_int_equal(advice.image_bytes, quire_tiled_plan(&q.shape, choices));
 			assert_true(advice.error <= before);
@@ -246,14 +246,14 @@ static void more_budget_never_costs_more_error(void **state)
 		q.budget = QUIRE_BUDGET_ENERGY;
 		before = 2;
 		for (q.modelled_pj = 0; q.modelled_pj < 3000000; q.modelled_pj += 30011) {
-			assert_int_equal(quire_advise(&q, choices, &advice), 0);
+			assert_int_equal(quire_tiled_advise(&q, choices, &advice), 0);
 			assert_true(advice.modelled_pj <= q.modelled_pj);
 			assert_true(advice.error <= before);
 			before = advice.error;
 		}
 		q.budget = QUIRE_BUDGET_ERROR;
 		for (q.tau = 0.9; q.tau > 1e-7; q.tau *= 0.7) {
-			assert_int_equal(quire_advise(&q, choices, &advice), 0);
+			assert_int_equal(quire_tiled_advise(&q, choices, &advice), 0);
 			assert_true(advice.certified && advice.error <= q.tau * (1 + 1e-9));
 			assert_true(advice.image_bytes >= bytes_before);
 			bytes_before = advice.image_bytes;
@@ -267,18 +267,18 @@ static void advice_depends_on_neither_cpu_nor_threads(void **state)
 	static const char *const kernels[] = { "generic", "avx2", "ifma" };
 	double *x = matrix_of(200, 150, 20, false);
 	struct quire_threads *threads = quire_threads_create(3);
-	struct quire_advise q = { .shape = { 200, 150, 32, 32 },
+	struct quire_tiled_advise q = { .shape = { 200, 150, 32, 32 },
 				  .matrix = { x, QUIRE_FORMAT_FP64, 0, 150 }, .tau = 1e-3 };
 	struct quire_tile_choice first[35], other[35];
 	struct quire_advice a, b;
 
 	(void)state;
 	quire_kernel_select("generic");
-	assert_int_equal(quire_advise(&q, first, &a), 0);
+	assert_int_equal(quire_tiled_advise(&q, first, &a), 0);
 	for (size_t k = 0; k < 3; k++) {
 		quire_kernel_select(kernels[k]);
 		q.threads = k ? threads : NULL;
-		assert_int_equal(quire_advise(&q, other, &b), 0);
+		assert_int_equal(quire_tiled_advise(&q, other, &b), 0);
 		assert_memory_equal(first, other, sizeof(first));
 		assert_memory_equal(&a, &b, sizeof(a));
 	}
@@ -297,7 +297,7 @@ static void wrong_questions_get_clear_answers(void **state)
 {
 	double *x = matrix_of(40, 40, 3, false);
 	float weights[40] = { 0 };
-	struct quire_advise q = { .shape = { 40, 40, 16, 16 },
+	struct quire_tiled_advise q = { .shape = { 40, 40, 16, 16 },
 				  .matrix = { x, QUIRE_FORMAT_FP64, 0, 40 }, .tau = 1e-3 };
 	struct quire_tile_choice choices[9];
 	struct quire_advice advice;
@@ -305,39 +305,39 @@ static void wrong_questions_get_clear_answers(void **state)
 
 	(void)state;
 	q.tau = 0;
-	assert_int_equal(quire_advise(&q, choices, &advice), -EINVAL);
+	assert_int_equal(quire_tiled_advise(&q, choices, &advice), -EINVAL);
 	q.tau = 1.5;
-	assert_int_equal(quire_advise(&q, choices, &advice), -EINVAL);
+	assert_int_equal(quire_tiled_advise(&q, choices, &advice), -EINVAL);
 	q.tau = NAN;
-	assert_int_equal(quire_advise(&q, choices, &advice), -EINVAL);
+	assert_int_equal(quire_tiled_advise(&q, choices, &advice), -EINVAL);
 	q.tau = 1e-3;
 	q.widths = 2;
-	assert_int_equal(quire_advise(&q, choices, &advice), -EINVAL);
+	assert_int_equal(quire_tiled_advise(&q, choices, &advice), -EINVAL);
 	q.widths = QUIRE_WIDTH(0) | QUIRE_WIDTH(8);	/* not enough for tau */
-	assert_int_equal(quire_advise(&q, choices, &advice), -ERANGE);
+	assert_int_equal(quire_tiled_advise(&q, choices, &advice), -ERANGE);
 	assert_true(advice.error > 1e-3 && advice.error < 1);
 	q.widths = 0;
 	weights[1] = -1;
 	q.weights = weights;
-	assert_int_equal(quire_advise(&q, choices, &advice), -EINVAL);
+	assert_int_equal(quire_tiled_advise(&q, choices, &advice), -EINVAL);
 	q.weights = NULL;
 	x[40 * 33 + 17] = INFINITY;
 	x[40 * 34 + 2] = NAN;
-	assert_int_equal(quire_advise(&q, choices, &advice), -EDOM);
+	assert_int_equal(quire_tiled_advise(&q, choices, &advice), -EDOM);
 	assert_int_equal(advice.row, 33);
 	assert_int_equal(advice.column, 17);
 	x[40 * 33 + 17] = x[40 * 34 + 2] = 1;
 	q.budget = QUIRE_BUDGET_BYTES;
 	q.image_bytes = 100;
-	assert_int_equal(quire_advise(&q, choices, &advice), -ERANGE);
+	assert_int_equal(quire_tiled_advise(&q, choices, &advice), -ERANGE);
 	q.budget = QUIRE_BUDGET_ERROR;
 	q.progress = stop_at_once;
 	q.progress_argument = &calls;
-	assert_int_equal(quire_advise(&q, choices, &advice), -ECANCELED);
+	assert_int_equal(quire_tiled_advise(&q, choices, &advice), -ECANCELED);
 	assert_int_equal(calls, 1);
 	q.progress = NULL;
 	memset(x, 0, 40 * 40 * sizeof(*x));
-	assert_int_equal(quire_advise(&q, choices, &advice), 0);
+	assert_int_equal(quire_tiled_advise(&q, choices, &advice), 0);
 	assert_int_equal(advice.tiles[0], 9);
 	assert_true(advice.certified && advice.error == 0);
 	free(x);
@@ -378,7 +378,7 @@ static void a_covariance_takes_few_bytes(void **state)
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
-		struct quire_advise q = { .shape = { 1024, 1024, 32, 32 },
+		struct quire_tiled_advise q = { .shape = { 1024, 1024, 32, 32 },
 					  .matrix = { a, QUIRE_FORMAT_FP64, 0, 1024 },
 					  .tau = limits[i][0] };
 		struct quire_certificate c;
@@ -386,7 +386,7 @@ static void a_covariance_takes_few_bytes(void **state)
 		struct quire_tiled view;
 		void *image;
 
-		assert_int_equal(quire_advise(&q, choices, &advice), 0);
+		assert_int_equal(quire_tiled_advise(&q, choices, &advice), 0);
 		image = pack(&q, choices, &view);
 		assert_int_equal(quire_certify(&q.matrix, &view, NULL, q.tau, NULL, &c), 0);
 		assert_int_equal(c.holds, 1);
@@ -402,7 +402,7 @@ static void a_covariance_that_is_spoiled_is_noticed(void **state)
 	enum { N = 1024 };
 	double *a = covariance(0.5, 1e-5);
 	struct quire_tile_choice *choices = malloc(1024 * sizeof(*choices));
-	struct quire_advise q = { .shape = { N, N, 32, 32 },
+	struct quire_tiled_advise q = { .shape = { N, N, 32, 32 },
 				  .matrix = { a, QUIRE_FORMAT_FP64, 0, N }, .tau = 1e-2 };
 	struct quire_definiteness d;
 	struct quire_advice advice;
@@ -410,7 +410,7 @@ static void a_covariance_that_is_spoiled_is_noticed(void **state)
 	void *image;
 
 	(void)state;
-	assert_int_equal(quire_advise(&q, choices, &advice), 0);
+	assert_int_equal(quire_tiled_advise(&q, choices, &advice), 0);
 	image = pack(&q, choices, &view);
 	assert_int_equal(quire_definite(&q.matrix, N, &view, &d), 0);
 	assert_true(d.symmetric && d.definite && !d.image_definite && d.pivot < N);
@@ -418,7 +418,7 @@ static void a_covariance_that_is_spoiled_is_noticed(void **state)
 	free(image);
 	/* what it advises is enough */
 	q.tau = d.tau_advised;
-	assert_int_equal(quire_advise(&q, choices, &advice), 0);
+	assert_int_equal(quire_tiled_advise(&q, choices, &advice), 0);
 	image = pack(&q, choices, &view);
 	assert_int_equal(quire_definite(&q.matrix, N, &view, &d), 0);
 	assert_true(d.image_definite && d.pivot == N);

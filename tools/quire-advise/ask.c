@@ -107,7 +107,7 @@ static int explain(const struct request *request, const struct answer *answer, i
 static int take_advice(const struct request *request, struct answer *answer, const float *weights,
 		       struct quire_threads *threads)
 {
-	struct quire_advise question = {
+	struct quire_tiled_advise question = {
 		.shape = answer->shape,
 		.matrix = dense_of(&answer->matrix),
 		.budget = request->budget,
@@ -122,7 +122,7 @@ static int take_advice(const struct request *request, struct answer *answer, con
 		.threads = threads,
 	};
 	double start = seconds_now();
-	int error = quire_advise(&question, answer->choices, &answer->advice);
+	int error = quire_tiled_advise(&question, answer->choices, &answer->advice);
 
 	answer->seconds = seconds_now() - start;
 	if (question.progress)

@@ -393,7 +393,7 @@ static int advise_layer(const struct network *n, struct layer *layer, double *bi
 	struct quire_tiled_shape shape = shape_of(layer);
 	size_t count = (size_t)shape.rows * shape.columns;
 	float *master = malloc(count * sizeof(*master));
-	struct quire_advise question = { .shape = shape, .budget = QUIRE_BUDGET_ERROR,
+	struct quire_tiled_advise question = { .shape = shape, .budget = QUIRE_BUDGET_ERROR,
 					 .tau = n->choice.tau, .widths = TILE_WIDTHS,
 					 .matrix = { master, QUIRE_FORMAT_FP32, 0, shape.columns } };
 	struct quire_advice advice;
@@ -402,7 +402,7 @@ static int advise_layer(const struct network *n, struct layer *layer, double *bi
 	if (!layer->choices)
 		layer->choices = malloc(quire_tiled_count(&shape) * sizeof(*layer->choices));
 	if (!error)
-		error = layer->choices ? quire_advise(&question, layer->choices, &advice) : -ENOMEM;
+		error = layer->choices ? quire_tiled_advise(&question, layer->choices, &advice) : -ENOMEM;
 	free(master);
 	if (!error)
 		*bits += advice.bits_per_element * (double)count;

@@ -48,7 +48,7 @@ static void round_integers(struct tensor *tensor, const double *values, size_t c
 /* Advice for tau, the image, and its numbers. */
 static int round_tiles(struct tensor *tensor, const struct rate *rate, const double *values)
 {
-	struct quire_advise question = {
+	struct quire_tiled_advise question = {
 		.shape = { tensor->rows, tensor->columns, rate->tile, rate->tile },
 		.matrix = { values, QUIRE_FORMAT_FP64, 0, tensor->columns },
 		.budget = QUIRE_BUDGET_ERROR,
@@ -57,7 +57,7 @@ static int round_tiles(struct tensor *tensor, const struct rate *rate, const dou
 	struct quire_tile_choice *choices =
 		malloc(quire_tiled_count(&question.shape) * sizeof(*choices));
 	struct quire_advice advice;
-	int error = choices ? quire_advise(&question, choices, &advice) : -ENOMEM;
+	int error = choices ? quire_tiled_advise(&question, choices, &advice) : -ENOMEM;
 
 	if (!error) {
 		tensor->bits = advice.bits_per_element;

@@ -2,7 +2,7 @@
 /*
  * Precision as a property of the data: which n and s each tile of a matrix needs.
  *
- *	quire_advise()		choose n and s per tile for a budget
+ *	quire_tiled_advise()	choose n and s per tile for a budget
  *	quire_certify()		the exact error of an image, against a bound
  *	quire_definite()	would a covariance stay positive definite?
  *
@@ -49,7 +49,7 @@ enum quire_budget {
 #define QUIRE_ADVISE_TAU_MAX 1.0
 
 /*
- * struct quire_advise - a question; all zero is a good start
+ * struct quire_tiled_advise - a question; all zero is a good start
  * @shape:   matrix and tiles
  * @matrix:  the numbers; infinities and NaN are refused.  The advisor is meant for
  *           FP32 and FP64, but takes what quire_tiled_pack() takes.
@@ -68,7 +68,7 @@ enum quire_budget {
  *           returns not 0 to give up (-ECANCELED); NULL: not called
  * @threads: pool, or NULL
  */
-struct quire_advise {
+struct quire_tiled_advise {
 	struct quire_tiled_shape shape;
 	struct quire_dense matrix;
 	uint32_t budget;
@@ -90,12 +90,13 @@ struct quire_advise {
  * @image_bytes:  of the image, header and descriptors included: quire_tiled_plan()
  * @data_bytes:   of the tiles' data alone
  * @modelled_pj:  as above
- * @error:        measured relative error (weighted when weights were given)
+ * @error:        relative error (weighted when weights were given): an upper bound from
+ *                exact sums, within 2^-40 of it and at most tau
  * @norm:         ||W^(1/2) A||_F, rounded
  * @bits_per_element: of the data, per element of the matrix
- * @certified:    1: the exact check of @error <= tau passed (QUIRE_BUDGET_ERROR)
+ * @certified:    1: @error is such a bound; 0: it is an estimate, after -ERANGE
  * @tiles:        how many tiles got each width; [0] are empty
- * @row, @column: of the first NaN or infinity, when quire_advise() gave -EDOM
+ * @row, @column: of the first NaN or infinity, when quire_tiled_advise() gave -EDOM
  */
 struct quire_advice {
 	uint64_t image_bytes;
@@ -119,8 +120,8 @@ struct quire_advice {
  *			the best there is), or less than the cheapest choice takes
  *	-ENOMEM, -ECANCELED
  */
-int quire_advise(const struct quire_advise *question, struct quire_tile_choice *choices,
-		 struct quire_advice *advice);
+int quire_tiled_advise(const struct quire_tiled_advise *question, struct quire_tile_choice *choices,
+		       struct quire_advice *advice);
 
 /*
  * struct quire_certificate - the error of an image, checked exactly
