@@ -12,6 +12,8 @@
 #include <quire.h>
 
 struct quire_threads;
+struct quire_tiled_shape;
+struct quire_dense;
 
 #define PAGE_BYTES 4096ull
 #define LARGE_PAGE_BYTES (2ull << 20)
@@ -163,6 +165,10 @@ void format_to_f32(uint32_t format, float *out, const void *in, size_t n);
 /* Whether @matrix lies in its buffer and is sound; sets the error naming @name. */
 int matrix_check(const struct quire_matrix *matrix, const char *name);
 uint64_t matrix_address(const struct quire_matrix *matrix);
+/* A new matrix with the tiled form of @dense; @function is for messages. */
+int tiled_pack(quire_context *context, const struct quire_tiled_shape *shape,
+	       const struct quire_dense *dense, const struct quire_tile_choice *choices,
+	       const char *function, struct quire_matrix *matrix);
 /* Decode a tiled matrix, which has been checked and lies at @at, to FP32 or FP64. */
 int tiled_get(const struct quire_matrix *matrix, const void *at, void *x, uint32_t format,
 	      uint64_t leading_dimension);

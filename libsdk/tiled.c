@@ -29,7 +29,7 @@ static int place(quire_context *context, const void *image, uint64_t bytes,
 }
 
 static int check_choices(const struct quire_tiled_shape *shape,
-			 const struct quire_tile_choice *choices)
+			 const struct quire_tile_choice *choices, const char *function)
 {
 	uint64_t tiles = quire_tiled_count(shape);
 	uint32_t grid_columns;
@@ -37,7 +37,7 @@ static int check_choices(const struct quire_tiled_shape *shape,
 	if (!tiles)
 		return fail(-EINVAL, QUIRE_LAYER_LIBRARY,
 			    "tiles are 32 x 32, 16 x 16, 64 x 64 or 1 x 256",
-			    "quire_matrix_pack_f32: %u x %u in tiles of %u x %u is not allowed",
+			    "%s: %u x %u in tiles of %u x %u is not allowed", function,
 			    shape->rows, shape->columns, shape->tile_rows, shape->tile_columns);
 	grid_columns = quire_tiled_grid(shape->columns, shape->tile_columns);
 	for (uint64_t i = 0; i < tiles; i++) {
@@ -48,11 +48,45 @@ static int check_choices(const struct quire_tiled_shape *shape,
 			   choices[i].scale != 0)
 			return fail(-EINVAL, QUIRE_LAYER_LIBRARY,
 				    "bits are 0 (scale 0) or 3 to 32, scales as in quire/tiled.h",
-				    "quire_matrix_pack_f32: tile (%llu, %llu) cannot have %u bits and scale %d",
-				    (unsigned long long)(i / grid_columns),
+				    "%s: tile (%llu, %llu) cannot have %u bits and scale %d",
+				    function, (unsigned long long)(i / grid_columns),
 				    (unsigned long long)(i % grid_columns), bits, choices[i].scale);
 	}
 	return 0;
+}
+
+int tiled_pack(quire_context *context, const struct quire_tiled_shape *shape,
+	       const struct quire_dense *dense, const struct quire_tile_choice *choices,
+	       const char *function, struct quire_matrix *matrix)
+{
+	uint64_t bytes;
+	void *image;
+	int error;
+
+	if (dense->leading_dimension < shape->columns)
+		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL,
+			    "%s: leading_dimension is %llu, less than the %u columns", function,
+			    (unsigned long long)dense->leading_dimension, shape->columns);
+	error = check_choices(shape, choices, function);
+	if (error)
+		return error;
+	bytes = quire_tiled_plan(shape, choices);
+	if (!bytes)
+		return fail(-ENOSPC, QUIRE_LAYER_LIBRARY, "use fewer bits",
+			    "%s: the image would be larger than 2^37 bytes", function);
+	/* Packed in the program's memory: card memory may be slow to read back. */
+	image = aligned_alloc(QUIRE_TILED_ALIGN,
+			      (bytes + QUIRE_TILED_ALIGN - 1) / QUIRE_TILED_ALIGN * QUIRE_TILED_ALIGN);
+	if (!image)
+		return fail(-ENOMEM, QUIRE_LAYER_LIBRARY, NULL, "no memory to pack a matrix");
+	error = quire_tiled_pack(shape, dense, choices, image, bytes, context->device->threads);
+	if (error)
+		error = fail(error, QUIRE_LAYER_LIBRARY, NULL, "%s: the matrix cannot be packed",
+			     function);
+	else
+		error = place(context, image, bytes, matrix);
+	free(image);
+	return error;
 }
 
 int quire_matrix_pack_f32(quire_context *context, uint32_t rows, uint32_t columns,
@@ -62,37 +96,11 @@ int quire_matrix_pack_f32(quire_context *context, uint32_t rows, uint32_t column
 {
 	const struct quire_tiled_shape shape = { rows, columns, tile_rows, tile_columns };
 	const struct quire_dense dense = { x, QUIRE_FORMAT_FP32, 0, leading_dimension };
-	uint64_t bytes;
-	void *image;
-	int error;
 
 	if (!context || !choices || !x || !matrix)
 		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL, "quire_matrix_pack_f32: %s is NULL",
 			    !context ? "context" : !choices ? "choices" : !x ? "x" : "matrix");
-	if (leading_dimension < columns)
-		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL,
-			    "quire_matrix_pack_f32: leading_dimension is %llu, less than the %u columns",
-			    (unsigned long long)leading_dimension, columns);
-	error = check_choices(&shape, choices);
-	if (error)
-		return error;
-	bytes = quire_tiled_plan(&shape, choices);
-	if (!bytes)
-		return fail(-ENOSPC, QUIRE_LAYER_LIBRARY, "use fewer bits",
-			    "quire_matrix_pack_f32: the image would be larger than 2^37 bytes");
-	/* Packed in the program's memory: card memory may be slow to read back. */
-	image = aligned_alloc(QUIRE_TILED_ALIGN,
-			      (bytes + QUIRE_TILED_ALIGN - 1) / QUIRE_TILED_ALIGN * QUIRE_TILED_ALIGN);
-	if (!image)
-		return fail(-ENOMEM, QUIRE_LAYER_LIBRARY, NULL, "no memory to pack a matrix");
-	error = quire_tiled_pack(&shape, &dense, choices, image, bytes, context->device->threads);
-	if (error)
-		error = fail(error, QUIRE_LAYER_LIBRARY, NULL,
-			     "quire_matrix_pack_f32: the matrix cannot be packed");
-	else
-		error = place(context, image, bytes, matrix);
-	free(image);
-	return error;
+	return tiled_pack(context, &shape, &dense, choices, "quire_matrix_pack_f32", matrix);
 }
 
 /* An image of a buffer, all of it checked; the matrix itself has been. */

@@ -11,6 +11,7 @@
  *	quire_cmdlist	recorded commands, to be submitted any number of times
  *	quire_fence	"queue has come to this point", by value
  *	quire_matrix	a view of a buffer as a matrix, by value
+ *	quire_pmap	which precision each tile of a matrix needs; counted references
  *
  * A context owns its buffers, queues and lists: the last quire_context_unref()
  * frees what has not been freed before.  A context holds its device.
@@ -62,6 +63,7 @@ typedef struct quire_context quire_context;
 typedef struct quire_buffer quire_buffer;
 typedef struct quire_queue quire_queue;
 typedef struct quire_cmdlist quire_cmdlist;
+typedef struct quire_pmap quire_pmap;
 
 /* Version of the library that runs, "0.1.0". */
 QUIRE_API const char *quire_version(void);
@@ -332,6 +334,147 @@ QUIRE_API QUIRE_MUST_CHECK int quire_matrix_load_qtn(quire_context *context, con
 						     struct quire_matrix *matrix);
 QUIRE_API QUIRE_MUST_CHECK int quire_matrix_save_qtn(const struct quire_matrix *matrix,
 						     const char *path);
+
+/* ---- Precision maps ----------------------------------------------------- */
+
+/* What is given to quire_advise(); the rest is made as good as it can be under it. */
+enum quire_goal {
+	QUIRE_GOAL_ERROR = 0,	/* tau; least bytes */
+	QUIRE_GOAL_BYTES = 1,	/* image_bytes; least error */
+	QUIRE_GOAL_ENERGY = 2,	/* modelled_pj; least error */
+};
+
+/*
+ * struct quire_advise_desc - which matrix, and what it may cost
+ * @size:   sizeof(struct quire_advise_desc)
+ * @goal:   enum quire_goal
+ * @x, @format, @rows, @columns, @leading_dimension: a matrix in the caller's memory:
+ *          format QUIRE_FORMAT_FP32 or _FP64, each row @leading_dimension numbers
+ *          (>= columns) from the next
+ * @matrix: or a matrix of the SDK (batch 1, not of quire images), dense or tiled; then
+ *          @x is NULL and the four beside it are 0.  Not ordered against jobs.
+ * @tile_rows, @tile_columns: 32 x 32, 16 x 16, 64 x 64 or 1 x 256; 0 and 0: 32 x 32
+ * @tau:    QUIRE_GOAL_ERROR: bound of the relative error in the Frobenius norm,
+ *          ||W^(1/2) (A - A')|| <= tau ||W^(1/2) A||; 2^-90 .. 1
+ * @image_bytes: QUIRE_GOAL_BYTES: of the tiled image, header and descriptors included
+ * @modelled_pj: QUIRE_GOAL_ENERGY: picojoule of one use of the matrix, a product with
+ *          @product_columns columns, by the model of quire/model.h, which is arithmetic
+ *          and no measurement: multiply-accumulates at the widths of the tiles, and
+ *          the bytes of the tiles once from card memory
+ * @product_columns: 0 counts as 1, a product with a vector
+ * @weights: columns finite numbers w >= 0, the mean square of the activation that meets
+ *          each column, from a calibration batch; NULL: all 1
+ * @widths: bit n set: n bits (0, 3 .. 32) may be used; 0: all of them
+ * @progress: called now and then on the calling thread with @argument and the part done,
+ *          0 .. 1; other than 0 gives up.  NULL: not called
+ */
+struct quire_advise_desc {
+	uint32_t size;
+	uint32_t goal;
+	const void *x;
+	uint64_t leading_dimension;
+	uint32_t format;
+	uint32_t rows;
+	uint32_t columns;
+	uint32_t product_columns;
+	const struct quire_matrix *matrix;
+	uint32_t tile_rows;
+	uint32_t tile_columns;
+	double tau;
+	uint64_t image_bytes;
+	uint64_t modelled_pj;
+	const float *weights;
+	uint64_t widths;
+	int (*progress)(void *argument, double done);
+	void *argument;
+};
+
+/*
+ * Choose bits and scale of every tile by the errors they would make, measured for every
+ * width, and certify the error of the choice with exact sums.  More budget never costs more
+ * error.  @device lends its threads (cpu backend); NULL, or a card: the calling thread
+ * alone.  The map is the same everywhere.  Takes about 300 bytes per tile.
+ *
+ * -EINVAL: a field is wrong, and the text names it; -EDOM: an element is infinite or
+ * NaN, and the text says where; -ERANGE: the goal cannot be met; -ENOMEM; -ECANCELED:
+ * @progress gave up; errors of quire_buffer_map().
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_advise(quire_device *device,
+					    const struct quire_advise_desc *desc,
+					    quire_pmap **pmap);
+
+/* A map never changes: it may be used from any thread, with any context. */
+QUIRE_API quire_pmap *quire_pmap_ref(quire_pmap *pmap);
+/* The last one frees it. NULL is fine. */
+QUIRE_API void quire_pmap_unref(quire_pmap *pmap);
+
+/*
+ * struct quire_pmap_info - a map as a whole
+ * @size:      set by the caller to sizeof(struct quire_pmap_info), as with
+ *             struct quire_device_info
+ * @goal, @product_columns: as asked, product_columns at least 1
+ * @rows, @columns, @tile_rows, @tile_columns: shape
+ * @grid_rows, @grid_columns: tiles from top to bottom and from left to right
+ * @error:     certified: the relative error of the packed matrix is at most this, and no
+ *             more than 2^-40 of it less; weighted when weights were given
+ * @norm:      Frobenius norm of the matrix, weighted likewise
+ * @bits_per_element: of the tiles' data
+ * @image_bytes, @data_bytes: of the tiled image; of the tiles' data alone
+ * @modelled_pj: of one use, see struct quire_advise_desc
+ * @tiles:     how many tiles have n bits, n = 0 .. 32
+ *
+ * A product of matrices with errors tA and tB is off by at most
+ * (tA + tB + tA tB) ||A|| ||B|| and one rounding, whatever the length of its sums.
+ */
+struct quire_pmap_info {
+	uint32_t size;
+	uint32_t goal;
+	uint32_t rows;
+	uint32_t columns;
+	uint32_t tile_rows;
+	uint32_t tile_columns;
+	uint32_t grid_rows;
+	uint32_t grid_columns;
+	uint32_t product_columns;
+	uint32_t reserved;
+	double error;
+	double norm;
+	double bits_per_element;
+	uint64_t image_bytes;
+	uint64_t data_bytes;
+	uint64_t modelled_pj;
+	uint64_t tiles[33];
+};
+
+QUIRE_API QUIRE_MUST_CHECK int quire_pmap_get_info(const quire_pmap *pmap,
+						   struct quire_pmap_info *info);
+
+/* Bits and scale of one tile of the grid. -EINVAL: there is no such tile. */
+QUIRE_API QUIRE_MUST_CHECK int quire_pmap_get_tile(const quire_pmap *pmap, uint32_t tile_row,
+						   uint32_t tile_column,
+						   struct quire_tile_choice *choice);
+
+/*
+ * The map as JSON, schema quire-pmap/1: the figures of struct quire_pmap_info under their
+ * names, and "bits" and "scale" as arrays of rows of the grid.  At most @bytes - 1
+ * characters and a NUL are written to @text (NULL with 0: none).  Returns the length of
+ * the whole text, 0 without a map.
+ */
+QUIRE_API size_t quire_pmap_json(const quire_pmap *pmap, char *text, size_t bytes);
+
+/*
+ * quire_matrix_pack_f32() with shape and tiles of a map.  Its error holds for the numbers
+ * it was made from; others of the same shape, such as weights some steps of training
+ * later, may be packed with it too.
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_matrix_pack_pmap_f32(quire_context *context,
+							  const quire_pmap *pmap, const float *x,
+							  uint64_t leading_dimension,
+							  struct quire_matrix *matrix);
+QUIRE_API QUIRE_MUST_CHECK int quire_matrix_pack_pmap_f64(quire_context *context,
+							  const quire_pmap *pmap, const double *x,
+							  uint64_t leading_dimension,
+							  struct quire_matrix *matrix);
 
 /* ---- Queues and fences -------------------------------------------------- */
 
