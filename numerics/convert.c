@@ -12,7 +12,8 @@
 
 #include "gemm_internal.h"
 
-#define TASK_ELEMENTS 65536u	/* of one task, or so: some tens of microseconds */
+/* of one task, or so: some tens of microseconds; whole blocks of MXFP8 */
+#define TASK_ELEMENTS 65536u
 
 struct job {
 	const struct quire_convert *convert;
@@ -20,7 +21,6 @@ struct job {
 	struct gemm_convert formats;
 	uint64_t pieces;		/* tasks per row */
 	uint64_t rows;			/* of one task, when pieces is 1 */
-	uint64_t from, to;		/* bytes of an element */
 	struct gemm_tally *tally;	/* one per worker; NULL: not asked for */
 };
 
@@ -32,7 +32,7 @@ struct job {
 
 static bool is_format(uint32_t format)
 {
-	return gemm_format_is_operand(format) || format == QUIRE_FORMAT_FP64 ||
+	return gemm_format_is_factor(format) || format == QUIRE_FORMAT_FP64 ||
 	       format == QUIRE_FORMAT_QUIRE;
 }
 
@@ -43,6 +43,35 @@ static bool misaligned(const void *data, uint32_t format)
 	return !data || (uintptr_t)data % bytes;
 }
 
+/*
+ * Images are converted by way of a product that has nothing but C: what C cannot be does not
+ * become an image, and what D cannot be does not come from one.
+ */
+static bool lacks_image_way(uint32_t from, uint32_t to)
+{
+	if (to == QUIRE_FORMAT_QUIRE)
+		return from == QUIRE_FORMAT_FP64 || from == QUIRE_FORMAT_MXFP8;
+	return from == QUIRE_FORMAT_QUIRE && to == QUIRE_FORMAT_MXFP8;
+}
+
+static bool bad_leading_dimension(const struct quire_convert *c, uint32_t format,
+				  uint64_t leading_dimension)
+{
+	if (c->rows == 1)
+		return false;
+	return leading_dimension < c->columns ||
+	       (format == QUIRE_FORMAT_MXFP8 && leading_dimension % QUIRE_MX_ELEMENTS);
+}
+
+/* Whether a part of a larger destination begins or ends within a block of it. */
+static bool part_cuts_blocks(const struct quire_convert *c)
+{
+	return c->destination_format == QUIRE_FORMAT_MXFP8 && c->digest_columns &&
+	       (c->digest_column % QUIRE_MX_ELEMENTS ||
+		(c->columns % QUIRE_MX_ELEMENTS &&
+		 c->digest_column + c->columns != c->digest_columns));
+}
+
 /* Bytes from the first element to behind the last; false when they do not fit. */
 static bool extent_of(const struct quire_convert *c, const void *data, uint32_t format,
 		      uint64_t leading_dimension, uint64_t *bytes)
@@ -51,7 +80,7 @@ static bool extent_of(const struct quire_convert *c, const void *data, uint32_t 
 
 	return !__builtin_mul_overflow(c->rows - 1, c->rows > 1 ? leading_dimension : 0, bytes) &&
 	       !__builtin_add_overflow(*bytes, c->columns, bytes) &&
-	       !__builtin_mul_overflow(*bytes, (uint64_t)gemm_element_bytes(format), bytes) &&
+	       gemm_bytes_of(format, *bytes, bytes) &&
 	       *bytes <= PTRDIFF_MAX &&
 	       !__builtin_add_overflow((uint64_t)(uintptr_t)data, *bytes, &end);
 }
@@ -77,7 +106,7 @@ int quire_convert_check(const struct quire_convert *c, const char **why)
 			       c->source_format == QUIRE_FORMAT_QUIRE ||
 			       c->destination_format == QUIRE_FORMAT_QUIRE))
 		FAIL("factor", -EINVAL);
-	if (c->source_format == QUIRE_FORMAT_FP64 && c->destination_format == QUIRE_FORMAT_QUIRE)
+	if (lacks_image_way(c->source_format, c->destination_format))
 		FAIL("destination_format", -EINVAL);
 	if (c->reserved)
 		FAIL("reserved", -EINVAL);
@@ -87,9 +116,9 @@ int quire_convert_check(const struct quire_convert *c, const char **why)
 		FAIL("source", -EINVAL);
 	if (misaligned(c->destination, c->destination_format))
 		FAIL("destination", -EINVAL);
-	if (c->rows > 1 && c->source_leading_dimension < c->columns)
+	if (bad_leading_dimension(c, c->source_format, c->source_leading_dimension))
 		FAIL("source_leading_dimension", -EINVAL);
-	if (c->rows > 1 && c->destination_leading_dimension < c->columns)
+	if (bad_leading_dimension(c, c->destination_format, c->destination_leading_dimension))
 		FAIL("destination_leading_dimension", -EINVAL);
 	if (!extent_of(c, c->source, c->source_format, c->source_leading_dimension, &from))
 		FAIL("source_leading_dimension", -EOVERFLOW);
@@ -99,7 +128,17 @@ int quire_convert_check(const struct quire_convert *c, const char **why)
 	if ((uintptr_t)c->source + from > (uintptr_t)c->destination &&
 	    (uintptr_t)c->destination + to > (uintptr_t)c->source)
 		FAIL("destination", -EINVAL);
+	if (part_cuts_blocks(c))
+		FAIL("digest_column", -EINVAL);
 	return 0;
+}
+
+/* As quire/format.h defines it; of MXFP8 that of a scale. */
+static uint64_t digest_index(uint32_t format, uint64_t row, uint64_t column, uint64_t columns)
+{
+	if (format == QUIRE_FORMAT_MXFP8)
+		return row * gemm_offset(format, columns) + gemm_offset(format, column);
+	return row * columns + column;
 }
 
 static void run(const struct job *job, uint64_t row, uint64_t column, uint64_t count,
@@ -107,11 +146,13 @@ static void run(const struct job *job, uint64_t row, uint64_t column, uint64_t c
 {
 	const struct quire_convert *c = job->convert;
 	const uint8_t *in = (const uint8_t *)c->source +
-			    (row * c->source_leading_dimension + column) * job->from;
+			    gemm_offset(c->source_format, row * c->source_leading_dimension + column);
 	uint8_t *out = (uint8_t *)c->destination +
-		       (row * c->destination_leading_dimension + column) * job->to;
+		       gemm_offset(c->destination_format,
+				   row * c->destination_leading_dimension + column);
 	uint64_t columns = c->digest_columns ? c->digest_columns : c->columns;
-	uint64_t index = (c->digest_row + row) * columns + c->digest_column + column;
+	uint64_t index = digest_index(c->destination_format, c->digest_row + row,
+				      c->digest_column + column, columns);
 
 	job->kernel->convert(&job->formats, (uint32_t)count, in, out, index,
 			     job->tally ? tally : NULL);
@@ -219,8 +260,6 @@ int quire_convert(const struct quire_convert *c, struct quire_convert_result *re
 	if (!job.kernel)
 		job.kernel = &gemm_kernel_generic;
 	job.formats = (struct gemm_convert){ c->source_format, c->destination_format, c->factor };
-	job.from = gemm_element_bytes(c->source_format);
-	job.to = gemm_element_bytes(c->destination_format);
 	error = convert_all(&job);
 	for (uint32_t i = 0; result && !error && i < workers; i++) {
 		result->digest += job.tally[i * GEMM_TALLY_STRIDE].digest;

@@ -3,8 +3,8 @@
  * Elements to elements of another format with AVX-512, sixteen at a time and a piece of
  * 1024 at a time, which stays in the first-level cache between its steps:
  *
- *	words	FP32 patterns: sources that FP32 holds exactly (all but FP64 and posits of
- *		more than 28 bits, which have more than 24 significant bits) without a factor
+ *	words	FP32 patterns: sources that FP32 holds exactly (all but FP64, MXFP8 and posits
+ *		of more than 28 bits, which have more than 24 significant bits) without a factor
  *	doubles	all others.  Rounded "to odd" to FP32, with its last bit set when anything
  *		was lost, for formats of at most 11 significant bits: no decision of theirs
  *		lies on an odd pattern, so the second rounding decides as one alone would.
@@ -409,7 +409,7 @@ static void convert_to_doubles(const struct gemm_convert *c, const uint8_t *in, 
 
 	for (uint32_t i = 0; i < count; i += 16) {
 		uint32_t here = count - i < 16 ? count - i : 16;
-		struct pack_sixteen x = pack_load_sixteen(c->source_format, in + (size_t)i * bytes, here);
+		struct pack_sixteen x = pack_load_of_row(c->source_format, in, i, bytes, here);
 
 		convert_store_doubles(out + (size_t)i * 8, _mm512_mul_pd(x.first, factor),
 				      _mm512_mul_pd(x.second, factor), here);
@@ -508,14 +508,24 @@ static void convert_from_doubles(uint32_t format, const uint8_t *doubles, uint32
 
 /* ---- A piece ---- */
 
+/* Whether factor * source is more than FP32 holds exactly. */
+static bool convert_needs_doubles(const struct gemm_convert *c)
+{
+	const uint32_t from = c->source_format;
+
+	return c->factor != 1 || from == QUIRE_FORMAT_FP64 || from == QUIRE_FORMAT_MXFP8 ||
+	       (QUIRE_FORMAT_KIND(from) == QUIRE_KIND_POSIT && QUIRE_FORMAT_BITS(from) > 28);
+}
+
 static void convert_piece(const struct gemm_convert *c, uint32_t count, const uint8_t *in,
 			  uint8_t *out)
 {
 	const uint32_t from = c->source_format, to = c->destination_format;
-	const bool wide = QUIRE_FORMAT_KIND(from) == QUIRE_KIND_POSIT && QUIRE_FORMAT_BITS(from) > 28;
+	/* convert_to_words() rounds posits to FP32 */
+	const bool rounds = QUIRE_FORMAT_KIND(from) == QUIRE_KIND_POSIT && to == QUIRE_FORMAT_FP32;
 	_Alignas(64) uint8_t middle[CONVERT_PIECE * 8];
 
-	if (c->factor != 1 || from == QUIRE_FORMAT_FP64 || (wide && to != QUIRE_FORMAT_FP32)) {
+	if (convert_needs_doubles(c) && !(rounds && c->factor == 1)) {
 		if (from != QUIRE_FORMAT_FP64)
 			convert_to_doubles(c, in, count, middle);
 		convert_from_doubles(to, from == QUIRE_FORMAT_FP64 ? in : middle, count, out);
@@ -532,14 +542,13 @@ static void convert_piece(const struct gemm_convert *c, uint32_t count, const ui
 static void convert_elements(const struct gemm_convert *c, uint32_t count, const uint8_t *in,
 			     uint8_t *out, uint64_t index, struct gemm_tally *tally)
 {
-	const uint32_t from = gemm_element_bytes(c->source_format);
 	const uint32_t to = gemm_element_bytes(c->destination_format);
 
 	for (uint32_t i = 0; i < count; i += CONVERT_PIECE) {
 		uint32_t here = count - i < CONVERT_PIECE ? count - i : CONVERT_PIECE;
 		uint8_t *at = out + (size_t)i * to;
 
-		convert_piece(c, here, in + (size_t)i * from, at);
+		convert_piece(c, here, in + gemm_offset(c->source_format, i), at);
 		if (tally)
 			tally_elements(c->destination_format, here, at, index + i, tally);
 	}

@@ -10,6 +10,7 @@
 #ifndef QUIRE_CONVERT_TEMPLATE_H
 #define QUIRE_CONVERT_TEMPLATE_H
 
+#include "convert_mx.h"
 #include "pack_template.h"
 #include "round_template.h"
 
@@ -319,6 +320,10 @@ static void convert_elements(const struct gemm_convert *c, uint32_t count, const
 	const uint32_t from = gemm_element_bytes(c->source_format);
 	const uint32_t to = gemm_element_bytes(c->destination_format);
 
+	if (c->destination_format == QUIRE_FORMAT_MXFP8) {
+		convert_to_mx(c, count, in, out, index, tally);
+		return;
+	}
 	if (convert_is_short(c)) {
 		for (uint32_t i = 0; i < count; i += CONVERT_PIECE) {
 			uint32_t here = count - i < CONVERT_PIECE ? count - i : CONVERT_PIECE;
@@ -335,7 +340,9 @@ static void convert_elements(const struct gemm_convert *c, uint32_t count, const
 		_Alignas(64) uint64_t patterns[ROUND_RUN] = { 0 }, bits[ROUND_RUN];
 		const uint8_t *at = in + (size_t)i * from;
 
-		if (c->source_format == QUIRE_FORMAT_FP64)
+		if (c->source_format == QUIRE_FORMAT_MXFP8)
+			pack_decode_mx(in, i, here, patterns);
+		else if (c->source_format == QUIRE_FORMAT_FP64)
 			memcpy(patterns, at, here * sizeof(*patterns));
 		else if (here == ROUND_RUN)
 			pack_decode(c->source_format, at, ROUND_RUN, patterns);

@@ -13,6 +13,7 @@
  *	round_template.h exact sums to elements
  *	store_template.h ... and to memory, with their digest
  *	convert_template.h elements to elements
+ *	convert_mx.h    ... to blocks of MXFP8
  *	fp32_template.h panels of the FP32 mode
  *	*_avx512.h      what has a way of its own there
  *	workspace.c     memory kept from job to job
@@ -171,8 +172,9 @@ struct gemm_kernel {
 		      const int64_t *high, const int32_t *exponent, uint8_t *at, uint64_t index,
 		      struct gemm_tally *tally);
 	/*
-	 * count contiguous elements of one format to another.  tally, when not NULL, takes their
-	 * digest, the first one being at index, and how many are exceptional.
+	 * count contiguous elements of one format to another; of MXFP8 in and out are at a scale.
+	 * tally, when not NULL, takes their digest, the first one (of MXFP8 the scale) being at
+	 * index, and how many are exceptional.
 	 */
 	void (*convert)(const struct gemm_convert *convert, uint32_t count, const uint8_t *in,
 			uint8_t *out, uint64_t index, struct gemm_tally *tally);
@@ -227,6 +229,19 @@ static inline uint64_t gemm_mx_scale(uint8_t scale)
 {
 	return scale == QUIRE_MX_SCALE_NAN ? 0x7ff8000000000000ull :
 	       (uint64_t)(scale + 1023 - QUIRE_MX_SCALE_BIAS) << 52;
+}
+
+/*
+ * The scale of a block whose largest finite magnitude lies within [2^e, 2^(e + 1)): that power
+ * of two over E4M3's largest, 2^8, as near as E8M0 has it (OCP Microscaling Formats 1.0,
+ * section 6.3).  A block of zeros has an e far below.
+ */
+static inline uint8_t gemm_mx_scale_of(int32_t e)
+{
+	int32_t scale = e - 8 + QUIRE_MX_SCALE_BIAS;
+
+	scale = scale < 0 ? 0 : scale;
+	return (uint8_t)(scale < (int32_t)QUIRE_MX_SCALE_NAN ? scale : (int32_t)QUIRE_MX_SCALE_NAN - 1);
 }
 
 /* The digest of one element of 64 bits, see quire/format.h. */

@@ -12,7 +12,7 @@
 #include <immintrin.h>
 #include <math.h>
 
-#include "convert_avx512.h"
+#include "convert_mx_avx512.h"
 #include "fp32_avx512.h"
 #include "pack_avx512.h"
 #include "residue_avx512.h"
@@ -333,7 +333,7 @@ const struct gemm_kernel gemm_kernel_ifma = {
 	.strip = ifma_strip,
 	.round = round_elements,
 	.store = round_store,
-	.convert = convert_elements,
+	.convert = convert_any,
 	.fp32_pack = fp32_pack,
 	.fp32 = fp32_tile,
 };

@@ -9,6 +9,9 @@
  * quiet NaN; to FP16, FP32, FP64, BF16 and E5M2 overflow gives infinity; E4M3 saturates to
  * 448 and INT8 to -128 and 127, and NaN is -128 there.  The sign of a zero is kept where both
  * formats have one.  All kernels give the same bits and the same digest.
+ *
+ * MXFP8 takes its scales from what is converted: docs/numerics.md says how.  An infinity is NaN
+ * there, and what is left of the last block of a row becomes zero.
  */
 #ifndef QUIRENUM_CONVERT_H
 #define QUIRENUM_CONVERT_H
@@ -29,14 +32,15 @@ struct quire_threads;
  * @source, @destination: element (0, 0), aligned to its container, a quire image to 8 bytes.
  *          They must not overlap.
  * @source_format, @destination_format: posit<n> with n = 3..32, BF16, FP16, FP32, FP64, E4M3,
- *          E5M2, INT8 or the quire image
+ *          E5M2, INT8, MXFP8 or the quire image; a quire image does not become MXFP8, nor
+ *          do FP64 and MXFP8 become an image
  * @source_leading_dimension, @destination_leading_dimension: elements from one row to the
- *          next, at least columns (not looked at with a single row)
+ *          next, at least columns, of MXFP8 a multiple of 32 (not looked at with a single row)
  * @factor: finite and not 0, taken exactly: the scale of INT8 data, or one over it.  Must be 1
  *          when a format is FP64 or the quire image.
  * @digest_row, @digest_column: place of the first element in a larger destination of
  *          @digest_columns columns that is converted in parts, so that the digests add up;
- *          0 columns: not a part
+ *          0 columns: not a part.  Parts of MXFP8 are whole blocks, up to the last of a row
  * @cancel: when not NULL, looked at from time to time; once it is not 0 the call returns
  *          -ECANCELED with the destination partly written
  * @threads: pool from quire_threads_create(); NULL: the calling thread alone
@@ -66,8 +70,8 @@ struct quire_convert_result {
 
 /*
  * Check a conversion without touching its data: 0, -EINVAL (a value is not allowed, a pointer
- * is null or misaligned, a leading dimension is too small, the matrices overlap) or -EOVERFLOW
- * (a size is beyond the address space), and, when why is not NULL, the name of the offending
+ * is null or misaligned, a leading dimension is too small, the matrices overlap, MXFP8 is cut
+ * within a block) or -EOVERFLOW (a size is beyond the address space), and, when why is not NULL, the name of the offending
  * field in *why or NULL.
  */
 int quire_convert_check(const struct quire_convert *convert, const char **why);
