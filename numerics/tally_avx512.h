@@ -19,6 +19,14 @@ static inline __m512i tally_mix(__m512i x, __m512i at)
 	return _mm512_xor_si512(x, _mm512_srli_epi64(x, 32));
 }
 
+static inline uint64_t tally_total(__m512i x)
+{
+	x = _mm512_add_epi64(x, _mm512_shuffle_i64x2(x, x, 0x4e));
+	x = _mm512_add_epi64(x, _mm512_shuffle_i64x2(x, x, 0xb1));
+	x = _mm512_add_epi64(x, _mm512_unpackhi_epi64(x, x));
+	return (uint64_t)_mm_cvtsi128_si64(_mm512_castsi512_si128(x));
+}
+
 /* Elements of at most 32 bits that are NaR, NaN or infinite: (x & mask) - first <= span. */
 struct tally_exceptional {
 	uint32_t mask, first, span;
@@ -99,7 +107,7 @@ static void tally_elements(uint32_t format, uint32_t count, const uint8_t *store
 		sum = _mm512_mask_add_epi64(sum, (__mmask8)(some >> 8), sum, tally_mix(high, at));
 		at = _mm512_add_epi64(at, eight);
 	}
-	tally->digest += (uint64_t)_mm512_reduce_add_epi64(sum);
+	tally->digest += tally_total(sum);
 }
 
 #endif /* QUIRE_TALLY_AVX512_H */

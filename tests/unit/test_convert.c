@@ -37,9 +37,9 @@ static uint64_t rnd(void)
 static const uint32_t formats[] = {
 	QUIRE_FORMAT_POSIT8, QUIRE_FORMAT_POSIT16, QUIRE_FORMAT_POSIT32, QUIRE_FORMAT_POSIT(3),
 	QUIRE_FORMAT_POSIT(5), QUIRE_FORMAT_POSIT(12), QUIRE_FORMAT_POSIT(17),
-	QUIRE_FORMAT_POSIT(27), QUIRE_FORMAT_POSIT(31), QUIRE_FORMAT_BF16, QUIRE_FORMAT_FP16,
-	QUIRE_FORMAT_FP32, QUIRE_FORMAT_FP64, QUIRE_FORMAT_E4M3, QUIRE_FORMAT_E5M2,
-	QUIRE_FORMAT_INT8,
+	QUIRE_FORMAT_POSIT(27), QUIRE_FORMAT_POSIT(28), QUIRE_FORMAT_POSIT(29),
+	QUIRE_FORMAT_POSIT(31), QUIRE_FORMAT_BF16, QUIRE_FORMAT_FP16, QUIRE_FORMAT_FP32,
+	QUIRE_FORMAT_FP64, QUIRE_FORMAT_E4M3, QUIRE_FORMAT_E5M2, QUIRE_FORMAT_INT8,
 };
 #define FORMATS (sizeof(formats) / sizeof(formats[0]))
 
@@ -236,6 +236,15 @@ static uint64_t mix(uint64_t index, uint64_t bits)
 	return x ^ x >> 32;
 }
 
+static bool is_exceptional(uint32_t f, uint64_t bits)
+{
+	const uint64_t sign = 1ull << (QUIRE_FORMAT_BITS(f) - 1);
+
+	if (f == QUIRE_FORMAT_INT8)
+		return false;
+	return is_posit(f) ? bits == sign : (bits & ~sign) > top_of(f);
+}
+
 static const char *const kernels[] = { "ifma", "avx2", "generic" };
 
 /* Convert count patterns with all kernels, with and without a digest. */
@@ -243,7 +252,7 @@ static void check(uint32_t from, const void *in, uint32_t to, uint64_t count, fl
 {
 	uint32_t fb = bytes_of(from), tb = bytes_of(to);
 	uint8_t *good = malloc(count * tb), *out = malloc(count * tb);
-	uint64_t digest = 0;
+	uint64_t digest = 0, exceptional = 0;
 
 	for (uint64_t i = 0; i < count; i++) {
 		uint64_t x = 0, y;
@@ -251,6 +260,7 @@ static void check(uint32_t from, const void *in, uint32_t to, uint64_t count, fl
 		memcpy(&x, (const uint8_t *)in + i * fb, fb);
 		y = expect_of(from, x, to, factor);
 		digest += mix(i, y);
+		exceptional += is_exceptional(to, y);
 		if (is_posit(to) && y >> (QUIRE_FORMAT_BITS(to) - 1))
 			y |= ~0ull << QUIRE_FORMAT_BITS(to);
 		memcpy(good + i * tb, &y, tb);
@@ -273,8 +283,10 @@ static void check(uint32_t from, const void *in, uint32_t to, uint64_t count, fl
 						 kernels[k], from, to, (double)factor,
 						 (unsigned long long)(i / tb), (unsigned)(i % tb), out[i],
 						 good[i]);
-			if (with)
+			if (with) {
 				assert_int_equal(result.digest, digest);
+				assert_int_equal(result.exceptional, exceptional);
+			}
 		}
 	quire_kernel_select(NULL);
 	free(good);
@@ -293,6 +305,9 @@ static void fill(uint32_t f, void *data, uint64_t count, bool near_one)
 			x = (x & 0x807fffff) | (0x70 + rnd() % 32) << 23;
 		if (near_one && rnd() % 2)
 			x &= ~0ull << rnd() % QUIRE_FORMAT_BITS(f);
+		/* the next number up and down: no longer half-way */
+		if (near_one && (f == QUIRE_FORMAT_FP64 || f == QUIRE_FORMAT_FP32))
+			x += rnd() % 3 - 1;
 		memcpy((uint8_t *)data + i * bytes_of(f), &x, bytes_of(f));
 	}
 }
