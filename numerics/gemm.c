@@ -16,7 +16,7 @@
 
 #define A_BYTES (8u << 20)		/* packed, of a block; bounds the memory taken */
 #define B_BYTES (16u << 20)
-#define GROUP_BYTES (384u << 10)	/* of A walked again for each panel of B: half of L2 */
+#define GROUP_BYTES (704u << 10)	/* of A walked again for each panel of B: most of L2 */
 #define SUMS_ROWS 384u			/* of a block of C when k > GEMM_KC */
 #define SUMS_COLUMNS 512u
 
@@ -36,7 +36,6 @@ struct block {
 	struct gemm_gather *gather;	/* one per worker when an operand is tiled, else NULL */
 	uint32_t row, rows, column, columns;
 	uint32_t k, kc;			/* a run of k */
-	uint32_t pack_a, pack_b;	/* panels to pack */
 	uint32_t a_count, b_count;	/* panels there are */
 	uint32_t a_group, b_group;	/* panels of one task */
 	bool last;			/* run of k */
@@ -59,11 +58,9 @@ static void enter(fenv_t *saved)
 	fesetenv(FE_DFL_ENV);
 }
 
-static void pack_task(void *argument, unsigned int index, unsigned int worker)
+/* Weigh a panel, or pack it when it is not yet. */
+static void panel_task(struct block *block, bool of_a, uint32_t p, unsigned int worker, bool weigh)
 {
-	struct block *block = argument;
-	bool of_a = index < block->pack_a;
-	uint32_t p = of_a ? index : index - block->pack_a;
 	uint32_t lanes = of_a ? block->kernel->mr : block->kernel->nr;
 	uint32_t first = p * lanes;
 	uint32_t used = least(lanes, (of_a ? block->rows : block->columns) - first);
@@ -71,14 +68,32 @@ static void pack_task(void *argument, unsigned int index, unsigned int worker)
 	uint8_t *flags = (of_a ? block->row_flags : block->column_flags) + first;
 	fenv_t saved;
 
-	if (gemm_cancelled(block->gemm))
+	if (gemm_cancelled(block->gemm) || (!weigh && (!panel->stale || panel->lost)))
 		return;
 	enter(&saved);
-	block->kernel->pack(panel, block->scratch + worker * block->scratch_stride, lanes, of_a ? &block->a : &block->b,
-			    (of_a ? block->row : block->column) + first, used, block->k, block->kc);
+	(weigh ? block->kernel->weigh : block->kernel->pack)
+		(panel, block->scratch + worker * block->scratch_stride, lanes,
+		 of_a ? &block->a : &block->b, (of_a ? block->row : block->column) + first, used,
+		 block->k, block->kc);
 	for (uint32_t l = 0; l < used; l++)
 		flags[l] |= panel->special[l] | (panel->lost ? FLAG_LOST : 0);
 	fesetenv(&saved);
+}
+
+static void weigh_task(void *argument, unsigned int index, unsigned int worker)
+{
+	struct block *block = argument;
+	bool of_a = index < block->a_count;
+
+	panel_task(block, of_a, of_a ? index : index - block->a_count, worker, true);
+}
+
+static void pack_task(void *argument, unsigned int index, unsigned int worker)
+{
+	struct block *block = argument;
+	bool of_a = index < block->a_count;
+
+	panel_task(block, of_a, of_a ? index : index - block->a_count, worker, false);
 }
 
 /* mr x nr sums of products in 128 bits. */
@@ -394,63 +409,15 @@ struct gemm_source gemm_source_of(const struct quire_gemm_operand *x, bool lanes
 	return s;
 }
 
-static size_t round_up(size_t bytes)
-{
-	return (bytes + 63) & ~(size_t)63;
-}
-
-/* One part of a panel, and its residues: four k of a lane lie side by side. */
-static size_t part_bytes(uint32_t lanes, uint32_t kc)
-{
-	return round_up((size_t)lanes * kc * 8);
-}
-
-static size_t residue_bytes(const struct gemm_kernel *kernel, uint32_t lanes, uint32_t kc)
-{
-	return round_up((size_t)lanes * ((kc + 3) / 4 * 4) * kernel->residue_moduli);
-}
-
-/* Of count panels with room for one part each. */
-static size_t panels_bytes(const struct gemm_kernel *kernel, uint32_t count, uint32_t lanes,
-			   uint32_t kc)
-{
-	return round_up(count * sizeof(struct gemm_panel)) +
-	       count * (part_bytes(lanes, kc) + residue_bytes(kernel, lanes, kc));
-}
-
-static struct gemm_panel *place_panels(const struct gemm_kernel *kernel, uint8_t *memory,
-				       uint32_t count, uint32_t lanes, uint32_t kc)
-{
-	struct gemm_panel *panels = (struct gemm_panel *)(void *)memory;
-	const size_t part = part_bytes(lanes, kc), residues = residue_bytes(kernel, lanes, kc);
-
-	memset(panels, 0, count * sizeof(*panels));
-	memory += round_up(count * sizeof(*panels));
-	for (uint32_t i = 0; i < count; i++, memory += part + residues) {
-		panels[i].part[0] = (uint64_t *)(void *)memory;
-		panels[i].residue_room = residues ? memory + part : NULL;
-	}
-	return panels;
-}
-
-static void free_extras(struct gemm_panel *panels, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++)
-		free(panels[i].extra);
-}
-
-/* Formats whose significands are longer than 24 bits or nearly so. */
-static bool is_precise(uint32_t format)
-{
-	return QUIRE_FORMAT_BITS(format) > 20;
-}
-
 /* Cut the tiles of a block into tasks: A in groups that stay in L2, enough tasks. */
 static uint32_t cut(struct block *block)
 {
-	uint32_t workers = quire_threads_count(block->gemm->threads), a_groups;
-	size_t panel = (size_t)block->kernel->mr * block->kc * (is_precise(block->a.format) ? 12 : 4);
+	uint32_t workers = quire_threads_count(block->gemm->threads), a_groups, most = 1;
+	size_t panel;
 
+	for (uint32_t i = 0; i < block->a_count; i++)
+		most = block->a_panels[i].moduli > most ? block->a_panels[i].moduli : most;
+	panel = (size_t)block->kernel->mr * block->kc * (block->kernel->moduli ? most : 8);
 	block->a_group = GROUP_BYTES / panel ? (uint32_t)(GROUP_BYTES / panel) : 1;
 	a_groups = divide_up(block->a_count, block->a_group);
 	/* even groups */
@@ -474,9 +441,11 @@ static void run_block(struct block *block, uint32_t a_count, uint32_t b_count, b
 	for (block->k = 0; block->k < g->k && !gemm_cancelled(g); block->k += block->kc) {
 		block->kc = least(GEMM_KC, g->k - block->k);
 		block->last = block->k + block->kc == g->k;
-		block->pack_a = block->a_count;
-		block->pack_b = keep_b ? 0 : block->b_count;
-		quire_threads_run(g->threads, block->pack_a + block->pack_b, pack_task, block);
+		quire_threads_run(g->threads, block->a_count + (keep_b ? 0 : block->b_count),
+				  weigh_task, block);
+		gemm_panels_plan(block->kernel, block->a_panels, block->a_count, block->b_panels,
+				 block->b_count);
+		quire_threads_run(g->threads, block->a_count + block->b_count, pack_task, block);
 		gemm_gather_forget(block->gather, quire_threads_count(g->threads));
 		if (gemm_cancelled(g))
 			return;
@@ -491,7 +460,8 @@ static int run_exact(struct block *block)
 	uint32_t kc = least(GEMM_KC, g->k), a_most, b_most;
 	bool many = g->k > GEMM_KC;
 	struct gemm_workspace *workspace;
-	size_t a_bytes, b_bytes, scratch_bytes;
+	size_t scratch_bytes;
+	uint8_t *memory;
 	int error = -ENOMEM;
 
 	a_most = least(divide_up(g->m, kernel->mr), A_BYTES / ((uint64_t)kernel->mr * kc * 8));
@@ -500,10 +470,9 @@ static int run_exact(struct block *block)
 		a_most = least(a_most, SUMS_ROWS / kernel->mr);
 		b_most = least(b_most, SUMS_COLUMNS / kernel->nr);
 	}
-	a_bytes = panels_bytes(kernel, a_most, kernel->mr, kc);
-	b_bytes = panels_bytes(kernel, b_most, kernel->nr, kc);
-	scratch_bytes = part_bytes(kernel->mr > kernel->nr ? kernel->mr : kernel->nr, kc);
-	workspace = gemm_workspace_take(a_bytes + b_bytes +
+	scratch_bytes = gemm_scratch_bytes(kernel, kc);
+	workspace = gemm_workspace_take(gemm_panels_bytes(kernel, a_most, kernel->mr, kc) +
+					gemm_panels_bytes(kernel, b_most, kernel->nr, kc) +
 					scratch_bytes * quire_threads_count(g->threads));
 	block->row_flags = malloc((size_t)a_most * kernel->mr);
 	block->column_flags = malloc((size_t)b_most * kernel->nr);
@@ -516,9 +485,10 @@ static int run_exact(struct block *block)
 	}
 	if (!workspace || !block->row_flags || !block->column_flags || (many && !block->sums))
 		goto out_flags;
-	block->a_panels = place_panels(kernel, workspace->memory, a_most, kernel->mr, kc);
-	block->b_panels = place_panels(kernel, workspace->memory + a_bytes, b_most, kernel->nr, kc);
-	block->scratch = (double *)(void *)(workspace->memory + a_bytes + b_bytes);
+	memory = workspace->memory;
+	block->a_panels = gemm_panels_place(kernel, a_most, kernel->mr, kc, &memory);
+	block->b_panels = gemm_panels_place(kernel, b_most, kernel->nr, kc, &memory);
+	block->scratch = (double *)(void *)memory;
 	block->scratch_stride = scratch_bytes / sizeof(double);
 	error = 0;
 	for (uint32_t batch = 0; batch < g->batch && !gemm_cancelled(g); batch++) {
@@ -526,9 +496,6 @@ static int run_exact(struct block *block)
 		block->a = gemm_source_of(&g->a, !g->a.transpose, batch);
 		block->b = gemm_source_of(&g->b, g->b.transpose, batch);
 		block->a.is_a = true;
-		block->a.gathered = block->b.gathered = block->gather != NULL;
-		block->a.precise = is_precise(g->b.format);
-		block->b.precise = is_precise(g->a.format);
 		for (uint32_t j = 0; j < g->n; j += b_most * kernel->nr)
 			for (uint32_t i = 0; i < g->m; i += a_most * kernel->mr) {
 				block->column = j;
@@ -541,8 +508,8 @@ static int run_exact(struct block *block)
 			}
 	}
 out:
-	free_extras(block->a_panels, a_most);
-	free_extras(block->b_panels, b_most);
+	gemm_panels_free_extras(block->a_panels, a_most);
+	gemm_panels_free_extras(block->b_panels, b_most);
 out_flags:
 	if (workspace)
 		gemm_workspace_keep(workspace);

@@ -16,6 +16,7 @@
 #define RUN 256u		/* of k: a panel of B takes 32 KiB of the first-level cache */
 #define STRIPE 64u		/* columns or so of one task */
 #define FINISH_ROWS 16u		/* of one task */
+#define FINISH_COLUMNS 32u	/* treated at a time; a multiple of every kernel's tile */
 #define SKEW 16u		/* keeps rows of sums off one set of the first-level cache */
 
 struct block {
@@ -89,14 +90,14 @@ static void tiles_task(void *argument, unsigned int index, unsigned int worker)
 }
 
 /*
- * Floats as integers of 25 bits times 2^exponent, GEMM_NR_MAX of them; whether one of them is
+ * Floats as integers of 25 bits times 2^exponent, FINISH_COLUMNS of them; whether one of them is
  * not finite.
  */
 static bool split(const float *sums, uint64_t *low, int32_t *exponent)
 {
 	uint32_t most = 0;
 
-	for (uint32_t i = 0; i < GEMM_NR_MAX; i++) {
+	for (uint32_t i = 0; i < FINISH_COLUMNS; i++) {
 		uint32_t bits, magnitude, field;
 		int32_t value, sign;
 
@@ -123,13 +124,13 @@ static uint8_t special_of(float f)
 static void finish_row(const struct block *block, uint32_t row, const float *sums,
 		       struct gemm_tally *tally)
 {
-	for (uint32_t j = 0; j < block->columns; j += GEMM_NR_MAX) {
-		uint32_t count = least(GEMM_NR_MAX, block->columns - j);
-		_Alignas(64) uint64_t low[GEMM_NR_MAX];
-		int64_t high[GEMM_NR_MAX];
-		int32_t exponent[GEMM_NR_MAX];
-		uint8_t special[GEMM_NR_MAX];
-		/* rows of sums are longer than a multiple of GEMM_NR_MAX */
+	for (uint32_t j = 0; j < block->columns; j += FINISH_COLUMNS) {
+		uint32_t count = least(FINISH_COLUMNS, block->columns - j);
+		_Alignas(64) uint64_t low[FINISH_COLUMNS];
+		int64_t high[FINISH_COLUMNS];
+		int32_t exponent[FINISH_COLUMNS];
+		uint8_t special[FINISH_COLUMNS];
+		/* rows of sums are longer than a multiple of FINISH_COLUMNS */
 		bool any = split(sums + j, low, exponent);
 
 		if (block->finish.direct && !any) {
@@ -137,7 +138,7 @@ static void finish_row(const struct block *block, uint32_t row, const float *sum
 					   count, low, NULL, exponent, 0, tally);
 			continue;
 		}
-		for (uint32_t i = 0; i < GEMM_NR_MAX; i++) {
+		for (uint32_t i = 0; i < FINISH_COLUMNS; i++) {
 			high[i] = (int64_t)low[i] >> 63;
 			special[i] = special_of(sums[j + i]);
 		}
@@ -205,7 +206,7 @@ int gemm_run_fp32(const struct quire_gemm *g, const struct gemm_kernel *kernel,
 	struct block block = { .gemm = g, .kernel = kernel ? kernel : &gemm_kernel_generic,
 			       .tally = tally };
 	const uint32_t rows = even(g->m, ROWS, block.kernel->fp32_mr);
-	const uint32_t columns = even(g->n, COLUMNS, GEMM_NR_MAX), run = least(RUN, g->k);
+	const uint32_t columns = even(g->n, COLUMNS, FINISH_COLUMNS), run = least(RUN, g->k);
 	size_t a_floats = round_up(rows * run, 16), b_floats = (size_t)columns * run;
 	struct gemm_workspace *workspace;
 

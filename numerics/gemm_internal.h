@@ -7,6 +7,7 @@
  *	gemm_number.c   single elements, and the reference: one accumulator per element
  *	gemm_finish.c   alpha, C, bias, activation, store, digest
  *	gemm_fp32.c     BF16 with FP32 accumulation
+ *	gemm_panel.c    memory of panels and how they are packed
  *	gemm_tiled.c    tiled operands: which parts of k two panels share
  *	convert.c       conversion of matrices
  *	pack_template.h operands to panels of integers
@@ -33,10 +34,10 @@
 #include <quirenum/threads.h>
 
 #define GEMM_MR_MAX 8
-#define GEMM_NR_MAX 32
-#define GEMM_LANES_MAX 16
-#define GEMM_TILE_MAX (8 * 16)
-#define GEMM_STRIP 16		/* tiles of one column of tiles, computed together */
+#define GEMM_NR_MAX 48
+#define GEMM_LANES_MAX 48
+#define GEMM_TILE_MAX (8 * 48)
+#define GEMM_STRIP 8		/* tiles of one column of tiles, computed together */
 
 /* Longest run of k of one panel; the bounds of every kernel are built on it. */
 #define GEMM_KC 4096
@@ -59,7 +60,6 @@
  * 4096 * 2^-52; the limits leave 2^-6.
  */
 #define GEMM_SQUARE_64 0x1.fp123
-#define GEMM_SQUARE_RESIDUE 0x1.fp187		/* sums below 2^94, residue_avx512.h */
 
 /*
  * A panel of a tiled operand leaves out granules of k in which it has no stored tile.
@@ -76,21 +76,30 @@ enum gemm_special {
 };
 
 struct gemm_panel {
-	uint64_t *part[GEMM_PARTS_MAX];
+	uint64_t *part[GEMM_PARTS_MAX];		/* integers, written when words */
 	uint64_t *extra;			/* allocation behind part[1]..., or NULL */
+	uint8_t *residues;			/* the planes of residue_avx512.h, or NULL */
+	size_t plane;				/* bytes from one modulus to the next */
 	uint64_t present[GEMM_PRESENT_WORDS];	/* granules of k the panel has */
 	uint32_t kc;				/* k's in them */
-	uint8_t *residue_room;			/* NULL when the kernel knows no residues */
-	uint8_t *residues;			/* there, or NULL when they were not taken */
+	uint32_t used;				/* lanes; those behind are 0 */
 	uint32_t parts;
 	uint32_t width;				/* every number is below 2^width units */
-	bool small;				/* one part, integers below 2^31, weight below 2^61 */
 	double weight;				/* of the heaviest lane of any part */
+	/* what tiles will ask for, and whether it is still to be packed */
+	uint32_t moduli;
+	bool words, stale;
 	bool lost;				/* no memory for the parts: use the plain path */
 	int32_t exponent[GEMM_LANES_MAX];
 	int64_t sum[GEMM_PARTS_MAX][GEMM_LANES_MAX];	/* of v over k */
 	uint8_t special[GEMM_LANES_MAX];	/* enum gemm_special; such elements are 0 in v */
 };
+
+/* Bytes of one modulus of a panel: [k / 4][lane][4], a multiple of 8 k's. */
+static inline size_t gemm_plane_bytes(uint32_t lanes, uint32_t kc)
+{
+	return (size_t)((kc + 7) / 8) * 8 * lanes;
+}
 
 struct quire_tiled;
 
@@ -100,8 +109,6 @@ struct gemm_source {
 	uint32_t format;
 	uint32_t element;		/* bytes */
 	bool is_a;
-	bool gathered;			/* panels will be copied: 64-bit words, no residues */
-	bool precise;			/* the other operand's format has long significands */
 	uint64_t lane_stride;		/* elements */
 	uint64_t k_stride;
 	const struct quire_tiled *tiled;	/* instead of data; k_stride 1: k runs along its rows */
@@ -143,12 +150,25 @@ struct gemm_kernel {
 	/* ... and at most 2^(part_bits - 1) when there are more */
 	uint32_t part_bits;
 	bool narrow_only;		/* sums must be below 2^62 and integers below 2^31 */
-	uint32_t residue_moduli;	/* bytes of residues of an integer */
+	uint32_t residue_moduli;	/* the most planes of residues of a panel */
+	/*
+	 * How many planes, of both panels, sums whose squares are at most square need; 0: words
+	 * of both.  NULL: always words.
+	 */
+	uint32_t (*moduli)(double square);
 	uint32_t fp32_mr, fp32_nr;
 	bool (*supported)(void);
-	/* room for one part is in panel->part[0], for lanes * kc doubles in scratch */
-	void (*pack)(struct gemm_panel *panel, double *scratch, uint32_t lanes, const struct gemm_source *source,
-		     uint64_t lane, uint32_t used, uint64_t k, uint32_t kc);
+	/*
+	 * What a panel of lanes, used of them real, has to be: all of it but its integers.
+	 * scratch has room for lanes * kc doubles, kc rounded up to a multiple of 8.
+	 */
+	void (*weigh)(struct gemm_panel *panel, double *scratch, uint32_t lanes,
+		      const struct gemm_source *source, uint64_t lane, uint32_t used, uint64_t k,
+		      uint32_t kc);
+	/* The integers, in the ways that moduli and words say, after weigh() with the same. */
+	void (*pack)(struct gemm_panel *panel, double *scratch, uint32_t lanes,
+		     const struct gemm_source *source, uint64_t lane, uint32_t used, uint64_t k,
+		     uint32_t kc);
 	/*
 	 * mr x nr sums of products of part p of a and part q of b, row-major.  True: as two's
 	 * complement numbers of 128 bits; false: high is not written, low is 64-bit ones.
@@ -191,6 +211,26 @@ struct gemm_kernel {
 	void (*fp32)(uint32_t kc, const float *a, const float *b, float *c, size_t c_stride,
 		     bool first);
 };
+
+/* How many planes of residues the products of two panels take; 0: words. */
+static inline uint32_t gemm_moduli(const struct gemm_kernel *kernel, const struct gemm_panel *a,
+				   const struct gemm_panel *b)
+{
+	return kernel->moduli && a->parts == 1 && b->parts == 1 ?
+	       kernel->moduli(a->weight * b->weight) : 0;
+}
+
+/* gemm_panel.c: memory of panels, and in which ways their integers are needed */
+struct gemm_panel *gemm_panels_place(const struct gemm_kernel *kernel, uint32_t count,
+				     uint32_t lanes, uint32_t kc, uint8_t **memory);
+size_t gemm_panels_bytes(const struct gemm_kernel *kernel, uint32_t count, uint32_t lanes,
+			 uint32_t kc);
+void gemm_panels_free_extras(struct gemm_panel *panels, uint32_t count);
+/* Bytes of scratch memory of one worker. */
+size_t gemm_scratch_bytes(const struct gemm_kernel *kernel, uint32_t kc);
+/* When all are weighed: what each has to be packed as, and whether it is not yet. */
+void gemm_panels_plan(const struct gemm_kernel *kernel, struct gemm_panel *a, uint32_t a_count,
+		      struct gemm_panel *b, uint32_t b_count);
 
 extern const struct gemm_kernel gemm_kernel_generic;
 extern const struct gemm_kernel gemm_kernel_avx2;

@@ -16,7 +16,6 @@ struct gemm_gather {
 	struct gemm_panel a, b;
 	const struct gemm_panel *b_of;		/* panel that b was copied from, and ... */
 	uint64_t b_present[GEMM_PRESENT_WORDS];	/* ... what of it; NULL: none */
-	bool b_sums;
 	uint64_t *memory;
 };
 
@@ -24,10 +23,11 @@ struct gemm_gather {
 struct gemm_gather *gemm_gather_create(const struct gemm_kernel *kernel, uint32_t workers)
 {
 	const size_t a_words = (size_t)GEMM_KC * kernel->mr, b_words = (size_t)GEMM_KC * kernel->nr;
+	const size_t bytes = (a_words + b_words) * (GEMM_PARTS_MAX * 8 + kernel->residue_moduli);
 	struct gemm_gather *gather = calloc(workers, sizeof(*gather));
 
 	for (uint32_t i = 0; gather && i < workers; i++) {
-		gather[i].memory = aligned_alloc(64, GEMM_PARTS_MAX * (a_words + b_words) * 8);
+		gather[i].memory = aligned_alloc(64, bytes);
 		if (!gather[i].memory) {
 			gemm_gather_destroy(gather, workers);
 			return NULL;
@@ -36,6 +36,8 @@ struct gemm_gather *gemm_gather_create(const struct gemm_kernel *kernel, uint32_
 			gather[i].a.part[p] = gather[i].memory + p * (a_words + b_words);
 			gather[i].b.part[p] = gather[i].a.part[p] + a_words;
 		}
+		gather[i].a.residues = (uint8_t *)(gather[i].memory + GEMM_PARTS_MAX * (a_words + b_words));
+		gather[i].b.residues = gather[i].a.residues + a_words * kernel->residue_moduli;
 	}
 	return gather;
 }
@@ -58,12 +60,43 @@ struct gemm_gather *gemm_gather_of(struct gemm_gather *gather, uint32_t worker)
 	return gather + worker;
 }
 
-/* The granules `present` of a panel that has those and more. */
+/*
+ * Steps [at, at + count) of a panel to step `to_step` of a copy: planes of residues, or words when
+ * moduli is 0.  at is a multiple of 16, and so is count unless it is the last.
+ */
+static void copy_steps(struct gemm_panel *to, uint32_t to_step, const struct gemm_panel *from,
+		       uint32_t at, uint32_t count, uint32_t lanes, uint32_t moduli)
+{
+	const size_t row = (size_t)lanes;
+
+	for (uint32_t t = 0; t < moduli; t++)
+		memcpy(to->residues + t * to->plane + to_step * row,
+		       from->residues + t * from->plane + at * row, (count + 3) / 4 * 4 * row);
+	for (uint32_t p = 0; !moduli && p < from->parts; p++)
+		memcpy(to->part[p] + to_step * row, from->part[p] + at * row, count * row * 8);
+}
+
+static void sum_words(struct gemm_panel *panel, uint32_t lanes)
+{
+	for (uint32_t p = 0; p < panel->parts; p++) {
+		uint64_t sum[GEMM_LANES_MAX] = { 0 };
+		const uint64_t *word = panel->part[p];
+
+		for (uint32_t k = 0; k < panel->kc; k++, word += lanes)
+			for (uint32_t l = 0; l < lanes; l++)
+				sum[l] += word[l];
+		for (uint32_t l = 0; l < lanes; l++)
+			panel->sum[p][l] = (int64_t)sum[l];
+	}
+}
+
+/* The granules `present` of a panel that has those and more, in moduli planes or in words. */
 static void copy_panel(struct gemm_panel *to, const struct gemm_panel *from, uint32_t lanes,
-		       const uint64_t *present, bool sums)
+		       const uint64_t *present, uint32_t moduli)
 {
 	uint32_t at = 0, stored = 0;
 
+	to->plane = from->plane;
 	for (uint32_t g = 0; g < GEMM_PRESENT_WORDS * 64; g++) {
 		uint32_t count;
 
@@ -71,9 +104,7 @@ static void copy_panel(struct gemm_panel *to, const struct gemm_panel *from, uin
 			continue;
 		count = tile_least(GEMM_GRANULE, from->kc - at);
 		if (present[g / 64] >> g % 64 & 1) {
-			for (uint32_t p = 0; p < from->parts; p++)
-				memcpy(to->part[p] + (size_t)stored * lanes,
-				       from->part[p] + (size_t)at * lanes, (size_t)count * lanes * 8);
+			copy_steps(to, stored, from, at, count, lanes, moduli);
 			stored += count;
 		}
 		at += count;
@@ -81,20 +112,13 @@ static void copy_panel(struct gemm_panel *to, const struct gemm_panel *from, uin
 	memcpy(to->present, present, sizeof(to->present));
 	memcpy(to->exponent, from->exponent, sizeof(to->exponent));
 	to->kc = stored;
+	to->used = from->used;
 	to->parts = from->parts;
 	to->width = from->width;
-	to->small = from->small;
 	to->weight = from->weight;
-	for (uint32_t p = 0; sums && p < from->parts; p++) {
-		uint64_t sum[GEMM_LANES_MAX] = { 0 };
-		const uint64_t *word = to->part[p];
-
-		for (uint32_t k = 0; k < stored; k++, word += lanes)
-			for (uint32_t l = 0; l < lanes; l++)
-				sum[l] += word[l];
-		for (uint32_t l = 0; l < lanes; l++)
-			to->sum[p][l] = (int64_t)sum[l];
-	}
+	to->moduli = moduli;
+	if (!moduli)
+		sum_words(to, lanes);
 }
 
 void gemm_gather_pair(struct gemm_gather *gather, const struct gemm_kernel *kernel,
@@ -102,27 +126,28 @@ void gemm_gather_pair(struct gemm_gather *gather, const struct gemm_kernel *kern
 {
 	const struct gemm_panel *pa = *a, *pb = *b;
 	uint64_t common[GEMM_PRESENT_WORDS];
-	bool a_more = false, b_more = false, sums = !(pa->weight * pb->weight < GEMM_SQUARE_64);
+	bool a_more = false, b_more = false;
+	uint32_t moduli;
 
 	if (pa->lost || pb->lost)
 		return;
+	moduli = gemm_moduli(kernel, pa, pb);
 	for (uint32_t i = 0; i < GEMM_PRESENT_WORDS; i++) {
 		common[i] = pa->present[i] & pb->present[i];
 		a_more |= pa->present[i] != common[i];
 		b_more |= pb->present[i] != common[i];
 	}
 	if (a_more) {
-		copy_panel(&gather->a, pa, kernel->mr, common, sums);
+		copy_panel(&gather->a, pa, kernel->mr, common, moduli);
 		*a = &gather->a;
 	}
 	if (!b_more)
 		return;
 	/* panels of A in the same row of tiles want the same of B */
-	if (gather->b_of != pb || (sums && !gather->b_sums) ||
+	if (gather->b_of != pb || gather->b.moduli < moduli || (!moduli && gather->b.moduli) ||
 	    memcmp(gather->b_present, common, sizeof(common))) {
-		copy_panel(&gather->b, pb, kernel->nr, common, sums);
+		copy_panel(&gather->b, pb, kernel->nr, common, moduli);
 		gather->b_of = pb;
-		gather->b_sums = sums;
 		memcpy(gather->b_present, common, sizeof(common));
 	}
 	*b = &gather->b;

@@ -96,6 +96,7 @@ const struct gemm_kernel gemm_kernel_avx2 = {
 	.fp32_mr = FP32_MR,
 	.fp32_nr = FP32_NR,
 	.supported = avx2_supported,
+	.weigh = avx2_pack_weigh,
 	.pack = avx2_pack,
 	.multiply = avx2_multiply,
 	.round = round_elements,

@@ -81,6 +81,7 @@ const struct gemm_kernel gemm_kernel_generic = {
 	.part_bits = 50,
 	.fp32_mr = FP32_MR,
 	.fp32_nr = FP32_NR,
+	.weigh = generic_pack_weigh,
 	.pack = generic_pack,
 	.multiply = generic_multiply,
 	.round = round_elements,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The first pass of packing (pack_template.h) with AVX-512: eight lanes at a time,
+ * Decoding and measuring (pack_template.h) with AVX-512: eight lanes at a time,
  * so that a vector holds one k of eight lanes, and what is learnt of the lanes stays
  * in registers.
  */
@@ -188,8 +188,8 @@ static inline void pack_transpose(__m512d row[8])
 }
 
 /* Eight lanes (used of them real) where k runs along memory, from k on; data: the first's row. */
-static inline void pack_eight_along_k(uint64_t *out, uint32_t lanes, const uint8_t *data,
-				      uint32_t format, uint64_t pitch, uint32_t element,
+static inline __attribute__((always_inline)) void
+pack_eight_along_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32_t format, uint64_t pitch, uint32_t element,
 				      uint32_t used, uint64_t k, uint32_t kc,
 				      struct pack_eight *range)
 {
@@ -210,13 +210,15 @@ static inline void pack_eight_along_k(uint64_t *out, uint32_t lanes, const uint8
 #pragma GCC unroll 8
 		for (uint32_t j = 0; j < 8; j++)
 			if (j < count) {
-				pack_see(range, first[j]);
+				if (range)
+					pack_see(range, first[j]);
 				_mm512_store_pd((double *)(out + (size_t)(i + j) * lanes), first[j]);
 			}
 #pragma GCC unroll 8
 		for (uint32_t j = 0; j < 8; j++)
 			if (j + 8 < count) {
-				pack_see(range, second[j]);
+				if (range)
+					pack_see(range, second[j]);
 				_mm512_store_pd((double *)(out + (size_t)(i + j + 8) * lanes),
 						second[j]);
 			}
@@ -224,18 +226,20 @@ static inline void pack_eight_along_k(uint64_t *out, uint32_t lanes, const uint8
 }
 
 /* Eight or sixteen lanes from lane on that lie side by side in memory; data: the first k's row. */
-static inline void pack_eights_across_k(uint64_t *out, uint32_t lanes, const uint8_t *data,
-					uint32_t format, uint64_t pitch, uint64_t lane,
+static inline __attribute__((always_inline)) void
+pack_eights_across_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32_t format, uint64_t pitch, uint64_t lane,
 					uint32_t element, uint32_t used, uint32_t kc, bool two,
 					struct pack_eight range[2])
 {
 	for (uint32_t i = 0; i < kc; i++, data += pitch, out += lanes) {
 		struct pack_sixteen x = pack_load_of_row(format, data, lane, element, used);
 
-		pack_see(&range[0], x.first);
+		if (range)
+			pack_see(&range[0], x.first);
 		_mm512_store_pd((double *)out, x.first);
 		if (two) {
-			pack_see(&range[1], x.second);
+			if (range)
+				pack_see(&range[1], x.second);
 			_mm512_store_pd((double *)(out + 8), x.second);
 		}
 	}

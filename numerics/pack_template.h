@@ -4,9 +4,11 @@
  * kernel_*.c so that the compiler vectorises the loops for that CPU.
  *
  * Every element of every operand format is exactly a double: at most 28
- * significant bits and an exponent within -149..135.  A first pass decodes to
- * doubles in scratch memory, which stays in the cache, and finds for each lane the unit of its last set bit 2^e and of its
- * first 2^h; a second turns the doubles into integers of one or more parts.
+ * significant bits and an exponent within -149..135.  Weighing decodes to doubles, some k's
+ * at a time in scratch memory, which stays in the cache, and finds for each lane the unit of
+ * its last set bit 2^e and of its first 2^h.  Packing decodes once more, which is cheaper
+ * than to keep the doubles, and turns them into integers of one or more parts, or into their
+ * residues, as the panels of the other operand demand.
  */
 #ifndef QUIRE_PACK_TEMPLATE_H
 #define QUIRE_PACK_TEMPLATE_H
@@ -17,6 +19,7 @@
 #include "gemm_internal.h"
 
 #define PACK_RUN 256			/* elements decoded at a time */
+#define PACK_STEPS 64			/* k's treated at a time; a multiple of 16 */
 #define PACK_INF 0x7ff0000000000000ull
 #define PACK_NAN 0x7ff8000000000000ull
 #define PACK_ABS 0x7fffffffffffffffull
@@ -214,8 +217,30 @@ static inline void pack_decode_source(const struct gemm_source *source, uint64_t
 			    count, out);
 }
 
+/* count elements of lane l */
+static inline void pack_measure(const uint64_t *x, uint32_t count, uint32_t l,
+				struct pack_range *range)
+{
+	uint64_t most = range->most[l], last = range->last[l];
+	double part[8] = { 0 };
+
+	for (uint32_t i = 0; i < count; i++) {
+		most = pack_max(most, x[i] & PACK_ABS);
+		last = pack_min(last, pack_last_bit(x[i]));
+	}
+	for (uint32_t i = 0; i + 8 <= count; i += 8)
+		for (uint32_t v = 0; v < 8; v++)
+			part[v] += pack_double(x[i + v]) * pack_double(x[i + v]);
+	for (uint32_t i = count & ~7u; i < count; i++)
+		part[0] += pack_double(x[i]) * pack_double(x[i]);
+	for (uint32_t v = 0; v < 8; v++)
+		range->squares[l] += part[v];
+	range->most[l] = most;
+	range->last[l] = last;
+}
+
 #ifndef __AVX512F__
-/* Pass one where k runs along memory: lane by lane. */
+/* Doubles where k runs along memory: lane by lane.  range NULL: nothing is measured. */
 static inline void pack_along_k(uint64_t *out, uint32_t lanes, const struct gemm_source *source,
 				uint64_t lane, uint32_t used, uint64_t k, uint32_t kc,
 				struct pack_range *range)
@@ -223,39 +248,23 @@ static inline void pack_along_k(uint64_t *out, uint32_t lanes, const struct gemm
 	uint64_t run[PACK_RUN];
 
 	for (uint32_t l = 0; l < used; l++) {
-		uint64_t most = 0, last = PACK_INF;
-		double squares = 0;
-
 		for (uint32_t i = 0; i < kc; i += PACK_RUN) {
 			uint32_t count = kc - i < PACK_RUN ? kc - i : PACK_RUN;
 			uint64_t *to = out + (size_t)i * lanes + l;
-			double part[8] = { 0 };
 
 			pack_decode_source(source, lane + l, k + i, count, run);
-			for (uint32_t j = 0; j < count; j++) {
-				most = pack_max(most, run[j] & PACK_ABS);
-				last = pack_min(last, pack_last_bit(run[j]));
-			}
-			for (uint32_t j = 0; j + 8 <= count; j += 8)
-				for (uint32_t v = 0; v < 8; v++)
-					part[v] += pack_double(run[j + v]) * pack_double(run[j + v]);
-			for (uint32_t j = count & ~7u; j < count; j++)
-				part[0] += pack_double(run[j]) * pack_double(run[j]);
-			for (uint32_t v = 0; v < 8; v++)
-				squares += part[v];
+			if (range)
+				pack_measure(run, count, l, range);
 			for (uint32_t j = 0; j < count; j++)
 				to[(size_t)j * lanes] = run[j];
 		}
-		range->most[l] = most;
-		range->last[l] = last;
-		range->squares[l] = squares;
 	}
 	for (uint32_t l = used; l < lanes; l++)
 		for (uint32_t i = 0; i < kc; i++)
 			out[(size_t)i * lanes + l] = 0;
 }
 
-/* Pass one where lanes lie side by side in memory. */
+/* The same where lanes lie side by side in memory. */
 static inline void pack_across_k(uint64_t *out, uint32_t lanes, const struct gemm_source *source,
 				 uint64_t lane, uint32_t used, uint64_t k, uint32_t kc,
 				 struct pack_range *range)
@@ -270,7 +279,7 @@ static inline void pack_across_k(uint64_t *out, uint32_t lanes, const struct gem
 			for (uint32_t l = used; l < lanes; l++)
 				to[l] = 0;
 		}
-		for (uint32_t l = 0; l < lanes; l++) {
+		for (uint32_t l = 0; range && l < lanes; l++) {
 			range->most[l] = pack_max(range->most[l], to[l] & PACK_ABS);
 			range->last[l] = pack_min(range->last[l], pack_last_bit(to[l]));
 			range->squares[l] += pack_double(to[l]) * pack_double(to[l]);
@@ -282,9 +291,9 @@ static inline void pack_across_k(uint64_t *out, uint32_t lanes, const struct gem
 
 #ifdef __AVX512F__
 /* lanes is a multiple of eight */
-static inline void pack_first_pass(uint64_t *out, uint32_t lanes, const struct gemm_source *source,
-				   uint64_t lane, uint32_t used, uint64_t k, uint32_t kc,
-				   struct pack_range *range)
+static inline __attribute__((always_inline)) void
+pack_doubles(uint64_t *out, uint32_t lanes, const struct gemm_source *source, uint64_t lane,
+	     uint32_t used, uint64_t k, uint32_t kc, struct pack_range *range)
 {
 	const uint32_t element = source->element;
 
@@ -299,7 +308,7 @@ static inline void pack_first_pass(uint64_t *out, uint32_t lanes, const struct g
 
 			pack_eight_along_k(out + l, lanes, source->data + (lane + l) * pitch,
 					   source->format, pitch, element, left < 8 ? left : 8, k, kc,
-					   &eight[0]);
+					   range ? &eight[0] : NULL);
 		} else {
 			const uint64_t pitch = gemm_offset(source->format, source->k_stride);
 
@@ -307,9 +316,9 @@ static inline void pack_first_pass(uint64_t *out, uint32_t lanes, const struct g
 			pack_eights_across_k(out + l, lanes, source->data + k * pitch,
 					     source->format, pitch, lane + l, element,
 					     left < 8 * groups ? left : 8 * groups, kc, groups == 2,
-					     eight);
+					     range ? eight : NULL);
 		}
-		for (uint32_t g = 0; g < groups; g++) {
+		for (uint32_t g = 0; range && g < groups; g++) {
 			_mm512_storeu_si512(range->most + l + 8 * g, eight[g].most);
 			_mm512_storeu_si512(range->last + l + 8 * g,
 					    _mm512_add_epi64(eight[g].last, _mm512_set1_epi64(1)));
@@ -319,9 +328,9 @@ static inline void pack_first_pass(uint64_t *out, uint32_t lanes, const struct g
 	}
 }
 #else
-static inline void pack_first_pass(uint64_t *out, uint32_t lanes, const struct gemm_source *source,
-				   uint64_t lane, uint32_t used, uint64_t k, uint32_t kc,
-				   struct pack_range *range)
+static inline void pack_doubles(uint64_t *out, uint32_t lanes, const struct gemm_source *source,
+				uint64_t lane, uint32_t used, uint64_t k, uint32_t kc,
+				struct pack_range *range)
 {
 	if (source->k_stride == 1)
 		pack_along_k(out, lanes, source, lane, used, k, kc, range);
@@ -330,139 +339,69 @@ static inline void pack_first_pass(uint64_t *out, uint32_t lanes, const struct g
 }
 #endif
 
-/* A lane with NaN or infinity: note it, treat the elements as 0, measure again. */
-static void pack_sanitise(struct gemm_panel *panel, double *scratch, uint32_t lanes, uint32_t l, uint32_t kc,
-			  struct pack_range *range)
+/* NaN and infinity of a lane's doubles become 0; which there were. */
+static inline uint8_t pack_clear_specials(double *from, uint32_t lanes, uint32_t l, uint32_t kc)
 {
-	uint64_t *at = (uint64_t *)(void *)scratch + l;
+	uint64_t *at = (uint64_t *)(void *)from + l;
+	uint8_t special = 0;
 
-	range->most[l] = 0;
-	range->last[l] = PACK_INF;
-	range->squares[l] = 0;
 	for (uint32_t i = 0; i < kc; i++, at += lanes) {
 		uint64_t magnitude = *at & PACK_ABS;
 
-		if (magnitude >= PACK_INF) {
-			panel->special[l] |= magnitude == PACK_INF ? GEMM_SPECIAL_INF :
-								     GEMM_SPECIAL_NAN;
-			*at = 0;
+		if (magnitude < PACK_INF)
 			continue;
-		}
-		range->most[l] = pack_max(range->most[l], magnitude);
-		range->last[l] = pack_min(range->last[l], pack_last_bit(*at));
-		range->squares[l] += pack_double(*at) * pack_double(*at);
+		special |= magnitude == PACK_INF ? GEMM_SPECIAL_INF : GEMM_SPECIAL_NAN;
+		*at = 0;
 	}
+	return special;
+}
+
+/* A lane with NaN or infinity: note it, treat the elements as 0, measure again. */
+static void pack_sanitise(struct gemm_panel *panel, double *from, uint32_t lanes, uint32_t l,
+			  uint32_t kc, struct pack_range *range)
+{
+	const uint64_t *at = (const uint64_t *)(const void *)from + l;
+
+	panel->special[l] |= pack_clear_specials(from, lanes, l, kc);
+	range->most[l] = 0;
+	range->last[l] = PACK_INF;
+	range->squares[l] = 0;
+	for (uint32_t i = 0; i < kc; i++, at += lanes)
+		pack_measure(at, 1, l, range);
 }
 
 /*
- * Pass two, one part: v = x / unit is an integer of at most single_bits <= 50
- * bits, so magic + v is exact.  The sum of kc <= 2^12 of them stays below 2^62.
+ * One part of kc k's from k on: v = x / unit is an integer of at most single_bits <= 50
+ * bits, so magic + v is exact.  The sum of 2^12 of them stays below 2^62.
  */
-static inline void pack_single(struct gemm_panel *panel, const double *scratch, uint32_t lanes,
-			       uint32_t kc, const double *scale)
+static inline void pack_single(struct gemm_panel *panel, const double *from, uint32_t lanes,
+			       uint32_t k, uint32_t kc, const double *scale)
 {
 	uint64_t sum[GEMM_LANES_MAX] = { 0 };
-	uint64_t *at = panel->part[0];
+	uint64_t *at = panel->part[0] + (size_t)k * lanes;
 
-	for (uint32_t i = 0; i < kc; i++, at += lanes, scratch += lanes)
+	for (uint32_t i = 0; i < kc; i++, at += lanes, from += lanes)
 		for (uint32_t l = 0; l < lanes; l++) {
-			at[l] = pack_bits(scratch[l] * scale[l] + GEMM_MAGIC) -
-				GEMM_MAGIC_BITS;
+			at[l] = pack_bits(from[l] * scale[l] + GEMM_MAGIC) - GEMM_MAGIC_BITS;
 			sum[l] += at[l];
 		}
 	for (uint32_t l = 0; l < lanes; l++)
-		panel->sum[0][l] = (int64_t)sum[l];
+		panel->sum[0][l] += (int64_t)sum[l];
 }
 
-#ifdef __AVX512F__
 /*
- * What the other operand's panels typically weigh, by its format, with data like N(0,1): tells
- * whether residues will be of use.  A wrong guess costs time only.
- */
-#define PACK_PRECISE 0x1p84
-#define PACK_COARSE 0x1p56
-
-/*
- * Pass two, one part of integers below 2^31, packed in 32 bits (kernel_ifma.c), 8 or 16 lanes. */
-static inline void pack_single_small(struct gemm_panel *panel, const double *from, uint32_t lanes,
-				     uint32_t kc, const double *scale)
-{
-	const __m512d magic = _mm512_set1_pd(GEMM_MAGIC);
-	const __m512i lower = _mm512_set1_epi64(0xffffffff);
-	uint32_t *to = (uint32_t *)panel->part[0];
-	__m512i sum[2] = { _mm512_setzero_si512(), _mm512_setzero_si512() };
-
-	for (uint32_t i = 0; i < kc; i++, from += lanes, to += lanes) {
-		__m512i v[2];
-
-		/* the low 32 bits of the pattern are the integer's */
-		for (uint32_t g = 0; g < lanes / 8; g++) {
-			v[g] = _mm512_castpd_si512(_mm512_fmadd_pd(_mm512_load_pd(from + g * 8),
-						_mm512_loadu_pd(scale + g * 8), magic));
-			sum[g] = _mm512_add_epi64(sum[g], v[g]);
-		}
-		if (lanes == 8)
-			_mm256_store_si256((__m256i *)(void *)to, _mm512_cvtepi64_epi32(v[0]));
-		else
-			_mm512_store_si512(to, _mm512_or_si512(_mm512_slli_epi64(v[1], 32),
-							       _mm512_and_si512(v[0], lower)));
-	}
-	for (uint32_t g = 0; g < lanes / 8; g++)
-		_mm512_storeu_si512(panel->sum[0] + g * 8, _mm512_sub_epi64(sum[g],
-				    _mm512_set1_epi64((int64_t)(kc * GEMM_MAGIC_BITS))));
-}
-
-/* Pass two, one part, with residues; v is below 2^50 as above. */
-static inline void pack_single_residues(struct gemm_panel *panel, const double *scratch,
-					uint32_t lanes, uint32_t kc, const double *scale, bool is_signed)
-{
-	const size_t plane = residue_plane(lanes, kc);
-	const __m512d magic = _mm512_set1_pd(GEMM_MAGIC);
-	const __m512i magic_bits = _mm512_set1_epi64((int64_t)GEMM_MAGIC_BITS);
-
-	panel->residues = panel->residue_room;
-	for (uint32_t l = 0; l < lanes; l += 8) {
-		const __m512d by = _mm512_loadu_pd(scale + l);
-		__m512i sum = _mm512_setzero_si512();
-
-		for (uint32_t k = 0; k < kc; k += 4) {
-			__m512d v[4];
-
-#pragma GCC unroll 4
-			for (uint32_t i = 0; i < 4; i++) {
-				size_t at = (size_t)(k + i) * lanes + l;
-				__m512i x;
-
-				v[i] = _mm512_setzero_pd();
-				if (k + i >= kc)
-					continue;
-				v[i] = _mm512_mul_pd(_mm512_load_pd(scratch + at), by);
-				x = _mm512_sub_epi64(_mm512_castpd_si512(_mm512_add_pd(v[i], magic)),
-						     magic_bits);
-				sum = _mm512_add_epi64(sum, x);
-				_mm512_store_si512(panel->part[0] + at, x);
-			}
-			residue_pack_four(v, panel->residues + ((size_t)(k / 4) * lanes + l) * 4,
-					  plane, is_signed);
-		}
-		_mm512_storeu_si512(panel->sum[0] + l, sum);
-	}
-}
-#endif
-
-/*
- * Pass two, many parts, from the top: v = x / 2^(e + q * part_bits) rounded to
+ * Many parts of the same, from the top: v = x / 2^(e + q * part_bits) rounded to
  * the nearest integer by the addition of the magic number (one rounding, of a
  * fused multiply-add or of an exact product: the scale is a power of two), and
  * x becomes the rest, which is exact, a multiple of 2^e and at most half this
  * part's unit.  So each v of a lower part is at most 2^(part_bits - 1), and so is
  * the top one because parts were chosen for width <= parts * part_bits - 1.
  */
-static inline void pack_parts(struct gemm_panel *panel, double *rest, uint32_t lanes, uint32_t kc,
-			      const struct gemm_kernel *kernel)
+static inline void pack_parts(struct gemm_panel *panel, double *rest, uint32_t lanes, uint32_t k,
+			      uint32_t kc, const struct gemm_kernel *kernel)
 {
 	for (uint32_t q = panel->parts; q-- > 0;) {
-		uint64_t *out = panel->part[q];
+		uint64_t *out = panel->part[q] + (size_t)k * lanes;
 		uint64_t sum[GEMM_LANES_MAX] = { 0 };
 		double scale[GEMM_LANES_MAX], unit[GEMM_LANES_MAX];
 
@@ -482,7 +421,7 @@ static inline void pack_parts(struct gemm_panel *panel, double *rest, uint32_t l
 				sum[l] += out[at];
 			}
 		for (uint32_t l = 0; l < lanes; l++)
-			panel->sum[q][l] = (int64_t)sum[l];
+			panel->sum[q][l] += (int64_t)sum[l];
 	}
 }
 
@@ -505,34 +444,61 @@ static inline bool pack_make_room(struct gemm_panel *panel, uint32_t lanes, uint
 
 #include "pack_tiled.h"
 
-static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel *panel,
-			    double *scratch, uint32_t lanes, const struct gemm_source *source, uint64_t lane,
-			    uint32_t used, uint64_t k, uint32_t kc)
+static inline void pack_nothing_seen(struct pack_range *range)
+{
+	for (uint32_t l = 0; l < GEMM_LANES_MAX; l++) {
+		range->most[l] = 0;
+		range->last[l] = PACK_INF;
+		range->squares[l] = 0;
+	}
+}
+
+/* Measure all of a panel's lanes. */
+static inline void pack_range_of(struct gemm_panel *panel, double *scratch, uint32_t lanes,
+				 const struct gemm_source *source, uint64_t lane, uint32_t used,
+				 uint64_t k, uint32_t kc, struct pack_range *range)
+{
+	uint64_t *doubles = (uint64_t *)(void *)scratch;
+	uint32_t steps = source->tiled ? kc : PACK_STEPS;
+
+	pack_nothing_seen(range);
+	for (uint32_t i = 0; i < kc; i += steps) {
+		uint32_t count = kc - i < steps ? kc - i : steps;
+		struct pack_range some;
+
+		pack_nothing_seen(&some);
+		if (source->tiled)
+			count = panel->kc = pack_tiled(panel, doubles, lanes, source, lane, used, k, kc,
+						       &some);
+		else
+			pack_doubles(doubles, lanes, source, lane, used, k + i, count, &some);
+		for (uint32_t l = 0; l < lanes; l++)
+			if (some.most[l] >= PACK_INF)
+				pack_sanitise(panel, scratch, lanes, l, count, &some);
+		for (uint32_t l = 0; l < lanes; l++) {
+			range->most[l] = pack_max(range->most[l], some.most[l]);
+			range->last[l] = pack_min(range->last[l], some.last[l]);
+			range->squares[l] += some.squares[l];
+		}
+	}
+}
+
+static inline void pack_weigh(const struct gemm_kernel *kernel, struct gemm_panel *panel,
+			      double *scratch, uint32_t lanes, const struct gemm_source *source,
+			      uint64_t lane, uint32_t used, uint64_t k, uint32_t kc)
 {
 	struct pack_range range;
-	double scale[GEMM_LANES_MAX];
 	double heaviest = 0, half;
 	int32_t widest = 0;
 	bool single;
 
-	for (uint32_t l = 0; l < GEMM_LANES_MAX; l++) {
-		range.most[l] = 0;
-		range.last[l] = PACK_INF;
-		range.squares[l] = 0;
-		panel->special[l] = 0;
-	}
+	memset(panel->special, 0, sizeof(panel->special));
 	pack_all_present(panel, kc);
-	if (source->tiled)
-		kc = panel->kc = pack_tiled(panel, (uint64_t *)(void *)scratch, lanes, source, lane,
-					    used, k, kc, &range);
-	else
-		pack_first_pass((uint64_t *)(void *)scratch, lanes, source, lane, used, k, kc, &range);
+	pack_range_of(panel, scratch, lanes, source, lane, used, k, kc, &range);
 	for (uint32_t l = 0; l < lanes; l++) {
 		int32_t e, width;
 		double weight;
 
-		if (range.most[l] >= PACK_INF)
-			pack_sanitise(panel, scratch, lanes, l, kc, &range);
 		if (!range.most[l]) {
 			panel->exponent[l] = 0;
 			continue;
@@ -548,46 +514,69 @@ static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel 
 	}
 	single = widest <= (int32_t)kernel->single_bits &&
 		 !(kernel->narrow_only && heaviest * heaviest >= GEMM_SQUARE_64);
+	panel->used = used;
 	panel->parts = single ? 1 : (uint32_t)widest / kernel->part_bits + 1;
 	panel->width = (uint32_t)widest;
 	/* integers of parts are at most 2^(part_bits - 1) */
 	half = pack_power((int32_t)kernel->part_bits - 1);
 	panel->weight = single ? heaviest : kc * half * half;
-	/* so that sums of two such panels' products are below 2^62 */
-	panel->small = single && widest <= 31 && heaviest < 0x1p61 && !source->gathered;
-	panel->residues = NULL;
+	panel->plane = gemm_plane_bytes(lanes, panel->kc);
+	panel->moduli = 0;
+	panel->words = false;
 	panel->lost = !pack_make_room(panel, lanes, kc);
-	if (panel->lost)
-		return;
-	if (single) {
-		for (uint32_t l = 0; l < lanes; l++)
-			scale[l] = pack_power(-panel->exponent[l]);
-#ifdef __AVX512F__
-		if (!panel->small && !source->gathered &&
-		    heaviest * (source->precise ? PACK_PRECISE : PACK_COARSE) >= GEMM_SQUARE_64)
-			pack_single_residues(panel, scratch, lanes, kc, scale, source->is_a);
-		else if (panel->small)
-			pack_single_small(panel, scratch, lanes, kc, scale);
+}
+
+static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel *panel,
+			    double *scratch, uint32_t lanes, const struct gemm_source *source,
+			    uint64_t lane, uint32_t used, uint64_t k, uint32_t kc)
+{
+	uint32_t steps = source->tiled ? kc : PACK_STEPS;
+	double scale[GEMM_LANES_MAX];
+
+	for (uint32_t l = 0; l < lanes; l++)
+		scale[l] = pack_power(-panel->exponent[l]);
+	memset(panel->sum, 0, panel->parts * sizeof(panel->sum[0]));
+	for (uint32_t i = 0; i < kc; i += steps) {
+		uint32_t count = kc - i < steps ? kc - i : steps, padded;
+
+		if (source->tiled)
+			count = pack_tiled(panel, (uint64_t *)(void *)scratch, lanes, source, lane, used,
+					   k, kc, NULL);
 		else
+			pack_doubles((uint64_t *)(void *)scratch, lanes, source, lane, used, k + i,
+				     count, NULL);
+		for (uint32_t l = 0; l < used; l++)
+			if (panel->special[l])
+				(void)pack_clear_specials(scratch, lanes, l, count);
+		padded = (count + 7) / 8 * 8;
+		memset(scratch + (size_t)count * lanes, 0,
+		       (size_t)(padded - count) * lanes * sizeof(*scratch));
+#ifdef __AVX512F__
+		if (panel->moduli)
+			residue_pack(panel, scratch, lanes, i, count, scale, source->is_a);
 #endif
-			pack_single(panel, scratch, lanes, kc, scale);
-	} else {
-		pack_parts(panel, scratch, lanes, kc, kernel);
+		if (panel->words && panel->parts == 1)
+			pack_single(panel, scratch, lanes, i, count, scale);
+		else if (panel->words)
+			pack_parts(panel, scratch, lanes, i, count, kernel);
 	}
 }
 
 /*
  * One copy per number of lanes, so that the loops over lanes have a fixed length.
  */
-#define PACK_DEFINE(name, kernel, mr, nr)                                          \
-	static void name(struct gemm_panel *panel, double *scratch, uint32_t lanes, \
-			 const struct gemm_source *source, uint64_t lane,          \
-			 uint32_t used, uint64_t k, uint32_t kc)                   \
-	{                                                                          \
-		if (lanes == (mr))                                                 \
-			pack_any(kernel, panel, scratch, mr, source, lane, used, k, kc);    \
-		else                                                               \
-			pack_any(kernel, panel, scratch, nr, source, lane, used, k, kc);    \
+#define PACK_ONE(name, body, kernel, mr, nr)                                               \
+	static void name(struct gemm_panel *panel, double *scratch, uint32_t lanes,        \
+			 const struct gemm_source *source, uint64_t lane, uint32_t used,   \
+			 uint64_t k, uint32_t kc)                                          \
+	{                                                                                  \
+		if (lanes == (mr))                                                         \
+			body(kernel, panel, scratch, mr, source, lane, used, k, kc);       \
+		else                                                                       \
+			body(kernel, panel, scratch, nr, source, lane, used, k, kc);       \
 	}
+#define PACK_DEFINE(name, kernel, mr, nr)                                                  \
+	PACK_ONE(name##_weigh, pack_weigh, kernel, mr, nr)                                 \
+	PACK_ONE(name, pack_any, kernel, mr, nr)
 
 #endif /* QUIRE_PACK_TEMPLATE_H */

@@ -121,26 +121,9 @@ static inline void pack_tiled_present(struct gemm_panel *panel, const struct gem
 		}
 }
 
-static inline void pack_tiled_measure(const uint64_t *x, uint32_t count, uint32_t l,
-				      struct pack_range *range)
-{
-	uint64_t most = range->most[l], last = range->last[l];
-	double squares = 0;
-
-	for (uint32_t i = 0; i < count; i++) {
-		most = pack_max(most, x[i] & PACK_ABS);
-		last = pack_min(last, pack_last_bit(x[i]));
-	}
-	for (uint32_t i = 0; i < count; i++)
-		squares += pack_double(x[i]) * pack_double(x[i]);
-	range->most[l] = most;
-	range->last[l] = last;
-	range->squares[l] += squares;
-}
-
 /*
- * Pass one of a tiled operand: doubles of the granules that are present, one behind
- * the other.  Returns how many k that is; the panel's present is set.
+ * A tiled operand: doubles of the granules that are present, one behind the other.
+ * Returns how many k that is; the panel's present is set.  range NULL: nothing is measured.
  */
 static inline uint32_t pack_tiled(struct gemm_panel *panel, uint64_t *out, uint32_t lanes,
 				  const struct gemm_source *source, uint64_t lane, uint32_t used,
@@ -169,7 +152,8 @@ static inline uint32_t pack_tiled(struct gemm_panel *panel, uint64_t *out, uint3
 			continue;
 		for (uint32_t l = 0; k_is_column && l < used; l++) {
 			pack_tiled_run(view, row + l, column + from, to - from, x);
-			pack_tiled_measure(x, to - from, l, range);
+			if (range)
+				pack_measure(x, to - from, l, range);
 			for (uint32_t i = 0; i < to - from; i++)
 				out[(size_t)(stored + i) * lanes + l] = x[i];
 		}
@@ -177,7 +161,7 @@ static inline uint32_t pack_tiled(struct gemm_panel *panel, uint64_t *out, uint3
 			uint64_t *at = out + (size_t)(stored + i - from) * lanes;
 
 			pack_tiled_run(view, row + i, column, used, at);
-			for (uint32_t l = 0; l < used; l++) {
+			for (uint32_t l = 0; range && l < used; l++) {
 				range->most[l] = pack_max(range->most[l], at[l] & PACK_ABS);
 				range->last[l] = pack_min(range->last[l], pack_last_bit(at[l]));
 				range->squares[l] += pack_double(at[l]) * pack_double(at[l]);

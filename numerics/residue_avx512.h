@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sums of products beyond 64 bits from two cheap halves: the sum modulo 2^64, by
- * 64-bit multiplications, and modulo four small numbers, by 8-bit dot products.
- * Together they fix the sum modulo 2^64 M, M = 255 * 253 * 251 * 247 > 2^31.8, the
- * five factors having no divisor in common.  With a sum S = L + 2^64 h, 0 <= L < 2^64
- * and |S| < 2^94, h lies within -2^30..2^30 and M / 2 > 2^30.8: h is the number of
- * least magnitude with its residues.  (Chinese remainder theorem; the same idea serves
- * in "Ozaki scheme II", Ozaki, Uchino, Imamura, 2025.)
- *
- * Eight operations of 512 bits give 64 products of 64 + 31.8 bits this way where the
- * 52-bit multiplier needs 16 for 64 products of 104 bits.
+ * Exact sums of products by 8-bit dot products, in a residue number system: integers are
+ * kept modulo some pairwise coprime moduli m <= 256, their sums of products are taken modulo
+ * each, and the Chinese remainder theorem gives the sum back.  One operation of 512 bits
+ * makes 64 products modulo one m; a sum S takes as many moduli as make their product P
+ * exceed 2 |S|, which Cauchy and Schwarz bound before it is computed.  (The idea of "Ozaki
+ * scheme II", Ozaki, Uchino, Imamura, 2025.)
  */
 #ifndef QUIRE_RESIDUE_AVX512_H
 #define QUIRE_RESIDUE_AVX512_H
@@ -17,90 +13,240 @@
 #include <immintrin.h>
 
 #include "gemm_internal.h"
+#include "residue_table.h"
 
-#define RESIDUE_MODULI 4
-
-/*
- * power32: 2^32 modulo m.  back: what takes T - L modulo m, T the sum's residue, to the
- * factor of M / m in the sum that yields h: the inverse of 2^64 times that of M / m,
- * modulo m.
- */
-static const struct residue_modulus {
-	uint32_t m, power32, back;
-	double cofactor;		/* M / m */
-} residue_modulus[RESIDUE_MODULI] = {
-	{ 255, 1, 251, 253.0 * 251 * 247 },
-	{ 253, 81, 142, 255.0 * 251 * 247 },
-	{ 251, 123, 64, 255.0 * 253 * 247 },
-	{ 247, 139, 166, 255.0 * 253 * 251 },
-};
-#define RESIDUE_PRODUCT (255.0 * 253 * 251 * 247)
-
-/* Bytes of one modulus of a panel: [k / 4][lane][4]. */
-static inline size_t residue_plane(uint32_t lanes, uint32_t kc)
-{
-	return (size_t)((kc + 3) / 4) * lanes * 4;
-}
+/* A word added to the mantissa of this float, within +-2^22, is added to the float. */
+#define RESIDUE_MAGIC 12582912.0f		/* 2^23 + 2^22 */
+#define RESIDUE_MAGIC_BITS 0x4b400000
 
 /*
- * Four k of eight lanes of integers of at most 2^50, as doubles, to 32 bytes of residues of
- * each modulus.  The quotient is below 2^42.1 and off by less than 2^-9.9 before it is
- * rounded; the rest, an exact integer, would have to be 128 / 255 = 1/2 + 2^-9 of 255 or
- * more to leave -127..127.
+ * Sums start here, so that they are never negative: k <= 4096 products of 0..255 and
+ * -128..127 make less than 2^27, in magnitude.
  */
-static inline void residue_pack_four(const __m512d v[4], uint8_t *out, size_t plane, bool is_signed)
+#define RESIDUE_BIAS (1 << 27)
+
+/*
+ * How many moduli a sum S with S^2 <= square needs: |S| <= P / 2 (1 - 2^-8), in which the
+ * relative error of the weights (gemm_internal.h) drowns.  0: more than there are.
+ */
+static inline uint32_t residue_moduli(double square)
 {
-	for (int t = 0; t < RESIDUE_MODULI; t++) {
-		const __m512d m = _mm512_set1_pd(residue_modulus[t].m);
-		const __m512d inverse = _mm512_set1_pd(1.0 / residue_modulus[t].m);
-		/* a negative byte in two's complement, or the residue above 0 */
-		const __m512d lift = is_signed ? _mm512_set1_pd(256) : m;
-		__m512d r[4], word;
+	double half = 0.5 * (1 - 0x1p-8);
 
-#pragma GCC unroll 4
-		for (int i = 0; i < 4; i++) {
-			__m512d q = _mm512_roundscale_pd(_mm512_mul_pd(v[i], inverse), 0);
-
-			r[i] = _mm512_fnmadd_pd(q, m, v[i]);
-			r[i] = _mm512_mask_add_pd(r[i], _mm512_movepi64_mask(_mm512_castpd_si512(r[i])),
-						  r[i], lift);
-		}
-		/* exact, below 2^32 */
-		word = _mm512_fmadd_pd(r[3], _mm512_set1_pd(256), r[2]);
-		word = _mm512_fmadd_pd(word, _mm512_set1_pd(256), r[1]);
-		word = _mm512_fmadd_pd(word, _mm512_set1_pd(256), r[0]);
-		_mm256_store_si256((__m256i *)(void *)(out + t * plane), _mm512_cvtpd_epu32(word));
+	for (uint32_t t = 0; t < RESIDUE_MODULI; t++) {
+		half *= residue_modulus[t].m;
+		if (square < half * half)
+			return t + 1;
 	}
+	return 0;
 }
 
 /*
- * h of eight sums with low halves L and residues rest[t] (any representative of fewer
- * than 31 bits).  L modulo m is (upper * 2^32 + lower) with upper's factor reduced:
- * below 2^41; less the residue and times back, it is below 2^50 and exact in double.
+ * words, sums of bytes times weights added to RESIDUE_MAGIC_BITS, as floats, less a multiple
+ * of m: 0..m, or -128..128 when nearest, still on top of RESIDUE_MAGIC.  The sums are below
+ * 8 * 255 * 128 + 2 * 128 < 2^18.  The quotient, f / m in a single rounding to an integer, has an
+ * error below 2^18 / m * 2^-24 before it is rounded.  Distances of f / m from an integer are
+ * multiples of 1 / m >= 2^-8, and from the middle between two, unless m is 256, whose
+ * inverse is exact, at least 1 / 2m: so it is rounded to the right side, but that
+ * an exact f = q m may give q - 1, hence m.
  */
-static inline __m512i residue_high(__m512i low, const __m256i rest[RESIDUE_MODULI])
+static inline __attribute__((always_inline)) __m512i
+residue_reduce(__m512i words, __m512 m, __m512 inverse, bool nearest)
 {
-	const __m512i upper = _mm512_srli_epi64(low, 32);
-	const __m512i lower = _mm512_and_si512(low, _mm512_set1_epi64(0xffffffff));
-	__m512d h = _mm512_setzero_pd();
+	const __m512 magic = _mm512_set1_ps(RESIDUE_MAGIC);
+	__m512 sum = _mm512_castsi512_ps(words), f = _mm512_sub_ps(sum, magic), q;
+
+	q = nearest ? _mm512_fmadd_ps(f, inverse, magic) :
+		      _mm512_fmadd_round_ps(f, inverse, magic,
+					    _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+	return _mm512_castps_si512(_mm512_fnmadd_ps(_mm512_sub_ps(q, magic), m, sum));
+}
+
+/* The first bytes of 32 words of x and y, for two bytes of each of 16 words. */
+static inline __m512i residue_pair(__m512i x, __m512i y)
+{
+	return _mm512_ternarylogic_epi32(_mm512_set1_epi32(0xff), x, _mm512_slli_epi32(y, 8), 0xca);
+}
+
+/*
+ * 64 integers, x[j][0] and x[j][1] being step j of the first and last eight words, as
+ * patterns of v + GEMM_MAGIC, |v| <= 2^50, to a word of four residues each, j from the lowest
+ * byte on, at plane t of out.  The upper half of such a pattern is 0x43380000 + floor(v / 2^32).
+ * Its highest byte is always 0x43 and counts nothing; start takes the rest away.
+ */
+static inline __attribute__((always_inline)) void
+residue_pack_words(const __m512i x[4][2], uint8_t *out, size_t plane, uint32_t moduli, bool is_signed)
+{
+	const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6,
+					      4, 2, 0);
+	const __m512i odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5,
+					     3, 1);
+	__m512i lower[4], upper[4];
 
 #pragma GCC unroll 4
-	for (int t = 0; t < RESIDUE_MODULI; t++) {
+	for (int j = 0; j < 4; j++) {
+		lower[j] = _mm512_permutex2var_epi32(x[j][0], even, x[j][1]);
+		upper[j] = _mm512_permutex2var_epi32(x[j][0], odd, x[j][1]);
+	}
+	for (uint32_t t = 0; t < moduli; t++, out += plane) {
 		const struct residue_modulus *r = &residue_modulus[t];
-		__m512i l = _mm512_add_epi64(lower, _mm512_mul_epu32(upper,
-						     _mm512_set1_epi64(r->power32)));
-		__m512d x = _mm512_cvtepi64_pd(_mm512_sub_epi64(_mm512_cvtepi32_epi64(rest[t]), l));
-		__m512d q;
+		const __m512i start = _mm512_set1_epi32(RESIDUE_MAGIC_BITS + r->start);
+		const __m512i by_lower = _mm512_set1_epi32((int)r->lower);
+		const __m512i by_upper = _mm512_set1_epi32((int)r->upper);
+		const __m512 m = _mm512_set1_ps((float)r->m);
+		const __m512 inverse = _mm512_set1_ps(1.0f / (float)r->m);
+		__m512i rest[4];
 
-		x = _mm512_mul_pd(x, _mm512_set1_pd(r->back));
-		q = _mm512_roundscale_pd(_mm512_mul_pd(x, _mm512_set1_pd(1.0 / r->m)), 0);
-		x = _mm512_fnmadd_pd(q, _mm512_set1_pd(r->m), x);
-		/* |x| < 192, so four terms stay below 2^35 */
-		h = _mm512_fmadd_pd(x, _mm512_set1_pd(r->cofactor), h);
+#pragma GCC unroll 4
+		for (int j = 0; j < 4; j++) {
+			rest[j] = _mm512_dpbusd_epi32(start, lower[j], by_lower);
+			rest[j] = _mm512_dpbusd_epi32(rest[j], upper[j], by_upper);
+			rest[j] = residue_reduce(rest[j], m, inverse, is_signed);
+		}
+		rest[0] = residue_pair(rest[0], rest[1]);
+		rest[2] = residue_pair(rest[2], rest[3]);
+		_mm512_store_si512(out, _mm512_mask_mov_epi16(rest[0], 0xaaaaaaaa,
+							      _mm512_slli_epi32(rest[2], 16)));
 	}
-	h = _mm512_fnmadd_pd(_mm512_roundscale_pd(_mm512_mul_pd(h,
-			_mm512_set1_pd(1.0 / RESIDUE_PRODUCT)), 0), _mm512_set1_pd(RESIDUE_PRODUCT), h);
-	return _mm512_cvtpd_epi64(h);
+}
+
+/*
+ * kc steps of 8 or a multiple of 16 lanes, doubles that times scale are integers, to residues
+ * of a panel from k on; is_signed: -128..127, else 0..255.  Steps behind kc up to a
+ * multiple of 8 are read as they are.
+ */
+static inline __attribute__((always_inline)) void
+residue_pack(const struct gemm_panel *panel, const double *from, uint32_t lanes, uint32_t k,
+	     uint32_t kc, const double *scale, bool is_signed)
+{
+	const __m512d magic = _mm512_set1_pd(GEMM_MAGIC);
+	const uint32_t steps = lanes == 8 ? 8 : 4;
+
+	for (uint32_t i = 0; i < kc; i += steps)
+		for (uint32_t l = 0; l < lanes; l += 16) {
+			const __m512d by[2] = { _mm512_loadu_pd(scale + l),
+						_mm512_loadu_pd(scale + (lanes == 8 ? 0 : l + 8)) };
+			__m512i x[4][2];
+
+#pragma GCC unroll 4
+			for (uint32_t j = 0; j < 4; j++)
+				for (uint32_t h = 0; h < 2; h++) {
+					size_t at = lanes == 8 ? (size_t)(i + 4 * h + j) * 8 :
+								 (size_t)(i + j) * lanes + l + 8 * h;
+
+					x[j][h] = _mm512_castpd_si512(_mm512_fmadd_pd(
+						_mm512_load_pd(from + at), by[h], magic));
+				}
+			residue_pack_words(x, panel->residues + (size_t)(k + i) * lanes + l * 4,
+					   panel->plane, panel->moduli, is_signed);
+		}
+}
+
+/* Sums of the products of eight rows and 16 * vectors columns of a panel of lanes. */
+static inline __attribute__((always_inline)) void
+residue_tile(uint32_t fours, const uint8_t *a, const uint8_t *b, uint32_t lanes, int vectors,
+	     int32_t *out, bool first)
+{
+	__m512i t[8][3];
+
+#pragma GCC unroll 8
+	for (int i = 0; i < 8; i++)
+#pragma GCC unroll 3
+		for (int v = 0; v < vectors; v++)
+			t[i][v] = first ? _mm512_set1_epi32(RESIDUE_BIAS) :
+					  _mm512_load_si512(out + i * lanes + v * 16);
+	for (size_t k = 0; k < fours; k++, a += 32, b += (size_t)lanes * 4) {
+		__m512i y[3];
+
+		/* what the second-level cache is asked for in time */
+		_mm_prefetch(b + 2048, _MM_HINT_T0);
+#pragma GCC unroll 3
+		for (int v = 0; v < vectors; v++)
+			y[v] = _mm512_load_si512(b + v * 64);
+#pragma GCC unroll 8
+		for (int i = 0; i < 8; i++) {
+			const __m512i x = _mm512_set1_epi32(((const int32_t *)(const void *)a)[i]);
+
+			/* with the intrinsic GCC 12 copies the 24 sums around in each step */
+#pragma GCC unroll 3
+			for (int v = 0; v < vectors; v++)
+				__asm__("vpdpbusd %2, %1, %0" : "+v"(t[i][v]) : "v"(y[v]), "v"(x));
+		}
+	}
+#pragma GCC unroll 8
+	for (int i = 0; i < 8; i++)
+#pragma GCC unroll 3
+		for (int v = 0; v < vectors; v++)
+			_mm512_store_si512(out + i * lanes + v * 16, t[i][v]);
+}
+
+/* Sixteen terms c C of one modulus' sums, see residue_sums(), added to lower and upper. */
+static inline __attribute__((always_inline)) void
+residue_term(const int32_t *from, const struct residue_back *back, int32_t m, __m512i lower[2],
+	     __m512i upper[2], bool has_upper)
+{
+	const __m512i byte = _mm512_set1_epi32(0xff);
+	const __m512i low = _mm512_set1_epi64((int64_t)back->low);
+	const __m512i high = _mm512_set1_epi64((int64_t)back->high);
+	__m512i c = _mm512_dpbusd_epi32(_mm512_set1_epi32(RESIDUE_MAGIC_BITS + back->start),
+					_mm512_load_si512(from),
+					_mm512_set1_epi32((int)back->weights));
+	__m512i half[2];
+
+	c = residue_reduce(c, _mm512_set1_ps((float)m), _mm512_set1_ps(1.0f / (float)m), false);
+	c = _mm512_and_si512(c, byte);
+	half[0] = _mm512_cvtepu32_epi64(_mm512_castsi512_si256(c));
+	half[1] = _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(c, 1));
+#pragma GCC unroll 2
+	for (int h = 0; h < 2; h++) {
+		lower[h] = _mm512_madd52lo_epu64(lower[h], half[h], low);
+		if (has_upper)
+			upper[h] = _mm512_madd52lo_epu64(upper[h], half[h], high);
+	}
+}
+
+/*
+ * Sixteen sums S from their residues.  S = sum of c C - q P, where C = P / m and c is the
+ * residue times the inverse of C, modulo m, for each m.  c <= 255 and parts of C are below
+ * 2^44, so that the 52-bit multiplier takes them and sums of 12 stay below 2^56.  |S| is
+ * below P / 2 (1 - 2^-8), so q is sum of c C / P, below 12, to nearest: the arithmetic in
+ * doubles is wrong by less than 2^-46.  A sum of 8 moduli is below 2^63, of 12 below 2^94.
+ */
+static inline __attribute__((always_inline)) void
+residue_sums(const int32_t *from, size_t stride, uint32_t moduli, uint64_t *low, int64_t *high)
+{
+	const struct residue_system *s = &residue_system[moduli - 1];
+	const double product = (double)s->high * 0x1p44 + (double)s->low;
+	const __m512d by_lower = _mm512_set1_pd(1 / product), by_upper = _mm512_set1_pd(0x1p44 / product);
+	const __m512i p_lower = _mm512_set1_epi64((int64_t)s->low);
+	const __m512i p_upper = _mm512_set1_epi64((int64_t)s->high);
+	__m512i lower[2] = { _mm512_setzero_si512(), _mm512_setzero_si512() };
+	__m512i upper[2] = { _mm512_setzero_si512(), _mm512_setzero_si512() };
+
+	/* with six moduli C is below 2^41 */
+	for (uint32_t t = 0; t < moduli; t++)
+		residue_term(from + t * stride, &s->back[t], residue_modulus[t].m, lower, upper,
+			     moduli > 6);
+#pragma GCC unroll 2
+	for (int h = 0; h < 2; h++) {
+		__m512d quotient = _mm512_mul_pd(_mm512_cvtepu64_pd(lower[h]), by_lower);
+		__m512i q, l, u;
+
+		quotient = _mm512_fmadd_pd(_mm512_cvtepu64_pd(upper[h]), by_upper, quotient);
+		q = _mm512_cvtpd_epi64(quotient);
+		l = _mm512_sub_epi64(lower[h], _mm512_mullo_epi64(q, p_lower));
+		u = _mm512_sub_epi64(upper[h], _mm512_mullo_epi64(q, p_upper));
+		/* l + u 2^44 */
+		lower[h] = _mm512_add_epi64(l, _mm512_slli_epi64(u, 44));
+		_mm512_store_si512(low + 8 * h, lower[h]);
+		if (high) {
+			__mmask8 carry = _mm512_cmplt_epu64_mask(lower[h], l);
+
+			u = _mm512_add_epi64(_mm512_srai_epi64(u, 20), _mm512_srai_epi64(l, 63));
+			_mm512_store_si512(high + 8 * h, _mm512_mask_add_epi64(u, carry, u,
+								_mm512_set1_epi64(1)));
+		}
+	}
 }
 
 #endif /* QUIRE_RESIDUE_AVX512_H */

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Memory of packed panels, and in which ways they are packed.  Words of a panel lie apart from
+ * residues: most products need one of them only, and pages that are never touched take no
+ * memory.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "gemm_internal.h"
+
+static size_t round_up(size_t bytes)
+{
+	return (bytes + 63) & ~(size_t)63;
+}
+
+static size_t words_bytes(uint32_t lanes, uint32_t kc)
+{
+	return round_up((size_t)lanes * kc * 8);
+}
+
+static size_t residues_bytes(const struct gemm_kernel *kernel, uint32_t lanes, uint32_t kc)
+{
+	return round_up(gemm_plane_bytes(lanes, kc) * kernel->residue_moduli);
+}
+
+/* Of count panels with room for one part of words each. */
+size_t gemm_panels_bytes(const struct gemm_kernel *kernel, uint32_t count, uint32_t lanes,
+			 uint32_t kc)
+{
+	return round_up(count * sizeof(struct gemm_panel)) +
+	       count * (words_bytes(lanes, kc) + residues_bytes(kernel, lanes, kc));
+}
+
+struct gemm_panel *gemm_panels_place(const struct gemm_kernel *kernel, uint32_t count,
+				     uint32_t lanes, uint32_t kc, uint8_t **memory)
+{
+	struct gemm_panel *panels = (struct gemm_panel *)(void *)*memory;
+	const size_t words = words_bytes(lanes, kc);
+	const size_t residues = residues_bytes(kernel, lanes, kc);
+	uint8_t *at = *memory + round_up(count * sizeof(*panels));
+
+	memset(panels, 0, count * sizeof(*panels));
+	for (uint32_t i = 0; i < count; i++, at += residues)
+		panels[i].residues = at;
+	for (uint32_t i = 0; i < count; i++, at += words)
+		panels[i].part[0] = (uint64_t *)(void *)at;
+	*memory = at;
+	return panels;
+}
+
+void gemm_panels_free_extras(struct gemm_panel *panels, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		free(panels[i].extra);
+}
+
+size_t gemm_scratch_bytes(const struct gemm_kernel *kernel, uint32_t kc)
+{
+	return words_bytes(kernel->mr > kernel->nr ? kernel->mr : kernel->nr, (kc + 7) / 8 * 8);
+}
+
+/* Of an operand's panels. */
+struct side {
+	double heaviest;		/* weight of those of one part */
+	bool parts;			/* there are some of more */
+};
+
+static struct side side_of(const struct gemm_panel *panels, uint32_t count)
+{
+	struct side side = { 0, false };
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (panels[i].parts > 1)
+			side.parts = true;
+		else if (panels[i].weight > side.heaviest)
+			side.heaviest = panels[i].weight;
+	}
+	return side;
+}
+
+/*
+ * The need of a tile grows with both weights: planes enough for the heaviest of the other
+ * panels are enough for all.
+ */
+static void plan(const struct gemm_kernel *kernel, struct gemm_panel *panels, uint32_t count,
+		 struct side other)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct gemm_panel *panel = &panels[i];
+		uint32_t moduli = 0;
+		bool words = true;
+
+		if (kernel->moduli && panel->parts == 1) {
+			moduli = kernel->moduli(panel->weight * other.heaviest);
+			words = !moduli || other.parts;
+			if (!moduli)
+				moduli = kernel->residue_moduli;
+		}
+		panel->stale = moduli > panel->moduli || (words && !panel->words);
+		if (panel->stale) {
+			panel->moduli = moduli > panel->moduli ? moduli : panel->moduli;
+			panel->words |= words;
+		}
+	}
+}
+
+void gemm_panels_plan(const struct gemm_kernel *kernel, struct gemm_panel *a, uint32_t a_count,
+		      struct gemm_panel *b, uint32_t b_count)
+{
+	const struct side of_a = side_of(a, a_count), of_b = side_of(b, b_count);
+
+	plan(kernel, a, a_count, of_b);
+	plan(kernel, b, b_count, of_a);
+}
