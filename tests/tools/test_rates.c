@@ -59,6 +59,25 @@ static void only_sums_depend_on_order(json_object *rows)
 	}
 }
 
+/* Dense jobs execute all products in their width, tiled ones those of stored tiles. */
+static void macs_add_up(json_object *rows, double dense)
+{
+	for (size_t i = 0; i < json_object_array_length(rows); i++) {
+		json_object *row = json_object_array_get_idx(rows, i);
+		double macs = json_object_get_double(at(row, "macs"));
+		bool tiles = !strncmp(json_object_get_string(at(row, "mode")), "tiles", 5);
+
+		assert_true(macs == json_object_get_double(at(row, "macs_8_bits")) +
+				    json_object_get_double(at(row, "macs_16_bits")) +
+				    json_object_get_double(at(row, "macs_32_bits")));
+		assert_true(tiles ? macs > 0 && macs <= dense : macs == dense);
+		/* the host's sums are no job */
+		assert_true(is_null(row, "digest") == is_string(row, "mode", "fp32, fp32 sums"));
+	}
+	assert_true(number(rows, "posit8", "macs_8_bits") == dense);
+	assert_true(number(rows, "bf16 exact", "macs_16_bits") == dense);
+}
+
 /* Weights of the digits network in 16 x 16 tiles: bits fall and errors grow with tau. */
 static void digits(void **state)
 {
@@ -67,6 +86,7 @@ static void digits(void **state)
 
 	(void)state;
 	only_sums_depend_on_order(rows);
+	macs_add_up(rows, 500.0 * 17024);
 	assert_true(exact > 0.95);
 	assert_true(number(rows, "posit32", "logit_error") < number(rows, "fp32 exact", "logit_error"));
 	assert_true(number(rows, "posit16", "logit_error") < number(rows, "bf16 exact", "logit_error"));
@@ -92,6 +112,15 @@ static void covariance(void **state)
 
 	(void)state;
 	only_sums_depend_on_order(rows);
+	macs_add_up(rows, 256.0 * 256);
+	/* empty tiles are skipped: fewer products, and less energy than the dense posit8 */
+	assert_true(number(rows, "tiles, tau 0.1", "macs") < 256 * 256 / 2);
+	assert_true(number(rows, "tiles, tau 0.1", "modelled_uj_per_product") <
+		    number(rows, "posit8", "modelled_uj_per_product"));
+	/* 40 pJ for each byte of matrix, vector and FP64 result, 750 fJ for each product */
+	assert_float_equal(number(rows, "posit16", "modelled_uj_per_product"),
+			   (40 * (2 * 256 * 256 + 2 * 256 + 8 * 256) + 0.75 * 256 * 256) * 1e-6,
+			   1e-3);
 	assert_true(number(rows, "bf16 exact", "relative_error") < 0x1p-9);
 	assert_true(number(rows, "bf16 exact", "relative_error") > 0x1p-12);
 	assert_true(number(rows, "tiles, tau 0.1", "relative_error") <= 0.1);

@@ -18,7 +18,6 @@
 #define DATA_SEED 7
 #define CALIBRATION_IMAGES 256
 #define TILE 16
-#define OTHER_BANDS 7
 
 /* struct subject - a trained network and what it says in FP64 */
 struct subject {
@@ -31,10 +30,11 @@ struct subject {
 	uint8_t answer[TEST];
 };
 
-/* struct score - of one rate, summed over the seeds */
+/* struct score - of one rate, summed over the seeds; @answer_pj: of one image alone */
 struct score {
-	double bits, error, accuracy, flips, pj, bytes;
+	double bits, error, accuracy, flips, bytes, answer_pj;
 	bool repeatable;
+	struct work work;
 };
 
 static uint8_t largest(const double *logits)
@@ -88,36 +88,46 @@ static void create_subject(struct subject *s, const struct digits *digits, uint6
 	calibrate(s);
 }
 
-/*
- * All layers.  out has the widest layer's room.  When score is not NULL it gets bits,
- * bytes and energy.
- */
-static int infer(quire_context *context, const struct subject *s, const struct rate *rate,
-		 uint32_t bands, double *out, struct score *score)
+/* struct inference - the first images of the test set through all layers */
+struct inference {
+	const struct subject *subject;
+	const struct rate *rate;
+	uint32_t images;
+	bool other_way;
+	double *out;		/* with room for the widest layer */
+};
+
+/* Adds to what the weights take, and to *work; both may be NULL. */
+static int infer(quire_context *context, const struct inference *run, struct score *score,
+		 struct work *work)
 {
+	const struct subject *s = run->subject;
 	struct tensor in, weight;
-	int error = tensor_round(&in, rate, ROUND_AS_INPUT, s->pixels, TEST, PIXELS, 0);
+	int error = tensor_round(context, &in, run->rate, ROUND_AS_INPUT, s->pixels, run->images,
+				 PIXELS, 0);
 
 	for (uint32_t l = 0; !error && l < NETWORK_LAYERS; l++) {
 		uint32_t rows = network_width[l], columns = network_width[l + 1];
-		struct product product = { .rate = rate, .a = &in, .b = &weight, .bias = s->bias[l],
-					   .relu = l + 1 < NETWORK_LAYERS, .keep = l + 1 < NETWORK_LAYERS,
-					   .out_scale = s->scale[l], .bands = bands, .out = out };
+		bool last = l + 1 == NETWORK_LAYERS;
+		struct product product = { .rate = run->rate, .a = &in, .b = &weight,
+					   .bias = s->bias[l], .relu = !last, .keep = !last,
+					   .out_scale = s->scale[l], .other_way = run->other_way,
+					   .out = run->out };
 
-		error = tensor_round(&weight, rate, ROUND_AS_STORED, s->network.weight[l], rows,
-				     columns, 0);
-		error = error ? error : product_run(context, &product);
+		error = tensor_round(context, &weight, run->rate, ROUND_AS_STORED,
+				     s->network.weight[l], rows, columns, 0);
+		error = error ? error : product_run(context, &product, work);
 		if (!error && score) {
 			score->bits += weight.bits * rows * columns / NETWORK_WEIGHTS;
 			score->bytes += (double)weight.bytes;
-			score->pj += product_pj(&product) / TEST;
 		}
 		tensor_free(&in);
 		tensor_free(&weight);
-		if (!error && product.keep)
-			error = tensor_round(&in, rate, ROUND_AS_INPUT, out, TEST, columns,
-					     s->scale[l]);
+		if (!error && !last)
+			error = tensor_round(context, &in, run->rate, ROUND_AS_INPUT, run->out,
+					     run->images, columns, s->scale[l]);
 	}
+	tensor_free(&in);
 	return error;
 }
 
@@ -125,10 +135,14 @@ static int score_rate(quire_context *context, const struct subject *s, const str
 		      struct score *score)
 {
 	static double logits[TEST * NETWORK_WIDEST], again[TEST * NETWORK_WIDEST];
+	struct inference run = { .subject = s, .rate = rate, .images = TEST, .out = logits };
 	double difference = 0, norm = 0;
-	int error = infer(context, s, rate, 1, logits, score);
+	struct work one = { 0 };
+	int error = infer(context, &run, score, &score->work);
 
-	error = error ? error : infer(context, s, rate, OTHER_BANDS, again, NULL);
+	run.out = again;
+	run.other_way = true;
+	error = error ? error : infer(context, &run, NULL, NULL);
 	if (error)
 		return error;
 	score->repeatable &= !memcmp(logits, again, TEST * CLASSES * sizeof(*logits));
@@ -143,14 +157,17 @@ static int score_rate(quire_context *context, const struct subject *s, const str
 		score->accuracy += (answer == s->digits->label[TRAIN + i]) / (double)TEST;
 		score->flips += (answer != s->answer[i]) / (double)TEST;
 	}
-	return 0;
+	run.other_way = false;
+	run.images = 1;
+	error = infer(context, &run, NULL, &one);
+	score->answer_pj += one.pj;
+	return error;
 }
 
 static void add_row(json_object *rows, const struct rate *rate, const struct score *sum,
 		    uint32_t seeds)
 {
 	json_object *row = json_object_new_object();
-	double bytes = sum->bytes / seeds, pj = sum->pj / seeds;
 
 	row_put_string(row, "mode", rate->name);
 	row_put_number(row, "bits_per_weight", sum->bits / seeds);
@@ -158,10 +175,9 @@ static void add_row(json_object *rows, const struct rate *rate, const struct sco
 	row_put_number(row, "accuracy", sum->accuracy / seeds);
 	row_put_number(row, "label_flips", sum->flips / seeds);
 	row_put_string(row, "repeatable", sum->repeatable ? "yes" : "no");
-	row_put_number(row, "modelled_pj_per_mac", pj / NETWORK_WEIGHTS);
-	row_put_number(row, "modelled_nj_per_answer",
-		       (pj + bytes * QUIRE_MODEL_CARD_PJ_PER_BYTE) / 1000);
-	row_put_integer(row, "weight_bytes", (uint64_t)bytes);
+	row_put_number(row, "modelled_nj_per_answer", sum->answer_pj / seeds / 1000);
+	row_put_integer(row, "weight_bytes", (uint64_t)(sum->bytes / seeds));
+	put_work(row, &sum->work, (double)NETWORK_WEIGHTS * TEST * seeds);
 	json_object_array_add(rows, row);
 }
 

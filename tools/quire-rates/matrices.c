@@ -13,7 +13,6 @@
 
 #define TILE 32
 #define SAMPLE_SEED 11
-#define OTHER_BANDS 7
 #define WORK_LIMIT (1ull << 33)		/* multiply-accumulates of the reference on the host */
 
 static int load_doubles(const char *name, struct matrix *matrix, double **values)
@@ -70,8 +69,10 @@ struct pair {
 /* struct outcome - of a pair in one way; @a stays for whoever looks further */
 struct outcome {
 	struct tensor a;
-	double bits, bytes, error, pj;
+	double bits, error;
+	uint64_t bytes;
 	bool repeatable;
+	struct work work;
 };
 
 static int run_pair(quire_context *context, const struct pair *pair, const struct rate *rate,
@@ -80,22 +81,24 @@ static int run_pair(quire_context *context, const struct pair *pair, const struc
 	size_t count = (size_t)pair->m * pair->n;
 	double elements_a = (double)pair->m * pair->k, elements_b = (double)pair->k * pair->n;
 	struct tensor b = { .value = NULL };
-	struct product product = { .rate = rate, .a = &outcome->a, .b = &b, .bands = 1,
-				   .out = pair->work };
-	int error = tensor_round(&outcome->a, rate, ROUND_AS_STORED, pair->a, pair->m, pair->k, 0);
+	struct product product = { .rate = rate, .a = &outcome->a, .b = &b, .out = pair->work };
+	int error;
 
-	error = error ? error : tensor_round(&b, rate, pair->rounding_b, pair->b, pair->k, pair->n, 0);
-	error = error ? error : product_run(context, &product);
-	product.bands = OTHER_BANDS;
+	outcome->work = (struct work){ 0 };
+	error = tensor_round(context, &outcome->a, rate, ROUND_AS_STORED, pair->a, pair->m, pair->k,
+			     0);
+	error = error ? error : tensor_round(context, &b, rate, pair->rounding_b, pair->b, pair->k,
+					     pair->n, 0);
+	error = error ? error : product_run(context, &product, &outcome->work);
+	product.other_way = true;
 	product.out = pair->work + count;
-	error = error ? error : product_run(context, &product);
+	error = error ? error : product_run(context, &product, NULL);
 	if (!error) {
 		outcome->error = relative(pair->work, pair->exact, count);
 		outcome->repeatable = !memcmp(pair->work, pair->work + count, count * sizeof(double));
 		outcome->bits = (outcome->a.bits * elements_a + b.bits * elements_b) /
 				(elements_a + elements_b);
-		outcome->bytes = (double)outcome->a.bytes + (double)b.bytes;
-		outcome->pj = product_pj(&product);
+		outcome->bytes = outcome->a.bytes + b.bytes;
 	}
 	tensor_free(&b);
 	return error;
@@ -116,7 +119,7 @@ static void add_covariance_row(json_object *rows, const struct rate *rate, const
 	struct matrix rounded = { .type = MATRIX_F64, .rows = pair->m, .columns = pair->m,
 				  .data = outcome->a.value };
 	json_object *row = json_object_new_object();
-	double value, macs = (double)pair->m * pair->k;
+	double value;
 	bool definite = !gaussian_log_likelihood(&rounded, z, &value);
 
 	row_put_string(row, "mode", rate->name);
@@ -127,10 +130,9 @@ static void add_covariance_row(json_object *rows, const struct rate *rate, const
 	row_put_number(row, "log_likelihood_error", definite ? fabs(value - likelihood) : NAN);
 	row_put_string(row, "definite", definite ? "yes" : "NO");
 	row_put_string(row, "repeatable", outcome->repeatable ? "yes" : "no");
-	row_put_number(row, "modelled_pj_per_mac", outcome->pj / macs);
-	row_put_number(row, "modelled_uj_per_product",
-		       (outcome->pj + (double)outcome->a.bytes * QUIRE_MODEL_CARD_PJ_PER_BYTE) / 1e6);
+	row_put_number(row, "modelled_uj_per_product", outcome->work.pj / 1e6);
 	row_put_integer(row, "bytes", outcome->a.bytes);
+	put_work(row, &outcome->work, (double)pair->m * pair->k);
 	json_object_array_add(rows, row);
 }
 
@@ -197,11 +199,9 @@ static void add_pair_row(json_object *rows, const struct rate *rate, const struc
 	row_put_number(row, "bits_per_element", outcome->bits);
 	row_put_number(row, "product_error", outcome->error);
 	row_put_string(row, "repeatable", outcome->repeatable ? "yes" : "no");
-	row_put_number(row, "modelled_pj_per_mac",
-		       outcome->pj / ((double)pair->m * pair->k * pair->n));
-	row_put_number(row, "modelled_uj_per_product",
-		       (outcome->pj + outcome->bytes * QUIRE_MODEL_CARD_PJ_PER_BYTE) / 1e6);
-	row_put_integer(row, "bytes", (uint64_t)outcome->bytes);
+	row_put_number(row, "modelled_uj_per_product", outcome->work.pj / 1e6);
+	row_put_integer(row, "bytes", outcome->bytes);
+	put_work(row, &outcome->work, (double)pair->m * pair->k * pair->n);
 	json_object_array_add(rows, row);
 }
 

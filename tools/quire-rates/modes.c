@@ -4,12 +4,6 @@
 
 #include "rates.h"
 
-/*
- * FP32 multiplication and addition of 7 nm: 1.31 + 0.38 pJ (Jouppi et al., ISCA 2021, as
- * model.h quotes it).  The card itself has no such unit.
- */
-#define SUMS_PJ_PER_MAC 1.69
-
 static const struct rate fixed[] = {
 	{ "fp32, fp32 sums", RATE_SUMS, QUIRE_FORMAT_FP32, 0, 0, 0 },
 	{ "fp32 exact", RATE_CARD, QUIRE_FORMAT_FP32, QUIRE_GEMM_MODE_EXACT, 0, 0 },
@@ -40,13 +34,6 @@ uint32_t list_rates(struct rate *rates, uint32_t tile, const double *taus, uint3
 		snprintf(rates[all].name, sizeof(rates[all].name), "tiles, tau %g", taus[i]);
 	}
 	return all;
-}
-
-double rate_pj_per_mac(const struct rate *rate)
-{
-	if (rate->kind == RATE_SUMS)
-		return SUMS_PJ_PER_MAC;
-	return quire_model_format(rate->format, rate->gemm_mode).femtojoule_per_mac / 1000.0;
 }
 
 double rate_bits(const struct rate *rate)

@@ -13,7 +13,6 @@
 #include <matrix.h>
 #include <quire.h>
 #include <quire/model.h>
-#include <quirenum/advise.h>
 
 enum rate_kind {
 	RATE_CARD,	/* both operands in a format of the card */
@@ -44,28 +43,24 @@ struct rate {
  */
 uint32_t list_rates(struct rate *rates, uint32_t tile, const double *taus, uint32_t count);
 
-/* Modelled pJ of one multiply-accumulate, and the width of an element of RATE_CARD and the like. */
-double rate_pj_per_mac(const struct rate *rate);
+/* Bits of an element of a rate without tiles. */
 double rate_bits(const struct rate *rate);
 
 /* ---- Products (tensor.c, product.c) ---- */
 
 /*
  * struct tensor - numbers rounded to what a rate stores
- * @rows, @columns: shape
- * @value: what they are then worth, exactly
- * @bits:  per element, of the elements alone; @bytes with all that is stored beside
- * @scale: of RATE_INT8
- * @image: of RATE_TILES, aligned; @view of it
+ * @matrix: on the device, in the rate's format or in tiles
+ * @value:  what they are then worth, exactly
+ * @bits:   per element, of the elements alone; @bytes with all that is stored beside
+ * @scale:  of RATE_INT8
  */
 struct tensor {
-	uint32_t rows, columns;
+	struct quire_matrix matrix;
 	double *value;
 	double bits;
 	uint64_t bytes;
 	float scale;
-	void *image;
-	struct quire_tiled view;
 };
 
 enum rounding {
@@ -77,18 +72,19 @@ enum rounding {
  * Round values; scale is that of RATE_INT8, 0: from their largest magnitude.  0, or
  * a negative error with a message.
  */
-int tensor_round(struct tensor *tensor, const struct rate *rate, enum rounding rounding,
-		 const double *values, uint32_t rows, uint32_t columns, float scale);
+int tensor_round(quire_context *context, struct tensor *tensor, const struct rate *rate,
+		 enum rounding rounding, const double *values, uint32_t rows, uint32_t columns,
+		 float scale);
 void tensor_free(struct tensor *tensor);
 
 /*
  * struct product - D = A B + bias, with relu if asked
- * @a, @b:    rounded operands; with RATE_TILES the one with an image is in tiles
+ * @a, @b:    rounded operands
  * @bias:     one for each column, or NULL
  * @out:      m x n, as the rate's format holds them when @keep, else as FP64
  * @out_scale: of RATE_INT8 with @keep
- * @bands:    compute in this many bands of rows, or, for RATE_SUMS, sum in reverse:
- *            another way to the same result, if it is the same
+ * @other_way: compute in bands of rows, or transposed where A is in tiles, or, for
+ *            RATE_SUMS, sum in reverse: the same result, if it is repeatable
  */
 struct product {
 	const struct rate *rate;
@@ -96,15 +92,32 @@ struct product {
 	const float *bias;
 	bool relu, keep;
 	float out_scale;
-	uint32_t bands;
+	bool other_way;
 	double *out;
 };
 
-/* 0 or a negative error of libquire. */
-int product_run(quire_context *context, const struct product *product);
+/*
+ * struct work - what the jobs of products did, summed
+ * @macs:      multiply-accumulates, all and by width (up to 8, 16 and 32 bits; of
+ *             tiles that of the tile)
+ * @pj:        modelled, of arithmetic and memory; @memory_pj of memory alone
+ * @bytes:     read and written
+ * @jobs:      how many there were: none for RATE_SUMS
+ * @digest:    of all their results in order
+ */
+struct work {
+	uint32_t jobs;
+	uint64_t macs, by_width[3];
+	double pj, memory_pj;
+	uint64_t bytes;
+	uint64_t digest;
+};
 
-/* Multiply-accumulates that are executed, in modelled pJ. */
-double product_pj(const struct product *product);
+/* Run and add to *work (NULL allowed). 0, or a negative error with a message. */
+int product_run(quire_context *context, const struct product *product, struct work *work);
+
+/* The columns that all workloads share: modelled energy, macs, digest. */
+void put_work(json_object *row, const struct work *work, double dense_macs);
 
 /* ---- Workloads ---- */
 

@@ -1,110 +1,98 @@
 // SPDX-License-Identifier: MIT
-/* Numbers rounded to what a rate stores, and what they are then worth. */
+/* Numbers rounded to what a rate stores, on the device, and what they are then worth. */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <quirenum/number.h>
-
 #include "rates.h"
 
 #define INT8_LARGEST 127
 
-static uint64_t word_of(double value)
+/* Values in the rate's format: one rounding. */
+static int round_dense(quire_context *context, struct tensor *t, uint32_t format,
+		       const double *values, uint32_t rows, uint32_t columns)
 {
-	uint64_t word;
+	int error = quire_matrix_alloc(context, format, rows, columns, &t->matrix);
 
-	memcpy(&word, &value, sizeof(word));
-	return word;
-}
-
-static double rounded_to(uint32_t format, double value)
-{
-	uint64_t word = quire_number_convert(QUIRE_FORMAT_FP64, format,
-					     quire_number_convert(format, QUIRE_FORMAT_FP64,
-								  word_of(value)));
-
-	memcpy(&value, &word, sizeof(value));
-	return value;
+	t->bytes = (uint64_t)rows * columns * quire_format_bytes(format);
+	error = error ? error : quire_matrix_put_f64(&t->matrix, values, columns);
+	return error ? error : quire_matrix_get_f64(&t->matrix, t->value, columns);
 }
 
 /* Quotients to the nearest integer; the product q * scale of 8 and 24 bits is exact. */
-static void round_integers(struct tensor *tensor, const double *values, size_t count, float scale)
+static int round_integers(quire_context *context, struct tensor *t, const double *values,
+			  uint32_t rows, uint32_t columns, float scale)
 {
+	size_t count = (size_t)rows * columns;
 	double most = 0;
+	int error;
 
 	for (size_t i = 0; i < count; i++)
 		most = fabs(values[i]) > most ? fabs(values[i]) : most;
-	tensor->scale = scale > 0 ? scale : most > 0 ? (float)(most / INT8_LARGEST) : 1;
+	t->scale = scale > 0 ? scale : most > 0 ? (float)(most / INT8_LARGEST) : 1;
 	for (size_t i = 0; i < count; i++) {
-		double q = nearbyint(values[i] / tensor->scale);
+		double q = nearbyint(values[i] / t->scale);
 
-		q = q > INT8_LARGEST ? INT8_LARGEST : q < -INT8_LARGEST ? -INT8_LARGEST : q;
-		tensor->value[i] = q * tensor->scale;
+		t->value[i] = q > INT8_LARGEST ? INT8_LARGEST : q < -INT8_LARGEST ? -INT8_LARGEST : q;
 	}
-}
-
-/* Advice for tau, the image, and its numbers. */
-static int round_tiles(struct tensor *tensor, const struct rate *rate, const double *values)
-{
-	struct quire_tiled_advise question = {
-		.shape = { tensor->rows, tensor->columns, rate->tile, rate->tile },
-		.matrix = { values, QUIRE_FORMAT_FP64, 0, tensor->columns },
-		.budget = QUIRE_BUDGET_ERROR,
-		.tau = rate->tau,
-	};
-	struct quire_tile_choice *choices =
-		malloc(quire_tiled_count(&question.shape) * sizeof(*choices));
-	struct quire_advice advice;
-	int error = choices ? quire_tiled_advise(&question, choices, &advice) : -ENOMEM;
-
-	if (!error) {
-		tensor->bits = advice.bits_per_element;
-		tensor->bytes = advice.image_bytes;
-		tensor->image = aligned_alloc(64, (advice.image_bytes + 63) / 64 * 64);
-		error = tensor->image ? 0 : -ENOMEM;
-	}
-	error = error ? error : quire_tiled_pack(&question.shape, &question.matrix, choices,
-						 tensor->image, tensor->bytes, NULL);
-	error = error ? error : quire_tiled_open(tensor->image, tensor->bytes, &tensor->view, NULL);
-	for (uint32_t r = 0; !error && r < tensor->rows; r++)
-		for (uint32_t c = 0; c < tensor->columns; c++)
-			tensor->value[(size_t)r * tensor->columns + c] =
-				quire_tiled_element(&tensor->view, r, c);
-	free(choices);
+	error = round_dense(context, t, QUIRE_FORMAT_INT8, t->value, rows, columns);
+	for (size_t i = 0; i < count; i++)
+		t->value[i] *= t->scale;
 	return error;
 }
 
-int tensor_round(struct tensor *tensor, const struct rate *rate, enum rounding rounding,
-		 const double *values, uint32_t rows, uint32_t columns, float scale)
+/* Advice for tau, and the matrix packed as advised. */
+static int round_tiles(quire_context *context, struct tensor *t, const struct rate *rate,
+		       const double *values, uint32_t rows, uint32_t columns)
 {
-	size_t count = (size_t)rows * columns;
-	int error = 0;
+	const struct quire_advise_desc desc = {
+		.size = sizeof(desc),
+		.goal = QUIRE_GOAL_ERROR,
+		.tau = rate->tau,
+		.x = values,
+		.format = QUIRE_FORMAT_FP64,
+		.rows = rows,
+		.columns = columns,
+		.leading_dimension = columns,
+		.tile_rows = rate->tile,
+		.tile_columns = rate->tile,
+	};
+	struct quire_pmap_info info = { .size = sizeof(info) };
+	quire_pmap *pmap = NULL;
+	int error = quire_advise(NULL, &desc, &pmap);
 
-	*tensor = (struct tensor){ .rows = rows, .columns = columns, .scale = 1 };
-	tensor->value = malloc(count * sizeof(*tensor->value));
+	error = error ? error : quire_pmap_get_info(pmap, &info);
+	error = error ? error : quire_matrix_pack_pmap_f64(context, pmap, values, columns, &t->matrix);
+	error = error ? error : quire_matrix_get_f64(&t->matrix, t->value, columns);
+	t->bits = info.bits_per_element;
+	t->bytes = info.image_bytes;
+	quire_pmap_unref(pmap);
+	return error;
+}
+
+int tensor_round(quire_context *context, struct tensor *tensor, const struct rate *rate,
+		 enum rounding rounding, const double *values, uint32_t rows, uint32_t columns,
+		 float scale)
+{
+	int error;
+
+	*tensor = (struct tensor){ .scale = 1, .bits = rate_bits(rate) };
+	tensor->value = malloc((size_t)rows * columns * sizeof(*tensor->value));
 	if (!tensor->value)
 		return complain(-ENOMEM, "not enough memory");
-	tensor->bits = rate_bits(rate);
-	tensor->bytes = count * quire_format_bytes(rate->format);
 	if (rate->kind == RATE_TILES && rounding == ROUND_AS_STORED)
-		error = round_tiles(tensor, rate, values);
+		error = round_tiles(context, tensor, rate, values, rows, columns);
 	else if (rate->kind == RATE_INT8)
-		round_integers(tensor, values, count, scale);
+		error = round_integers(context, tensor, values, rows, columns, scale);
 	else
-		for (size_t i = 0; i < count; i++)
-			tensor->value[i] = rounded_to(rate->format, values[i]);
-	if (error == -ERANGE)
-		complain(error, "tau %g cannot be met", rate->tau);
-	else if (error)
-		complain(error, "%s: %s", rate->name, strerror(-error));
-	return error;
+		error = round_dense(context, tensor, rate->format, values, rows, columns);
+	return error ? complain(error, "%s: %s", rate->name, quire_last_error()) : 0;
 }
 
 void tensor_free(struct tensor *tensor)
 {
 	free(tensor->value);
-	free(tensor->image);
+	quire_matrix_free(&tensor->matrix);
 	memset(tensor, 0, sizeof(*tensor));
 }
