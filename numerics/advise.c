@@ -349,8 +349,9 @@ static void certify_choices(void *argument, unsigned int row, unsigned int worke
 		advise_load(s, &a->q->matrix, a->kernel, index, &tile);
 		certify_tile(s, a->kernel, &tile, a->choices[index], a->q->weights,
 			     &a->sums[2 * worker]);
-		exact_add_squares(&a->sums[2 * worker + 1], tile.x, NULL, tile.rows, tile.columns,
-				  s->tile_columns, a->q->weights ? a->q->weights + tile.column : NULL);
+		exact_add_squares(&a->sums[2 * worker + 1], a->kernel, tile.x, NULL, tile.rows,
+				  tile.columns, s->tile_columns,
+				  a->q->weights ? a->q->weights + tile.column : NULL);
 	}
 	fesetenv(&saved);
 }

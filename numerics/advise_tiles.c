@@ -20,9 +20,14 @@ void advise_load(const struct quire_tiled_shape *s, const struct quire_dense *ma
 		memset(tile->x, 0, sizeof(double) * s->tile_rows * s->tile_columns);
 	for (uint32_t r = 0; r < tile->rows; r++) {
 		uint64_t at = (uint64_t)(tile->row + r) * matrix->leading_dimension + tile->column;
+		const uint8_t *from = (const uint8_t *)matrix->data + at * element;
+		uint32_t bytes = tile->columns * element;
 
-		kernel->load(matrix->format, (const uint8_t *)matrix->data + at * element,
-			     tile->columns, (uint64_t *)(void *)(tile->x + r * s->tile_columns));
+		/* the next tile, which no hardware foresees: it comes after rows far apart */
+		if (tile->column + s->tile_columns < s->columns)
+			for (uint32_t line = 0; line < bytes; line += 64)
+				__builtin_prefetch(from + bytes + line);
+		kernel->load(matrix->format, from, tile->columns, (uint64_t *)(void *)(tile->x + r * s->tile_columns));
 	}
 }
 

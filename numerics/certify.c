@@ -16,20 +16,19 @@ void certify_tile(const struct quire_tiled_shape *s, const struct tile_kernel *k
 		  const struct advise_tile *tile, struct quire_tile_choice choice,
 		  const float *weights, struct exact_sum *error)
 {
-	_Alignas(64) double y[TILE_COLUMNS_MAX];
+	_Alignas(64) double y[TILE_ELEMENTS_MAX];
 	_Alignas(64) uint64_t patterns[TILE_COLUMNS_MAX];
 
-	for (uint32_t r = 0; r < tile->rows; r++) {
+	for (uint32_t r = 0; choice.bits && r < tile->rows; r++) {
 		const double *x = tile->x + r * s->tile_columns;
 
-		if (choice.bits) {
-			kernel->encode((const uint64_t *)(const void *)x, s->tile_columns, choice.bits,
-				       choice.scale, patterns);
-			kernel->value(patterns, s->tile_columns, choice.bits, choice.scale, y);
-		}
-		exact_add_squares(error, x, choice.bits ? y : NULL, 1, tile->columns,
-				  s->tile_columns, weights ? weights + tile->column : NULL);
+		kernel->encode((const uint64_t *)(const void *)x, s->tile_columns, choice.bits,
+			       choice.scale, patterns);
+		kernel->value(patterns, s->tile_columns, choice.bits, choice.scale,
+			      y + r * s->tile_columns);
 	}
+	exact_add_squares(error, kernel, tile->x, choice.bits ? y : NULL, tile->rows, tile->columns,
+			  s->tile_columns, weights ? weights + tile->column : NULL);
 }
 
 struct certification {
@@ -77,10 +76,10 @@ static void certify_row(void *argument, unsigned int row, unsigned int worker)
 			atomic_store(&c->not_finite, true);
 			break;
 		}
-		exact_add_squares(&c->error[worker], tile.x, packed->bits ? y : NULL, tile.rows,
+		exact_add_squares(&c->error[worker], c->kernel, tile.x, packed->bits ? y : NULL,
+				  tile.rows, tile.columns, s->tile_columns, weights);
+		exact_add_squares(&c->norm[worker], c->kernel, tile.x, NULL, tile.rows,
 				  tile.columns, s->tile_columns, weights);
-		exact_add_squares(&c->norm[worker], tile.x, NULL, tile.rows, tile.columns,
-				  s->tile_columns, weights);
 	}
 	fesetenv(&saved);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "exact_sum.h"
+#include "tile_internal.h"
 
 /* sum += or -= value * 2^exponent; value below 2^128, modulo the whole */
 static void add_words(struct exact_sum *sum, unsigned __int128 value, int32_t exponent, bool negative)
@@ -108,94 +109,75 @@ static void add_square_of_difference(struct exact_sum *sum, double x, double y, 
 }
 
 #define RUN 256
-#define SPAN 57		/* squares below 2^114; 2^13 of them in 128 bits */
-
-/*
- * The differences of a run of one row, when each is exactly a double, and what bits they
- * have in all: *last the weight of the lowest, *most the exponent of the highest, as
- * patterns of doubles.
- */
-static bool differences(const double *x, const double *y, uint32_t count, double *d, uint64_t *most,
-			uint64_t *last)
-{
-	uint64_t lost = 0, top = *most, low = *last;
-
-	for (uint32_t i = 0; i < count; i++) {
-		double a = x[i], b = y ? y[i] : 0, s = a - b, t = s - a, error;
-		double magnitude, without;
-		uint64_t word, shorter, bit;
-
-		/* TwoSum: s + error is a - b exactly */
-		error = (a - (s - t)) + (-b - t);
-		memcpy(&word, &error, 8);
-		lost |= word << 1;
-		d[i] = s;
-		magnitude = fabs(s);
-		memcpy(&word, &magnitude, 8);
-		shorter = word & (word - 1);
-		memcpy(&without, &shorter, 8);
-		without = magnitude - without;
-		memcpy(&bit, &without, 8);
-		bit = word & 0xfffffffffffffull ? bit : word;
-		bit = word ? bit : UINT64_MAX >> 1;
-		top = (int64_t)word > (int64_t)top ? word : top;
-		low = (int64_t)bit < (int64_t)low ? bit : low;
-	}
-	*most = top;
-	*last = low;
-	return !lost;
-}
+#define SPAN 57		/* of what tile_kernel.squares takes */
 
 /* Squares of whole numbers d / 2^unit below 2^SPAN. */
-static void add_run(struct exact_sum *sum, const double *d, uint32_t count, int32_t unit,
-		    const float *weight)
+static void add_run(struct exact_sum *sum, const struct tile_kernel *kernel, const double *d,
+		    uint32_t count, int32_t unit, const float *weight)
 {
-	const double by = ldexp(1, -unit);
-	unsigned __int128 total = 0;
+	const double by = weight ? ldexp(1, -unit) : 1;
 
+	if (!weight) {
+		add_words(sum, kernel->squares(d, count, unit), 2 * unit, false);
+		return;
+	}
 	for (uint32_t i = 0; i < count; i++) {
 		int64_t v = (int64_t)(d[i] * by);
-		unsigned __int128 square = (unsigned __int128)((__int128)v * v);
 
-		if (weight)
-			add_weighted(sum, square, 2 * unit, parts_of_weight(weight, i), false);
-		else
-			total += square;
+		add_weighted(sum, (unsigned __int128)((__int128)v * v), 2 * unit,
+			     parts_of_weight(weight, i), false);
 	}
-	if (!weight)
-		add_words(sum, total, 2 * unit, false);
 }
 
-void exact_add_squares(struct exact_sum *sum, const double *x, const double *y, uint32_t rows,
-		       uint32_t columns, uint32_t pitch, const float *weight)
+/* At most RUN elements; y has as many. */
+static void add_differences(struct exact_sum *sum, const struct tile_kernel *kernel,
+			    const double *x, const double *y, uint32_t count, const float *weight)
 {
-	double d[RUN];
+	_Alignas(64) double d[RUN], tail[2][8] = { { 0 } };
+	uint32_t whole = count & ~7u, rest = count & 7;
+	int64_t most = 0, last = INT64_MAX;
+	bool exact = kernel->differences(x, y, whole, d, &most, &last);
+	int32_t top, unit;
 
+	if (rest) {
+		memcpy(tail[0], x + whole, rest * sizeof(*x));
+		memcpy(tail[1], y + whole, rest * sizeof(*y));
+		exact &= kernel->differences(tail[0], tail[1], 8, d + whole, &most, &last);
+	}
+	top = (int32_t)(most >> 52) - 1023;
+	unit = (int32_t)(last >> 52) - 1023;
+	if (!most && exact)
+		return;
+	/* subnormals and the scales of the far ends take the long way */
+	if (exact && unit > -900 && top < 900 && top - unit < SPAN) {
+		add_run(sum, kernel, d, weight ? count : whole + (rest ? 8 : 0), unit, weight);
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		if (exact)
+			add_square(sum, d[i], parts_of_weight(weight, i));
+		else
+			add_square_of_difference(sum, x[i], y[i], parts_of_weight(weight, i));
+}
+
+void exact_add_squares(struct exact_sum *sum, const struct tile_kernel *kernel, const double *x,
+		       const double *y, uint32_t rows, uint32_t columns, uint32_t pitch,
+		       const float *weight)
+{
+	_Alignas(64) static const double zeros[RUN];
+
+	/* nothing tells the rows apart */
+	if (!weight && columns == pitch) {
+		columns *= rows;
+		rows = 1;
+	}
 	for (uint32_t r = 0; r < rows; r++)
 		for (uint32_t c = 0, count; c < columns; c += count) {
-			const double *a = x + (uint64_t)r * pitch + c;
-			const double *b = y ? y + (uint64_t)r * pitch + c : NULL;
-			const float *w = weight ? weight + c : NULL;
-			uint64_t most = 0, last = UINT64_MAX >> 1;
-			int32_t top, unit;
-			bool exact;
+			uint64_t at = (uint64_t)r * pitch + c;
 
 			count = columns - c < RUN ? columns - c : RUN;
-			exact = differences(a, b, count, d, &most, &last);
-			top = (int32_t)(most >> 52) - 1023;
-			unit = (int32_t)(last >> 52) - 1023;
-			if (!most && exact)
-				continue;
-			/* subnormals and the scales of the far ends take the long way */
-			if (exact && unit > -900 && top < 900 && top - unit < SPAN)
-				add_run(sum, d, count, unit, w);
-			else
-				for (uint32_t i = 0; i < count; i++)
-					if (exact)
-						add_square(sum, d[i], parts_of_weight(w, i));
-					else
-						add_square_of_difference(sum, a[i], b ? b[i] : 0,
-									 parts_of_weight(w, i));
+			add_differences(sum, kernel, x + at, y ? y + at : zeros, count,
+					weight ? weight + c : NULL);
 		}
 }
 

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct tile_kernel;
+
 /*
  * Two's complement, unit 2^-2304.  A square of doubles is a multiple of 2^-2148 below
  * 2^2048, a float weight one of 2^-149 below 2^128, and fewer than 2^48 elements are
@@ -26,8 +28,9 @@ void exact_add(struct exact_sum *sum, const struct exact_sum *more);
  * sum += weight_c * (x_i - y_i)^2 over rows x columns elements with pitch from row to
  * row; weight NULL: 1; y NULL: 0.  All numbers finite, weights not negative.
  */
-void exact_add_squares(struct exact_sum *sum, const double *x, const double *y, uint32_t rows,
-		       uint32_t columns, uint32_t pitch, const float *weight);
+void exact_add_squares(struct exact_sum *sum, const struct tile_kernel *kernel, const double *x,
+		       const double *y, uint32_t rows, uint32_t columns, uint32_t pitch,
+		       const float *weight);
 
 /* error <= tau^2 * norm?  tau within 2^-90 .. 1 */
 bool exact_within(const struct exact_sum *error, const struct exact_sum *norm, double tau);

@@ -75,6 +75,19 @@ struct tile_kernel {
 	void (*check)(const uint8_t *data, uint32_t elements, uint32_t bits, uint64_t *checksum,
 		      uint16_t *largest);
 	void (*measure)(struct tile_measure *measure);
+	/*
+	 * d = x - y, of count a multiple of 8 elements, all aligned to 64 bytes; whether each is
+	 * exact.  *most rises to
+	 * the largest |d|, *last falls to the weight of the lowest bit of any, both as
+	 * patterns of doubles
+	 */
+	bool (*differences)(const double *x, const double *y, uint32_t count, double *d,
+			    int64_t *most, int64_t *last);
+	/*
+	 * the sum of (d / 2^unit)^2, of count a multiple of 8, at most 256 elements that are
+	 * whole numbers below 2^57 then; unit within -900 .. 900
+	 */
+	unsigned __int128 (*squares)(const double *d, uint32_t count, int32_t unit);
 	/* count <= TILE_COLUMNS_MAX doubles to elements */
 	void (*store)(const uint64_t *x, uint32_t count, struct tile_row *row);
 };

@@ -356,6 +356,65 @@ static void tile_measure(struct tile_measure *m)
 			return;
 }
 
+static bool tile_differences(const double *x, const double *y, uint32_t count, double *d,
+			     int64_t *most, int64_t *last)
+{
+	const measure_words zero = { 0 }, fraction = zero + 0xfffffffffffffll;
+	measure_words lost = zero, top = zero + *most, low = zero + *last;
+
+	for (uint32_t i = 0; i < count; i += MEASURE_LANES) {
+		measure_doubles a = *(const measure_doubles *)(const void *)(x + i);
+		measure_doubles b = *(const measure_doubles *)(const void *)(y + i);
+		measure_doubles s = a - b, t = s - a;
+		measure_words word = (measure_words)s & (zero + (int64_t)PACK_ABS), bit, select;
+
+		/* TwoSum: the sum of s and this is a - b exactly */
+		lost |= (measure_words)((a - (s - t)) + (-b - t)) << 1;
+		*(measure_doubles *)(void *)(d + i) = s;
+		/* the last bit of the fraction, or 2^exponent where it is zero */
+		bit = (measure_words)((measure_doubles)word - (measure_doubles)(word & (word - 1)));
+		select = (word & fraction) == 0;
+		bit = (select & word) | (~select & bit);
+		/* zeros have no last bit */
+		bit |= (word == 0) & INT64_MAX;
+		select = word > top;
+		top = (select & word) | (~select & top);
+		select = bit < low;
+		low = (select & bit) | (~select & low);
+	}
+	for (int i = 0; i < MEASURE_LANES; i++) {
+		*most = top[i] > *most ? top[i] : *most;
+		*last = low[i] < *last ? low[i] : *last;
+		lost[0] |= lost[i];
+	}
+	return !lost[0];
+}
+
+/*
+ * In halves of 29 bits, h 2^29 + l: 32 squares in a lane stay below 2^61, products h l
+ * within +-2^62 and squares of l below 2^63.
+ */
+static unsigned __int128 tile_squares(const double *d, uint32_t count, int32_t unit)
+{
+	const double by = pack_power(-unit);
+	measure_words high = { 0 }, middle = { 0 }, low = { 0 };
+	unsigned __int128 sum = 0;
+
+	for (uint32_t i = 0; i < count; i += MEASURE_LANES) {
+		measure_doubles whole = *(const measure_doubles *)(const void *)(d + i) * by;
+		measure_words v = __builtin_convertvector(whole, measure_words);
+		measure_words h = v >> 29, l = v & ((1 << 29) - 1);
+
+		high += h * h;
+		middle += h * l;
+		low += l * l;
+	}
+	for (int i = 0; i < MEASURE_LANES; i++)
+		sum += ((unsigned __int128)(uint64_t)high[i] << 58) +
+		       ((unsigned __int128)(__int128)middle[i] << 30) + (uint64_t)low[i];
+	return sum;
+}
+
 #define TILE_DEFINE(name)                                                      \
 	const struct tile_kernel name = {                                      \
 		.load = tile_load,                                             \
@@ -365,6 +424,8 @@ static void tile_measure(struct tile_measure *m)
 		.decode = tile_decode,                                         \
 		.check = tile_check,                                           \
 		.measure = tile_measure,                                       \
+		.differences = tile_differences,                               \
+		.squares = tile_squares,                                       \
 		.store = tile_store,                                           \
 	}
 
