@@ -171,8 +171,17 @@ static void certificates_hold_in_rationals(void **state)
 		mpq_inits(error, norm, NULL);
 		exact(x, &view, q.weights, error, norm);
 		assert_true(within(error, norm, q.tau));
-		mpq_clears(error, norm, NULL);
 		check_certificate(x, &q, &view, q.threads);
+		free(image);
+		/* with bytes given, the error that comes of them is a bound, and a close one */
+		q.budget = QUIRE_BUDGET_BYTES;
+		q.image_bytes = advice.image_bytes * 3 / 4;
+		assert_int_equal(quire_tiled_advise(&q, choices, &advice), 0);
+		image = pack(&q, choices, &view);
+		exact(x, &view, q.weights, error, norm);
+		assert_true(advice.certified && within(error, norm, advice.error));
+		assert_false(within(error, norm, advice.error * (1 - 0x1p-39)));
+		mpq_clears(error, norm, NULL);
 		free(image);
 		free(x);
 	}
@@ -238,7 +247,7 @@ static void more_budget_never_costs_more_error(void **state)
 		q.budget = QUIRE_BUDGET_BYTES;
 		for (q.image_bytes = 640; q.image_bytes < 40000; q.image_bytes += 96) {
 			assert_int_equal(quire_tiled_advise(&q, choices, &advice), 0);
-			assert_true(advice.image_bytes <= q.image_bytes);
+			assert_true(advice.certified && advice.image_bytes <= q.image_bytes);
 			assert_int_equal(advice.image_bytes, quire_tiled_plan(&q.shape, choices));
 			assert_true(advice.error <= before);
 			before = advice.error;
@@ -260,6 +269,68 @@ static void more_budget_never_costs_more_error(void **state)
 		}
 		free(x);
 	}
+}
+
+/* sum (a - a')^2 of one tile, in rationals */
+static void exact_of_tile(const double *x, uint32_t columns, uint32_t row, uint32_t column,
+			  struct quire_tile_choice choice, mpq_t error)
+{
+	const struct quire_tiled_shape shape = { 16, 16, 16, 16 };
+	struct quire_tiled_advise q = { .shape = shape, .matrix = { x + row * columns + column,
+								    QUIRE_FORMAT_FP64, 0, columns } };
+	double tile[16 * 16];
+	struct quire_tiled view;
+	mpq_t norm;
+	void *image = pack(&q, &choice, &view);
+
+	for (uint32_t i = 0; i < 16 * 16; i++)
+		tile[i] = x[(row + i / 16) * columns + column + i % 16];
+	mpq_init(norm);
+	exact(tile, &view, NULL, error, norm);
+	mpq_clear(norm);
+	free(image);
+}
+
+/* With every larger budget a tile that got other bits got more of them, and lost error. */
+static void an_upgrade_never_raises_the_error(void **state)
+{
+	enum { ROWS = 64, COLUMNS = 80, TILES = 4 * 5 };
+	double *x = matrix_of(ROWS, COLUMNS, 17, false);
+	struct quire_tiled_advise q = {
+		.shape = { ROWS, COLUMNS, 16, 16 },
+		.matrix = { x, QUIRE_FORMAT_FP64, 0, COLUMNS },
+		.budget = QUIRE_BUDGET_ERROR,
+	};
+	struct quire_tile_choice before[TILES] = { { 0, 0 } }, now[TILES];
+	int upgrades = 0;
+	mpq_t error[TILES], fresh;
+
+	(void)state;
+	mpq_init(fresh);
+	for (uint32_t t = 0; t < TILES; t++) {
+		mpq_init(error[t]);
+		exact_of_tile(x, COLUMNS, t / 5 * 16, t % 5 * 16, before[t], error[t]);
+	}
+	for (q.tau = 0.7; q.tau > 1e-6; q.tau *= 0.8) {
+		struct quire_advice advice;
+
+		assert_int_equal(quire_tiled_advise(&q, now, &advice), 0);
+		for (uint32_t t = 0; t < TILES; t++) {
+			if (now[t].bits == before[t].bits)
+				continue;
+			assert_true(now[t].bits > before[t].bits);
+			exact_of_tile(x, COLUMNS, t / 5 * 16, t % 5 * 16, now[t], fresh);
+			assert_true(mpq_cmp(fresh, error[t]) < 0);
+			mpq_set(error[t], fresh);
+			before[t] = now[t];
+			upgrades++;
+		}
+	}
+	assert_true(upgrades > 5 * TILES);
+	for (uint32_t t = 0; t < TILES; t++)
+		mpq_clear(error[t]);
+	mpq_clear(fresh);
+	free(x);
 }
 
 static void advice_depends_on_neither_cpu_nor_threads(void **state)
@@ -465,6 +536,7 @@ int main(void)
 		cmocka_unit_test(certificates_hold_in_rationals),
 		cmocka_unit_test(measured_errors_are_real_at_every_width),
 		cmocka_unit_test(more_budget_never_costs_more_error),
+		cmocka_unit_test(an_upgrade_never_raises_the_error),
 		cmocka_unit_test(advice_depends_on_neither_cpu_nor_threads),
 		cmocka_unit_test(wrong_questions_get_clear_answers),
 		cmocka_unit_test(a_covariance_takes_few_bytes),
