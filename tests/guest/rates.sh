@@ -43,7 +43,7 @@ compare() { # NAME WORKLOAD...
 		cmp card.values cpu.values 2>&1 | sed 's/^/# /' && cmp -s card.values cpu.values
 	result "$name"
 }
-compare "covariance: the card's table is the CPU's" covariance matern:points=256,beta=0.05 --tau 1e-1,1e-4
+compare "covariance: the card's table is the CPU's" covariance matern:points=64,beta=0.1 --tau 1e-1,1e-4
 compare "pair: the card's table is the CPU's" pair a.csv b.csv --tau 1e-1,1e-3
 compare "digits: the card's table is the CPU's" digits --data "$build/data/digits.csv.gz" --seeds 1 --tau 0.1
 awk -F: '/"mode"/ { mode = $2 } /"accuracy"/ { a[mode] = $2 + 0 }
