@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Cutting packets into bands, and the engines that run them. */
+#include <quire/packet_check.h>
+
 #include "firmware.h"
 #include "io.h"
 
@@ -52,6 +54,11 @@ static uint64_t least(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
+static uint32_t most(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
 /*
  * Bands of about band_macs products; an element of D is the sum of `products` of them,
  * called k below.  m and n are at most 2^24 and k below 2^31, so that n * k stays below
@@ -62,7 +69,7 @@ void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p, u
 	uint64_t k = products ? products : 1;
 	uint64_t per_row = p->n * k;
 	uint64_t rows, columns, batches;
-	uint32_t grain = GRAIN;
+	uint32_t grain = GRAIN, row_grain, column_grain;
 
 	plan_whole(plan, p->m, p->n, p->batch);
 	/* The common case, a small product, needs no division. */
@@ -79,16 +86,19 @@ void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p, u
 	/* Even one block of a long sum may be too much: k alone is never cut. */
 	while (grain > 1 && least(grain, p->m) * least(grain, p->n) * k > band_macs)
 		grain /= 2;
-	rows &= ~(uint64_t)(grain - 1);
-	if (rows < grain)
-		rows = grain;
+	/* powers of two */
+	row_grain = most(grain, quire_check_row_unit(p));
+	column_grain = most(grain, quire_check_column_unit(p));
+	rows &= ~(uint64_t)(row_grain - 1);
+	if (rows < row_grain)
+		rows = row_grain;
 	if (rows < p->m)
 		plan->row_step = (uint32_t)rows;
-	if (rows > grain)
+	if (rows > row_grain)
 		return;
-	columns = band_macs / (least(grain, p->m) * k) & ~(uint64_t)(grain - 1);
-	if (columns < grain)
-		columns = grain;
+	columns = band_macs / (least(row_grain, p->m) * k) & ~(uint64_t)(column_grain - 1);
+	if (columns < column_grain)
+		columns = column_grain;
 	if (columns < p->n)
 		plan->column_step = (uint32_t)columns;
 }

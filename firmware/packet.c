@@ -5,7 +5,7 @@
 #include "firmware.h"
 
 #define BAND_BYTES (8u << 20)
-#define BAND_ELEMENTS (1u << 20)
+#define BAND_ELEMENTS (1u << 20)		/* whole blocks of MXFP8 */
 
 static uint32_t pieces(uint64_t bytes)
 {

@@ -70,6 +70,24 @@ struct work {
 	} packet;
 };
 
+/* An engine starts at a scale of each MXFP8 operand, and writes whole blocks of it. */
+static bool keeps_blocks(const struct work *work)
+{
+	const struct quire_band *band = &work->band;
+	const struct quire_packet_convert *convert = &work->packet.convert;
+
+	if (work->packet.header.opcode == QUIRE_PACKET_GEMM)
+		return band->row % quire_check_row_unit(&work->packet.gemm) == 0 &&
+		       band->column % quire_check_column_unit(&work->packet.gemm) == 0;
+	if (work->packet.header.opcode != QUIRE_PACKET_CONVERT ||
+	    (convert->source.format != QUIRE_FORMAT_MXFP8 &&
+	     convert->destination.format != QUIRE_FORMAT_MXFP8))
+		return true;
+	return band->column % QUIRE_MX_ELEMENTS == 0 &&
+	       (band->columns % QUIRE_MX_ELEMENTS == 0 ||
+		band->columns == convert->columns - band->column);
+}
+
 static bool inside(uint32_t first, uint32_t count, uint64_t total)
 {
 	return count && (uint64_t)first + count <= total;
@@ -110,7 +128,7 @@ static bool is_valid(const struct work *work)
 		return false;
 	}
 	return inside(band->row, band->rows, rows) && inside(band->column, band->columns, columns) &&
-	       inside(band->batch, band->batches, batches);
+	       inside(band->batch, band->batches, batches) && keeps_blocks(work);
 }
 
 /* False when the band or the packet makes no sense; the status is then set. */

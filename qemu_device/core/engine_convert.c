@@ -68,7 +68,7 @@ static void run(const struct band_job *job, struct view *source, struct view *de
 /* The firmware cuts its bands to 2^20 elements, half of a slot; other firmware may not. */
 static bool fits(const struct view *view)
 {
-	return view->in_place || view->rows <= STAGING_BYTES / view->element / view->columns;
+	return view->in_place || view->rows <= STAGING_BYTES / view_row_bytes(view);
 }
 
 void engine_convert(const struct band_job *job)

@@ -203,7 +203,7 @@ static bool run_block(const struct band_job *job, const struct block *block, str
 
 		g.bias = o->bias + (first - (p->gemm_flags & QUIRE_GEMM_BIAS_ROW ?
 						     job->band->row : job->band->column)) *
-					   view_element_bytes(p->bias_format);
+					   quire_check_element_bytes(p->bias_format);
 		g.bias_format = p->bias_format;
 		g.bias_kind = p->gemm_flags & QUIRE_GEMM_BIAS_ROW ? QUIRE_GEMM_BIAS_PER_ROW :
 								    QUIRE_GEMM_BIAS_PER_COLUMN;
@@ -248,31 +248,52 @@ static uint64_t at_most(uint64_t value, uint64_t limit)
 	return value < limit ? value : limit;
 }
 
-/* Rows and columns of a block whose staged views fit; false when not even one does. */
-static bool size_block(const struct operands *o, uint64_t k, struct block *block)
+/* How many of the lanes, rows of op(A) or columns of op(B), fit into a slot. */
+static uint64_t lanes_that_fit(const struct view *view, bool k_is_row, uint64_t k, uint64_t lanes)
 {
+	const uint32_t format = view->operand->format;
+
+	if (!k_is_row)
+		return at_most(lanes, STAGING_BYTES / quire_check_bytes(format, k));
+	if (format == QUIRE_FORMAT_MXFP8)
+		return at_most(lanes, STAGING_BYTES / (k * QUIRE_MX_BLOCK_BYTES) * QUIRE_MX_ELEMENTS);
+	return at_most(lanes, STAGING_BYTES / (k * quire_check_element_bytes(format)));
+}
+
+/* Part of a whole, cut where it may be. */
+static uint64_t whole_units(uint64_t part, uint64_t whole, uint64_t unit)
+{
+	return part < whole ? part / unit * unit : whole;
+}
+
+/* Rows and columns of a block whose staged views fit; false when not even one does. */
+static bool size_block(const struct operands *o, const struct quire_packet_gemm *p,
+		       struct block *block)
+{
+	const uint64_t row_unit = quire_check_row_unit(p), column_unit = quire_check_column_unit(p);
 	uint64_t rows = block->rows, columns = block->columns;
 
 	if (o->product && is_tiled(&o->a))
 		rows = o->tiled_a.too_large ? rows / 2 : rows;
 	else if (o->product && !o->a.in_place)
-		rows = at_most(rows, STAGING_BYTES / (k * o->a.element));
+		rows = lanes_that_fit(&o->a, p->gemm_flags & QUIRE_GEMM_TRANSPOSE_A, p->k, rows);
 	if (o->product && is_tiled(&o->b))
 		columns = o->tiled_b.too_large ? columns / 2 : columns;
 	else if (o->product && !o->b.in_place)
-		columns = at_most(columns, STAGING_BYTES / (k * o->b.element));
+		columns = lanes_that_fit(&o->b, !(p->gemm_flags & QUIRE_GEMM_TRANSPOSE_B), p->k,
+					 columns);
 	if (!o->d.in_place || (o->addend && !o->same && !o->c.in_place)) {
-		uint64_t element = o->d.element;
+		uint64_t element = quire_check_element_bytes(p->d.format);
 
-		if (o->addend && !o->same && o->c.element > element)
-			element = o->c.element;
-		columns = at_most(columns, STAGING_BYTES / 2 / element);
+		if (o->addend && !o->same && quire_check_element_bytes(p->c.format) > element)
+			element = quire_check_element_bytes(p->c.format);
+		columns = at_most(columns, STAGING_BYTES / 2 / element / at_most(row_unit, block->rows));
 		if (columns)
 			rows = at_most(rows, STAGING_BYTES / 2 / element / columns);
 	}
-	block->rows = rows;
-	block->columns = columns;
-	return rows && columns;
+	block->rows = whole_units(rows, block->rows, row_unit);
+	block->columns = whole_units(columns, block->columns, column_unit);
+	return block->rows && block->columns;
 }
 
 /* The bias of the whole band, in memory of the host: at most a few rows of it. */
@@ -280,7 +301,7 @@ static bool load_bias(const struct band_job *job, uint8_t **bias)
 {
 	const struct quire_packet_gemm *p = job->packet;
 	bool per_row = p->gemm_flags & QUIRE_GEMM_BIAS_ROW;
-	uint64_t element = view_element_bytes(p->bias_format);
+	uint64_t element = quire_check_element_bytes(p->bias_format);
 	uint64_t first = per_row ? job->band->row : job->band->column;
 	uint64_t count = per_row ? job->band->rows : job->band->columns;
 	struct fault fault;
@@ -315,7 +336,7 @@ static bool run_blocks(const struct band_job *job, const struct block *whole, ui
 		put_views(job, &o);
 		return false;
 	}
-	if (!size_block(&o, p->k, &step)) {
+	if (!size_block(&o, p, &step)) {
 		put_views(job, &o);
 		job->band->status = QUIRE_STATUS_ENGINE_ERROR;
 		job->band->detail = E2BIG;

@@ -5,27 +5,23 @@
 
 #include "engine_view.h"
 
-uint64_t view_element_bytes(uint32_t format)
-{
-	uint32_t bits = QUIRE_FORMAT_BITS(format);
-
-	if (format == QUIRE_FORMAT_QUIRE)
-		return QUIRE_IMAGE_BYTES;
-	return bits <= 8 ? 1 : bits <= 16 ? 2 : bits <= 32 ? 4 : 8;
-}
-
 static uint64_t view_address(const struct view *view, uint64_t row)
 {
 	const struct quire_operand *o = view->operand;
 
-	return o->address + view_element_bytes(o->format) *
-		(view->batch * o->batch_stride + (view->row + row) * o->leading_dimension +
-		 view->column);
+	return o->address + quire_check_bytes(o->format,
+			view->batch * o->batch_stride + (view->row + row) * o->leading_dimension +
+			view->column);
 }
 
-static uint64_t view_bytes(const struct view *view)
+uint64_t view_row_bytes(const struct view *view)
 {
-	return view->rows * view->columns * view->element;
+	return quire_check_bytes(view->operand->format, view->columns);
+}
+
+uint64_t view_bytes(const struct view *view)
+{
+	return view->rows * view_row_bytes(view);
 }
 
 bool view_try_in_place(const struct band_job *job, struct view *view)
@@ -34,10 +30,10 @@ bool view_try_in_place(const struct band_job *job, struct view *view)
 	uint64_t span, start = view_address(view, 0);
 	struct fault fault;
 
-	view->element = view_element_bytes(view->operand->format);
 	view->leading_dimension = view->operand->leading_dimension;
 	view->in_place = false;
-	span = ((view->rows - 1) * view->leading_dimension + view->columns) * view->element;
+	span = quire_check_bytes(view->operand->format,
+				 (view->rows - 1) * view->leading_dimension + view->columns);
 	if (!segment_get(device, &job->engine->tlb, job->band->context, start, span, view->write,
 			 &view->segment, &fault)) {
 		engine_fault(job, &fault, view->unit);
@@ -64,7 +60,7 @@ void view_put(const struct band_job *job, struct view *view)
 
 bool view_transfer(const struct band_job *job, struct view *view, bool write)
 {
-	uint64_t row_bytes = view->columns * view->element;
+	uint64_t row_bytes = view_row_bytes(view);
 	struct fault fault;
 
 	for (uint64_t row = 0; row < view->rows; row++) {
@@ -96,6 +92,9 @@ bool view_stage(const struct band_job *job, struct view *view, unsigned int slot
 	}
 	view->data = engine->staging[slot];
 	view->leading_dimension = view->columns;
+	if (view->operand->format == QUIRE_FORMAT_MXFP8)
+		view->leading_dimension = (view->columns + QUIRE_MX_ELEMENTS - 1) /
+					  QUIRE_MX_ELEMENTS * QUIRE_MX_ELEMENTS;
 	return !load || view_transfer(job, view, false);
 }
 
@@ -119,7 +118,7 @@ void view_charge(const struct band_job *job, const struct view *view, bool write
 
 double view_work(const struct quire_operand *o, double rows)
 {
-	double pages = rows * o->leading_dimension * view_element_bytes(o->format) / QUIRE_PAGE_BYTES;
+	double pages = rows * quire_check_bytes(o->format, o->leading_dimension) / QUIRE_PAGE_BYTES;
 
 	return rows * WORK_PER_ROW + pages * WORK_PER_PAGE;
 }

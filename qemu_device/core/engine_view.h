@@ -17,22 +17,23 @@ struct view {
 	const struct quire_operand *operand;
 	uint32_t unit;			/* QUIRE_FAULT_UNIT_* */
 	uint64_t batch;
-	uint64_t row, rows, column, columns;	/* of the matrix as stored */
+	uint64_t row, rows, column, columns;	/* of the matrix as stored; column starts a block */
 	bool write;
 	/* filled in */
 	uint8_t *data;			/* element (row, column) */
 	uint64_t leading_dimension;
-	uint64_t element;
 	struct segment segment;		/* when used in place */
 	bool in_place;
 	bool system;
 };
 
-uint64_t view_element_bytes(uint32_t format);
-
 /* Look whether the view lies in one piece; false on a fault.  Undone by view_put(). */
 bool view_try_in_place(const struct band_job *job, struct view *view);
 void view_put(const struct band_job *job, struct view *view);
+
+/* Bytes of one row of the view, and of all, put together. */
+uint64_t view_row_bytes(const struct view *view);
+uint64_t view_bytes(const struct view *view);
 
 /* Give a scattered view a dense copy in a slot, with load filled from its pages. */
 bool view_stage(const struct band_job *job, struct view *view, unsigned int slot, bool load);

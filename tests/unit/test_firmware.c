@@ -550,7 +550,8 @@ static void wrong_fields_are_named(void **state)
 	WRONG(a.format, QUIRE_FORMAT(QUIRE_KIND_POSIT, 16, 1));
 	WRONG(a.format, QUIRE_FORMAT_QUIRE);
 	WRONG(a.format, QUIRE_FORMAT_FP64);
-	WRONG(b.format, QUIRE_FORMAT_MXFP8);
+	WRONG(b.format, QUIRE_FORMAT(QUIRE_KIND_MXFP8, 8, 1));
+	WRONG(d.format, QUIRE_FORMAT_MXFP8);
 	WRONG(d.format, 0x01010101);
 	WRONG(a.leading_dimension, 7);
 	WRONG(b.leading_dimension, 0);
@@ -1085,8 +1086,96 @@ static void other_packets_are_checked(void **state)
 	BAD(convert, source.batch_stride, 1);
 	BAD(convert, destination.address, 0x10000);
 	BAD(convert, reserved, 1);
+	destroy(card);
+}
+
+/*
+ * Where rows and matrices of MXFP8 start, and where they end: 8 x 40 by 40 x 8, two
+ * blocks a row of A and one of B.
+ */
+static void blocks_are_checked(void **state)
+{
+	struct quire_packet_gemm good = gemm(8, 8, 40, 2);
+	struct quire_packet_convert forth = {
+		{ QUIRE_PACKET_CONVERT, sizeof(forth), 0, 0 }, 4, 40, 0,
+		{ 0x10000, 0, QUIRE_FORMAT_FP32, 40 }, { 0x20001, 0, QUIRE_FORMAT_MXFP8, 64 } };
+	struct quire_packet_convert back = {
+		{ QUIRE_PACKET_CONVERT, sizeof(back), 0, 0 }, 4, 40, 0,
+		{ 0x20001, 0, QUIRE_FORMAT_MXFP8, 64 }, { 0x10000, 0, QUIRE_FORMAT_MXFP8, 96 } };
+	struct card *card = boot(0x10001);
+
+	(void)state;
+	good.a = (struct quire_operand){ 0x100000001ull, 8 * 64, QUIRE_FORMAT_MXFP8, 64 };
+	good.b = (struct quire_operand){ 0x110000003ull, 40 * 32, QUIRE_FORMAT_MXFP8, 32 };
+	CASE(good, gemm_flags, 0, QUIRE_STATUS_OK);
+	BAD(good, a.leading_dimension, 40);
+	BAD(good, a.leading_dimension, 32);
+	BAD(good, b.leading_dimension, 33);
+	BAD(good, b.leading_dimension, 0);
+	BAD(good, a.batch_stride, 8 * 64 + 8);
+	BAD(good, b.batch_stride, 1);
+	BAD(good, a.address, 1ull << 48);
+	/* the second A ends 16 * 64 elements, 1056 bytes, less a block and nothing behind it */
+	BAD(good, a.address, (1ull << 48) - 1055);
+	CASE(good, a.address, (1ull << 48) - 1056, QUIRE_STATUS_OK);
+	BAD(good, d.address, 0x100000000ull + 1056);
+	CASE(good, d.address, 0x100000000ull + 1058, QUIRE_STATUS_OK);
+	CASE(forth, reserved, 0, QUIRE_STATUS_OK);
+	BAD(forth, destination.leading_dimension, 40);
+	BAD(forth, destination.leading_dimension, 65);
+	BAD(forth, destination.address, 0x10000 + 4 * 40 * 4 - 1);
+	CASE(forth, destination.address, 0x10000 + 4 * 40 * 4, QUIRE_STATUS_OK);
+	/* 4 rows of 2 blocks end 264 bytes on */
+	BAD(forth, destination.address, 0x10000 - 263);
+	CASE(forth, destination.address, 0x10000 - 264, QUIRE_STATUS_OK);
+	CASE(back, reserved, 0, QUIRE_STATUS_OK);
+	BAD(back, source.leading_dimension, 48);
+	BAD(back, destination.leading_dimension, 80);
+	destroy(card);
+}
 #undef BAD
 #undef CASE
+
+/* Bands start at a block where blocks run along them, however long the sums are. */
+static void bands_keep_blocks(void **state)
+{
+	const struct { uint32_t m, n, k, flags, row_unit, column_unit; } shapes[] = {
+		{ 100, 100, 1 << 20, 0, 1, 32 },
+		{ 100, 100, 1 << 20, QUIRE_GEMM_TRANSPOSE_A, 32, 32 },
+		{ 100, 100, 1 << 20, QUIRE_GEMM_TRANSPOSE_A | QUIRE_GEMM_TRANSPOSE_B, 32, 1 },
+		{ 300, 5000, 5000, QUIRE_GEMM_TRANSPOSE_A, 32, 32 },
+		{ 70, 33, 1 << 29, QUIRE_GEMM_TRANSPOSE_A, 32, 32 },
+	};
+	struct card *card = boot(0x10001);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		struct quire_packet_gemm p = gemm(shapes[i].m, shapes[i].n, shapes[i].k, 1);
+		bool at = shapes[i].flags & QUIRE_GEMM_TRANSPOSE_A;
+		bool bt = shapes[i].flags & QUIRE_GEMM_TRANSPOSE_B;
+
+		p.gemm_flags = shapes[i].flags;
+		p.a.address = 1ull << 45;
+		p.a.format = QUIRE_FORMAT_MXFP8;
+		p.a.leading_dimension = ((at ? p.m : p.k) + 31) / 32 * 32;
+		p.b.address = 1ull << 46;
+		p.b.format = QUIRE_FORMAT_MXFP8;
+		p.b.leading_dimension = ((bt ? p.k : p.n) + 31) / 32 * 32;
+		p.a.batch_stride = 0;
+		p.b.batch_stride = 0;
+		card->bands = 0;
+		start_queue(card, 0, 1);
+		submit(card, 0, &p, sizeof(p));
+		run(card);
+		assert_int_equal(QUIRE_STATUS_OK, record(card, 0, 1).status);
+		assert_true(card->bands > 1);
+		for (unsigned int band = 0; band < card->bands; band++) {
+			assert_int_equal(card->history[band].band.row % shapes[i].row_unit, 0);
+			assert_int_equal(card->history[band].band.column % shapes[i].column_unit, 0);
+		}
+		check_tiling(card, p.m, p.n, 1);
+		mailbox(card, QUIRE_MAILBOX_QUEUE_STOP, 0);
+	}
 	destroy(card);
 }
 
@@ -1116,6 +1205,8 @@ int main(void)
 		cmocka_unit_test(bands_of_a_tiled_product_hold_what_is_stored),
 		cmocka_unit_test(wrong_tile_ends_the_job_before_any_band),
 		cmocka_unit_test(other_packets_are_checked),
+		cmocka_unit_test(blocks_are_checked),
+		cmocka_unit_test(bands_keep_blocks),
 	};
 
 	return cmocka_run_group_tests_name("firmware", tests, NULL, NULL);

@@ -96,6 +96,10 @@ struct quire_packet_result {
  * @format:            QUIRE_FORMAT_*
  * @leading_dimension: elements from one row to the next, >= columns
  *
+ * With QUIRE_FORMAT_MXFP8 (A and B of a product, both sides of a conversion): address of the
+ * first scale, any byte; leading_dimension and batch_stride are multiples of 32.  A row is
+ * ceil(columns / 32) blocks of 33 bytes (format.h), the last of which is written whole.
+ *
  * With QUIRE_FORMAT_TILED (A and B of a product): address of the image (tiled.h),
  * aligned to 64 bytes; its shape is that of the operand; leading_dimension is 0;
  * batch_stride counts bytes, a multiple of 64.  D must not overlap the images, whose
@@ -181,8 +185,8 @@ struct quire_packet_fill {
 
 /*
  * struct quire_packet_convert - convert a rows x columns matrix to another
- * format with one rounding per element; batch strides must be 0.  Both may be FP64,
- * neither a quire image.  Source and destination must not overlap.
+ * format with one rounding per element; batch strides must be 0.  Both may be FP64 or
+ * MXFP8, neither a quire image.  Source and destination must not overlap.
  */
 struct quire_packet_convert {
 	struct quire_packet_header header;

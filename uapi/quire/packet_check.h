@@ -35,7 +35,18 @@ static inline uint32_t quire_check_element_bytes(uint32_t format)
 	return bits <= 8 ? 1 : bits <= 16 ? 2 : bits <= 32 ? 4 : 8;
 }
 
-/* Formats that products read, and conversions besides FP64. */
+/*
+ * Bytes of a run of elements that starts a row; the offset of an element, too, if elements is
+ * a multiple of 32 or the format has no blocks.  elements is below 2^56.
+ */
+static inline uint64_t quire_check_bytes(uint32_t format, uint64_t elements)
+{
+	if (format == QUIRE_FORMAT_MXFP8)
+		return (elements + QUIRE_MX_ELEMENTS - 1) / QUIRE_MX_ELEMENTS * QUIRE_MX_BLOCK_BYTES;
+	return elements * quire_check_element_bytes(format);
+}
+
+/* Formats of single elements that products read. */
 static inline bool quire_check_is_operand(uint32_t format)
 {
 	uint32_t bits = QUIRE_FORMAT_BITS(format);
@@ -50,6 +61,12 @@ static inline bool quire_check_is_operand(uint32_t format)
 		return true;
 	}
 	return bits >= 3 && bits <= 32 && format == QUIRE_FORMAT_POSIT(bits);
+}
+
+/* The same and MXFP8: A and B of products besides tiled matrices, conversions besides FP64. */
+static inline bool quire_check_is_factor(uint32_t format)
+{
+	return quire_check_is_operand(format) || format == QUIRE_FORMAT_MXFP8;
 }
 
 static inline bool quire_check_is_finite(uint32_t fp32)
@@ -88,17 +105,20 @@ static inline uint32_t quire_check_operand(const struct quire_operand *o, uint32
 {
 	uint32_t bytes = quire_check_element_bytes(o->format);
 	uint32_t align = bytes == QUIRE_IMAGE_BYTES ? 8 : bytes;
+	/* where a row or a matrix may start */
+	uint32_t unit = o->format == QUIRE_FORMAT_MXFP8 ? QUIRE_MX_ELEMENTS : 1;
 	uint64_t elements = (uint64_t)(rows - 1) * o->leading_dimension + columns;
 
-	if (o->leading_dimension < columns)
+	if (o->leading_dimension < columns || o->leading_dimension & (unit - 1))
 		return at + (uint32_t)offsetof(struct quire_operand, leading_dimension);
-	if (o->batch_stride >= QUIRE_CHECK_STRIDE_LIMIT)
+	if (o->batch_stride >= QUIRE_CHECK_STRIDE_LIMIT || o->batch_stride & (unit - 1))
 		return at + (uint32_t)offsetof(struct quire_operand, batch_stride);
 	if (elements >= QUIRE_CHECK_VA_LIMIT || o->address & (align - 1))
 		return at;
 	if (batch > 1)
 		elements += (batch - 1) * o->batch_stride;
-	if (elements >= QUIRE_CHECK_VA_LIMIT || !quire_check_make_range(range, o->address, elements * bytes))
+	if (elements >= QUIRE_CHECK_VA_LIMIT ||
+	    !quire_check_make_range(range, o->address, quire_check_bytes(o->format, elements)))
 		return at;
 	return QUIRE_NO_FIELD;
 }
@@ -152,6 +172,22 @@ static inline uint32_t quire_check_image_header(const struct quire_tiled_header 
 	return QUIRE_NO_FIELD;
 }
 
+/*
+ * Where bands of a product may be cut: rows and columns of D that lie in the same block of an
+ * operand, whose blocks run along them, stay together.
+ */
+static inline uint32_t quire_check_row_unit(const struct quire_packet_gemm *p)
+{
+	return p->a.format == QUIRE_FORMAT_MXFP8 && p->gemm_flags & QUIRE_GEMM_TRANSPOSE_A ?
+		       QUIRE_MX_ELEMENTS : 1;
+}
+
+static inline uint32_t quire_check_column_unit(const struct quire_packet_gemm *p)
+{
+	return p->b.format == QUIRE_FORMAT_MXFP8 && !(p->gemm_flags & QUIRE_GEMM_TRANSPOSE_B) ?
+		       QUIRE_MX_ELEMENTS : 1;
+}
+
 /* A or B of a product. */
 static inline uint32_t quire_check_factor(const struct quire_operand *o, uint32_t at, uint32_t rows,
 					  uint32_t columns, uint32_t batch,
@@ -191,9 +227,9 @@ static inline uint32_t quire_check_gemm_scalars(const struct quire_packet_gemm *
 		return QUIRE_CHECK_FIELD(gemm, alpha);
 	if (!quire_check_is_finite(p->beta))
 		return QUIRE_CHECK_FIELD(gemm, beta);
-	if (!quire_check_is_operand(p->a.format) && p->a.format != QUIRE_FORMAT_TILED)
+	if (!quire_check_is_factor(p->a.format) && p->a.format != QUIRE_FORMAT_TILED)
 		return QUIRE_CHECK_FIELD(gemm, a.format);
-	if (!quire_check_is_operand(p->b.format) && p->b.format != QUIRE_FORMAT_TILED)
+	if (!quire_check_is_factor(p->b.format) && p->b.format != QUIRE_FORMAT_TILED)
 		return QUIRE_CHECK_FIELD(gemm, b.format);
 	if (p->mode == QUIRE_GEMM_MODE_FP32 &&
 	    (p->a.format != QUIRE_FORMAT_BF16 || p->b.format != QUIRE_FORMAT_BF16))
@@ -336,9 +372,9 @@ static inline uint32_t quire_check_convert(const struct quire_packet_convert *p)
 		return QUIRE_CHECK_FIELD(convert, columns);
 	if (p->reserved)
 		return QUIRE_CHECK_FIELD(convert, reserved);
-	if (!quire_check_is_operand(s->format) && s->format != QUIRE_FORMAT_FP64)
+	if (!quire_check_is_factor(s->format) && s->format != QUIRE_FORMAT_FP64)
 		return QUIRE_CHECK_FIELD(convert, source.format);
-	if (!quire_check_is_operand(d->format) && d->format != QUIRE_FORMAT_FP64)
+	if (!quire_check_is_factor(d->format) && d->format != QUIRE_FORMAT_FP64)
 		return QUIRE_CHECK_FIELD(convert, destination.format);
 	if (s->batch_stride)
 		return QUIRE_CHECK_FIELD(convert, source.batch_stride);

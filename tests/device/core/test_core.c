@@ -427,6 +427,72 @@ static void conversions_gather_scattered_pages(void **state)
 	machine_destroy(machine);
 }
 
+/*
+ * FP64 to MXFP8, and its transpose times it, by way of pages in a wrong order and in one piece:
+ * blocks lie across pages.
+ */
+static void blocks_are_gathered_from_scattered_pages(void **state)
+{
+	enum { ROWS = 9, COLUMNS = 150, COUNT = ROWS * COLUMNS, LEADING = 160 + 32 * 20 };
+	const uint64_t scattered = 0x7fff00000000ull, pages[] = { 0x30000, 0x10000, 0x40000, 0x20000 };
+	const uint64_t result_at[] = { 0x50000, 0x50100 };
+	struct machine *machine = create(1, 1);
+	struct card *card = &machine->card;
+	struct quire_packet_result results[2][2];
+	static double in[2048];
+	static uint8_t blocks[2][4 * 4096];
+	static float d[2][COLUMNS * COLUMNS];
+
+	(void)state;
+	boot(machine);
+	for (int i = 0; i < COUNT; i++)
+		in[i] = i % 7 ? i / 3.0 - 200 : -0.0;
+	for (uint64_t i = 0; i < 4; i++) {
+		card_map(card, 0, scattered + i * 4096, (CARD_DATA + pages[i]) | QUIRE_PTE_READ);
+		card_map(card, 0, scattered + 0x100000 + i * 4096,
+			 (CARD_DATA + pages[i] + 0x1000) | QUIRE_PTE_READ | QUIRE_PTE_WRITE);
+		card->access.memory_write(machine, CARD_DATA + pages[i], &in[i * 512], 4096);
+	}
+	card->access.memory_write(machine, CARD_DATA + 0x60000, in, sizeof(in));
+	for (int way = 0; way < 2; way++) {
+		const uint64_t mx = way ? CARD_VIRTUAL + 0x70000 : scattered + 0x100000;
+		const uint64_t result = CARD_VIRTUAL + result_at[way];
+		const struct quire_packet_convert convert = {
+			{ QUIRE_PACKET_CONVERT, sizeof(convert), 0, result }, ROWS, COLUMNS, 0,
+			{ way ? CARD_VIRTUAL + 0x60000 : scattered, 0, QUIRE_FORMAT_FP64, COLUMNS },
+			{ mx + 1, 0, QUIRE_FORMAT_MXFP8, LEADING } };
+		const struct quire_packet_gemm gemm = {
+			.header = { QUIRE_PACKET_GEMM, sizeof(gemm), 0, result + 64 },
+			.m = COLUMNS, .n = COLUMNS, .k = ROWS, .batch = 1,
+			.gemm_flags = QUIRE_GEMM_TRANSPOSE_A, .alpha = 0x3f800000,
+			.a = { mx + 1, 0, QUIRE_FORMAT_MXFP8, LEADING },
+			.b = { mx + 1, 0, QUIRE_FORMAT_MXFP8, LEADING },
+			.d = { CARD_VIRTUAL + 0x80000, 0, QUIRE_FORMAT_FP32, COLUMNS } };
+
+		assert_int_equal(QUIRE_STATUS_OK, card_run(card, 0, 0, &convert, sizeof(convert)).status);
+		assert_int_equal(QUIRE_STATUS_OK, card_run(card, 0, 0, &gemm, sizeof(gemm)).status);
+		card->access.memory_read(machine, CARD_DATA + result_at[way], results[way],
+					 sizeof(results[way]));
+		card->access.memory_read(machine, CARD_DATA + 0x80000, d[way], sizeof(d[way]));
+	}
+	for (uint64_t i = 0; i < 4; i++)
+		card->access.memory_read(machine, CARD_DATA + pages[i] + 0x1000, &blocks[0][i * 4096], 4096);
+	card->access.memory_read(machine, CARD_DATA + 0x70000, blocks[1], sizeof(blocks[1]));
+	assert_memory_equal(blocks[0], blocks[1], sizeof(blocks[0]));
+	assert_memory_equal(d[0], d[1], sizeof(d[0]));
+	for (int way = 0; way < 2; way++) {
+		assert_int_equal(results[way][0].bytes_read, COUNT * sizeof(double));
+		assert_int_equal(results[way][0].bytes_written, ROWS * 5 * 33);
+		assert_int_equal(results[way][1].bytes_read, 2 * ROWS * 5 * 33);
+		assert_int_equal(results[way][0].digest, results[0][0].digest);
+		assert_int_equal(results[way][1].digest, results[0][1].digest);
+	}
+	/* the first block of row 1 begins at 150 / 3 - 200 = -150, its largest: 2^7 over 2^8 */
+	assert_int_equal(blocks[0][1 + LEADING / 32 * 33], 126);
+	assert_int_equal(blocks[0][1 + LEADING / 32 * 33 + 1], 0xf9);	/* -288 * 2^-1 = -144 */
+	machine_destroy(machine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -438,6 +504,7 @@ int main(void)
 		cmocka_unit_test(no_firmware_leads_an_engine_astray),
 		cmocka_unit_test(an_engine_does_not_outlive_its_firmware),
 		cmocka_unit_test(conversions_gather_scattered_pages),
+		cmocka_unit_test(blocks_are_gathered_from_scattered_pages),
 	};
 
 	return cmocka_run_group_tests_name("core", tests, NULL, NULL);
