@@ -14,7 +14,7 @@ static const struct {
 	{ "fp32", QUIRE_FORMAT_FP32 }, { "fp64", QUIRE_FORMAT_FP64 },
 	{ "e4m3", QUIRE_FORMAT_E4M3 }, { "e5m2", QUIRE_FORMAT_E5M2 },
 	{ "int8", QUIRE_FORMAT_INT8 }, { "quire", QUIRE_FORMAT_QUIRE },
-	{ "tiled", QUIRE_FORMAT_TILED },
+	{ "mxfp8", QUIRE_FORMAT_MXFP8 }, { "tiled", QUIRE_FORMAT_TILED },
 };
 
 static const char *const posits[] = {
@@ -63,6 +63,8 @@ size_t quire_format_bytes(uint32_t format)
 		return QUIRE_FORMAT_BITS(format) <= 8 ? 1 : QUIRE_FORMAT_BITS(format) <= 16 ? 2 : 4;
 	if (format == QUIRE_FORMAT_QUIRE)
 		return QUIRE_IMAGE_BYTES;
+	if (format == QUIRE_FORMAT_MXFP8)
+		return 0;
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		if (others[i].format == format)
 			return QUIRE_FORMAT_BITS(format) / 8;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <quire/packet_check.h>
 #include <quirenum/convert.h>
 
 #include "internal.h"
@@ -37,16 +38,36 @@ static int check_tiled(const struct quire_matrix *m, const char *name)
 	return 0;
 }
 
+/* What rows are made of: single elements, or blocks; bytes 0: no format of such a matrix. */
+struct unit {
+	uint32_t elements, bytes, align;
+};
+
+static struct unit unit_of(uint32_t format)
+{
+	uint32_t element = (uint32_t)quire_format_bytes(format);
+
+	if (format == QUIRE_FORMAT_MXFP8)
+		return (struct unit){ QUIRE_MX_ELEMENTS, QUIRE_MX_BLOCK_BYTES, 1 };
+	return (struct unit){ 1, element, element == QUIRE_IMAGE_BYTES ? 8 : element };
+}
+
+static uint64_t units(uint64_t elements, struct unit unit)
+{
+	return (elements + unit.elements - 1) / unit.elements;
+}
+
 int matrix_check(const struct quire_matrix *m, const char *name)
 {
-	uint64_t element, elements, room;
+	struct unit unit;
+	uint64_t count, room;
 
 	if (!m->buffer)
 		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL, "%s.buffer is NULL", name);
 	if (m->format == QUIRE_FORMAT_TILED)
 		return check_tiled(m, name);
-	element = quire_format_bytes(m->format);
-	if (!element)
+	unit = unit_of(m->format);
+	if (!unit.bytes)
 		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, "use a QUIRE_FORMAT_* of quire/format.h",
 			    "%s.format is %#x, which is no format", name, m->format);
 	if (!m->rows || !m->columns || !m->batch)
@@ -56,17 +77,22 @@ int matrix_check(const struct quire_matrix *m, const char *name)
 		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL,
 			    "%s.leading_dimension is %u, less than its %u columns", name,
 			    m->leading_dimension, m->columns);
-	if (m->offset % (element == QUIRE_IMAGE_BYTES ? 8 : element))
+	if (m->leading_dimension % unit.elements || m->batch_stride % unit.elements)
+		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, "let rows start with a block",
+			    "%s.%s is no multiple of %u, as that of an %s matrix", name,
+			    m->leading_dimension % unit.elements ? "leading_dimension" : "batch_stride",
+			    unit.elements, quire_format_name(m->format));
+	if (m->offset % unit.align)
 		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL,
 			    "%s.offset %llu is no multiple of its elements' size", name,
 			    (unsigned long long)m->offset);
 	/* Each factor is below 2^32 and the room below 2^48: no overflow before the test. */
-	room = m->offset <= m->buffer->bytes ? (m->buffer->bytes - m->offset) / element : 0;
-	elements = (uint64_t)(m->rows - 1) * m->leading_dimension + m->columns;
-	if (elements <= room && m->batch > 1 &&
-	    (room - elements) / (m->batch - 1) < m->batch_stride)
-		elements = room + 1;
-	if (elements > room)
+	room = m->offset <= m->buffer->bytes ? (m->buffer->bytes - m->offset) / unit.bytes : 0;
+	count = units((uint64_t)(m->rows - 1) * m->leading_dimension + m->columns, unit);
+	if (count <= room && m->batch > 1 &&
+	    (room - count) / (m->batch - 1) < units(m->batch_stride, unit))
+		count = room + 1;
+	if (count > room)
 		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL,
 			    "%s lies outside of its buffer of %llu bytes", name,
 			    (unsigned long long)m->buffer->bytes);
@@ -77,21 +103,23 @@ int quire_matrix_alloc_batch(quire_context *context, uint32_t format, uint32_t r
 			     uint32_t columns, uint32_t batch, enum quire_placement placement,
 			     struct quire_matrix *matrix)
 {
-	uint64_t element = quire_format_bytes(format), bytes;
+	const struct unit unit = unit_of(format);
+	uint64_t leading = units(columns, unit) * unit.elements, bytes;
 	quire_buffer *buffer;
 	int error;
 
 	if (!context || !matrix)
 		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL, "quire_matrix_alloc: %s is NULL",
 			    context ? "matrix" : "context");
-	if (!element)
+	if (!unit.bytes)
 		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, "use a QUIRE_FORMAT_* of quire/format.h",
 			    "quire_matrix_alloc: format %#x is unknown", format);
 	if (!rows || !columns || !batch)
 		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL, "quire_matrix_alloc: %s is 0",
 			    !rows ? "rows" : !columns ? "columns" : "batch");
-	if (__builtin_mul_overflow((uint64_t)rows * columns, (uint64_t)batch, &bytes) ||
-	    __builtin_mul_overflow(bytes, element, &bytes))
+	if (leading > UINT32_MAX ||
+	    __builtin_mul_overflow(rows * units(columns, unit), (uint64_t)batch, &bytes) ||
+	    __builtin_mul_overflow(bytes, (uint64_t)unit.bytes, &bytes))
 		return fail(-ENOSPC, QUIRE_LAYER_LIBRARY, "make it smaller",
 			    "quire_matrix_alloc: %u x %u x %u elements are too many", batch, rows,
 			    columns);
@@ -103,9 +131,9 @@ int quire_matrix_alloc_batch(quire_context *context, uint32_t format, uint32_t r
 		.format = format,
 		.rows = rows,
 		.columns = columns,
-		.leading_dimension = columns,
+		.leading_dimension = (uint32_t)leading,
 		.batch = batch,
-		.batch_stride = batch > 1 ? (uint64_t)rows * columns : 0,
+		.batch_stride = batch > 1 ? rows * leading : 0,
 	};
 	return 0;
 }
@@ -135,13 +163,11 @@ struct place {
 static int convert(const struct place *to, const struct place *from,
 		   const struct quire_matrix *shape)
 {
-	uint64_t read = quire_format_bytes(from->format), written = quire_format_bytes(to->format);
-
 	for (uint64_t i = 0; i < shape->batch; i++) {
 		const struct quire_convert job = {
 			.rows = shape->rows, .columns = shape->columns,
-			.source = from->data + i * from->batch_stride * read,
-			.destination = to->data + i * to->batch_stride * written,
+			.source = from->data + quire_check_bytes(from->format, i * from->batch_stride),
+			.destination = to->data + quire_check_bytes(to->format, i * to->batch_stride),
 			.source_format = from->format, .destination_format = to->format,
 			.source_leading_dimension = from->leading_dimension,
 			.destination_leading_dimension = to->leading_dimension,

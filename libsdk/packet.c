@@ -130,11 +130,10 @@ void *packet_memory(struct packet_run *run, uint64_t address, uint64_t span, uin
 static void *operand(struct packet_run *run, const struct quire_operand *o, uint64_t rows,
 		     uint64_t columns, uint64_t batch, bool write, uint32_t unit)
 {
-	uint64_t element = quire_format_bytes(o->format);
 	uint64_t span = (batch - 1) * o->batch_stride + (rows - 1) * o->leading_dimension + columns;
 
-	return packet_memory(run, o->address, span * element, rows * columns * batch * element, write,
-		      unit);
+	return packet_memory(run, o->address, quire_check_bytes(o->format, span),
+			     rows * batch * quire_check_bytes(o->format, columns), write, unit);
 }
 
 static float float_of(uint32_t bits)

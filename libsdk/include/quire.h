@@ -101,13 +101,16 @@ QUIRE_API void quire_last_error_info(struct quire_error_info *info);
 
 /* ---- Formats ------------------------------------------------------------ */
 
-/* "posit16", "bf16", "fp32", "quire", ...; "unknown" for any other code. */
+/* "posit16", "bf16", "fp32", "mxfp8", "quire", ...; "unknown" for any other code. */
 QUIRE_API const char *quire_format_name(uint32_t format);
 
 /* The code of a name as quire_format_name() gives it; QUIRE_FORMAT_NONE if unknown. */
 QUIRE_API uint32_t quire_format_parse(const char *name);
 
-/* Bytes one element takes in memory: 1, 2, 4, 8 or 80; 0 for an unknown format. */
+/*
+ * Bytes one element takes in memory: 1, 2, 4, 8 or 80; 0 for an unknown format and for those
+ * whose elements do not stand alone: mxfp8, 33 bytes for 32 elements of a row, and tiled.
+ */
 QUIRE_API size_t quire_format_bytes(uint32_t format);
 
 /* ---- Devices ------------------------------------------------------------ */
@@ -254,6 +257,11 @@ QUIRE_API QUIRE_MUST_CHECK int quire_buffer_write(quire_buffer *buffer, uint64_t
  * @batch_stride: elements from one to the next; 0 with batch 1
  *
  * The fields may be changed: a part of a matrix is a matrix.
+ *
+ * MXFP8 is a format of A and B of products and of conversions.  Its rows are blocks of 32
+ * elements behind a shared scale (quire/format.h): leading_dimension and batch_stride are
+ * multiples of 32, quire_matrix_alloc() rounds up to that, and a part starts at a block, column
+ * 32 b at byte 33 b of its row.
  */
 struct quire_matrix {
 	quire_buffer *buffer;
@@ -287,8 +295,8 @@ QUIRE_API void quire_matrix_free(struct quire_matrix *matrix);
  * Convert between the matrix and floats or doubles in the caller's memory, with one
  * rounding per element: to nearest, ties to even.  @x holds batch * rows rows, each
  * @leading_dimension numbers from the next (>= columns).  Posits round as
- * the Posit Standard says; NaN becomes NaR and back.  Not ordered against jobs.
- * Not for quire images.
+ * the Posit Standard says; NaN becomes NaR and back.  MXFP8 takes a scale for each block
+ * from the numbers it gets (docs/numerics.md).  Not ordered against jobs.  Not for quire images.
  */
 QUIRE_API QUIRE_MUST_CHECK int quire_matrix_put_f32(const struct quire_matrix *matrix,
 						    const float *x, uint64_t leading_dimension);
