@@ -8,11 +8,14 @@
 #define QUIRE_ROUND_TEMPLATE_H
 
 #include <string.h>
-#ifdef __AVX512CD__
+#ifdef __AVX512F__
 #include <immintrin.h>
 #endif
 
 #include "gemm_internal.h"
+#ifdef __AVX512F__
+#include "tally_avx512.h"
+#endif
 
 #define ROUND_RUN 16	/* elements treated at a time */
 
@@ -348,11 +351,12 @@ static inline uint64_t round_digest(uint32_t count, const uint64_t *bits, uint64
 
 static inline uint64_t round_digest_run(const uint64_t *bits, uint64_t index)
 {
-	round_lanes at, sum = { 0 };
-	uint64_t digest = 0;
+#ifdef __AVX512F__
+	return tally_sixteen(_mm512_loadu_si512(bits), _mm512_loadu_si512(bits + 8), index);
+#else
+	const round_lanes steps = { 1, 2, 3, 4 };
+	round_lanes at = (steps + index) * QUIRE_DIGEST_INDEX, sum = { 0 };
 
-	for (int i = 0; i < ROUND_LANES; i++)
-		at[i] = (index + (uint64_t)i + 1) * QUIRE_DIGEST_INDEX;
 	for (int i = 0; i < ROUND_RUN; i += ROUND_LANES) {
 		round_lanes x = *(const round_lanes *)(bits + i) + at;
 
@@ -361,9 +365,8 @@ static inline uint64_t round_digest_run(const uint64_t *bits, uint64_t index)
 		sum += x ^ x >> 32;
 		at += ROUND_LANES * QUIRE_DIGEST_INDEX;
 	}
-	for (int i = 0; i < ROUND_LANES; i++)
-		digest += sum[i];
-	return digest;
+	return sum[0] + sum[1] + sum[2] + sum[3];
+#endif
 }
 
 #endif /* QUIRE_ROUND_TEMPLATE_H */
