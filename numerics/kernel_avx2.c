@@ -54,6 +54,7 @@ static void avx2_fp32(uint32_t kc, const float *a, const float *b, float *c, siz
 	const __m256 zero = _mm256_setzero_ps();
 	__m256 t[FP32_MR][2];
 
+#pragma GCC unroll 6
 	for (int i = 0; i < FP32_MR; i++) {
 		t[i][0] = first ? zero : _mm256_loadu_ps(c + i * stride);
 		t[i][1] = first ? zero : _mm256_loadu_ps(c + i * stride + 8);
@@ -69,6 +70,7 @@ static void avx2_fp32(uint32_t kc, const float *a, const float *b, float *c, siz
 			t[i][1] = _mm256_fmadd_ps(x, b1, t[i][1]);
 		}
 	}
+#pragma GCC unroll 6
 	for (int i = 0; i < FP32_MR; i++) {
 		_mm256_storeu_ps(c + i * stride, _mm256_add_ps(t[i][0], zero));
 		_mm256_storeu_ps(c + i * stride + 8, _mm256_add_ps(t[i][1], zero));

@@ -213,6 +213,18 @@ static void numerics_reports_every_comparison(void **state)
 	json_object_put(object);
 }
 
+static void numerics_pairs_reports_every_pair(void **state)
+{
+	json_object *object = report("numerics --pairs --seconds 0"), *rows = at(object, "results");
+
+	(void)state;
+	/* thirteen formats */
+	assert_int_equal(count_rows(rows, "conversion_pair", "from to kernel ns_per_element"), 169);
+	for (size_t i = 0; i < json_object_array_length(rows); i++)
+		check_statistics(json_object_array_get_idx(rows, i));
+	json_object_put(object);
+}
+
 static void text_is_a_table_of_the_same_rows(void **state)
 {
 	(void)state;
@@ -263,6 +275,7 @@ int main(void)
 		cmocka_unit_test(copy_reports_each_direction),
 		cmocka_unit_test(submit_reports_jobs_and_calls),
 		cmocka_unit_test(numerics_reports_every_comparison),
+		cmocka_unit_test(numerics_pairs_reports_every_pair),
 		cmocka_unit_test(text_is_a_table_of_the_same_rows),
 		cmocka_unit_test(wrong_options_exit_2_and_say_why),
 		cmocka_unit_test(a_missing_card_exits_3),

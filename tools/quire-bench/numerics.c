@@ -18,7 +18,7 @@ struct numerics_options {
 	struct bench_options common;
 	const char *peer_core;
 	unsigned int threads;
-	bool quick, sweep;
+	bool quick, sweep, pairs;
 };
 
 static const uint32_t sizes[] = { 256, 512, 1024 };
@@ -168,6 +168,8 @@ static int measure(const struct numerics_options *options, struct numerics *nume
 	struct openblas openblas;
 	int error = 0;
 
+	if (options->pairs)
+		return numerics_measure_pairs(numerics);
 	if (!options->sweep) {
 		error = measure_apart(numerics, measure_memory);
 		if (!options->quick)
@@ -192,11 +194,12 @@ static int measure(const struct numerics_options *options, struct numerics *nume
 
 /* ---- Options ---- */
 
-enum { OPTION_QUICK = 256, OPTION_SWEEP, OPTION_PEER_CORE };
+enum { OPTION_QUICK = 256, OPTION_SWEEP, OPTION_PAIRS, OPTION_PEER_CORE };
 
 static const struct argp_option numerics_options[] = {
 	{ "threads", 'n', "N", 0, "threads beside one (0: all CPUs)", 0 },
 	{ "sweep", OPTION_SWEEP, NULL, 0, "only products on one thread, of 64 to 1536", 0 },
+	{ "pairs", OPTION_PAIRS, NULL, 0, "only conversions of every pair of formats", 0 },
 	{ "quick", OPTION_QUICK, NULL, 0, "small sizes: to see that it works, not how fast", 0 },
 	{ "peer-core", OPTION_PEER_CORE, "CORE", 0,
 	  "CPU for which OpenBLAS computes (what it finds)", 0 },
@@ -212,6 +215,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case ARGP_KEY_INIT: state->child_inputs[0] = &options->common; break;
 	case OPTION_QUICK: options->quick = true; break;
 	case OPTION_SWEEP: options->sweep = true; break;
+	case OPTION_PAIRS: options->pairs = true; break;
 	case OPTION_PEER_CORE: options->peer_core = value; break;
 	case 'n':
 		options->threads = (unsigned int)strtoul(value, &end, 10);
@@ -230,7 +234,7 @@ int bench_numerics(int argc, char **argv)
 	static const struct argp argp = { numerics_options, parse, NULL,
 					  "Measure libquirenum in this process beside its peers.",
 					  children, NULL, NULL };
-	struct numerics_options options = { BENCH_OPTIONS_INIT, NULL, 0, false, false };
+	struct numerics_options options = { BENCH_OPTIONS_INIT, NULL, 0, false, false, false };
 	struct numerics numerics = { 0 };
 	int error;
 

@@ -90,5 +90,7 @@ int numerics_measure_memory(const struct numerics *numerics, uint32_t n, uint32_
 
 int numerics_measure_conversions(const struct numerics *numerics, uint64_t elements,
 				 struct quire_threads *threads);
+/* Every pair of formats on one thread. */
+int numerics_measure_pairs(const struct numerics *numerics);
 
 #endif /* QUIRE_BENCH_NUMERICS_H */

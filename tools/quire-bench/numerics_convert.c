@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Rows of quire-bench numerics about conversions, beside memcpy. */
+/* Rows of quire-bench numerics about conversions: beside memcpy, and of every pair of formats. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,5 +124,67 @@ int numerics_measure_conversions(const struct numerics *numerics, uint64_t eleme
 		error = race(numerics, elements, threads, values, memory);
 	free(values);
 	free(memory);
+	return error;
+}
+
+/* ---- Every pair ---- */
+
+static const struct {
+	const char *name;
+	uint32_t format;
+} formats[] = {
+	{ "posit8", QUIRE_FORMAT_POSIT8 }, { "posit12", QUIRE_FORMAT_POSIT(12) },
+	{ "posit16", QUIRE_FORMAT_POSIT16 }, { "posit24", QUIRE_FORMAT_POSIT(24) },
+	{ "posit32", QUIRE_FORMAT_POSIT32 }, { "bf16", QUIRE_FORMAT_BF16 },
+	{ "fp16", QUIRE_FORMAT_FP16 }, { "fp32", QUIRE_FORMAT_FP32 },
+	{ "fp64", QUIRE_FORMAT_FP64 }, { "e4m3", QUIRE_FORMAT_E4M3 },
+	{ "e5m2", QUIRE_FORMAT_E5M2 }, { "int8", QUIRE_FORMAT_INT8 },
+	{ "mxfp8", QUIRE_FORMAT_MXFP8 },
+};
+
+#define FORMATS (sizeof(formats) / sizeof(formats[0]))
+#define PAIR_ELEMENTS 65536u	/* operands stay in the second-level cache, mostly */
+#define PAIR_BYTES (PAIR_ELEMENTS * sizeof(double))
+#define PAIR_SECONDS 0.02	/* at most: there are many */
+
+static int measure_pair(const struct numerics *numerics, size_t from, size_t to,
+			const uint8_t *source, uint8_t *destination)
+{
+	struct quire_convert convert = {
+		.rows = 1, .columns = PAIR_ELEMENTS,
+		.source = source, .source_format = formats[from].format,
+		.destination = destination, .destination_format = formats[to].format,
+		.factor = 1,
+	};
+	const struct bench_contestant contestant = { run_conversion, &convert, 0 };
+	struct bench_statistics statistics;
+	double seconds = numerics->seconds < PAIR_SECONDS ? numerics->seconds : PAIR_SECONDS;
+	int error = bench_race(seconds, CLOCK_THREAD_CPUTIME_ID, &contestant, 1, &statistics);
+	json_object *row;
+
+	if (error)
+		return error;
+	row = bench_report_row(numerics->report);
+	bench_put_string(row, "what", "conversion_pair");
+	bench_put_string(row, "from", formats[from].name);
+	bench_put_string(row, "to", formats[to].name);
+	bench_put_string(row, "kernel", quire_kernel_name());
+	bench_put_integer(row, "elements", PAIR_ELEMENTS);
+	bench_put_statistics(row, &statistics);
+	bench_put_number(row, "ns_per_element", statistics.median / PAIR_ELEMENTS * 1e9);
+	return 0;
+}
+
+int numerics_measure_pairs(const struct numerics *numerics)
+{
+	uint8_t *source = malloc(PAIR_BYTES), *destination = malloc(PAIR_BYTES);
+	int error = source && destination ? 0 : -ENOMEM;
+
+	if (!error)
+		numerics_fill_patterns(source, PAIR_BYTES, 5);
+	for (size_t i = 0; !error && i < FORMATS * FORMATS; i++)
+		error = measure_pair(numerics, i / FORMATS, i % FORMATS, source, destination);
+	free(source);
+	free(destination);
 	return error;
 }
