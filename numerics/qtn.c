@@ -19,21 +19,6 @@
 			snprintf((error)->text, sizeof((error)->text), __VA_ARGS__); \
 	} while (0)
 
-static uint64_t digest_of(const void *image, uint64_t bytes)
-{
-	const uint64_t *word = image;
-	uint64_t sum = 0;
-
-	for (uint64_t i = 0; i < bytes / 8; i++) {
-		uint64_t x = word[i] + (i + 1) * QUIRE_DIGEST_INDEX;
-
-		x = (x ^ x >> 32) * QUIRE_DIGEST_MULTIPLIER;
-		x = (x ^ x >> 29) * QUIRE_DIGEST_MULTIPLIER;
-		sum += x ^ x >> 32;
-	}
-	return sum;
-}
-
 static int say_tiled(int code, const struct quire_tiled_error *what, struct quire_qtn_error *error)
 {
 	if (what->in_tile && code == -EBADMSG)
@@ -109,7 +94,7 @@ int quire_qtn_parse(const void *data, uint64_t bytes, struct quire_qtn *file,
 	code = check_image(image, bytes, &checked, threads, error);
 	if (code)
 		return code;
-	if (digest_of(image, bytes) != h->digest) {
+	if (quire_tiled_digest(image, 0, bytes) != h->digest) {
 		SAY(error, "header: digest does not match the image");
 		return -EBADMSG;
 	}
@@ -208,7 +193,7 @@ int quire_qtn_write(const char *path, const void *image, uint64_t bytes,
 
 	if (code)
 		return code;
-	header.digest = digest_of(image, bytes);
+	header.digest = quire_tiled_digest(image, 0, bytes);
 	if (asprintf(&beside, "%s.XXXXXX", path) < 0) {
 		SAY(error, "no memory");
 		return -ENOMEM;

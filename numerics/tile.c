@@ -131,20 +131,14 @@ int quire_tiled_open(const void *image, uint64_t bytes, struct quire_tiled *view
 	tiles = view->tiles;
 	expected = quire_tiled_data_start(h->tiles);
 	for (uint64_t i = 0; i < h->tiles; i++) {
-		field = quire_tile_check(h, &tiles[i]);
-		if (field == QUIRE_NO_FIELD && tiles[i].bits) {
-			if ((uint64_t)tiles[i].offset * QUIRE_TILED_UNIT != expected)
-				field = offsetof(struct quire_tile, offset);
-			expected += quire_tile_bytes(h->tile_rows, h->tile_columns, tiles[i].bits);
-			stored++;
-		}
+		field = quire_tile_check_next(h, &tiles[i], &expected);
 		if (field != QUIRE_NO_FIELD)
 			return refuse_tile(error, field, i, view->grid_columns);
+		stored += tiles[i].bits != 0;
 	}
-	if (stored != h->stored_tiles)
-		return refuse(error, "stored_tiles");
-	if (expected != h->image_bytes)
-		return refuse(error, "image_bytes");
+	field = quire_tiled_check_sums(h, stored, expected);
+	if (field != QUIRE_NO_FIELD)
+		return refuse(error, header_field(field));
 	return 0;
 }
 
@@ -174,6 +168,21 @@ int quire_tiled_view(const struct quire_tiled_header *header, const struct quire
 	view->shape.rows = tile_least(rows, count * header->tile_rows);
 	view->grid_rows = count;
 	return 0;
+}
+
+uint64_t quire_tiled_digest(const void *part, uint64_t offset, uint64_t bytes)
+{
+	const uint64_t *word = part;
+	uint64_t sum = 0, first = offset / 8;
+
+	for (uint64_t i = 0; i < bytes / 8; i++) {
+		uint64_t x = word[i] + (first + i + 1) * QUIRE_DIGEST_INDEX;
+
+		x = (x ^ x >> 32) * QUIRE_DIGEST_MULTIPLIER;
+		x = (x ^ x >> 29) * QUIRE_DIGEST_MULTIPLIER;
+		sum += x ^ x >> 32;
+	}
+	return sum;
 }
 
 double quire_tiled_element(const struct quire_tiled *view, uint32_t row, uint32_t column)

@@ -35,6 +35,7 @@
 #endif
 
 #define QUIRE_TILED_MAGIC 0x314d5451u	/* "QTM1" */
+#define QUIRE_TILED_PLAN 0x31505451u	/* "QTP1": header and descriptors await a PACK */
 #define QUIRE_TILED_VERSION 1u
 #define QUIRE_TILED_ALIGN 64u		/* of the image in memory and of the first tile's data */
 #define QUIRE_TILED_UNIT 32u		/* offsets of tiles count units of this many bytes */
@@ -46,7 +47,8 @@
 
 /*
  * struct quire_tiled_header - start of an image
- * @magic, @version: QUIRE_TILED_MAGIC, QUIRE_TILED_VERSION
+ * @magic, @version: QUIRE_TILED_MAGIC, QUIRE_TILED_VERSION; with QUIRE_TILED_PLAN data and
+ *                   guards are not there yet, and only PACK (packet.h) takes it
  * @rows, @columns:  of the matrix, 1 .. QUIRE_TILED_MAX_DIMENSION
  * @tile_rows, @tile_columns: 32 x 32, 16 x 16, 64 x 64 or 1 x 256
  * @tiles:           ceil(rows / tile_rows) * ceil(columns / tile_columns)
@@ -225,6 +227,34 @@ static inline uint32_t quire_tile_check(const struct quire_tiled_header *h,
 		return QUIRE_TILE_FIELD(offset);
 	return QUIRE_NO_FIELD;
 #undef QUIRE_TILE_FIELD
+}
+
+/*
+ * The same for descriptors met one after the other, from *end = quire_tiled_data_start()
+ * on: the data must lie right behind those of the tiles before, which end at *end.
+ */
+static inline uint32_t quire_tile_check_next(const struct quire_tiled_header *h,
+					     const struct quire_tile *tile, uint64_t *end)
+{
+	uint32_t field = quire_tile_check(h, tile);
+
+	if (field != QUIRE_NO_FIELD || tile->bits == 0)
+		return field;
+	if ((uint64_t)tile->offset * QUIRE_TILED_UNIT != *end)
+		return (uint32_t)offsetof(struct quire_tile, offset);
+	*end += quire_tile_bytes(h->tile_rows, h->tile_columns, tile->bits);
+	return QUIRE_NO_FIELD;
+}
+
+/* Behind the last of them: the header's own sums. */
+static inline uint32_t quire_tiled_check_sums(const struct quire_tiled_header *h,
+					      uint64_t stored_tiles, uint64_t end)
+{
+	if (h->stored_tiles != stored_tiles)
+		return (uint32_t)offsetof(struct quire_tiled_header, stored_tiles);
+	if (h->image_bytes != end)
+		return (uint32_t)offsetof(struct quire_tiled_header, image_bytes);
+	return QUIRE_NO_FIELD;
 }
 
 #endif /* QUIRE_TILED_H */

@@ -168,6 +168,13 @@ int quire_tiled_unpack(const struct quire_tiled *view, uint32_t rows, uint32_t c
 		       const struct quire_tiled_output *output, struct quire_threads *threads,
 		       uint64_t *digest, uint64_t *exceptional);
 
+/*
+ * The share of an image's digest, that of a .qtn file (quire/tiled.h), of @bytes bytes
+ * at byte @offset of the image: both multiples of 8, and @part aligned to 8.  Shares add
+ * up modulo 2^64.
+ */
+uint64_t quire_tiled_digest(const void *part, uint64_t offset, uint64_t bytes);
+
 /* Element (row, column) of the view's window as a double, which is exact; NaR is NaN. */
 double quire_tiled_element(const struct quire_tiled *view, uint32_t row, uint32_t column);
 
