@@ -526,7 +526,7 @@ static void wrong_fields_are_named(void **state)
 		assert_int_equal(QUIRE_QUEUE_FAULTED, card->queue[0][QUIRE_QUEUE_STATE / 4]);   \
 		mailbox(card, QUIRE_MAILBOX_QUEUE_STOP, 0);                                     \
 	} while (0)
-	WRONG(header.opcode, 5);
+	WRONG(header.opcode, QUIRE_PACKET_UNPACK + 1);
 	WRONG(header.bytes, 152);
 	WRONG(header.flags, 1);
 	WRONG(header.result, 4);

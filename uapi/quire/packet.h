@@ -25,6 +25,8 @@ enum quire_opcode {
 	QUIRE_PACKET_COPY = 2,
 	QUIRE_PACKET_FILL = 3,
 	QUIRE_PACKET_CONVERT = 4,
+	QUIRE_PACKET_PACK = 5,
+	QUIRE_PACKET_UNPACK = 6,
 };
 
 /* Outcome of a packet and of a job; 0 is success, values are never reused. */
@@ -66,14 +68,15 @@ struct quire_packet_header {
 /*
  * struct quire_packet_result - what a packet did; valid when its job's fence
  * has signalled.  Not written for a packet that failed or was not reached.
- * @digest:        digest of the output as format.h defines it (GEMM, CONVERT), else 0
+ * @digest:        digest of the output: as format.h defines it (GEMM, CONVERT, UNPACK), of
+ *                 the image as tiled.h defines it for a .qtn file (PACK), else 0
  * @macs:          multiply-accumulates executed (m * n * k * batch; with tiled operands
  *                 those whose elements are in stored tiles only)
  * @cycles:        modelled engine cycles
  * @modelled_pj:   modelled energy in picojoule; a model, never a measurement
  * @bytes_read:    bytes read from memory
  * @bytes_written: bytes written to memory
- * @exceptional:   outputs that are NaR, NaN or infinite
+ * @exceptional:   outputs that are NaR, NaN or infinite (PACK: tiles that hold a NaR)
  * @status:        QUIRE_STATUS_OK
  */
 struct quire_packet_result {
@@ -100,7 +103,8 @@ struct quire_packet_result {
  * first scale, any byte; leading_dimension and batch_stride are multiples of 32.  A row is
  * ceil(columns / 32) blocks of 33 bytes (format.h), the last of which is written whole.
  *
- * With QUIRE_FORMAT_TILED (A and B of a product): address of the image (tiled.h),
+ * With QUIRE_FORMAT_TILED (A and B of a product, one side of PACK and UNPACK): address of the
+ * image (tiled.h),
  * aligned to 64 bytes; its shape is that of the operand; leading_dimension is 0;
  * batch_stride counts bytes, a multiple of 64.  D must not overlap the images, whose
  * sizes are known once their headers are read: BAD_PACKET at d.address then too.
@@ -197,6 +201,38 @@ struct quire_packet_convert {
 	struct quire_operand destination;
 };
 
+/*
+ * struct quire_packet_pack - PACK: dense numbers to a tiled image; UNPACK: back
+ * @rows, @columns: of the matrix, 1 .. QUIRE_TILED_MAX_DIMENSION each
+ * @image_bytes: of the image, as its header says
+ * @source:      PACK: dense, any format of CONVERT but MXFP8; UNPACK: the image
+ * @destination: PACK: the image; UNPACK: dense, any format of CONVERT but MXFP8
+ *
+ * The image's format is QUIRE_FORMAT_TILED.  Batch strides are 0.  Source and
+ * destination must not overlap.
+ *
+ * UNPACK checks each tile as a product does and rounds its numbers to the destination's
+ * format once.
+ *
+ * PACK finds the plan in the image: a header with either magic of tiled.h and all
+ * descriptors with bits, scale and offset.  It must be one that quire/tiled.h allows in
+ * all, also data without gap or overlap, @stored_tiles and @image_bytes: else
+ * QUIRE_STATUS_BAD_TILE, and the image is as it was.  Then the card sets the magic to
+ * QUIRE_TILED_PLAN; divides each number by 2^s and rounds it to posit<n> once, infinities
+ * and NaN to NaR (docs/numerics.md, section 7); writes the data of the tiles, each
+ * descriptor's largest and checksum, whose old values do not matter, and zeros between
+ * descriptors and data; and last sets the magic to QUIRE_TILED_MAGIC.  So a PACK that
+ * failed half-way leaves no image that anybody reads, and the same packet can be run again.
+ */
+struct quire_packet_pack {
+	struct quire_packet_header header;
+	uint32_t rows;
+	uint32_t columns;
+	uint64_t image_bytes;
+	struct quire_operand source;
+	struct quire_operand destination;
+};
+
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_packet_header) == 16, "header");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_packet_result) == 64, "result");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_operand) == 24, "operand");
@@ -204,5 +240,6 @@ QUIRE_ASSERT_LAYOUT(sizeof(struct quire_packet_gemm) == 160, "gemm");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_packet_copy) == 64, "copy");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_packet_fill) == 48, "fill");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_packet_convert) == 80, "convert");
+QUIRE_ASSERT_LAYOUT(sizeof(struct quire_packet_pack) == 80, "pack");
 
 #endif /* QUIRE_PACKET_H */

@@ -388,6 +388,77 @@ static inline uint32_t quire_check_convert(const struct quire_packet_convert *p)
 	return QUIRE_NO_FIELD;
 }
 
+static inline int quire_packet_is_pack(const struct quire_packet_pack *p)
+{
+	return p->header.opcode == QUIRE_PACKET_PACK;
+}
+
+/* The two sides of PACK and UNPACK. */
+static inline const struct quire_operand *quire_pack_image(const struct quire_packet_pack *p)
+{
+	return quire_packet_is_pack(p) ? &p->destination : &p->source;
+}
+
+static inline const struct quire_operand *quire_pack_dense(const struct quire_packet_pack *p)
+{
+	return quire_packet_is_pack(p) ? &p->source : &p->destination;
+}
+
+/* One side of PACK or UNPACK at offset @at of the packet. */
+static inline uint32_t quire_check_pack_side(const struct quire_packet_pack *p,
+					     const struct quire_operand *o, uint32_t at,
+					     struct quire_check_range *range)
+{
+	bool is_image = o == quire_pack_image(p);
+
+	if (is_image ? o->format != QUIRE_FORMAT_TILED :
+		       !quire_check_is_operand(o->format) && o->format != QUIRE_FORMAT_FP64)
+		return at + (uint32_t)offsetof(struct quire_operand, format);
+	if (o->batch_stride)
+		return at + (uint32_t)offsetof(struct quire_operand, batch_stride);
+	if (!is_image)
+		return quire_check_operand(o, at, p->rows, p->columns, 1, range);
+	QUIRE_CHECK(quire_check_image(o, at, 1, range));
+	return quire_check_make_range(range, o->address, p->image_bytes) ? QUIRE_NO_FIELD : at;
+}
+
+static inline uint32_t quire_check_pack(const struct quire_packet_pack *p)
+{
+	struct quire_check_range source, destination;
+
+	if (p->rows == 0 || p->rows > QUIRE_TILED_MAX_DIMENSION)
+		return QUIRE_CHECK_FIELD(pack, rows);
+	if (p->columns == 0 || p->columns > QUIRE_TILED_MAX_DIMENSION)
+		return QUIRE_CHECK_FIELD(pack, columns);
+	if (p->image_bytes < sizeof(struct quire_tiled_header) ||
+	    p->image_bytes > QUIRE_TILED_MAX_BYTES)
+		return QUIRE_CHECK_FIELD(pack, image_bytes);
+	QUIRE_CHECK(quire_check_pack_side(p, &p->source, QUIRE_CHECK_FIELD(pack, source), &source));
+	QUIRE_CHECK(quire_check_pack_side(p, &p->destination, QUIRE_CHECK_FIELD(pack, destination),
+					  &destination));
+	if (quire_check_overlap(&source, &destination))
+		return QUIRE_CHECK_FIELD(pack, destination.address);
+	return QUIRE_NO_FIELD;
+}
+
+/*
+ * The header of a checked packet's image, read out of memory that others may write.
+ * PACK takes a plan as well, and gets QUIRE_TILED_MAGIC in the copy.
+ */
+static inline uint32_t quire_check_pack_header(const struct quire_packet_pack *p,
+					       struct quire_tiled_header *copy)
+{
+	struct quire_check_range range;
+
+	if (quire_packet_is_pack(p) && copy->magic == QUIRE_TILED_PLAN)
+		copy->magic = QUIRE_TILED_MAGIC;
+	QUIRE_CHECK(quire_check_image_header(copy, quire_pack_image(p)->address, p->rows,
+					     p->columns, &range));
+	return copy->image_bytes == p->image_bytes ?
+		       QUIRE_NO_FIELD :
+		       (uint32_t)offsetof(struct quire_tiled_header, image_bytes);
+}
+
 static inline uint32_t quire_packet_check_header(const struct quire_packet_header *header)
 {
 	static const uint8_t bytes[] = {
@@ -396,6 +467,8 @@ static inline uint32_t quire_packet_check_header(const struct quire_packet_heade
 		[QUIRE_PACKET_COPY] = sizeof(struct quire_packet_copy),
 		[QUIRE_PACKET_FILL] = sizeof(struct quire_packet_fill),
 		[QUIRE_PACKET_CONVERT] = sizeof(struct quire_packet_convert),
+		[QUIRE_PACKET_PACK] = sizeof(struct quire_packet_pack),
+		[QUIRE_PACKET_UNPACK] = sizeof(struct quire_packet_pack),
 	};
 
 	if (header->opcode >= sizeof(bytes))
@@ -425,6 +498,9 @@ static inline uint32_t quire_packet_check(const void *packet, uint32_t *status)
 		return quire_check_fill((const struct quire_packet_fill *)packet);
 	case QUIRE_PACKET_CONVERT:
 		return quire_check_convert((const struct quire_packet_convert *)packet);
+	case QUIRE_PACKET_PACK:
+	case QUIRE_PACKET_UNPACK:
+		return quire_check_pack((const struct quire_packet_pack *)packet);
 	}
 	return QUIRE_NO_FIELD;
 }
