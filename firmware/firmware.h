@@ -25,8 +25,8 @@ struct band_plan {
 	bool more;			/* bands are left to start */
 };
 
-/* The walk through the tiled operands of a product, before its bands. */
-enum { TILED_WALK_A = 1, TILED_WALK_B = 2, TILED_WALK_DONE = 3 };
+/* The walk through the tiled operands of a packet, before its bands; IMAGE: (UN)PACK's. */
+enum { TILED_WALK_DONE, TILED_WALK_A, TILED_WALK_B, TILED_WALK_IMAGE };
 
 struct tiled_walk {
 	uint8_t operand;		/* TILED_WALK_* */
@@ -36,6 +36,7 @@ struct tiled_walk {
 	uint32_t row, column;		/* of tile */
 	uint64_t tile;			/* the next */
 	uint64_t stored, most;		/* elements in stored tiles: of the image, of any so far */
+	uint64_t end;			/* PACK: of the data of the tiles so far */
 	struct quire_tiled_header header;
 };
 
@@ -70,6 +71,7 @@ struct queue {
 		struct quire_packet_copy copy;
 		struct quire_packet_fill fill;
 		struct quire_packet_convert convert;
+		struct quire_packet_pack pack;
 		uint8_t bytes[QUIRE_PACKET_MAX_BYTES];
 	} packet;
 	struct quire_ring_entry cache[RING_CACHE];
@@ -95,10 +97,14 @@ void dma_write_record(uint64_t address, const struct quire_fence_record *record)
  * field; *status is then QUIRE_STATUS_BAD_PACKET or _LIMIT.
  */
 uint32_t packet_check(struct queue *q, uint32_t *status);
+/* Plan PACK or UNPACK, whose tiles have tile_rows rows, in bands of whole tiles. */
+void packet_plan_tiles(struct queue *q, uint32_t tile_rows);
 
 /* tiled.c: a step is a piece of bounded size, and may fail the job */
 void tiled_walk_start(struct queue *q);
 void tiled_walk_step(struct queue *q);
+/* PACK: set the magic of the image, 0 or QUIRE_FAULT_* with the address. */
+uint32_t tiled_set_magic(const struct queue *q, uint32_t magic, uint64_t *fault_address);
 
 /* band.c; products: of an element of D */
 void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p,

@@ -231,12 +231,20 @@ static bool finish_packet(struct queue *q)
 {
 	const struct quire_packet_result *sums = &q->sums;
 	uint16_t opcode = q->packet.header.opcode;
+	uint64_t fault_address;
+	uint32_t fault;
 
+	if (opcode == QUIRE_PACKET_PACK) {
+		fault = tiled_set_magic(q, QUIRE_TILED_MAGIC, &fault_address);
+		if (fault) {
+			job_fail_fault(q, fault | QUIRE_FAULT_WRITE,
+				       UNIT(QUIRE_FAULT_UNIT_DESTINATION), fault_address);
+			return false;
+		}
+	}
 	if (q->packet.header.result) {
-		uint64_t fault_address;
-		uint32_t fault = dma_write(q->context, q->packet.header.result, sums,
-					   sizeof(*sums), &fault_address);
-
+		fault = dma_write(q->context, q->packet.header.result, sums, sizeof(*sums),
+				  &fault_address);
 		if (fault) {
 			job_fail_fault(q, fault | QUIRE_FAULT_WRITE, UNIT(QUIRE_FAULT_UNIT_RESULT),
 				       fault_address);
@@ -246,7 +254,8 @@ static bool finish_packet(struct queue *q)
 	q->record.cycles += sums->cycles;
 	q->record.modelled_pj += sums->modelled_pj;
 	q->record.macs += sums->macs;
-	if (opcode == QUIRE_PACKET_GEMM || opcode == QUIRE_PACKET_CONVERT)
+	if (opcode == QUIRE_PACKET_GEMM || opcode == QUIRE_PACKET_CONVERT ||
+	    opcode == QUIRE_PACKET_PACK || opcode == QUIRE_PACKET_UNPACK)
 		q->record.digest = q->record.digest * QUIRE_DIGEST_INDEX + sums->digest;
 	q->offset += q->packet.header.bytes;
 	q->in_packet = false;

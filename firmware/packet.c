@@ -23,6 +23,16 @@ static bool reads_tiles(const struct quire_packet_gemm *p)
 	       !quire_check_is_zero(p->alpha) && p->k;
 }
 
+void packet_plan_tiles(struct queue *q, uint32_t tile_rows)
+{
+	const struct quire_packet_pack *p = &q->packet.pack;
+
+	/* rows of tiles have at most 2^30 elements; tiles are powers of two */
+	band_plan_rows(&q->plan, p->rows, p->columns,
+		       step_of(p->columns * tile_rows, BAND_ELEMENTS) * tile_rows,
+		       BAND_ELEMENTS / tile_rows);
+}
+
 uint32_t packet_check(struct queue *q, uint32_t *status)
 {
 	struct band_plan *plan = &q->plan;
@@ -51,6 +61,10 @@ uint32_t packet_check(struct queue *q, uint32_t *status)
 	case QUIRE_PACKET_CONVERT:
 		band_plan_rows(plan, q->packet.convert.rows, q->packet.convert.columns,
 			       step_of(q->packet.convert.columns, BAND_ELEMENTS), BAND_ELEMENTS);
+		break;
+	case QUIRE_PACKET_PACK:
+	case QUIRE_PACKET_UNPACK:
+		tiled_walk_start(q);
 		break;
 	default:	/* NOP: no bands */
 		plan->more = false;

@@ -2,8 +2,10 @@
 /*
  * Tiled operands before the engines see them: headers and descriptors are walked, a
  * piece at a time so that other queues and the mailbox wait for no large image.  What is
- * wrong ends the job before D is touched; what is stored tells how much work there is,
- * because empty tiles are none.  The engines trust nothing of this and check again.
+ * wrong ends the job before its output is touched; what is stored tells how much work a
+ * product is, because empty tiles are none.  Only here a whole plan is seen, so that the
+ * data of two tiles cannot lie in one place.  The engines trust nothing of this and check
+ * again.
  */
 #include <quire/packet_check.h>
 
@@ -15,13 +17,26 @@ static struct quire_tile piece[PIECE];	/* within one step */
 
 static const struct quire_operand *operand_of(const struct queue *q)
 {
-	return q->walk.operand == TILED_WALK_A ? &q->packet.gemm.a : &q->packet.gemm.b;
+	switch (q->walk.operand) {
+	case TILED_WALK_A: return &q->packet.gemm.a;
+	case TILED_WALK_B: return &q->packet.gemm.b;
+	default: return quire_pack_image(&q->packet.pack);
+	}
+}
+
+static bool is_pack(const struct queue *q)
+{
+	return q->packet.header.opcode == QUIRE_PACKET_PACK;
 }
 
 static uint32_t unit_of(const struct queue *q)
 {
-	return (q->walk.operand == TILED_WALK_A ? QUIRE_FAULT_UNIT_A : QUIRE_FAULT_UNIT_B)
-	       << QUIRE_FAULT_UNIT_SHIFT;
+	uint32_t unit = q->walk.operand == TILED_WALK_A ? QUIRE_FAULT_UNIT_A :
+			q->walk.operand == TILED_WALK_B ? QUIRE_FAULT_UNIT_B :
+			is_pack(q)			? QUIRE_FAULT_UNIT_DESTINATION :
+							  QUIRE_FAULT_UNIT_SOURCE;
+
+	return unit << QUIRE_FAULT_UNIT_SHIFT;
 }
 
 static bool fail_tile(struct queue *q, uint64_t where, uint32_t field)
@@ -50,28 +65,58 @@ static bool read(struct queue *q, uint64_t offset, void *to, uint32_t bytes)
 	return !fault;
 }
 
-/* The next tiled operand behind this one; with none left the bands are planned. */
+/* The next tiled operand of a product; with none left the bands are planned. */
 static void next_operand(struct queue *q)
 {
-	const struct quire_packet_gemm *p = &q->packet.gemm;
 	struct tiled_walk *walk = &q->walk;
 
-	do
+	do {
+		if (walk->operand == TILED_WALK_B) {
+			walk->operand = TILED_WALK_DONE;
+			band_plan_gemm(&q->plan, &q->packet.gemm, walk->k);
+			return;
+		}
 		walk->operand++;
-	while (walk->operand < TILED_WALK_DONE && operand_of(q)->format != QUIRE_FORMAT_TILED);
+	} while (operand_of(q)->format != QUIRE_FORMAT_TILED);
 	walk->image = 0;
 	walk->most = 0;
 	walk->in_image = false;
-	if (walk->operand == TILED_WALK_DONE)
-		band_plan_gemm(&q->plan, p, walk->k);
 }
 
 void tiled_walk_start(struct queue *q)
 {
-	q->walk.operand = 0;
-	q->walk.k = q->packet.gemm.k;
 	q->plan.more = true;
+	q->walk.in_image = false;
+	if (q->packet.header.opcode != QUIRE_PACKET_GEMM) {
+		q->walk.operand = TILED_WALK_IMAGE;
+		q->walk.image = 0;
+		return;
+	}
+	q->walk.operand = TILED_WALK_DONE;
+	q->walk.k = q->packet.gemm.k;
 	next_operand(q);
+}
+
+uint32_t tiled_set_magic(const struct queue *q, uint32_t magic, uint64_t *fault_address)
+{
+	return dma_write(q->context, q->packet.pack.destination.address, &magic, sizeof(magic),
+			 fault_address);
+}
+
+/* PACK: the plan is good.  From here on the image is none until all of it is packed. */
+static bool open_plan(struct queue *q)
+{
+	const struct quire_tiled_header *h = &q->walk.header;
+	uint32_t shift = quire_tiled_shift(h->tile_rows) + quire_tiled_shift(h->tile_columns);
+	uint32_t field = quire_tiled_check_sums(h, q->walk.stored >> shift, q->walk.end), fault;
+	uint64_t fault_address;
+
+	if (field != QUIRE_NO_FIELD)
+		return fail_tile(q, QUIRE_BAD_TILE_HEADER, field);
+	fault = tiled_set_magic(q, QUIRE_TILED_PLAN, &fault_address);
+	if (fault)
+		job_fail_fault(q, fault | QUIRE_FAULT_WRITE, unit_of(q), fault_address);
+	return !fault;
 }
 
 /* The mean of what one row of op(A), or column of op(B), has stored is its part of k. */
@@ -81,6 +126,13 @@ static void end_image(struct queue *q)
 	struct tiled_walk *walk = &q->walk;
 	uint64_t k;
 
+	if (walk->operand == TILED_WALK_IMAGE) {
+		if (is_pack(q) && !open_plan(q))
+			return;
+		packet_plan_tiles(q, walk->header.tile_rows);
+		walk->operand = TILED_WALK_DONE;
+		return;
+	}
 	if (walk->stored > walk->most)
 		walk->most = walk->stored;
 	walk->in_image = false;
@@ -93,7 +145,8 @@ static void end_image(struct queue *q)
 	next_operand(q);
 }
 
-static bool start_image(struct queue *q)
+/* The header of a product's operand; false with the job failed. */
+static bool check_factor(struct queue *q)
 {
 	const struct quire_packet_gemm *p = &q->packet.gemm;
 	bool is_a = q->walk.operand == TILED_WALK_A;
@@ -103,8 +156,6 @@ static bool start_image(struct queue *q)
 	struct quire_check_range output = quire_check_output(p), image;
 	uint32_t field;
 
-	if (!read(q, 0, &q->walk.header, sizeof(q->walk.header)))
-		return false;
 	field = quire_check_image_header(&q->walk.header, address_of(q), k_is_row ? p->k : lanes,
 					 k_is_row ? lanes : p->k, &image);
 	if (field != QUIRE_NO_FIELD)
@@ -113,11 +164,29 @@ static bool start_image(struct queue *q)
 		job_fail(q, QUIRE_STATUS_BAD_PACKET, QUIRE_CHECK_FIELD(gemm, d.address));
 		return false;
 	}
-	q->walk.in_image = true;
-	q->walk.tile = 0;
-	q->walk.row = 0;
-	q->walk.column = 0;
-	q->walk.stored = 0;
+	return true;
+}
+
+static bool check_pack(struct queue *q)
+{
+	uint32_t field = quire_check_pack_header(&q->packet.pack, &q->walk.header);
+
+	return field == QUIRE_NO_FIELD || fail_tile(q, QUIRE_BAD_TILE_HEADER, field);
+}
+
+static bool start_image(struct queue *q)
+{
+	struct tiled_walk *walk = &q->walk;
+
+	if (!read(q, 0, &walk->header, sizeof(walk->header)) ||
+	    !(walk->operand == TILED_WALK_IMAGE ? check_pack(q) : check_factor(q)))
+		return false;
+	walk->in_image = true;
+	walk->tile = 0;
+	walk->row = 0;
+	walk->column = 0;
+	walk->stored = 0;
+	walk->end = quire_tiled_data_start(walk->header.tiles);
 	return true;
 }
 
@@ -136,7 +205,8 @@ void tiled_walk_step(struct queue *q)
 	if (!read(q, sizeof(*h) + walk->tile * sizeof(piece[0]), piece, count * sizeof(piece[0])))
 		return;
 	for (uint32_t i = 0; i < count; i++) {
-		uint32_t field = quire_tile_check(h, &piece[i]);
+		uint32_t field = is_pack(q) ? quire_tile_check_next(h, &piece[i], &walk->end) :
+					      quire_tile_check(h, &piece[i]);
 
 		if (field != QUIRE_NO_FIELD) {
 			fail_tile(q, (uint64_t)walk->row << 32 | walk->column, field);
