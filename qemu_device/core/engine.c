@@ -67,6 +67,7 @@ struct work {
 		struct quire_packet_copy copy;
 		struct quire_packet_fill fill;
 		struct quire_packet_convert convert;
+		struct quire_packet_pack pack;
 	} packet;
 };
 
@@ -117,6 +118,11 @@ static bool is_valid(const struct work *work)
 		rows = work->packet.convert.rows;
 		columns = work->packet.convert.columns;
 		break;
+	case QUIRE_PACKET_PACK:
+	case QUIRE_PACKET_UNPACK:
+		rows = work->packet.pack.rows;
+		columns = work->packet.pack.columns;
+		break;
 	case QUIRE_PACKET_COPY:
 		rows = work->packet.copy.rows;
 		columns = (work->packet.copy.row_bytes - 1) / QUIRE_BAND_PIECE_BYTES + 1;
@@ -159,6 +165,9 @@ static bool is_short(const struct work *work)
 		return engine_gemm_work(&work->packet.gemm, band) <= INLINE_MACS;
 	case QUIRE_PACKET_CONVERT:
 		return engine_convert_work(&work->packet.convert, band) <= INLINE_MACS;
+	case QUIRE_PACKET_PACK:
+	case QUIRE_PACKET_UNPACK:
+		return engine_pack_work(&work->packet.pack, band) <= INLINE_MACS;
 	case QUIRE_PACKET_COPY:
 		return work->packet.copy.row_bytes + ROW_BYTES <= INLINE_BYTES / band->rows;
 	case QUIRE_PACKET_FILL:
@@ -197,6 +206,8 @@ static void run(struct engine *engine, struct work *work)
 	switch (work->packet.header.opcode) {
 	case QUIRE_PACKET_GEMM: engine_gemm(&job); break;
 	case QUIRE_PACKET_CONVERT: engine_convert(&job); break;
+	case QUIRE_PACKET_PACK: engine_pack(&job); break;
+	case QUIRE_PACKET_UNPACK: engine_unpack(&job); break;
 	case QUIRE_PACKET_COPY: engine_copy(&job); break;
 	case QUIRE_PACKET_FILL: engine_fill(&job); break;
 	default: work->band.status = QUIRE_STATUS_ENGINE_ERROR;

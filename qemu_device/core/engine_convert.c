@@ -6,17 +6,6 @@
 
 #include "engine_view.h"
 
-static struct view view_of(const struct band_job *job, const struct quire_operand *o, uint32_t unit,
-			   bool write)
-{
-	const struct quire_band *band = job->band;
-
-	return (struct view){
-		.operand = o, .unit = unit, .row = band->row, .rows = band->rows,
-		.column = band->column, .columns = band->columns, .write = write,
-	};
-}
-
 /* Convert what the views show. */
 static bool compute(const struct band_job *job, const struct view *source,
 		    const struct view *destination)
@@ -65,21 +54,15 @@ static void run(const struct band_job *job, struct view *source, struct view *de
 		view_transfer(job, destination, true);
 }
 
-/* The firmware cuts its bands to 2^20 elements, half of a slot; other firmware may not. */
-static bool fits(const struct view *view)
-{
-	return view->in_place || view->rows <= STAGING_BYTES / view_row_bytes(view);
-}
-
 void engine_convert(const struct band_job *job)
 {
 	const struct quire_packet_convert *p = job->packet;
 	struct quire_band *band = job->band;
-	struct view source = view_of(job, &p->source, QUIRE_FAULT_UNIT_SOURCE, false);
-	struct view destination = view_of(job, &p->destination, QUIRE_FAULT_UNIT_DESTINATION, true);
+	struct view source = view_of_band(job, &p->source, QUIRE_FAULT_UNIT_SOURCE, false);
+	struct view destination = view_of_band(job, &p->destination, QUIRE_FAULT_UNIT_DESTINATION, true);
 
 	if (view_try_in_place(job, &source) && view_try_in_place(job, &destination)) {
-		if (fits(&source) && fits(&destination)) {
+		if (view_fits(&source) && view_fits(&destination)) {
 			run(job, &source, &destination);
 		} else {
 			band->status = QUIRE_STATUS_ENGINE_ERROR;

@@ -220,7 +220,7 @@ static bool look_factor(const struct band_job *job, struct view *view, struct en
 	const struct quire_packet_gemm *p = job->packet;
 	const struct engine_tiled_part part = {
 		view->operand, view->unit, view->batch, view->row, view->rows, view->column,
-		view->columns, k_is_row ? p->k : lanes, k_is_row ? lanes : p->k, quire_check_output(p),
+		view->columns, k_is_row ? p->k : lanes, k_is_row ? lanes : p->k, quire_check_output(p), NULL,
 	};
 
 	return is_tiled(view) ? engine_tiled_load(job, &part, tiled) :

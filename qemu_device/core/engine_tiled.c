@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Tiled operands of a product.  The part of an image that a block needs is copied
+ * Tiled operands.  The part of an image that a block needs is copied
  * into private memory, descriptors first, and only then looked at: whatever the guest
  * writes meanwhile, what has been checked is what is decoded.  The copy holds the
  * stored tiles without gaps; empty ones cost their descriptor and nothing else.
@@ -15,7 +15,7 @@
 #define DATA_BYTES (64u << 20)
 #define RUN_BYTES (1u << 20)		/* between two looks whether to stop */
 
-static bool wrong_header(const struct engine_tiled *t, uint32_t field)
+bool engine_tiled_wrong_header(const struct engine_tiled *t, uint32_t field)
 {
 	struct quire_band *band = t->job->band;
 
@@ -45,11 +45,10 @@ static bool no_memory(const struct engine_tiled *t)
 	return false;
 }
 
-/* Copy bytes of the image, counted from its start, into private memory. */
-static bool fetch(struct engine_tiled *t, uint64_t offset, void *to, uint64_t bytes)
+/* Copy bytes of the image, counted from its start, into private memory or out of it. */
+static bool move(struct engine_tiled *t, uint64_t offset, uint8_t *at, uint64_t bytes, bool write)
 {
 	struct engine *engine = t->job->engine;
-	uint8_t *at = to;
 
 	while (bytes) {
 		uint64_t count = bytes < RUN_BYTES ? bytes : RUN_BYTES;
@@ -61,11 +60,14 @@ static bool fetch(struct engine_tiled *t, uint64_t offset, void *to, uint64_t by
 			return false;
 		}
 		if (!segment_get(engine->device, &engine->tlb, t->job->band->context,
-				 t->address + offset, count, false, &segment, &fault)) {
+				 t->address + offset, count, write, &segment, &fault)) {
 			engine_fault(t->job, &fault, t->unit);
 			return false;
 		}
-		memcpy(at, segment.host, segment.bytes);
+		if (write)
+			memcpy(segment.host, at, segment.bytes);
+		else
+			memcpy(at, segment.host, segment.bytes);
 		if (segment.system)
 			t->system_bytes += segment.bytes;
 		else
@@ -78,6 +80,18 @@ static bool fetch(struct engine_tiled *t, uint64_t offset, void *to, uint64_t by
 	return true;
 }
 
+static bool fetch(struct engine_tiled *t, uint64_t offset, void *to, uint64_t bytes)
+{
+	return move(t, offset, to, bytes, false);
+}
+
+bool engine_tiled_store(struct engine_tiled *t, uint64_t offset, const void *from, uint64_t bytes)
+{
+	t->written += bytes;
+	/* only read */
+	return move(t, offset, (uint8_t *)(uintptr_t)from, bytes, true);
+}
+
 /* The header must be that of a matrix of the operand's shape, apart from D. */
 static bool fetch_header(struct engine_tiled *t, const struct engine_tiled_part *part)
 {
@@ -86,10 +100,14 @@ static bool fetch_header(struct engine_tiled *t, const struct engine_tiled_part 
 
 	if (!fetch(t, 0, &t->header, sizeof(t->header)))
 		return false;
+	if (part->pack) {
+		field = quire_check_pack_header(part->pack, &t->header);
+		return field == QUIRE_NO_FIELD || engine_tiled_wrong_header(t, field);
+	}
 	field = quire_check_image_header(&t->header, t->address, (uint32_t)part->matrix_rows,
 					 (uint32_t)part->matrix_columns, &image);
 	if (field != QUIRE_NO_FIELD)
-		return wrong_header(t, field);
+		return engine_tiled_wrong_header(t, field);
 	if (quire_check_overlap(&image, &part->output)) {
 		t->job->band->status = QUIRE_STATUS_BAD_PACKET;
 		t->job->band->detail = QUIRE_CHECK_FIELD(gemm, d.address);
@@ -199,15 +217,48 @@ static bool fetch_data(struct engine_tiled *t, uint64_t bytes)
 	return true;
 }
 
-bool engine_tiled_load(const struct band_job *job, const struct engine_tiled_part *part,
-		       struct engine_tiled *t)
+static void start(const struct band_job *job, const struct engine_tiled_part *part,
+		  struct engine_tiled *t)
 {
 	const struct quire_operand *o = part->operand;
-	struct quire_tiled_error error;
-	uint64_t bytes;
 
 	*t = (struct engine_tiled){ .job = job, .unit = part->unit,
 				    .address = o->address + part->batch * o->batch_stride };
+}
+
+bool engine_tiled_load_plan(const struct band_job *job, const struct engine_tiled_part *part,
+			    struct engine_tiled *t, uint64_t *bytes)
+{
+	uint64_t columns;
+
+	start(job, part, t);
+	if (!fetch_header(t, part) || !fetch_descriptors(t, part) || !check_descriptors(t, bytes))
+		return t->too_large;
+	columns = t->view.grid_columns;
+	for (uint64_t r = 0; r < t->view.grid_rows; r++) {
+		uint64_t end = 0;
+
+		for (uint64_t c = 0; c < columns; c++) {
+			const struct quire_tile *tile = &t->tiles[r * columns + c];
+			uint64_t offset = (uint64_t)tile->offset * QUIRE_TILED_UNIT;
+
+			if (!tile->bits)
+				continue;
+			if (end && offset != end)
+				return wrong_tile(t, offsetof(struct quire_tile, offset), r, c);
+			end = offset + bytes_of(t, r * columns + c);
+		}
+	}
+	return true;
+}
+
+bool engine_tiled_load(const struct band_job *job, const struct engine_tiled_part *part,
+		       struct engine_tiled *t)
+{
+	struct quire_tiled_error error;
+	uint64_t bytes;
+
+	start(job, part, t);
 	if (!fetch_header(t, part) || !fetch_descriptors(t, part) ||
 	    !check_descriptors(t, &bytes) || !fetch_data(t, bytes))
 		return t->too_large;
@@ -230,7 +281,8 @@ void engine_tiled_charge(const struct engine_tiled *t)
 {
 	struct quire_device *device = t->job->engine->device;
 
-	t->job->band->bytes_read += t->card_bytes + t->system_bytes;
+	t->job->band->bytes_read += t->card_bytes + t->system_bytes - t->written;
+	t->job->band->bytes_written += t->written;
 	t->job->band->modelled_pj += energy_of_bytes(t->card_bytes, t->system_bytes);
 	device_count(device, QUIRE_COUNTER_BYTES_CARD, t->card_bytes);
 	device_count(device, QUIRE_COUNTER_BYTES_SYSTEM, t->system_bytes);

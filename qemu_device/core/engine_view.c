@@ -5,6 +5,22 @@
 
 #include "engine_view.h"
 
+struct view view_of_band(const struct band_job *job, const struct quire_operand *o, uint32_t unit,
+			 bool write)
+{
+	const struct quire_band *band = job->band;
+
+	return (struct view){
+		.operand = o, .unit = unit, .row = band->row, .rows = band->rows,
+		.column = band->column, .columns = band->columns, .write = write,
+	};
+}
+
+bool view_fits(const struct view *view)
+{
+	return view->in_place || view->rows <= STAGING_BYTES / view_row_bytes(view);
+}
+
 static uint64_t view_address(const struct view *view, uint64_t row)
 {
 	const struct quire_operand *o = view->operand;

@@ -27,6 +27,16 @@ struct view {
 	bool system;
 };
 
+/* The band's window of a matrix that is not of a batch. */
+struct view view_of_band(const struct band_job *job, const struct quire_operand *o, uint32_t unit,
+			 bool write);
+
+/*
+ * After view_try_in_place(): in place or small enough for a slot.  The firmware cuts its
+ * bands to 2^20 elements, half of a slot; other firmware may not.
+ */
+bool view_fits(const struct view *view);
+
 /* Look whether the view lies in one piece; false on a fault.  Undone by view_put(). */
 bool view_try_in_place(const struct band_job *job, struct view *view);
 void view_put(const struct band_job *job, struct view *view);

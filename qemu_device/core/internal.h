@@ -182,7 +182,7 @@ void engine_cancel(struct engine *engine);
 void engine_wait_idle(struct engine *engine);
 bool engine_stopped(const struct engine *engine);
 
-/* engine_gemm.c, engine_convert.c, engine_move.c: run a band and fill in its results */
+/* engine_gemm.c, engine_convert.c, engine_pack.c, engine_move.c: run a band and fill in its results */
 struct band_job {
 	struct engine *engine;
 	struct quire_band *band;
@@ -191,11 +191,14 @@ struct band_job {
 };
 void engine_gemm(const struct band_job *job);
 void engine_convert(const struct band_job *job);
+void engine_pack(const struct band_job *job);
+void engine_unpack(const struct band_job *job);
 void engine_copy(const struct band_job *job);
 void engine_fill(const struct band_job *job);
 void engine_fault(const struct band_job *job, const struct fault *fault, uint32_t unit);
 uint64_t engine_gemm_work(const struct quire_packet_gemm *p, const struct quire_band *band);
 uint64_t engine_convert_work(const struct quire_packet_convert *p, const struct quire_band *band);
+uint64_t engine_pack_work(const struct quire_packet_pack *p, const struct quire_band *band);
 
 /* engine_tiled.c: the part of a tiled operand that a block needs, in private memory */
 struct engine_tiled_part {
@@ -203,8 +206,10 @@ struct engine_tiled_part {
 	uint32_t unit;			/* QUIRE_FAULT_UNIT_* */
 	uint64_t batch;
 	uint64_t row, rows, column, columns;	/* of the matrix as stored */
+	/* of a product: the operand's shape, and D, which the image must not overlap */
 	uint64_t matrix_rows, matrix_columns;
-	struct quire_check_range output;	/* D, which the image must not overlap */
+	struct quire_check_range output;
+	const struct quire_packet_pack *pack;	/* of PACK and UNPACK instead, else NULL */
 };
 
 struct engine_tiled {
@@ -217,12 +222,22 @@ struct engine_tiled {
 	uint8_t *data;
 	struct quire_tiled view;	/* what the product reads */
 	bool too_large;			/* nothing is loaded: a smaller part may do */
-	uint64_t card_bytes, system_bytes;
+	uint64_t card_bytes, system_bytes;	/* moved */
+	uint64_t written;			/* of them */
 };
 
 /* False with the error in the band.  engine_tiled_free() in any case. */
 bool engine_tiled_load(const struct band_job *job, const struct engine_tiled_part *part,
 		       struct engine_tiled *t);
+/*
+ * Header and descriptors of a plan alone, and the bytes that its tiles take.  Data of the
+ * tiles of a row, as far as they are in the part, lie together.
+ */
+bool engine_tiled_load_plan(const struct band_job *job, const struct engine_tiled_part *part,
+			    struct engine_tiled *t, uint64_t *bytes);
+/* Write bytes of the image, counted from its start. */
+bool engine_tiled_store(struct engine_tiled *t, uint64_t offset, const void *from, uint64_t bytes);
+bool engine_tiled_wrong_header(const struct engine_tiled *t, uint32_t field);
 void engine_tiled_free(struct engine_tiled *t);
 void engine_tiled_charge(const struct engine_tiled *t);
 uint64_t engine_tiled_work(const struct quire_packet_gemm *p, const struct quire_band *band);

@@ -104,9 +104,8 @@ struct quire_packet_result {
  * ceil(columns / 32) blocks of 33 bytes (format.h), the last of which is written whole.
  *
  * With QUIRE_FORMAT_TILED (A and B of a product, one side of PACK and UNPACK): address of the
- * image (tiled.h),
- * aligned to 64 bytes; its shape is that of the operand; leading_dimension is 0;
- * batch_stride counts bytes, a multiple of 64.  D must not overlap the images, whose
+ * image (tiled.h), aligned to 64 bytes; its shape is that of the operand; leading_dimension
+ * is 0; batch_stride counts bytes, a multiple of 64.  D must not overlap the images, whose
  * sizes are known once their headers are read: BAD_PACKET at d.address then too.
  */
 struct quire_operand {
