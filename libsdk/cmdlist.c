@@ -288,16 +288,14 @@ int quire_cmdlist_fill(quire_cmdlist *list, quire_buffer *buffer, uint64_t offse
 	return append_checked(list, &packet);
 }
 
-int quire_cmdlist_convert(quire_cmdlist *list, const struct quire_matrix *destination,
-			  const struct quire_matrix *source)
+/* Source and destination of one command: in the list's context, of one shape, batch 1. */
+static int check_pair(const quire_cmdlist *list, const struct quire_matrix *destination,
+		      const struct quire_matrix *source, const char *name)
 {
-	struct quire_packet_convert packet = {
-		.header = { QUIRE_PACKET_CONVERT, sizeof(packet), 0, 0 },
-	};
 	int error;
 
 	if (!list || !destination || !source)
-		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL, "quire_cmdlist_convert: %s is NULL",
+		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL, "quire_cmdlist_%s: %s is NULL", name,
 			    !list ? "list" : !destination ? "destination" : "source");
 	error = matrix_check(destination, "destination");
 	if (!error)
@@ -305,16 +303,82 @@ int quire_cmdlist_convert(quire_cmdlist *list, const struct quire_matrix *destin
 	if (!error && (destination->buffer->context != list->context ||
 		       source->buffer->context != list->context))
 		error = fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL,
-			     "convert: a matrix belongs to another context");
+			     "%s: a matrix belongs to another context", name);
 	if (!error)
 		error = check_shape(source, "source", destination->rows, destination->columns, 1);
 	if (!error && destination->batch != 1)
-		error = fail(-EINVAL, QUIRE_LAYER_LIBRARY, "convert one matrix at a time",
-			     "convert: destination.batch is %u, must be 1", destination->batch);
+		error = fail(-EINVAL, QUIRE_LAYER_LIBRARY, "take one matrix at a time",
+			     "%s: destination.batch is %u, must be 1", name, destination->batch);
+	return error;
+}
+
+int quire_cmdlist_convert(quire_cmdlist *list, const struct quire_matrix *destination,
+			  const struct quire_matrix *source)
+{
+	struct quire_packet_convert packet = {
+		.header = { QUIRE_PACKET_CONVERT, sizeof(packet), 0, 0 },
+	};
+	int error = check_pair(list, destination, source, "convert");
+
 	if (error)
 		return error;
 	packet.rows = destination->rows;
 	packet.columns = destination->columns;
+	packet.source = operand_of(source, 1);
+	packet.destination = operand_of(destination, 1);
+	return append_checked(list, &packet);
+}
+
+/* Bytes of the image of a tiled matrix that has been checked. */
+static int image_bytes(const struct quire_matrix *matrix, const char *name, uint64_t *bytes)
+{
+	struct quire_tiled_header header;
+	int error;
+
+	if (matrix->format != QUIRE_FORMAT_TILED)
+		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, "use quire_cmdlist_convert()",
+			    "%s is %s, must be tiled", name, quire_format_name(matrix->format));
+	error = quire_buffer_read(matrix->buffer, matrix->offset, &header, sizeof(header));
+	if (error)
+		return error;
+	*bytes = header.image_bytes;
+	if (*bytes > matrix->buffer->bytes - matrix->offset)
+		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, "make it with quire_matrix_alloc_tiled()",
+			    "%s has a header that is wrong, or none", name);
+	return 0;
+}
+
+int quire_cmdlist_pack(quire_cmdlist *list, const struct quire_matrix *destination,
+		       const struct quire_matrix *source)
+{
+	struct quire_packet_pack packet = { .header = { QUIRE_PACKET_PACK, sizeof(packet), 0, 0 } };
+	int error = check_pair(list, destination, source, "pack");
+
+	if (!error)
+		error = image_bytes(destination, "pack: destination", &packet.image_bytes);
+	if (error)
+		return error;
+	packet.rows = destination->rows;
+	packet.columns = destination->columns;
+	packet.source = operand_of(source, 1);
+	packet.destination = operand_of(destination, 1);
+	return append_checked(list, &packet);
+}
+
+int quire_cmdlist_unpack(quire_cmdlist *list, const struct quire_matrix *destination,
+			 const struct quire_matrix *source)
+{
+	struct quire_packet_pack packet = {
+		.header = { QUIRE_PACKET_UNPACK, sizeof(packet), 0, 0 },
+	};
+	int error = check_pair(list, destination, source, "unpack");
+
+	if (!error)
+		error = image_bytes(source, "unpack: source", &packet.image_bytes);
+	if (error)
+		return error;
+	packet.rows = source->rows;
+	packet.columns = source->columns;
 	packet.source = operand_of(source, 1);
 	packet.destination = operand_of(destination, 1);
 	return append_checked(list, &packet);

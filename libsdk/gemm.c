@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* One product at a time, on a queue the context keeps for it. */
+/* One command at a time, on a queue the context keeps for it. */
 #include <errno.h>
 
 #include "internal.h"
@@ -16,8 +16,8 @@ static int prepare(quire_context *context)
 	return error;
 }
 
-static int run(quire_context *context, const struct quire_gemm_desc *desc,
-	       struct quire_packet_result *result)
+static int run(quire_context *context, int (*record)(quire_cmdlist *list, const void *what),
+	       const void *what, struct quire_packet_result *result)
 {
 	struct quire_fence fence;
 	int command, error = prepare(context);
@@ -25,7 +25,7 @@ static int run(quire_context *context, const struct quire_gemm_desc *desc,
 	if (error)
 		return error;
 	quire_cmdlist_reset(context->sync_list);
-	command = quire_cmdlist_gemm(context->sync_list, desc);
+	command = record(context->sync_list, what);
 	if (command < 0)
 		return command;
 	error = quire_queue_submit(context->sync_queue, &context->sync_list, 1, NULL, 0, &fence);
@@ -45,18 +45,29 @@ static int run(quire_context *context, const struct quire_gemm_desc *desc,
 	return 0;
 }
 
-int quire_gemm_run(quire_context *context, const struct quire_gemm_desc *desc,
-		   struct quire_packet_result *result)
+int context_run(quire_context *context, int (*record)(quire_cmdlist *list, const void *what),
+		const void *what, struct quire_packet_result *result)
 {
 	int error;
 
+	pthread_mutex_lock(&context->sync_lock);
+	error = run(context, record, what, result);
+	pthread_mutex_unlock(&context->sync_lock);
+	return error;
+}
+
+static int record_gemm(quire_cmdlist *list, const void *desc)
+{
+	return quire_cmdlist_gemm(list, desc);
+}
+
+int quire_gemm_run(quire_context *context, const struct quire_gemm_desc *desc,
+		   struct quire_packet_result *result)
+{
 	if (!context || !desc)
 		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL, "quire_gemm_run: %s is NULL",
 			    context ? "desc" : "context");
-	pthread_mutex_lock(&context->sync_lock);
-	error = run(context, desc, result);
-	pthread_mutex_unlock(&context->sync_lock);
-	return error;
+	return context_run(context, record_gemm, desc, result);
 }
 
 int quire_matmul(quire_context *context, const struct quire_matrix *a,

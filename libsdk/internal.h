@@ -38,7 +38,7 @@ struct quire_context {
 	quire_buffer *buffers;		/* by rising address */
 	quire_queue *queues;
 	quire_cmdlist *lists;
-	pthread_mutex_t sync_lock;	/* one quire_gemm_run() at a time */
+	pthread_mutex_t sync_lock;	/* one context_run() at a time */
 	quire_queue *sync_queue;
 	quire_cmdlist *sync_list;
 };
@@ -161,6 +161,13 @@ void *context_translate(quire_context *context, uint64_t address, uint64_t bytes
 /* Elements of a stored matrix by kind; n elements, no alignment beyond the element's. */
 void format_from_f32(uint32_t format, void *out, const float *in, size_t n);
 void format_to_f32(uint32_t format, float *out, const void *in, size_t n);
+
+/*
+ * Record one command, run it on the context's own queue and wait for it. @record returns
+ * the command's number or an error. @result may be NULL.
+ */
+int context_run(quire_context *context, int (*record)(quire_cmdlist *list, const void *what),
+		const void *what, struct quire_packet_result *result);
 
 /* Whether @matrix lies in its buffer and is sound; sets the error naming @name. */
 int matrix_check(const struct quire_matrix *matrix, const char *name);

@@ -70,6 +70,11 @@ static const struct field_name convert_fields[] = {
 	OPERAND_NAMES(convert, source), OPERAND_NAMES(convert, destination), { 0, NULL },
 };
 
+static const struct field_name pack_fields[] = {
+	NAME(pack, rows), NAME(pack, columns), NAME(pack, image_bytes), OPERAND_NAMES(pack, source),
+	OPERAND_NAMES(pack, destination), { 0, NULL },
+};
+
 static const struct {
 	const char *name;
 	const struct field_name *fields;
@@ -79,6 +84,8 @@ static const struct {
 	[QUIRE_PACKET_COPY] = { "copy", copy_fields },
 	[QUIRE_PACKET_FILL] = { "fill", fill_fields },
 	[QUIRE_PACKET_CONVERT] = { "convert", convert_fields },
+	[QUIRE_PACKET_PACK] = { "pack", pack_fields },
+	[QUIRE_PACKET_UNPACK] = { "unpack", pack_fields },
 };
 
 #define PACKETS (sizeof(packets) / sizeof(packets[0]))
@@ -127,7 +134,7 @@ void *packet_memory(struct packet_run *run, uint64_t address, uint64_t span, uin
 	return at;
 }
 
-static void *operand(struct packet_run *run, const struct quire_operand *o, uint64_t rows,
+void *packet_operand(struct packet_run *run, const struct quire_operand *o, uint64_t rows,
 		     uint64_t columns, uint64_t batch, bool write, uint32_t unit)
 {
 	uint64_t span = (batch - 1) * o->batch_stride + (rows - 1) * o->leading_dimension + columns;
@@ -165,7 +172,7 @@ static bool get_operands(struct packet_run *run, const struct quire_packet_gemm 
 			if (!packet_open_tiled(run, p, 0, &g->a))
 				return false;
 		} else {
-			g->a.data = operand(run, &p->a, at ? p->k : p->m, at ? p->m : p->k,
+			g->a.data = packet_operand(run, &p->a, at ? p->k : p->m, at ? p->m : p->k,
 					    p->batch, false, QUIRE_FAULT_UNIT_A);
 		}
 		if (!g->a.data)
@@ -174,17 +181,17 @@ static bool get_operands(struct packet_run *run, const struct quire_packet_gemm 
 			if (!packet_open_tiled(run, p, 1, &g->b))
 				return false;
 		} else {
-			g->b.data = operand(run, &p->b, bt ? p->n : p->k, bt ? p->k : p->n,
+			g->b.data = packet_operand(run, &p->b, bt ? p->n : p->k, bt ? p->k : p->n,
 					    p->batch, false, QUIRE_FAULT_UNIT_B);
 		}
 		if (!g->b.data)
 			return false;
 	}
-	g->d.data = operand(run, &p->d, p->m, p->n, p->batch, true, QUIRE_FAULT_UNIT_D);
+	g->d.data = packet_operand(run, &p->d, p->m, p->n, p->batch, true, QUIRE_FAULT_UNIT_D);
 	if (!g->d.data)
 		return false;
 	if (g->beta != 0) {
-		g->c.data = operand(run, &p->c, p->m, p->n, p->batch, false, QUIRE_FAULT_UNIT_C);
+		g->c.data = packet_operand(run, &p->c, p->m, p->n, p->batch, false, QUIRE_FAULT_UNIT_C);
 		if (!g->c.data)
 			return false;
 	}
@@ -256,7 +263,7 @@ static uint32_t execute_gemm(struct packet_run *run, const struct quire_packet_g
 	return QUIRE_STATUS_OK;
 }
 
-static void model_move(struct packet_run *run)
+void packet_model_move(struct packet_run *run)
 {
 	uint64_t moved = run->card_bytes + run->system_bytes;
 
@@ -278,10 +285,10 @@ static uint32_t execute_convert(struct packet_run *run, const struct quire_packe
 	};
 	int error;
 
-	c.source = operand(run, &p->source, p->rows, p->columns, 1, false, QUIRE_FAULT_UNIT_SOURCE);
+	c.source = packet_operand(run, &p->source, p->rows, p->columns, 1, false, QUIRE_FAULT_UNIT_SOURCE);
 	if (!c.source)
 		return QUIRE_STATUS_MMU_FAULT;
-	c.destination = operand(run, &p->destination, p->rows, p->columns, 1, true,
+	c.destination = packet_operand(run, &p->destination, p->rows, p->columns, 1, true,
 				QUIRE_FAULT_UNIT_DESTINATION);
 	if (!c.destination)
 		return QUIRE_STATUS_MMU_FAULT;
@@ -292,7 +299,7 @@ static uint32_t execute_convert(struct packet_run *run, const struct quire_packe
 	}
 	run->result->digest = done.digest;
 	run->result->exceptional = done.exceptional;
-	model_move(run);
+	packet_model_move(run);
 	return QUIRE_STATUS_OK;
 }
 
@@ -310,7 +317,7 @@ static uint32_t execute_copy(struct packet_run *run, const struct quire_packet_c
 			return QUIRE_STATUS_MMU_FAULT;
 		memcpy(to, from, p->row_bytes);
 	}
-	model_move(run);
+	packet_model_move(run);
 	return QUIRE_STATUS_OK;
 }
 
@@ -323,7 +330,7 @@ static uint32_t execute_fill(struct packet_run *run, const struct quire_packet_f
 		return QUIRE_STATUS_MMU_FAULT;
 	for (uint64_t i = 0; i < p->bytes / sizeof(*to); i++)
 		to[i] = p->pattern;
-	model_move(run);
+	packet_model_move(run);
 	return QUIRE_STATUS_OK;
 }
 
@@ -343,6 +350,9 @@ uint32_t packet_execute(quire_context *context, const void *packet,
 		return status;
 	case QUIRE_PACKET_CONVERT:
 		return execute_convert(&run, packet);
+	case QUIRE_PACKET_PACK:
+	case QUIRE_PACKET_UNPACK:
+		return packet_pack(&run, packet);
 	case QUIRE_PACKET_COPY:
 		return execute_copy(&run, packet);
 	case QUIRE_PACKET_FILL:

@@ -18,6 +18,10 @@ struct packet_run {
 	struct quire_tiled *views[2];	/* of tiled operands, freed when it has ended */
 };
 
+/* A dense operand; NULL with the fault recorded. */
+void *packet_operand(struct packet_run *run, const struct quire_operand *operand, uint64_t rows,
+		     uint64_t columns, uint64_t batch, bool write, uint32_t unit);
+
 /* Memory a packet reads or writes, or NULL with the fault recorded. */
 void *packet_memory(struct packet_run *run, uint64_t address, uint64_t span, uint64_t moved,
 		    bool write, uint32_t unit);
@@ -28,5 +32,11 @@ void *packet_memory(struct packet_run *run, uint64_t address, uint64_t span, uin
  */
 bool packet_open_tiled(struct packet_run *run, const struct quire_packet_gemm *packet,
 		       unsigned int which, struct quire_gemm_operand *to);
+
+/* Run PACK or UNPACK. Returns enum quire_status with result or fault filled. */
+uint32_t packet_pack(struct packet_run *run, const struct quire_packet_pack *packet);
+
+/* Cycles and energy of a packet that only moves bytes. */
+void packet_model_move(struct packet_run *run);
 
 #endif

@@ -28,8 +28,9 @@ static int place(quire_context *context, const void *image, uint64_t bytes,
 	return 0;
 }
 
-static int check_choices(const struct quire_tiled_shape *shape,
-			 const struct quire_tile_choice *choices, const char *function)
+/* Check a shape and the choices of its tiles, for @function; the size of the image. */
+static int plan(const struct quire_tiled_shape *shape, const struct quire_tile_choice *choices,
+		const char *function, uint64_t *bytes)
 {
 	uint64_t tiles = quire_tiled_count(shape);
 	uint32_t grid_columns;
@@ -48,11 +49,22 @@ static int check_choices(const struct quire_tiled_shape *shape,
 			   choices[i].scale != 0)
 			return fail(-EINVAL, QUIRE_LAYER_LIBRARY,
 				    "bits are 0 (scale 0) or 3 to 32, scales as in quire/tiled.h",
-				    "%s: tile (%llu, %llu) cannot have %u bits and scale %d",
-				    function, (unsigned long long)(i / grid_columns),
+				    "%s: tile (%llu, %llu) cannot have %u bits and scale %d", function,
+				    (unsigned long long)(i / grid_columns),
 				    (unsigned long long)(i % grid_columns), bits, choices[i].scale);
 	}
+	*bytes = quire_tiled_plan(shape, choices);
+	if (!*bytes)
+		return fail(-ENOSPC, QUIRE_LAYER_LIBRARY, "use fewer bits",
+			    "%s: the image would be larger than 2^37 bytes", function);
 	return 0;
+}
+
+/* Memory for an image, to be filled here: card memory may be slow to read back. */
+static void *alloc_image(uint64_t bytes)
+{
+	return aligned_alloc(QUIRE_TILED_ALIGN,
+			     (bytes + QUIRE_TILED_ALIGN - 1) / QUIRE_TILED_ALIGN * QUIRE_TILED_ALIGN);
 }
 
 int tiled_pack(quire_context *context, const struct quire_tiled_shape *shape,
@@ -67,16 +79,10 @@ int tiled_pack(quire_context *context, const struct quire_tiled_shape *shape,
 		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL,
 			    "%s: leading_dimension is %llu, less than the %u columns", function,
 			    (unsigned long long)dense->leading_dimension, shape->columns);
-	error = check_choices(shape, choices, function);
+	error = plan(shape, choices, function, &bytes);
 	if (error)
 		return error;
-	bytes = quire_tiled_plan(shape, choices);
-	if (!bytes)
-		return fail(-ENOSPC, QUIRE_LAYER_LIBRARY, "use fewer bits",
-			    "%s: the image would be larger than 2^37 bytes", function);
-	/* Packed in the program's memory: card memory may be slow to read back. */
-	image = aligned_alloc(QUIRE_TILED_ALIGN,
-			      (bytes + QUIRE_TILED_ALIGN - 1) / QUIRE_TILED_ALIGN * QUIRE_TILED_ALIGN);
+	image = alloc_image(bytes);
 	if (!image)
 		return fail(-ENOMEM, QUIRE_LAYER_LIBRARY, NULL, "no memory to pack a matrix");
 	error = quire_tiled_pack(shape, dense, choices, image, bytes, context->device->threads);
@@ -87,6 +93,82 @@ int tiled_pack(quire_context *context, const struct quire_tiled_shape *shape,
 		error = place(context, image, bytes, matrix);
 	free(image);
 	return error;
+}
+
+int quire_matrix_alloc_tiled(quire_context *context, uint32_t rows, uint32_t columns,
+			     uint32_t tile_rows, uint32_t tile_columns,
+			     const struct quire_tile_choice *choices, struct quire_matrix *matrix)
+{
+	const struct quire_tiled_shape shape = { rows, columns, tile_rows, tile_columns };
+	uint64_t bytes, start;
+	quire_buffer *buffer;
+	void *image;
+	int error;
+
+	if (!context || !choices || !matrix)
+		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL, "quire_matrix_alloc_tiled: %s is NULL",
+			    !context ? "context" : !choices ? "choices" : "matrix");
+	error = plan(&shape, choices, "quire_matrix_alloc_tiled", &bytes);
+	if (error)
+		return error;
+	error = quire_buffer_create(context, bytes, QUIRE_PLACEMENT_CARD, &buffer);
+	if (error)
+		return error;
+	start = quire_tiled_data_start(quire_tiled_count(&shape));
+	image = alloc_image(start);
+	error = image ? quire_tiled_layout(&shape, choices, image, bytes) : -ENOMEM;
+	if (error) {
+		error = fail(error, QUIRE_LAYER_LIBRARY, NULL, "no memory to plan a matrix");
+	} else {
+		((struct quire_tiled_header *)image)->magic = QUIRE_TILED_PLAN;
+		error = quire_buffer_write(buffer, 0, image, start);
+	}
+	free(image);
+	if (error) {
+		quire_buffer_free(buffer);
+		return error;
+	}
+	*matrix = (struct quire_matrix){ .buffer = buffer, .format = QUIRE_FORMAT_TILED,
+					 .rows = rows, .columns = columns, .batch = 1 };
+	return 0;
+}
+
+struct pair {
+	const struct quire_matrix *destination, *source;
+};
+
+static int record_pack(quire_cmdlist *list, const void *what)
+{
+	const struct pair *pair = what;
+
+	return quire_cmdlist_pack(list, pair->destination, pair->source);
+}
+
+static int record_unpack(quire_cmdlist *list, const void *what)
+{
+	const struct pair *pair = what;
+
+	return quire_cmdlist_unpack(list, pair->destination, pair->source);
+}
+
+int quire_matrix_pack(const struct quire_matrix *destination, const struct quire_matrix *source,
+		      struct quire_packet_result *result)
+{
+	if (!destination || !destination->buffer)
+		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL,
+			    "quire_matrix_pack: destination%s is NULL", destination ? ".buffer" : "");
+	return context_run(destination->buffer->context, record_pack,
+			   &(struct pair){ destination, source }, result);
+}
+
+int quire_matrix_unpack(const struct quire_matrix *destination, const struct quire_matrix *source,
+			struct quire_packet_result *result)
+{
+	if (!destination || !destination->buffer)
+		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL,
+			    "quire_matrix_unpack: destination%s is NULL", destination ? ".buffer" : "");
+	return context_run(destination->buffer->context, record_unpack,
+			   &(struct pair){ destination, source }, result);
 }
 
 int quire_matrix_pack_f32(quire_context *context, uint32_t rows, uint32_t columns,

@@ -333,6 +333,37 @@ QUIRE_API QUIRE_MUST_CHECK int quire_matrix_pack_f32(quire_context *context, uin
 						     struct quire_matrix *matrix);
 
 /*
+ * A new buffer in card memory with room for a tiled matrix of this plan (@choices as
+ * above), for quire_matrix_pack().  Until then it is no operand: a job that reads it fails.
+ * -EINVAL, -ENOSPC: a shape or a choice is not allowed; errors of quire_buffer_create().
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_matrix_alloc_tiled(quire_context *context, uint32_t rows,
+							uint32_t columns, uint32_t tile_rows,
+							uint32_t tile_columns,
+							const struct quire_tile_choice *choices,
+							struct quire_matrix *matrix);
+
+/*
+ * Pack dense @source into tiled @destination, and unpack tiled @source to dense
+ * @destination, on the card; same shape, batch 1.  Dense matrices have any format but the
+ * quire image.  Packing keeps n and s of the destination's tiles, from
+ * quire_matrix_alloc_tiled() or whatever it held before; each number is divided by 2^s and
+ * rounded once, infinities and NaN become NaR.  Unpacking checks every tile and rounds
+ * once.  @result (may be NULL): digest (packing: that of the .qtn file; unpacking: of the
+ * numbers), modelled cycles and energy, bytes moved.  Calls of one context take turns.
+ *
+ * -EINVAL: a field is wrong, and the text names it; -EFAULT: a tile or the header is
+ * wrong, and the text says which.  A tiled matrix whose packing failed is no operand until it
+ * is packed again.
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_matrix_pack(const struct quire_matrix *destination,
+						 const struct quire_matrix *source,
+						 struct quire_packet_result *result);
+QUIRE_API QUIRE_MUST_CHECK int quire_matrix_unpack(const struct quire_matrix *destination,
+						   const struct quire_matrix *source,
+						   struct quire_packet_result *result);
+
+/*
  * A new buffer in card memory with the matrix of a .qtn file, and a .qtn file of a
  * matrix (batch 1).  A file appears whole or not at all.  -EINVAL: not such a file, or
  * cut off; -EBADMSG: its data do not match their checksums, and the text names the tile;
@@ -621,7 +652,7 @@ QUIRE_API QUIRE_MUST_CHECK int quire_matmul(quire_context *context, const struct
 
 /*
  * An empty list with room for about @bytes of commands (160 for a product, 64
- * for a copy, 48 for a fill, 80 for a conversion), at most 65536; 0 = 4096.
+ * for a copy, 48 for a fill, 80 for a conversion, for packing and unpacking), at most 65536; 0 = 4096.
  * An empty list is a job that does nothing but signal its fence.
  */
 QUIRE_API QUIRE_MUST_CHECK int quire_cmdlist_create(quire_context *context, uint32_t bytes,
@@ -650,6 +681,13 @@ QUIRE_API QUIRE_MUST_CHECK int quire_cmdlist_fill(quire_cmdlist *list, quire_buf
 QUIRE_API QUIRE_MUST_CHECK int quire_cmdlist_convert(quire_cmdlist *list,
 						     const struct quire_matrix *destination,
 						     const struct quire_matrix *source);
+/* As quire_matrix_pack() and quire_matrix_unpack(). */
+QUIRE_API QUIRE_MUST_CHECK int quire_cmdlist_pack(quire_cmdlist *list,
+						  const struct quire_matrix *destination,
+						  const struct quire_matrix *source);
+QUIRE_API QUIRE_MUST_CHECK int quire_cmdlist_unpack(quire_cmdlist *list,
+						    const struct quire_matrix *destination,
+						    const struct quire_matrix *source);
 /*
  * Record a packet as it is (quire/packet.h); the library sets only its result
  * address and the card does the checking.
