@@ -12,6 +12,7 @@ static uint8_t owner[QUIRE_ENGINES_MAX];	/* queue of the band on an engine */
 static uint32_t engines;			/* bit per engine of the card */
 static uint32_t idle;				/* bit per engine without a band */
 static uint64_t band_macs;
+static uint32_t serials;			/* given so far to packets of several bands */
 
 void band_init(void)
 {
@@ -35,6 +36,7 @@ static void plan_whole(struct band_plan *plan, uint32_t rows, uint32_t columns, 
 	plan->row = 0;
 	plan->column = 0;
 	plan->batch = 0;
+	plan->serial = 0;
 	plan->more = true;
 }
 
@@ -158,8 +160,11 @@ void band_start(struct queue *q, uint32_t number)
 	band->batch = plan->batch;
 	band->batches = extent(plan->batches, plan->batch, plan->batch_step);
 	band->status = QUIRE_STATUS_PENDING;
-	band->reserved = 0;
 	plan_advance(plan);
+	/* 2^32 packets of two bands of milliseconds each are a year. */
+	if (plan->more && !plan->serial)
+		plan->serial = ++serials ? serials : ++serials;
+	band->serial = plan->serial;
 	owner[engine] = (uint8_t)number;
 	idle &= ~(1u << engine);
 	q->running++;

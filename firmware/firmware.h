@@ -22,6 +22,7 @@ struct band_plan {
 	uint32_t rows, columns, batches;
 	uint32_t row_step, column_step, batch_step;
 	uint32_t row, column, batch;
+	uint32_t serial;		/* of the packet; 0 with a single band */
 	bool more;			/* bands are left to start */
 };
 

@@ -474,6 +474,36 @@ static void check_tiling(struct card *card, uint32_t m, uint32_t n, uint32_t bat
 	free(seen);
 }
 
+/* What an engine may keep from band to band hangs on this number. */
+static void bands_of_one_packet_share_a_serial_that_no_other_has(void **state)
+{
+	const struct quire_packet_gemm packets[4] = {
+		gemm(1000, 1000, 1000, 1), gemm(2, 2, 2, 1), gemm(1000, 1000, 1000, 1),
+		gemm(64, 64, 1024, 200),
+	};
+	uint32_t serial[4] = { 0 };
+	struct card *card = boot(0x10001);
+
+	(void)state;
+	start_queue(card, 0, 1);
+	submit(card, 0, packets, sizeof(packets));
+	run(card);
+	assert_int_equal(QUIRE_STATUS_OK, record(card, 0, 1).status);
+	for (unsigned int i = 0, packet = 0; i < card->bands; i++) {
+		const struct quire_band *b = &card->history[i].band;
+
+		if (i && !b->row && !b->column && !b->batch)
+			packet++;
+		if (!b->row && !b->column && !b->batch)
+			serial[packet] = b->serial;
+		assert_int_equal(serial[packet], b->serial);
+	}
+	assert_int_equal(0, serial[1]);
+	assert_true(serial[0] && serial[2] && serial[3]);
+	assert_true(serial[0] != serial[2] && serial[0] != serial[3] && serial[2] != serial[3]);
+	destroy(card);
+}
+
 static void bands_tile_the_output_exactly(void **state)
 {
 	static const struct { uint32_t m, n, k, batch, most; } cases[] = {
@@ -1188,6 +1218,7 @@ int main(void)
 		cmocka_unit_test(empty_jobs_get_records_in_order),
 		cmocka_unit_test(late_interrupts_are_for_jobs_nobody_waits_for),
 		cmocka_unit_test(packets_of_a_job_run_in_order),
+		cmocka_unit_test(bands_of_one_packet_share_a_serial_that_no_other_has),
 		cmocka_unit_test(bands_tile_the_output_exactly),
 		cmocka_unit_test(wrong_fields_are_named),
 		cmocka_unit_test(too_many_products_is_a_limit),

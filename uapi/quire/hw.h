@@ -371,6 +371,9 @@ struct quire_fw_header {
  *            row, FILL: rows count such pieces and column, columns are 0, 1.
  *            A window that is empty or leaves the packet is ENGINE_ERROR.
  * @batch, @batches: window of the batch (GEMM), else 0, 1
+ * @serial:   0, or a number that all bands of this packet have and that no other packet
+ *            has had since the firmware started: the engine may keep what it made of
+ *            an operand from one of these bands to the next
  * @status .. @exceptional: written by the engine; digest is the window's share
  *            of the digest of the whole output
  */
@@ -382,10 +385,10 @@ struct quire_band {
 	uint32_t row, rows;
 	uint32_t column, columns;
 	uint32_t batch, batches;
+	uint32_t serial;
 	uint32_t status;
 	uint32_t detail;
 	uint32_t fault_info;
-	uint32_t reserved;
 	uint64_t fault_address;
 	uint64_t digest;
 	uint64_t macs;
