@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <quire/tiled.h>
+
 #include "../device/core/machine.h"
 
 #define STEPS_MOST 64
@@ -37,6 +39,36 @@ static void fill(struct input *in, void *to, size_t bytes)
 		out[i] = (uint8_t)take(in, 1);
 }
 
+/* An image, or the plan of one, that is right but for a few bytes; its size. */
+static uint64_t put_image(struct input *in, uint64_t offset, uint32_t rows, uint32_t columns)
+{
+	struct {
+		struct quire_tiled_header header;
+		struct quire_tile tiles[9];
+	} image = { .header = { take(in, 1) & 1 ? QUIRE_TILED_MAGIC : QUIRE_TILED_PLAN,
+				QUIRE_TILED_VERSION, rows, columns, 16, 16, 0, 0, 0, { 0 } } };
+	uint8_t *bytes = (uint8_t *)&image;
+	uint64_t end;
+
+	image.header.tiles = (rows + 15ull) / 16 * ((columns + 15) / 16);
+	end = quire_tiled_data_start(image.header.tiles);
+	for (uint64_t i = 0; i < image.header.tiles; i++) {
+		uint32_t bits = (uint32_t)take(in, 1) % 34;
+
+		if (bits < QUIRE_TILE_MIN_BITS)
+			continue;
+		image.tiles[i] = (struct quire_tile){ .bits = (uint8_t)bits,
+						      .offset = (uint32_t)(end / QUIRE_TILED_UNIT) };
+		end += quire_tile_bytes(16, 16, bits);
+		image.header.stored_tiles++;
+	}
+	image.header.image_bytes = end;
+	for (uint64_t changes = take(in, 1) & 1; changes; changes--)
+		fill(in, bytes + take(in, 1) % (sizeof(image) - 4), 1 + take(in, 1) % 4);
+	machine->card.access.memory_write(machine, CARD_DATA + offset, &image, sizeof(image));
+	return end;
+}
+
 /* A packet that is right but for a few bytes. */
 static void put_packet(struct input *in, uint64_t offset)
 {
@@ -45,6 +77,7 @@ static void put_packet(struct input *in, uint64_t offset)
 		struct quire_packet_copy copy;
 		struct quire_packet_fill fill;
 		struct quire_packet_convert convert;
+		struct quire_packet_pack pack;
 		uint8_t bytes[sizeof(struct quire_packet_gemm)];
 	} p = { 0 };
 	const uint64_t at = CARD_VIRTUAL + 0x10000;
@@ -72,6 +105,18 @@ static void put_packet(struct input *in, uint64_t offset)
 	case 5:
 		p.fill = (struct quire_packet_fill){ { QUIRE_PACKET_FILL, sizeof(p.fill), 0, 0 }, at,
 						     8 + 8 * take(in, 2), take(in, 8), 0 };
+		break;
+	case 6:
+		p.pack = (struct quire_packet_pack){
+			{ QUIRE_PACKET_PACK, sizeof(p.pack), 0, at + 0x80000 }, 1 + take(in, 1) % 40,
+			1 + take(in, 1) % 40, 0, { at, 0, QUIRE_FORMAT_FP32, 40 },
+			{ at + 0x30000, 0, QUIRE_FORMAT_TILED, 0 } };
+		p.pack.image_bytes = put_image(in, 0x40000, p.pack.rows, p.pack.columns);
+		if (take(in, 1) & 1) {
+			p.pack.header.opcode = QUIRE_PACKET_UNPACK;
+			p.pack.source = p.pack.destination;
+			p.pack.destination = (struct quire_operand){ at, 0, QUIRE_FORMAT_BF16, 40 };
+		}
 		break;
 	default:
 		p.convert = (struct quire_packet_convert){
