@@ -77,6 +77,9 @@ static void stop(struct quire_device *device)
 		engine_cancel(&device->engine[i]);
 	for (unsigned int i = 0; i < device->config.engines; i++)
 		engine_wait_idle(&device->engine[i]);
+	/* The next firmware counts its packets from 1 again. */
+	for (unsigned int i = 0; i < device->config.engines; i++)
+		engine_tiled_forget(&device->engine[i]);
 	atomic_store(&device->stopped, false);
 	atomic_store(&device->engine_done, 0);
 	atomic_store(&device->doorbells, 0);

@@ -327,6 +327,7 @@ void engine_destroy(struct engine *engine)
 		quire_threads_destroy(engine->threads);
 	for (int i = 0; i < 3; i++)
 		free(engine->staging[i]);
+	engine_tiled_forget(engine);
 	pthread_cond_destroy(&engine->wake);
 	pthread_mutex_destroy(&engine->lock);
 }

@@ -130,8 +130,8 @@ static void put_views(const struct band_job *job, struct operands *o)
 	view_put(job, &o->b);
 	view_put(job, &o->c);
 	view_put(job, &o->d);
-	engine_tiled_free(&o->tiled_a);
-	engine_tiled_free(&o->tiled_b);
+	engine_tiled_keep(&o->tiled_a);
+	engine_tiled_keep(&o->tiled_b);
 }
 
 static bool is_tiled(const struct view *view)
@@ -223,7 +223,7 @@ static bool look_factor(const struct band_job *job, struct view *view, struct en
 		view->columns, k_is_row ? p->k : lanes, k_is_row ? lanes : p->k, quire_check_output(p), NULL,
 	};
 
-	return is_tiled(view) ? engine_tiled_load(job, &part, tiled) :
+	return is_tiled(view) ? engine_tiled_load_factor(job, &part, tiled) :
 				view_try_in_place(job, view);
 }
 

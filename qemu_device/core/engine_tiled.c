@@ -13,6 +13,7 @@
 
 #define DESCRIPTOR_BYTES (16u << 20)	/* most that one operand of a block may take */
 #define DATA_BYTES (64u << 20)
+#define KEPT_BYTES (16u << 20)		/* most that is kept of an operand between bands */
 #define RUN_BYTES (1u << 20)		/* between two looks whether to stop */
 
 bool engine_tiled_wrong_header(const struct engine_tiled *t, uint32_t field)
@@ -222,8 +223,9 @@ static void start(const struct band_job *job, const struct engine_tiled_part *pa
 {
 	const struct quire_operand *o = part->operand;
 
-	*t = (struct engine_tiled){ .job = job, .unit = part->unit,
-				    .address = o->address + part->batch * o->batch_stride };
+	*t = (struct engine_tiled){ .job = job, .unit = part->unit, .part = *part,
+				    .address = o->address + part->batch * o->batch_stride,
+				    .flushes = atomic_load(&job->engine->device->tlb_flushes) };
 }
 
 bool engine_tiled_load_plan(const struct band_job *job, const struct engine_tiled_part *part,
@@ -262,9 +264,9 @@ bool engine_tiled_load(const struct band_job *job, const struct engine_tiled_par
 	if (!fetch_header(t, part) || !fetch_descriptors(t, part) ||
 	    !check_descriptors(t, &bytes) || !fetch_data(t, bytes))
 		return t->too_large;
-	if (!quire_tiled_verify(&t->view, job->engine->threads, &error))
-		return true;
-	return wrong_tile(t, strcmp(error.field, "largest") ? offsetof(struct quire_tile, checksum) :
+	t->verified = !quire_tiled_verify(&t->view, job->engine->threads, &error);
+	return t->verified ||
+	       wrong_tile(t, strcmp(error.field, "largest") ? offsetof(struct quire_tile, checksum) :
 							      offsetof(struct quire_tile, largest),
 			  error.tile_row, error.tile_column);
 }
@@ -275,6 +277,71 @@ void engine_tiled_free(struct engine_tiled *t)
 	free(t->data);
 	t->tiles = NULL;
 	t->data = NULL;
+}
+
+static struct engine_kept *place_of(struct engine *engine, uint32_t unit)
+{
+	return &engine->kept[unit == QUIRE_FAULT_UNIT_B];
+}
+
+/* After a flush of the TLBs the same address may be another place. */
+static bool is_kept(const struct band_job *job, const struct engine_tiled_part *part,
+		    const struct engine_kept *kept)
+{
+	const struct engine_tiled_part *had = &kept->tiled.part;
+
+	return kept->serial && kept->serial == job->band->serial &&
+	       kept->context == job->band->context &&
+	       kept->tiled.flushes == atomic_load(&job->engine->device->tlb_flushes) &&
+	       kept->tiled.address == part->operand->address + part->batch * part->operand->batch_stride &&
+	       had->row == part->row && had->rows == part->rows && had->column == part->column &&
+	       had->columns == part->columns;
+}
+
+bool engine_tiled_load_factor(const struct band_job *job, const struct engine_tiled_part *part,
+			      struct engine_tiled *t)
+{
+	struct engine_kept *kept = place_of(job->engine, part->unit);
+
+	if (!is_kept(job, part, kept)) {
+		engine_tiled_free(&kept->tiled);
+		kept->serial = 0;
+		return engine_tiled_load(job, part, t);
+	}
+	*t = kept->tiled;
+	*kept = (struct engine_kept){ 0 };
+	t->job = job;
+	t->card_bytes = 0;
+	t->system_bytes = 0;
+	return true;
+}
+
+void engine_tiled_keep(struct engine_tiled *t)
+{
+	struct engine_kept *kept;
+	uint64_t bytes = 0;
+
+	for (uint64_t i = 0; t->verified && i < (uint64_t)t->view.grid_rows * t->view.grid_columns; i++)
+		bytes += bytes_of(t, i) + sizeof(*t->tiles);
+	if (!t->verified || !t->job->band->serial || bytes > KEPT_BYTES) {
+		engine_tiled_free(t);
+		return;
+	}
+	kept = place_of(t->job->engine, t->unit);
+	engine_tiled_free(&kept->tiled);
+	*kept = (struct engine_kept){ t->job->band->serial, t->job->band->context, *t };
+	kept->tiled.job = NULL;
+	kept->tiled.part.operand = NULL;
+	t->tiles = NULL;
+	t->data = NULL;
+}
+
+void engine_tiled_forget(struct engine *engine)
+{
+	for (int i = 0; i < 2; i++) {
+		engine_tiled_free(&engine->kept[i].tiled);
+		engine->kept[i] = (struct engine_kept){ 0 };
+	}
 }
 
 void engine_tiled_charge(const struct engine_tiled *t)

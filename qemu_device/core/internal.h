@@ -57,6 +57,43 @@ struct segment {
 	uint64_t card_offset;
 };
 
+/* engine_tiled.c: the part of a tiled operand that a block needs, in private memory */
+struct engine_tiled_part {
+	const struct quire_operand *operand;
+	uint32_t unit;			/* QUIRE_FAULT_UNIT_* */
+	uint64_t batch;
+	uint64_t row, rows, column, columns;	/* of the matrix as stored */
+	/* of a product: the operand's shape, and D, which the image must not overlap */
+	uint64_t matrix_rows, matrix_columns;
+	struct quire_check_range output;
+	const struct quire_packet_pack *pack;	/* of PACK and UNPACK instead, else NULL */
+};
+
+struct band_job;
+
+struct engine_tiled {
+	const struct band_job *job;
+	uint32_t unit;
+	uint64_t address;		/* of the image */
+	struct quire_tiled_header header;
+	uint64_t tile_row, tile_column;	/* of the window's first tile in the grid */
+	struct quire_tile *tiles;
+	uint8_t *data;
+	struct quire_tiled view;	/* what the product reads */
+	bool too_large;			/* nothing is loaded: a smaller part may do */
+	uint64_t card_bytes, system_bytes;	/* moved */
+	uint64_t written;			/* of them */
+	struct engine_tiled_part part;		/* what was asked for */
+	uint32_t flushes;			/* of the TLBs, before anything was read */
+	bool verified;				/* all is loaded and right */
+};
+
+/* What an engine keeps of A and of B from band to band of one packet. */
+struct engine_kept {
+	uint32_t serial, context;	/* 0: nothing */
+	struct engine_tiled tiled;
+};
+
 struct engine {
 	struct quire_device *device;
 	unsigned int number;
@@ -70,6 +107,7 @@ struct engine {
 	struct tlb tlb;
 	struct quire_threads *threads;
 	uint8_t *staging[3];		/* A, B, C and D when their pages are scattered */
+	struct engine_kept kept[2];	/* tiled A and B; whoever runs a band, stop() when none runs */
 };
 
 struct quire_device {
@@ -200,32 +238,7 @@ uint64_t engine_gemm_work(const struct quire_packet_gemm *p, const struct quire_
 uint64_t engine_convert_work(const struct quire_packet_convert *p, const struct quire_band *band);
 uint64_t engine_pack_work(const struct quire_packet_pack *p, const struct quire_band *band);
 
-/* engine_tiled.c: the part of a tiled operand that a block needs, in private memory */
-struct engine_tiled_part {
-	const struct quire_operand *operand;
-	uint32_t unit;			/* QUIRE_FAULT_UNIT_* */
-	uint64_t batch;
-	uint64_t row, rows, column, columns;	/* of the matrix as stored */
-	/* of a product: the operand's shape, and D, which the image must not overlap */
-	uint64_t matrix_rows, matrix_columns;
-	struct quire_check_range output;
-	const struct quire_packet_pack *pack;	/* of PACK and UNPACK instead, else NULL */
-};
-
-struct engine_tiled {
-	const struct band_job *job;
-	uint32_t unit;
-	uint64_t address;		/* of the image */
-	struct quire_tiled_header header;
-	uint64_t tile_row, tile_column;	/* of the window's first tile in the grid */
-	struct quire_tile *tiles;
-	uint8_t *data;
-	struct quire_tiled view;	/* what the product reads */
-	bool too_large;			/* nothing is loaded: a smaller part may do */
-	uint64_t card_bytes, system_bytes;	/* moved */
-	uint64_t written;			/* of them */
-};
-
+/* engine_tiled.c */
 /* False with the error in the band.  engine_tiled_free() in any case. */
 bool engine_tiled_load(const struct band_job *job, const struct engine_tiled_part *part,
 		       struct engine_tiled *t);
@@ -239,6 +252,16 @@ bool engine_tiled_load_plan(const struct band_job *job, const struct engine_tile
 bool engine_tiled_store(struct engine_tiled *t, uint64_t offset, const void *from, uint64_t bytes);
 bool engine_tiled_wrong_header(const struct engine_tiled *t, uint32_t field);
 void engine_tiled_free(struct engine_tiled *t);
+/*
+ * As engine_tiled_load() for A or B of a product; what an earlier band of the packet has
+ * loaded and verified is taken as it was then, and costs nothing.  engine_tiled_keep()
+ * in place of engine_tiled_free().
+ */
+bool engine_tiled_load_factor(const struct band_job *job, const struct engine_tiled_part *part,
+			      struct engine_tiled *t);
+void engine_tiled_keep(struct engine_tiled *t);
+/* The packets are over. */
+void engine_tiled_forget(struct engine *engine);
 void engine_tiled_charge(const struct engine_tiled *t);
 uint64_t engine_tiled_work(const struct quire_packet_gemm *p, const struct quire_band *band);
 

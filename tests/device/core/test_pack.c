@@ -273,12 +273,53 @@ static void a_plan_that_changes_harms_nothing_else(void **state)
 	machine_destroy(machine);
 }
 
+/* Two bands or more of rows, all of which need all of B; then B is wrong, and that is seen. */
+static void bands_of_a_product_read_a_tiled_operand_once(void **state)
+{
+	enum { M = 2048, N = 512 };
+	static struct quire_tile_choice choices[N / 32 * N / 32];
+	const struct quire_tiled_shape shape = { N, N, 32, 32 };
+	const struct quire_packet_gemm p = {
+		.header = { QUIRE_PACKET_GEMM, sizeof(p), 0, CARD_VIRTUAL + RESULT },
+		.m = M, .n = N, .k = N, .batch = 1, .alpha = 0x3f800000,
+		.a = { CARD_VIRTUAL + SOURCE, 0, QUIRE_FORMAT_POSIT8, N },
+		.b = { CARD_VIRTUAL + IMAGE, 0, QUIRE_FORMAT_TILED, 0 },
+		.d = { CARD_VIRTUAL + BACK, 0, QUIRE_FORMAT_POSIT8, N },
+	};
+	struct machine *machine = create(1);
+	struct quire_packet_result result;
+	struct quire_fence_record record;
+	struct quire_dense dense;
+	uint64_t bytes;
+
+	(void)state;
+	for (uint32_t i = 0; i < M * N; i++)
+		data_of(machine, SOURCE)[i] = (uint8_t)rnd(256);
+	for (uint32_t i = 0; i < N / 32 * N / 32; i++)
+		choices[i].bits = 8;
+	bytes = quire_tiled_plan(&shape, choices);
+	dense = (struct quire_dense){ data_of(machine, SOURCE), QUIRE_FORMAT_POSIT8, 0, N };
+	assert_int_equal(0, quire_tiled_pack(&shape, &dense, choices, data_of(machine, IMAGE), bytes,
+					     NULL));
+	for (int run_again = 0; run_again < 2; run_again++) {
+		assert_int_equal(QUIRE_STATUS_OK, card_run(&machine->card, 0, STREAM, &p, sizeof(p)).status);
+		memcpy(&result, data_of(machine, RESULT), sizeof(result));
+		assert_int_equal(M * N + bytes, result.bytes_read);
+	}
+	data_of(machine, IMAGE)[bytes - 1] ^= 0x40;
+	record = card_run(&machine->card, 0, STREAM, &p, sizeof(p));
+	assert_int_equal(QUIRE_STATUS_BAD_TILE, record.status);
+	assert_int_equal(15ull << 32 | 15, record.fault_address);
+	machine_destroy(machine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(packs_and_unpacks_as_the_library),
 		cmocka_unit_test(scattered_pages_make_no_difference),
 		cmocka_unit_test(what_failed_is_no_image),
+		cmocka_unit_test(bands_of_a_product_read_a_tiled_operand_once),
 		cmocka_unit_test(a_plan_that_changes_harms_nothing_else),
 	};
 
