@@ -116,6 +116,30 @@ static void gemm_local_needs_no_device(void **state)
 	json_object_put(object);
 }
 
+static void tiled_sets_each_product_beside_the_dense_one(void **state)
+{
+	json_object *object, *rows;
+	unsigned int ratios = 0, rates = 0;
+
+	(void)state;
+	if (!strcmp(backend(), "null"))
+		return;	/* it packs nothing, so that nothing can be read */
+	object = report("tiled --sizes 64 --tau 1e-2");
+	rows = at(object, "results");
+	for (size_t i = 0; i < json_object_array_length(rows); i++) {
+		json_object *row = json_object_array_get_idx(rows, i);
+
+		check_statistics(row);
+		assert_int_equal(json_object_get_int64(at(row, "size")), 64);
+		ratios += json_object_object_get_ex(row, "ratio_to_dense", NULL);
+		rates += json_object_object_get_ex(row, "gb_per_s_of_fp32", NULL);
+	}
+	assert_int_equal(ratios, 4);
+	assert_int_equal(rates, 4);
+	assert_true(json_object_get_double(at(rows, "0.ratio_to_dense")) == 1);
+	json_object_put(object);
+}
+
 static void copy_reports_each_direction(void **state)
 {
 	static const char *const directions[] = {
@@ -242,6 +266,8 @@ static void wrong_options_exit_2_and_say_why(void **state)
 		{ "$T/quire-bench gemm --sizes 0", "--sizes is \"0\"" },
 		{ "$T/quire-bench gemm --sizes 64,,64", "--sizes" },
 		{ "$T/quire-bench gemm --formats posit17b", "unknown format" },
+		{ "$T/quire-bench tiled --sizes 100", "--sizes is \"100\"" },
+		{ "$T/quire-bench tiled --tau 0", "--tau is \"0\"" },
 		{ "$T/quire-bench copy --sizes 4X", "--sizes is \"4X\"" },
 		{ "$T/quire-bench submit --seconds -1", "--seconds is \"-1\"" },
 		{ "$T/quire-bench numerics --threads x", "--threads is \"x\"" },
@@ -272,6 +298,7 @@ int main(void)
 		cmocka_unit_test(gemm_peer_gives_the_same_digest),
 		cmocka_unit_test(a_wrong_digest_exits_7),
 		cmocka_unit_test(gemm_local_needs_no_device),
+		cmocka_unit_test(tiled_sets_each_product_beside_the_dense_one),
 		cmocka_unit_test(copy_reports_each_direction),
 		cmocka_unit_test(submit_reports_jobs_and_calls),
 		cmocka_unit_test(numerics_reports_every_comparison),
