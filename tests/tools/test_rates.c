@@ -172,6 +172,7 @@ static void training_with_tiles(void **state)
 	object = run_json(&r);
 	assert_true(json_object_get_double(at(object, "results.0.bits_per_weight")) <= 7);
 	assert_true(json_object_get_double(at(object, "results.0.bits_per_weight")) > 4);
+	assert_true(json_object_get_double(at(object, "results.0.bits_per_weight_at_end")) <= 7);
 	assert_true(json_object_get_double(at(object, "results.0.accuracy")) > 0.9);
 	json_object_put(object);
 	run(&r, "$T/quire-digits -b cpu -d $QUIRE_DATA/digits.csv.gz -f tiles");

@@ -37,6 +37,7 @@ struct arguments {
 	const char *backend;
 	const char *format;
 	unsigned int epochs;
+	uint64_t seed;
 	bool json;
 	bool progress;
 };
@@ -44,7 +45,7 @@ struct arguments {
 struct outcome {
 	unsigned int right;
 	double seconds;
-	double bits;		/* per weight after training, with tiles */
+	double bits, last_bits;	/* per weight, with tiles: mean of the epochs, and at the end */
 	struct totals totals;
 	uint8_t answer[TEST];
 };
@@ -57,21 +58,24 @@ static double seconds_now(void)
 	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+/* *bits: mean of the epochs, with tau */
 static int train(struct network *network, const struct digits *digits,
-		 const struct arguments *arguments, const char *name, double tau)
+		 const struct arguments *arguments, const char *name, double tau, double *bits)
 {
 	static uint32_t order[TRAIN];
 	unsigned int all = arguments->epochs * STEPS, done = 0;
-	uint64_t random = SEED;
+	uint64_t random = arguments->seed;
 
+	*bits = 0;
 	for (uint32_t i = 0; i < TRAIN; i++)
 		order[i] = i;
 	for (unsigned int epoch = 0; epoch < arguments->epochs; epoch++) {
-		double bits;
-		int advised = tau > 0 ? network_advise(network, &bits) : 0;
+		double now = 0;
+		int advised = tau > 0 ? network_advise(network, &now) : 0;
 
 		if (advised)
 			return advised;
+		*bits += now / arguments->epochs;
 		shuffle(order, TRAIN, &random);
 		for (unsigned int step = 0; step < STEPS; step++, done++) {
 			float left = (float)(all - done) / (float)all;
@@ -100,11 +104,11 @@ static int run_choice(quire_device *device, const struct digits *digits,
 
 	if (error)
 		return error;
-	network = network_create(context, choice, SEED);
-	error = network ? train(network, digits, arguments, choice->name, choice->tau) : -1;
-	outcome->bits = 0;
+	network = network_create(context, choice, arguments->seed);
+	error = network ? train(network, digits, arguments, choice->name, choice->tau, &outcome->bits) :
+			  -1;
 	if (!error && choice->tau > 0)
-		error = network_advise(network, &outcome->bits);
+		error = network_advise(network, &outcome->last_bits);
 	if (!error)
 		error = network_test(network, digits, outcome->answer);
 	if (!error) {
@@ -135,7 +139,8 @@ static void print_row(const struct number_choice *choice, const struct outcome *
 	       (double)o->totals.bytes * 1e-6, (double)o->totals.modelled_pj * 1e-6,
 	       (unsigned long long)o->totals.digest);
 	if (o->bits > 0)
-		printf("  weights in 16 x 16 tiles, tau %g: %.2f bits per weight\n", choice->tau, o->bits);
+		printf("  weights in 16 x 16 tiles, tau %g: %.2f bits per weight (mean of epochs), %.2f at the end\n",
+		       choice->tau, o->bits, o->last_bits);
 	fflush(stdout);
 }
 
@@ -186,8 +191,11 @@ static json_object *json_row(const struct number_choice *choice, const struct ou
 	json_object_object_add(row, "master_format",
 			       json_object_new_string(quire_format_name(choice->master)));
 	json_object_object_add(row, "accuracy", json_object_new_double((double)o->right / TEST));
-	if (o->bits > 0)
+	if (o->bits > 0) {
 		json_object_object_add(row, "bits_per_weight", json_object_new_double(o->bits));
+		json_object_object_add(row, "bits_per_weight_at_end",
+				       json_object_new_double(o->last_bits));
+	}
 	json_object_object_add(row, "seconds", json_object_new_double(o->seconds));
 	json_object_object_add(row, "jobs", json_object_new_uint64(o->totals.jobs));
 	json_object_object_add(row, "macs", json_object_new_uint64(o->totals.macs));
@@ -244,6 +252,8 @@ static const struct argp_option options[] = {
 	{ "backend", 'b', "NAME", 0, "auto, card, cpu or null", 0 },
 	{ "format", 'f', "NAME", 0, "only fp32, bf16, posit16 or posit8", 0 },
 	{ "tiles", 't', "TAU", 0, "also with weights in tiles, advised anew each epoch", 0 },
+	{ "master", 'm', "NAME", 0, "tiles: weights between updates, posit16 (default) or fp32", 0 },
+	{ "seed", 's', "N", 0, "of the first weights and the order of images (7)", 0 },
 	{ "epochs", 'e', "N", 0, "times through the training images (20)", 0 },
 	{ "json", 'j', NULL, 0, "print JSON", 0 },
 	{ 0 },
@@ -276,6 +286,16 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		if (*end || !(choices[TILES].tau >= 1e-6 && choices[TILES].tau <= 1))
 			argp_error(state, "--tiles is \"%s\", must be 1e-6 to 1", value);
 		break;
+	case 'm':
+		if (strcmp(value, "posit16") && strcmp(value, "fp32"))
+			argp_error(state, "--master is \"%s\", must be posit16 or fp32", value);
+		choices[TILES].master = quire_format_parse(value);
+		break;
+	case 's':
+		arguments->seed = strtoull(value, &end, 10);
+		if (*end || !arguments->seed)
+			argp_error(state, "--seed is \"%s\", must be a whole number above 0", value);
+		break;
 	case 'e':
 		arguments->epochs = (unsigned int)strtoul(value, &end, 10);
 		if (*end || arguments->epochs < 1 || arguments->epochs > 1000)
@@ -298,10 +318,10 @@ int main(int argc, char **argv)
 	static const struct argp argp = {
 		options, parse, NULL,
 		"Train a digit classifier on the card in several number formats.\v"
-		"Seed and split are fixed: the digests are the same on every run and machine. "
+		"With a given seed the digests are the same on every run and machine. "
 		"A progress bar is shown on a terminal, or when QUIRE_PROGRESS is \"always\".",
 		NULL, NULL, NULL };
-	struct arguments arguments = { .epochs = DEFAULT_EPOCHS };
+	struct arguments arguments = { .epochs = DEFAULT_EPOCHS, .seed = SEED };
 	static struct digits digits;
 	quire_device *device;
 	int status;

@@ -18,13 +18,11 @@
 #include <string.h>
 
 #include <portable_math.h>
-#include <quirenum/advise.h>
 
 #include "network.h"
 
 #define MOMENTUM 0.9f
 #define TILE 16
-#define TILE_WIDTHS (QUIRE_WIDTHS_ALL & (QUIRE_WIDTH(27) - 1))	/* exact in FP32 */
 
 static const uint32_t width[LAYERS + 1] = { PIXELS, 128, 64, CLASSES };
 
@@ -35,7 +33,7 @@ struct layer {
 	struct quire_matrix out, gradient;		/* BATCH rows */
 	struct quire_matrix test_out;			/* TEST rows */
 	struct quire_matrix unit;			/* width x width */
-	struct quire_tile_choice *choices;		/* of the weights' tiles, with tau */
+	quire_pmap *pmap;				/* of the weights, with tau */
 };
 
 struct network {
@@ -158,8 +156,8 @@ static int create_layer(struct network *n, uint32_t l, uint64_t *random)
 	uint32_t compute = n->choice.compute, master = n->choice.master;
 	/* Logits are read by the host. */
 	uint32_t result = l == LAYERS - 1 ? QUIRE_FORMAT_FP32 : compute;
-	/* Weights in tiles are read decoded. */
-	int error = alloc(n, n->choice.tau > 0 ? QUIRE_FORMAT_FP32 : compute, in, out, &layer->weight);
+	/* Weights in tiles are packed when there is advice. */
+	int error = n->choice.tau > 0 ? 0 : alloc(n, compute, in, out, &layer->weight);
 
 	error = error ? error : alloc(n, compute, 1, out, &layer->bias);
 	error = error ? error : alloc(n, master, in, out, &layer->master);
@@ -228,12 +226,36 @@ static int record_update(struct network *n, float rate)
 		if (error >= 0)
 			error = gemm_add(n->update, -rate, &layer->velocity_bias, 0, &layer->unit, 1,
 					 &layer->master_bias);
-		if (error >= 0)
+		if (error >= 0 && !(n->choice.tau > 0))
 			error = quire_cmdlist_convert(n->update, &layer->weight, &layer->master);
 		if (error >= 0)
 			error = quire_cmdlist_convert(n->update, &layer->bias, &layer->master_bias);
 	}
 	return error < 0 ? error : 0;
+}
+
+/* W = W - rate V for all layers. */
+static int update(struct network *n, float rate)
+{
+	int error = record_update(n, rate);
+
+	return error ? error : run(n, n->update, (n->choice.tau > 0 ? 3 : 4) * LAYERS);
+}
+
+/* What reads the weights, where they are now. */
+static int record_products(struct network *n)
+{
+	int error;
+
+	quire_cmdlist_reset(n->forward);
+	quire_cmdlist_reset(n->test);
+	error = record_forward(n, n->forward, &n->pixels, &n->image, false);
+	error = error ? error : record_forward(n, n->test, &n->test_pixels, &n->test_image, true);
+	for (uint32_t l = 0; !error && l < LAYERS; l++) {
+		quire_cmdlist_reset(n->backward[l]);
+		error = record_backward(n, l);
+	}
+	return error;
 }
 
 static int create_lists(struct network *n)
@@ -242,13 +264,9 @@ static int create_lists(struct network *n)
 
 	error = error ? error : quire_cmdlist_create(n->context, 0, &n->test);
 	error = error ? error : quire_cmdlist_create(n->context, 0, &n->update);
-	error = error ? error : record_forward(n, n->forward, &n->pixels, &n->image, false);
-	error = error ? error : record_forward(n, n->test, &n->test_pixels, &n->test_image, true);
-	for (uint32_t l = 0; !error && l < LAYERS; l++) {
+	for (uint32_t l = 0; !error && l < LAYERS; l++)
 		error = quire_cmdlist_create(n->context, 0, &n->backward[l]);
-		error = error ? error : record_backward(n, l);
-	}
-	return error;
+	return error || n->choice.tau > 0 ? error : record_products(n);
 }
 
 static int create_inputs(struct network *n)
@@ -289,8 +307,7 @@ struct network *network_create(quire_context *context, const struct number_choic
 		error = create_layer(n, l, &seed);
 	error = error ? error : create_lists(n);
 	/* A rate of 0 changes nothing but copies the masters to where products read. */
-	error = error ? error : record_update(n, 0);
-	error = error ? error : run(n, n->update, 4 * LAYERS);
+	error = error ? error : update(n, 0);
 	if (!error)
 		return n;
 	network_destroy(n);
@@ -301,7 +318,7 @@ struct network *network_create(quire_context *context, const struct number_choic
 void network_destroy(struct network *n)
 {
 	for (uint32_t l = 0; n && l < LAYERS; l++)
-		free(n->layer[l].choices);
+		quire_pmap_unref(n->layer[l].pmap);
 	if (n)
 		quire_queue_free(n->queue);
 	free(n);
@@ -349,63 +366,61 @@ static int mask(const struct quire_matrix *out, const struct quire_matrix *gradi
 
 /* --- Weights in tiles --- */
 
-static struct quire_tiled_shape shape_of(const struct layer *layer)
+/* The masters as floats, which hold them exactly; the caller frees them. */
+static float *master_of(const struct layer *layer)
 {
-	return (struct quire_tiled_shape){ layer->weight.rows, layer->weight.columns, TILE, TILE };
-}
+	float *master = malloc((size_t)layer->master.rows * layer->master.columns * sizeof(*master));
 
-/* The weights that products read become what their tiles hold. */
-static int store_layer(const struct layer *layer)
-{
-	struct quire_tiled_shape shape = shape_of(layer);
-	uint64_t bytes = quire_tiled_plan(&shape, layer->choices);
-	void *image = aligned_alloc(64, (bytes + 63) / 64 * 64), *weights;
-	struct quire_tiled view;
-	int error = image ? quire_buffer_map(layer->weight.buffer, &weights) : -ENOMEM;
-
-	if (!error) {
-		struct quire_dense dense = { weights, QUIRE_FORMAT_FP32, 0, shape.columns };
-		struct quire_tiled_output out = { .data = weights, .format = QUIRE_FORMAT_FP32,
-						  .leading_dimension = shape.columns };
-
-		error = quire_tiled_pack(&shape, &dense, layer->choices, image, bytes, NULL);
-		error = error ? error : quire_tiled_open(image, bytes, &view, NULL);
-		error = error ? error : quire_tiled_unpack(&view, shape.rows, shape.columns, &out, NULL,
-							   NULL, NULL);
+	if (master && quire_matrix_get_f32(&layer->master, master, layer->master.columns)) {
+		free(master);
+		return NULL;
 	}
-	free(image);
-	return error;
+	return master;
 }
 
+/* Pack the masters as advised, and let products read them from there. */
 static int store_tiles(struct network *n)
 {
 	int error = 0;
 
-	for (uint32_t l = 0; !error && n->choice.tau > 0 && l < LAYERS; l++)
-		if (n->layer[l].choices)
-			error = store_layer(&n->layer[l]);
-	return error;
+	for (uint32_t l = 0; !error && l < LAYERS; l++) {
+		struct layer *layer = &n->layer[l];
+		float *master = master_of(layer);
+
+		quire_matrix_free(&layer->weight);
+		error = master ? quire_matrix_pack_pmap_f32(n->context, layer->pmap, master,
+							    layer->master.columns, &layer->weight) :
+				 -ENOMEM;
+		free(master);
+	}
+	return error ? error : record_products(n);
 }
 
 /* Advice for the master: bits chosen for weights that were rounded already would only fall. */
 static int advise_layer(const struct network *n, struct layer *layer, double *bits)
 {
-	struct quire_tiled_shape shape = shape_of(layer);
-	size_t count = (size_t)shape.rows * shape.columns;
-	float *master = malloc(count * sizeof(*master));
-	struct quire_tiled_advise question = { .shape = shape, .budget = QUIRE_BUDGET_ERROR,
-					 .tau = n->choice.tau, .widths = TILE_WIDTHS,
-					 .matrix = { master, QUIRE_FORMAT_FP32, 0, shape.columns } };
-	struct quire_advice advice;
-	int error = master ? quire_matrix_get_f32(&layer->master, master, shape.columns) : -ENOMEM;
+	struct quire_pmap_info info = { .size = sizeof(info) };
+	float *master = master_of(layer);
+	const struct quire_advise_desc desc = {
+		.size = sizeof(desc),
+		.goal = QUIRE_GOAL_ERROR,
+		.tau = n->choice.tau,
+		.x = master,
+		.format = QUIRE_FORMAT_FP32,
+		.rows = layer->master.rows,
+		.columns = layer->master.columns,
+		.leading_dimension = layer->master.columns,
+		.tile_rows = TILE,
+		.tile_columns = TILE,
+	};
+	int error;
 
-	if (!layer->choices)
-		layer->choices = malloc(quire_tiled_count(&shape) * sizeof(*layer->choices));
-	if (!error)
-		error = layer->choices ? quire_tiled_advise(&question, layer->choices, &advice) : -ENOMEM;
+	quire_pmap_unref(layer->pmap);
+	layer->pmap = NULL;
+	error = master ? quire_advise(NULL, &desc, &layer->pmap) : -ENOMEM;
 	free(master);
-	if (!error)
-		*bits += advice.bits_per_element * (double)count;
+	error = error ? error : quire_pmap_get_info(layer->pmap, &info);
+	*bits += info.bits_per_element * info.rows * info.columns;
 	return error;
 }
 
@@ -420,9 +435,6 @@ int network_advise(struct network *n, double *bits)
 		weights += width[l] * width[l + 1];
 	}
 	*bits /= weights;
-	/* A rate of 0 brings the masters to where products read. */
-	error = error ? error : record_update(n, 0);
-	error = error ? error : run(n, n->update, 4 * LAYERS);
 	return error ? error : store_tiles(n);
 }
 
@@ -451,9 +463,8 @@ int network_train(struct network *n, const struct digits *digits, const uint32_t
 	error = error ? error : mask(&n->layer[0].out, &n->layer[0].gradient);
 	error = error ? error : run(n, n->backward[0], 2);
 	/* The error is that of the batch's sum; the rate is for its mean. */
-	error = error ? error : record_update(n, rate / BATCH);
-	error = error ? error : run(n, n->update, 4 * LAYERS);
-	return error ? error : store_tiles(n);
+	error = error ? error : update(n, rate / BATCH);
+	return error || !(n->choice.tau > 0) ? error : store_tiles(n);
 }
 
 int network_test(struct network *n, const struct digits *digits, uint8_t answer[TEST])
