@@ -100,7 +100,8 @@ static void print_text(const struct request *request, const struct answer *answe
 	       request->detail ? ", deviations from each tile's mean" : "", answer->shape.rows,
 	       answer->shape.columns, before == MATRIX_F32 ? "float32" : "float64",
 	       answer->shape.tile_rows, answer->shape.tile_columns);
-	printf("budget           %s %g\n", budget_name(request->budget), budget_value(request));
+	printf("budget           %s %g%s\n", budget_name(request->budget), budget_value(request),
+	       request->budget == QUIRE_BUDGET_ENERGY ? " pJ (modelled)" : "");
 	printf("relative error   %.4g in the Frobenius norm%s, %s\n", answer->certificate.error,
 	       request->calibration ? ", weighted by the calibration batch" : "",
 	       answer->certificate.holds ? "certified exactly" : "NOT certified");
