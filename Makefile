@@ -14,7 +14,7 @@ DATA := $(BUILD)/data/digits.csv.gz
 PHOTOGRAPHS := $(BUILD)/data/china.ppm
 PREFIX ?= /usr/local
 
-.PHONY: all run check check-long check-mutants help packages sdk firmware driver qemu vm install clean distclean
+.PHONY: all run check check-long check-mutants help packages data sdk firmware driver qemu vm install clean distclean
 .NOTPARALLEL:
 
 all: sdk firmware driver qemu vm
@@ -23,6 +23,7 @@ help:
 	@sed -n 's/^#   //p' Makefile
 	@echo "make sdk firmware driver qemu   one room each"
 	@echo "make vm       all that tools/quire-vm needs"
+	@echo "make data     digits and photographs for the tools, to build/data"
 	@echo "make check-long  check-mutants   what takes minutes: exhaustive pairs; mutants of the numerics"
 	@echo "make install  SDK and tools to PREFIX ($(PREFIX)), honours DESTDIR"
 	@echo "make clean    remove what was built, keep QEMU's and the kernel's sources"
@@ -68,6 +69,8 @@ $(DATA): | packages
 
 $(PHOTOGRAPHS): | packages
 	@tools/setup/photographs.sh $(dir $@)
+
+data: $(DATA) $(PHOTOGRAPHS)
 
 run: vm $(DATA)
 	@tools/quire-vm run --timeout 900 -- env QUIRE_PROGRESS=$$(test -t 1 && echo always || echo never) \
