@@ -100,6 +100,10 @@ static void digits(void **state)
 	/* 17024 weights: of 4 bytes, and of 1. */
 	assert_int_equal(number(rows, "fp32 exact", "weight_bytes"), 68096);
 	assert_int_equal(number(rows, "posit8", "weight_bytes"), 17024);
+	/* rows of 128, 64 and 10 in blocks of 32 elements and 33 bytes */
+	assert_int_equal(number(rows, "mxfp8", "weight_bytes"), 33 * (64 * 4 + 128 * 2 + 64));
+	assert_true(number(rows, "mxfp8", "macs_8_bits") == 500 * 17024);
+	assert_true(number(rows, "mxfp8", "accuracy") > exact - 0.02);
 }
 
 /*
@@ -123,6 +127,9 @@ static void covariance(void **state)
 			   1e-3);
 	assert_true(number(rows, "bf16 exact", "relative_error") < 0x1p-9);
 	assert_true(number(rows, "bf16 exact", "relative_error") > 0x1p-12);
+	/* four significand bits */
+	assert_true(number(rows, "mxfp8", "relative_error") < 0x1p-4);
+	assert_true(number(rows, "mxfp8", "relative_error") > 0x1p-8);
 	assert_true(number(rows, "tiles, tau 0.1", "relative_error") <= 0.1);
 	assert_true(number(rows, "tiles, tau 0.001", "relative_error") <= 0.001);
 	assert_true(number(rows, "tiles, tau 1e-05", "log_likelihood_error") < 1e-2);

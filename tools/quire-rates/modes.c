@@ -18,6 +18,7 @@ static const struct rate fixed[] = {
 	{ "posit8", RATE_CARD, QUIRE_FORMAT_POSIT8, QUIRE_GEMM_MODE_EXACT, 0, 0 },
 	{ "e4m3 exact", RATE_CARD, QUIRE_FORMAT_E4M3, QUIRE_GEMM_MODE_EXACT, 0, 0 },
 	{ "e5m2 exact", RATE_CARD, QUIRE_FORMAT_E5M2, QUIRE_GEMM_MODE_EXACT, 0, 0 },
+	{ "mxfp8", RATE_CARD, QUIRE_FORMAT_MXFP8, QUIRE_GEMM_MODE_EXACT, 0, 0 },
 	{ "int8, scale per tensor", RATE_INT8, QUIRE_FORMAT_INT8, QUIRE_GEMM_MODE_EXACT, 0, 0 },
 	{ "posit6", RATE_CARD, QUIRE_FORMAT_POSIT(6), QUIRE_GEMM_MODE_EXACT, 0, 0 },
 	{ "posit4", RATE_CARD, QUIRE_FORMAT_POSIT(4), QUIRE_GEMM_MODE_EXACT, 0, 0 },
@@ -38,5 +39,7 @@ uint32_t list_rates(struct rate *rates, uint32_t tile, const double *taus, uint3
 
 double rate_bits(const struct rate *rate)
 {
+	if (rate->format == QUIRE_FORMAT_MXFP8)
+		return 8.0 * QUIRE_MX_BLOCK_BYTES / QUIRE_MX_ELEMENTS;
 	return QUIRE_FORMAT_BITS(rate->format);
 }

@@ -18,7 +18,9 @@
 
 static uint32_t output_of(const struct product *p)
 {
-	return p->keep ? p->rate->format : QUIRE_FORMAT_FP64;
+	if (!p->keep)
+		return QUIRE_FORMAT_FP64;
+	return p->rate->format == QUIRE_FORMAT_MXFP8 ? QUIRE_FORMAT_FP32 : p->rate->format;
 }
 
 static bool is_tiled(const struct tensor *tensor)
@@ -63,7 +65,7 @@ static int add_work(const struct product *p, const struct quire_packet_result *r
 {
 	uint64_t by_width[3] = { 0 };
 	uint64_t bytes = result->bytes_read + result->bytes_written;
-	double bits = rate_bits(p->rate);
+	uint32_t bits = QUIRE_FORMAT_BITS(p->rate->format);
 
 	if (is_tiled(p->a) || is_tiled(p->b)) {
 		int error = count_widths(p, by_width);
@@ -107,7 +109,7 @@ static struct quire_matrix rows_of(const struct quire_matrix *matrix, uint32_t f
 {
 	struct quire_matrix part = *matrix;
 
-	part.offset += (uint64_t)from * matrix->leading_dimension * quire_format_bytes(matrix->format);
+	part.offset += from * row_bytes(matrix->format, matrix->leading_dimension);
 	part.rows = to - from;
 	return part;
 }

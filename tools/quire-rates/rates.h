@@ -43,8 +43,11 @@ struct rate {
  */
 uint32_t list_rates(struct rate *rates, uint32_t tile, const double *taus, uint32_t count);
 
-/* Bits of an element of a rate without tiles. */
+/* Bits of an element of a rate without tiles, with its share of a block's scale. */
 double rate_bits(const struct rate *rate);
+
+/* Bytes of a row of count elements in a format that is not tiled. */
+uint64_t row_bytes(uint32_t format, uint64_t count);
 
 /* ---- Products (tensor.c, product.c) ---- */
 
@@ -81,7 +84,8 @@ void tensor_free(struct tensor *tensor);
  * struct product - D = A B + bias, with relu if asked
  * @a, @b:    rounded operands
  * @bias:     one for each column, or NULL
- * @out:      m x n, as the rate's format holds them when @keep, else as FP64
+ * @out:      m x n, as the rate's format holds them when @keep (MXFP8, which no job gives: as
+ *            FP32), else as FP64
  * @out_scale: of RATE_INT8 with @keep
  * @other_way: compute in bands of rows, or transposed where A is in tiles, or, for
  *            RATE_SUMS, sum in reverse: the same result, if it is repeatable

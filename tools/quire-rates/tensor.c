@@ -9,13 +9,20 @@
 
 #define INT8_LARGEST 127
 
+uint64_t row_bytes(uint32_t format, uint64_t count)
+{
+	if (format == QUIRE_FORMAT_MXFP8)
+		return (count + QUIRE_MX_ELEMENTS - 1) / QUIRE_MX_ELEMENTS * QUIRE_MX_BLOCK_BYTES;
+	return count * quire_format_bytes(format);
+}
+
 /* Values in the rate's format: one rounding. */
 static int round_dense(quire_context *context, struct tensor *t, uint32_t format,
 		       const double *values, uint32_t rows, uint32_t columns)
 {
 	int error = quire_matrix_alloc(context, format, rows, columns, &t->matrix);
 
-	t->bytes = (uint64_t)rows * columns * quire_format_bytes(format);
+	t->bytes = rows * row_bytes(format, columns);
 	error = error ? error : quire_matrix_put_f64(&t->matrix, values, columns);
 	return error ? error : quire_matrix_get_f64(&t->matrix, t->value, columns);
 }
