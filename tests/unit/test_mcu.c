@@ -21,11 +21,15 @@
 #include "mcu.h"
 
 #define SEQUENCES 20000
-#define LENGTH 48
+#define BODY 48			/* instructions of a sequence */
+#define LENGTH (BODY + 3)	/* with those that run it again */
 #define CODE QUIRE_SRAM_BASE
 #define DATA (QUIRE_SRAM_BASE + 0x8000u)
 #define DATA_BYTES 0x1000u
-#define BASE_REGISTER 8		/* holds the middle of the data, never written */
+/* Never written by random instructions: the middle of the data, the start of the code ... */
+#define BASE_REGISTER 8
+#define CODE_REGISTER 18
+#define ROUNDS_REGISTER 9	/* ... and how often the sequence still runs */
 
 static uint64_t seed = 42;
 
@@ -78,7 +82,7 @@ static uint32_t destination(void)
 {
 	uint32_t rd = below(32);
 
-	return rd == BASE_REGISTER ? 0 : rd;
+	return rd == BASE_REGISTER || rd == CODE_REGISTER || rd == ROUNDS_REGISTER ? 0 : rd;
 }
 
 /* A load or store inside the data, aligned. */
@@ -107,19 +111,27 @@ static uint32_t csr_access(void)
 	return i_type(csrs[below(2) ? 0 : 2], below(32), funct3, destination(), 0x73);
 }
 
-/* One instruction at place i of LENGTH; jumps go forward and stay inside. */
+/* jalr clears bit 0 of its target. */
+static uint32_t jump_to(uint32_t place)
+{
+	return i_type(4 * place + below(2), CODE_REGISTER, 0, destination(), 0x67);
+}
+
+/* One instruction at place i of BODY; jumps go forward, at most to what follows the body. */
 static uint32_t random_instruction(uint32_t i)
 {
 	static const uint32_t branches[6] = { 0, 1, 4, 5, 6, 7 };
-	uint32_t forward = 4 * (1 + below(LENGTH - i < 8 ? LENGTH - i : 8));
+	uint32_t forward = 4 * (1 + below(BODY - i < 8 ? BODY - i : 8));
 	uint32_t funct3 = below(8);
 
 	switch (below(12)) {
 	case 0: return (rnd() & 0xfffff000) | destination() << 7 | 0x37;
 	case 1: return (rnd() & 0xfffff000) | destination() << 7 | 0x17;
 	case 2: return b_type(forward, below(32), below(32), branches[below(6)]);
-	case 3: return below(4) ? b_type(forward, below(32), below(32), branches[below(6)]) :
-				  j_type(forward, destination());
+	case 3:
+		if (below(2))
+			return b_type(forward, below(32), below(32), branches[below(6)]);
+		return below(2) ? j_type(forward, destination()) : jump_to(i + forward / 4);
 	case 4:
 	case 5: return memory_access();
 	case 6: return csr_access();
@@ -133,6 +145,20 @@ static uint32_t random_instruction(uint32_t i)
 	default:
 		return r_type((funct3 == 0 || funct3 == 5) && below(2) ? 0x20 : 0, below(32),
 			      below(32), funct3, destination(), 0x33);
+	}
+}
+
+/* Behind the body: one round less, and back to a random place unless it was the last. */
+static void random_repetition(uint32_t words[LENGTH - BODY])
+{
+	uint32_t target = below(BODY), back = 4 * (target - (LENGTH - 1));
+
+	words[0] = i_type(0xfff, ROUNDS_REGISTER, 0, ROUNDS_REGISTER, 0x13);
+	words[1] = b_type(8, 0, ROUNDS_REGISTER, 0);
+	switch (below(3)) {
+	case 0: words[2] = b_type(back, 0, ROUNDS_REGISTER, 1); break;
+	case 1: words[2] = j_type(back, destination()); break;
+	default: words[2] = jump_to(target);
 	}
 }
 
@@ -193,18 +219,23 @@ static void random_sequences_agree_with_unicorn(void **state)
 	for (int sequence = 0; sequence < SEQUENCES; sequence++) {
 		/* Fresh code addresses, so that Unicorn translates anew. */
 		uint32_t at = (uint32_t)(sequence % 64) * 256;
-		uint32_t theirs[32] = { 0 }, zero = 0;
+		uint32_t theirs[32] = { 0 }, zero = 0, repetition[LENGTH - BODY];
 		static uint8_t data[DATA_BYTES];
 
 		mcu_reset(&mcu, CODE + at);
-		for (uint32_t i = 0; i < LENGTH; i++)
+		for (uint32_t i = 0; i < BODY; i++)
 			poke(&mcu, at + 4 * i, random_instruction(i));
+		random_repetition(repetition);
+		for (uint32_t i = BODY; i < LENGTH; i++)
+			poke(&mcu, at + 4 * i, repetition[i - BODY]);
 		poke(&mcu, at + 4 * LENGTH, WFI);
 		for (uint32_t i = 0; i < DATA_BYTES; i += 4)
 			poke(&mcu, DATA - CODE + i, rnd());
 		for (int i = 1; i < 32; i++)
 			mcu.x[i] = interesting();
 		mcu.x[BASE_REGISTER] = DATA + DATA_BYTES / 2;
+		mcu.x[CODE_REGISTER] = CODE + at;
+		mcu.x[ROUNDS_REGISTER] = 1 + below(4);
 		uc_ctl_remove_cache(uc, CODE, CODE + 0x8000);
 		assert_int_equal(UC_ERR_OK, uc_mem_write(uc, CODE + at, mcu.sram + at, 256));
 		assert_int_equal(UC_ERR_OK,
