@@ -72,9 +72,8 @@ static void panel_task(struct block *block, bool of_a, uint32_t p, unsigned int 
 		return;
 	enter(&saved);
 	(weigh ? block->kernel->weigh : block->kernel->pack)
-		(panel, block->scratch + worker * block->scratch_stride, lanes,
-		 of_a ? &block->a : &block->b, (of_a ? block->row : block->column) + first, used,
-		 block->k, block->kc);
+		(panel, block->scratch + worker * block->scratch_stride, lanes, of_a ? &block->a : &block->b,
+		 (of_a ? block->row : block->column) + first, used, block->k, block->kc);
 	for (uint32_t l = 0; l < used; l++)
 		flags[l] |= panel->special[l] | (panel->lost ? FLAG_LOST : 0);
 	fesetenv(&saved);
@@ -453,66 +452,90 @@ static void run_block(struct block *block, uint32_t a_count, uint32_t b_count, b
 	}
 }
 
-static int run_exact(struct block *block)
+/* The panels of B are those of an earlier job: what their lanes hold. */
+static void recall_b(struct block *block)
+{
+	for (uint32_t j = 0, nr = block->kernel->nr; j < block->gemm->n; j++)
+		block->column_flags[j] = block->b_panels[j / nr].special[j % nr];
+}
+
+static void run_blocks(struct block *block, uint32_t a_most, uint32_t b_most, bool has_b)
 {
 	const struct quire_gemm *g = block->gemm;
 	const struct gemm_kernel *kernel = block->kernel;
-	uint32_t kc = least(GEMM_KC, g->k), a_most, b_most;
-	bool many = g->k > GEMM_KC;
-	struct gemm_workspace *workspace;
-	size_t scratch_bytes;
-	uint8_t *memory;
-	int error = -ENOMEM;
 
-	a_most = least(divide_up(g->m, kernel->mr), A_BYTES / ((uint64_t)kernel->mr * kc * 8));
-	b_most = least(divide_up(g->n, kernel->nr), B_BYTES / ((uint64_t)kernel->nr * kc * 8));
-	if (many) {
-		a_most = least(a_most, SUMS_ROWS / kernel->mr);
-		b_most = least(b_most, SUMS_COLUMNS / kernel->nr);
-	}
-	scratch_bytes = gemm_scratch_bytes(kernel, kc);
-	workspace = gemm_workspace_take(gemm_panels_bytes(kernel, a_most, kernel->mr, kc) +
-					gemm_panels_bytes(kernel, b_most, kernel->nr, kc) +
-					scratch_bytes * quire_threads_count(g->threads));
-	block->row_flags = malloc((size_t)a_most * kernel->mr);
-	block->column_flags = malloc((size_t)b_most * kernel->nr);
-	block->sums = many ? malloc((size_t)a_most * kernel->mr * b_most * kernel->nr *
-				    sizeof(*block->sums)) : NULL;
-	if (g->a.format == QUIRE_FORMAT_TILED || g->b.format == QUIRE_FORMAT_TILED) {
-		block->gather = gemm_gather_create(kernel, quire_threads_count(g->threads));
-		if (!block->gather)
-			goto out_flags;
-	}
-	if (!workspace || !block->row_flags || !block->column_flags || (many && !block->sums))
-		goto out_flags;
-	memory = workspace->memory;
-	block->a_panels = gemm_panels_place(kernel, a_most, kernel->mr, kc, &memory);
-	block->b_panels = gemm_panels_place(kernel, b_most, kernel->nr, kc, &memory);
-	block->scratch = (double *)(void *)memory;
-	block->scratch_stride = scratch_bytes / sizeof(double);
-	error = 0;
-	for (uint32_t batch = 0; batch < g->batch && !gemm_cancelled(g); batch++) {
+	for (uint32_t batch = 0; batch < g->batch; batch++) {
 		gemm_finish_init(&block->finish, g, batch);
 		block->a = gemm_source_of(&g->a, !g->a.transpose, batch);
 		block->b = gemm_source_of(&g->b, g->b.transpose, batch);
 		block->a.is_a = true;
 		for (uint32_t j = 0; j < g->n; j += b_most * kernel->nr)
 			for (uint32_t i = 0; i < g->m; i += a_most * kernel->mr) {
+				if (gemm_cancelled(g))
+					return;
 				block->column = j;
 				block->columns = least(b_most * kernel->nr, g->n - j);
 				block->row = i;
 				block->rows = least(a_most * kernel->mr, g->m - i);
-				run_block(block, a_most, b_most, i > 0 && !many);
-				if (gemm_cancelled(g))
-					goto out;
+				run_block(block, a_most, b_most, has_b || (i > 0 && !block->sums));
 			}
 	}
-out:
+}
+
+static int run_exact(struct block *block)
+{
+	const struct quire_gemm *g = block->gemm;
+	const struct gemm_kernel *kernel = block->kernel;
+	uint32_t kc = least(GEMM_KC, g->k), a_most, b_most;
+	bool many = g->k > GEMM_KC, has_b;
+	struct quire_gemm_workspace *workspace;
+	size_t scratch_bytes = gemm_scratch_bytes(kernel, kc);
+	int error = gemm_workspace_take(g, &workspace);
+	uint8_t *room_a, *room_b;
+
+	if (error)
+		return error;
+	a_most = least(divide_up(g->m, kernel->mr), A_BYTES / ((uint64_t)kernel->mr * kc * 8));
+	b_most = least(divide_up(g->n, kernel->nr), B_BYTES / ((uint64_t)kernel->nr * kc * 8));
+	if (many) {
+		a_most = least(a_most, SUMS_ROWS / kernel->mr);
+		b_most = least(b_most, SUMS_COLUMNS / kernel->nr);
+	}
+	has_b = gemm_workspace_use_b(workspace, g, kernel);
+	room_a = gemm_workspace_room(workspace, GEMM_ROOM_A,
+				     gemm_panels_bytes(kernel, a_most, kernel->mr, kc) +
+				     scratch_bytes * quire_threads_count(g->threads));
+	room_b = gemm_workspace_room(workspace, GEMM_ROOM_B,
+				     gemm_panels_bytes(kernel, b_most, kernel->nr, kc));
+	block->row_flags = malloc((size_t)a_most * kernel->mr);
+	block->column_flags = malloc((size_t)b_most * kernel->nr);
+	block->sums = many ? malloc((size_t)a_most * kernel->mr * b_most * kernel->nr *
+				    sizeof(*block->sums)) : NULL;
+	error = -ENOMEM;
+	if (g->a.format == QUIRE_FORMAT_TILED || g->b.format == QUIRE_FORMAT_TILED) {
+		block->gather = gemm_gather_create(kernel, quire_threads_count(g->threads));
+		if (!block->gather)
+			goto out;
+	}
+	if (!room_a || !room_b || !block->row_flags || !block->column_flags || (many && !block->sums))
+		goto out;
+	error = 0;
+	block->b_panels = (struct gemm_panel *)(void *)room_b;
+	if (has_b)
+		recall_b(block);
+	else
+		block->b_panels = gemm_panels_place(kernel, b_most, kernel->nr, kc, &room_b);
+	block->a_panels = gemm_panels_place(kernel, a_most, kernel->mr, kc, &room_a);
+	block->scratch = (double *)(void *)room_a;
+	block->scratch_stride = scratch_bytes / sizeof(double);
+	run_blocks(block, a_most, b_most, has_b);
+	if (!gemm_cancelled(g) && g->batch == 1 && !many && !block->b.tiled && !block->column &&
+	    gemm_panels_can_stay(block->b_panels, b_most))
+		gemm_workspace_has_b(workspace, g, kernel);
 	gemm_panels_free_extras(block->a_panels, a_most);
 	gemm_panels_free_extras(block->b_panels, b_most);
-out_flags:
-	if (workspace)
-		gemm_workspace_keep(workspace);
+out:
+	gemm_workspace_keep(g, workspace);
 	gemm_gather_destroy(block->gather, quire_threads_count(g->threads));
 	free(block->row_flags);
 	free(block->column_flags);

@@ -208,14 +208,18 @@ int gemm_run_fp32(const struct quire_gemm *g, const struct gemm_kernel *kernel,
 	const uint32_t rows = even(g->m, ROWS, block.kernel->fp32_mr);
 	const uint32_t columns = even(g->n, COLUMNS, FINISH_COLUMNS), run = least(RUN, g->k);
 	size_t a_floats = round_up(rows * run, 16), b_floats = (size_t)columns * run;
-	struct gemm_workspace *workspace;
+	struct quire_gemm_workspace *workspace;
+	int error = gemm_workspace_take(g, &workspace);
 
+	if (error)
+		return error;
 	block.stride = columns + SKEW;
-	workspace = gemm_workspace_take(sizeof(float) * round_up((uint32_t)(a_floats + b_floats) +
-								 rows * block.stride, 16));
-	if (!workspace)
+	block.packed_a = (float *)(void *)gemm_workspace_room(workspace, GEMM_ROOM_A, sizeof(float) *
+		round_up((uint32_t)(a_floats + b_floats) + rows * block.stride, 16));
+	if (!block.packed_a) {
+		gemm_workspace_keep(g, workspace);
 		return -ENOMEM;
-	block.packed_a = (float *)(void *)workspace->memory;
+	}
 	block.packed_b = block.packed_a + a_floats;
 	block.sums = block.packed_b + b_floats;
 	for (uint32_t batch = 0; batch < g->batch && !gemm_cancelled(g); batch++) {
@@ -232,6 +236,6 @@ int gemm_run_fp32(const struct quire_gemm *g, const struct gemm_kernel *kernel,
 				run_block(&block);
 			}
 	}
-	gemm_workspace_keep(workspace);
+	gemm_workspace_keep(g, workspace);
 	return 0;
 }

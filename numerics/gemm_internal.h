@@ -226,6 +226,8 @@ struct gemm_panel *gemm_panels_place(const struct gemm_kernel *kernel, uint32_t 
 size_t gemm_panels_bytes(const struct gemm_kernel *kernel, uint32_t count, uint32_t lanes,
 			 uint32_t kc);
 void gemm_panels_free_extras(struct gemm_panel *panels, uint32_t count);
+/* Do they need nothing but the memory they were placed in? */
+bool gemm_panels_can_stay(const struct gemm_panel *panels, uint32_t count);
 /* Bytes of scratch memory of one worker. */
 size_t gemm_scratch_bytes(const struct gemm_kernel *kernel, uint32_t kc);
 /* When all are weighed: what each has to be packed as, and whether it is not yet. */
@@ -396,22 +398,44 @@ bool gemm_tiled_fits(const struct quire_gemm_operand *x, uint32_t rows, uint32_t
 bool gemm_tiled_macs(const struct quire_gemm *gemm, uint64_t macs[3]);
 struct gemm_number gemm_load_source(const struct gemm_source *source, uint64_t lane, uint64_t k);
 
-/*
- * struct gemm_workspace - memory for what a job packs
- * @bytes: at least as many as were asked for
- * @memory: aligned to 64 bytes
- */
-struct gemm_workspace {
+enum gemm_room { GEMM_ROOM_A, GEMM_ROOM_B, GEMM_ROOMS };
+
+struct gemm_memory {
 	size_t bytes;
-	uint8_t *memory;
+	uint8_t *memory;		/* aligned to 64 bytes */
+};
+
+/* All that panels of B depend on, version 0: there are none. */
+struct gemm_packed_b {
+	uint64_t version;
+	const struct gemm_kernel *kernel;
+	struct quire_gemm_operand b;
+	uint32_t n, k;
+};
+
+struct quire_gemm_workspace {
+	_Atomic bool busy;		/* the rest belongs to one job at a time */
+	struct gemm_memory room[GEMM_ROOMS];
+	struct gemm_packed_b packed;	/* at the start of room B */
 };
 
 /*
- * A multiple of 64 bytes, of an earlier job when that is enough; NULL: none left.  The caller's
- * own until it gives it back, from any thread.
+ * The workspace of a job, from the caller or shared.  -EBUSY: another job uses it; -ENOMEM.  It
+ * is the job's own until it gives it back.
  */
-struct gemm_workspace *gemm_workspace_take(size_t bytes);
-void gemm_workspace_keep(struct gemm_workspace *workspace);
+int gemm_workspace_take(const struct quire_gemm *gemm, struct quire_gemm_workspace **workspace);
+void gemm_workspace_keep(const struct quire_gemm *gemm, struct quire_gemm_workspace *workspace);
+/*
+ * Has it the panels of this job's B?  Either way it forgets them, until a job that has used or
+ * packed all of B in panels of one part says so.
+ */
+bool gemm_workspace_use_b(struct quire_gemm_workspace *workspace, const struct quire_gemm *gemm,
+			  const struct gemm_kernel *kernel);
+void gemm_workspace_has_b(struct quire_gemm_workspace *workspace, const struct quire_gemm *gemm,
+			  const struct gemm_kernel *kernel);
+/* At least bytes, a multiple of 64; what was there stays only when that fits.  NULL: no memory. */
+uint8_t *gemm_workspace_room(struct quire_gemm_workspace *workspace, enum gemm_room which,
+			     size_t bytes);
 
 int gemm_run_fp32(const struct quire_gemm *gemm, const struct gemm_kernel *kernel,
 		  struct gemm_tally *tally);

@@ -55,6 +55,14 @@ void gemm_panels_free_extras(struct gemm_panel *panels, uint32_t count)
 		free(panels[i].extra);
 }
 
+bool gemm_panels_can_stay(const struct gemm_panel *panels, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (panels[i].parts != 1 || panels[i].lost)
+			return false;
+	return true;
+}
+
 size_t gemm_scratch_bytes(const struct gemm_kernel *kernel, uint32_t kc)
 {
 	return words_bytes(kernel->mr > kernel->nr ? kernel->mr : kernel->nr, (kc + 7) / 8 * 8);

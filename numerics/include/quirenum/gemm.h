@@ -125,6 +125,8 @@ struct quire_gemm_output {
  * @cancel: when not NULL, looked at between blocks; once it is not 0 the call
  *          returns -ECANCELED with D partly written
  * @threads: pool from quire_threads_create(); NULL: the calling thread alone
+ * @workspace: from quire_gemm_workspace_create(); NULL: one that such jobs share
+ * @b_version: with a workspace, the caller's number for the contents of B; 0: none, see there
  */
 struct quire_gemm {
 	uint32_t m, n, k, batch;
@@ -141,6 +143,8 @@ struct quire_gemm {
 	uint64_t digest_rows, digest_columns;
 	const volatile uint32_t *cancel;
 	struct quire_threads *threads;
+	struct quire_gemm_workspace *workspace;
+	uint64_t b_version;
 };
 
 /*
@@ -170,15 +174,29 @@ int quire_gemm_check(const struct quire_gemm *gemm, const char **why);
 
 /*
  * Do a job.  Returns 0, an error of quire_gemm_check() (nothing written),
- * -ENOMEM (nothing written) or -ECANCELED.  result may be NULL.  Needs the
+ * -ENOMEM or -EBUSY (another job uses the workspace; nothing written) or -ECANCELED.
+ * result may be NULL.  Needs the
  * default rounding direction and subnormals enabled in the calling thread's
  * floating-point environment; sees to that itself and restores it.
  * Safe to call from many threads, also with one pool.  Working memory is at most
- * about 40 MiB, whatever the job, times 2 to 6 where operands span so many powers
- * of two that their numbers are cut into parts; up to 25 MiB of it is kept for
+ * about 60 MiB, whatever the job, times 2 to 6 where operands span so many powers
+ * of two that their numbers are cut into parts; all but these is kept for
  * the next job.
  */
 int quire_gemm(const struct quire_gemm *gemm, struct quire_gemm_result *result);
+
+/*
+ * Working memory that a caller keeps between jobs of its own, and with it the packed form of B:
+ * a product that is computed as bands of rows packs B once.  It is used again when the
+ * job before with this workspace succeeded and had the same nonzero b_version, n, k, operand b
+ * (address, format, transposition, leading dimension) and kernel; with batch = 1,
+ * k <= 4096, B not tiled, n up to 16 MiB / (8 k) and B's columns within a few dozen powers of
+ * two.  In every other case B is packed anew, so that a version costs nothing.  Whoever
+ * changes an element of B gives it another version.  The memory is bounded as that of a job.
+ * One job at a time may use a workspace.  NULL: no memory.
+ */
+struct quire_gemm_workspace *quire_gemm_workspace_create(void);
+void quire_gemm_workspace_destroy(struct quire_gemm_workspace *workspace);
 
 /*
  * Kernels: "ifma" (AVX-512 IFMA), "avx2" (AVX2 with FMA), "generic" (portable).
