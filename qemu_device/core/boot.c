@@ -116,6 +116,8 @@ void boot_start(struct quire_device *device)
 	for (int i = 0; i < 3; i++)
 		atomic_store(&device->panic[i], 0);
 	boot_set_status(device, QUIRE_BOOT_RUNNING, 0);
+	/* This firmware's serial numbers of packets start anew. */
+	device->boots++;
 	mcu_reset(&device->mcu, header.entry);
 }
 

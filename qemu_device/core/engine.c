@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include <quirenum/gemm.h>
 #include <quirenum/threads.h>
 
 #include "internal.h"
@@ -300,6 +301,9 @@ int engine_init(struct engine *engine, struct quire_device *device, unsigned int
 	engine->number = number;
 	pthread_mutex_init(&engine->lock, NULL);
 	pthread_cond_init(&engine->wake, NULL);
+	engine->workspace = quire_gemm_workspace_create();
+	if (!engine->workspace)
+		goto fail;
 	if (device->config.model_threads > 1) {
 		engine->threads = quire_threads_create(device->config.model_threads);
 		if (!engine->threads)
@@ -307,9 +311,9 @@ int engine_init(struct engine *engine, struct quire_device *device, unsigned int
 	}
 	if (!pthread_create(&engine->thread, NULL, engine_thread, engine))
 		return 0;
-	if (engine->threads)
-		quire_threads_destroy(engine->threads);
 fail:
+	quire_threads_destroy(engine->threads);
+	quire_gemm_workspace_destroy(engine->workspace);
 	pthread_cond_destroy(&engine->wake);
 	pthread_mutex_destroy(&engine->lock);
 	return -1;
@@ -323,8 +327,8 @@ void engine_destroy(struct engine *engine)
 	pthread_cond_broadcast(&engine->wake);
 	pthread_mutex_unlock(&engine->lock);
 	pthread_join(engine->thread, NULL);
-	if (engine->threads)
-		quire_threads_destroy(engine->threads);
+	quire_threads_destroy(engine->threads);
+	quire_gemm_workspace_destroy(engine->workspace);
 	for (int i = 0; i < 3; i++)
 		free(engine->staging[i]);
 	engine_tiled_forget(engine);

@@ -63,6 +63,18 @@ static void describe(const struct quire_packet_gemm *p, const struct engine *eng
 	g->digest_columns = p->n;
 	g->cancel = &engine->cancel;
 	g->threads = engine->threads;
+	g->workspace = engine->workspace;
+}
+
+/*
+ * All bands of a packet have the same B, and what an engine has packed of it serves the next.
+ * Of staged operands the address says nothing; of others the library compares it.
+ */
+static uint64_t version_of_b(const struct band_job *job, const struct view *b)
+{
+	if (!job->band->serial || !b->in_place)
+		return 0;
+	return (uint64_t)job->engine->device->boots << 32 | job->band->serial;
 }
 
 static bool compute(const struct band_job *job, const struct quire_gemm *g)
@@ -185,6 +197,7 @@ static bool run_block(const struct band_job *job, const struct block *block, str
 	if (o->product) {
 		set_factor(job, &g.a, &o->a, &o->tiled_a);
 		set_factor(job, &g.b, &o->b, &o->tiled_b);
+		g.b_version = version_of_b(job, &o->b);
 	} else {
 		g.alpha = 0;
 	}

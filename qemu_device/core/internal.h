@@ -106,6 +106,7 @@ struct engine {
 	uint32_t cancel;		/* relaxed atomic accesses only; the kernels look at it */
 	struct tlb tlb;
 	struct quire_threads *threads;
+	struct quire_gemm_workspace *workspace;	/* of the band that runs; keeps its packed B */
 	uint8_t *staging[3];		/* A, B, C and D when their pages are scattered */
 	struct engine_kept kept[2];	/* tiled A and B; whoever runs a band, stop() when none runs */
 };
@@ -124,6 +125,7 @@ struct quire_device {
 	struct fault dma_fault;		/* under mcu_lock */
 	uint32_t time_high;		/* under mcu_lock */
 	uint32_t serving;		/* QUIRE_IO_SERVING, under mcu_lock */
+	uint32_t boots;			/* written under mcu_lock while no engine works */
 	pthread_t mcu_thread;
 	pthread_mutex_t wake_lock;	/* protects kicked and the sleep of mcu_thread */
 	pthread_cond_t wake;

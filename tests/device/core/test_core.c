@@ -331,6 +331,28 @@ static void no_firmware_leads_an_engine_astray(void **state)
 	machine_destroy(machine);
 }
 
+/* What an engine keeps of B belongs to one packet, whatever number the next firmware gives its own. */
+static void a_new_firmware_gets_no_operand_of_the_last(void **state)
+{
+	static const float identity[4] = { 1, 0, 0, 1 }, a[4] = { 1, 2, 3, 4 };
+	const struct quire_band band = { .packet = QUIRE_SRAM_BASE + PACKET, .rows = 2, .columns = 2,
+					 .batches = 1, .serial = 7 };
+	struct machine *machine = create(1, 1);
+	struct card *card = &machine->card;
+	struct quire_packet_gemm gemm;
+	float d[4];
+
+	(void)state;
+	card_open_context(card, 0);
+	gemm = card_small_gemm(card);
+	assert_int_equal(QUIRE_STATUS_OK, hand_to_engine(machine, &band, &gemm, sizeof(gemm)));
+	card->access.memory_write(machine, CARD_DATA + 0x2000, identity, sizeof(identity));
+	assert_int_equal(QUIRE_STATUS_OK, hand_to_engine(machine, &band, &gemm, sizeof(gemm)));
+	card->access.memory_read(machine, CARD_DATA + 0x3000, d, sizeof(d));
+	assert_memory_equal(a, d, sizeof(d));
+	machine_destroy(machine);
+}
+
 /* A firmware that ends while its engine works must not be answered by that engine. */
 static void an_engine_does_not_outlive_its_firmware(void **state)
 {
@@ -502,6 +524,7 @@ int main(void)
 		cmocka_unit_test(a_card_that_waits_costs_the_host_nothing),
 		cmocka_unit_test(the_temperature_stays_sane_over_resets),
 		cmocka_unit_test(no_firmware_leads_an_engine_astray),
+		cmocka_unit_test(a_new_firmware_gets_no_operand_of_the_last),
 		cmocka_unit_test(an_engine_does_not_outlive_its_firmware),
 		cmocka_unit_test(conversions_gather_scattered_pages),
 		cmocka_unit_test(blocks_are_gathered_from_scattered_pages),
