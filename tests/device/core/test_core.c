@@ -252,7 +252,7 @@ static void the_temperature_stays_sane_over_resets(void **state)
  */
 static const uint32_t program[] = {
 	0x400002b7, 0x20000337, 0x20030393, 0x40001e37, 0x007e2023, 0x1802ae83, 0x001efe93,
-	0xfe0e8ce3, 0x0203af03, 0x03e2aa23, 0x00200f93, 0x03f2a223, 0x10500073, 0xffdff06f,
+	0xfe0e8ce3, 0x0243af03, 0x03e2aa23, 0x00200f93, 0x03f2a223, 0x10500073, 0xffdff06f,
 };
 
 /* The status the engine gives for a band and a packet. */
