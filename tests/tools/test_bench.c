@@ -232,7 +232,7 @@ static void numerics_reports_every_comparison(void **state)
 	assert_int_equal(count_rows(rows, "scaling", "format threads efficiency"), 4);
 	assert_int_equal(count_rows(rows, "plain_loop", "format ratio_to_plain"), 4);
 	assert_int_equal(count_rows(rows, "shares", "format packing_share"), 4);
-	assert_int_equal(count_rows(rows, "conversion", "from to ratio_to_memcpy"), 4);
+	assert_int_equal(count_rows(rows, "conversion", "from to ratio_to_memcpy"), 6);
 	assert_int_equal(count_rows(rows, "memory", "format growth_bytes ratio_to_packed"), 1);
 	json_object_put(object);
 }

@@ -24,7 +24,7 @@ struct gemm_options {
 	bool peer;	/* there too */
 };
 
-/* One product D = A B, of size x size matrices. */
+/* One product D = A B, of size x size matrices of one format; of MXFP8 D is FP32. */
 struct product {
 	uint32_t format, size;
 	quire_context *context;
@@ -80,7 +80,9 @@ static int product_create(quire_device *device, uint32_t format, uint32_t size,
 	if (!error)
 		error = quire_matrix_alloc(product->context, format, size, size, &product->b);
 	if (!error)
-		error = quire_matrix_alloc(product->context, format, size, size, &product->d);
+		error = quire_matrix_alloc(product->context,
+					   format == QUIRE_FORMAT_MXFP8 ? QUIRE_FORMAT_FP32 : format,
+					   size, size, &product->d);
 	if (!error)
 		error = fill(&product->a, 1);
 	if (!error)
@@ -128,9 +130,9 @@ static int prepare_local(struct product *product, struct quire_threads *threads)
 		error = map_operand(&product->d, &d);
 	*gemm = (struct quire_gemm){
 		.m = product->size, .n = product->size, .k = product->size, .batch = 1,
-		.a = { a, product->format, 0, product->size, 0 },
-		.b = { b, product->format, 0, product->size, 0 },
-		.d = { d, product->format, 0, product->size, 0 },
+		.a = { a, product->a.format, 0, product->a.leading_dimension, 0 },
+		.b = { b, product->b.format, 0, product->b.leading_dimension, 0 },
+		.d = { d, product->d.format, 0, product->d.leading_dimension, 0 },
 		.alpha = 1, .threads = threads,
 	};
 	return error;

@@ -16,6 +16,8 @@ static const struct direction {
 	{ "posit16", "fp32", QUIRE_FORMAT_POSIT16, QUIRE_FORMAT_FP32 },
 	{ "fp32", "posit32", QUIRE_FORMAT_FP32, QUIRE_FORMAT_POSIT32 },
 	{ "posit32", "fp32", QUIRE_FORMAT_POSIT32, QUIRE_FORMAT_FP32 },
+	{ "fp32", "mxfp8", QUIRE_FORMAT_FP32, QUIRE_FORMAT_MXFP8 },
+	{ "mxfp8", "fp32", QUIRE_FORMAT_MXFP8, QUIRE_FORMAT_FP32 },
 };
 
 #define DIRECTIONS (sizeof(directions) / sizeof(directions[0]))
@@ -57,7 +59,8 @@ static int run_conversion(void *convert)
 
 static double bytes_of(uint32_t format)
 {
-	return QUIRE_FORMAT_BITS(format) / 8.0;
+	return format == QUIRE_FORMAT_MXFP8 ? (double)QUIRE_MX_BLOCK_BYTES / QUIRE_MX_ELEMENTS :
+					      QUIRE_FORMAT_BITS(format) / 8.0;
 }
 
 static void add_row(const struct numerics *numerics, const struct direction *direction,
@@ -103,7 +106,7 @@ static int race(const struct numerics *numerics, uint64_t elements, struct quire
 		};
 		contestants[i] = (struct bench_contestant){ run_conversion, &convert[i], 0 };
 	}
-	/* behind "posit32 to fp32", so that every source holds what its format says */
+	/* behind "mxfp8 to fp32", so that every source holds what its format says */
 	contestants[DIRECTIONS] = (struct bench_contestant){ run_copy, &copy, 0 };
 	error = bench_race(numerics->seconds, threads ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID,
 			   contestants, DIRECTIONS + 1, statistics);

@@ -353,6 +353,47 @@ static void a_new_firmware_gets_no_operand_of_the_last(void **state)
 	machine_destroy(machine);
 }
 
+/* Bands that begin within a block of MXFP8, or write a part of one. */
+static void engines_refuse_to_cut_blocks(void **state)
+{
+	struct machine *machine = create(1, 1);
+	struct card *card = &machine->card;
+	const struct quire_band whole = { .packet = QUIRE_SRAM_BASE + PACKET, .rows = 64, .columns = 64,
+					  .batches = 1 };
+	const struct quire_operand mx = { CARD_VIRTUAL + 0x10001, 0, QUIRE_FORMAT_MXFP8, 64 };
+	const struct quire_operand fp32 = { CARD_VIRTUAL + 0x20000, 0, QUIRE_FORMAT_FP32, 64 };
+	struct quire_packet_gemm gemm = {
+		.header = { QUIRE_PACKET_GEMM, sizeof(gemm), 0, 0 }, .m = 64, .n = 64, .k = 64,
+		.batch = 1, .alpha = 0x3f800000, .a = mx, .b = mx, .d = fp32 };
+	struct quire_packet_convert convert = { { QUIRE_PACKET_CONVERT, sizeof(convert), 0, 0 }, 64, 64,
+						0, fp32, mx };
+	struct quire_band band;
+
+	(void)state;
+	card_open_context(card, 0);
+#define HANDS(packet, field, value, expected)                                                  \
+	do {                                                                                    \
+		band = whole;                                                                   \
+		band.field = (value);                                                           \
+		band.rows = 64 - band.row < band.rows ? 64 - band.row : band.rows;              \
+		band.columns = 64 - band.column < band.columns ? 64 - band.column : band.columns; \
+		assert_int_equal(expected, hand_to_engine(machine, &band, &packet, sizeof(packet))); \
+	} while (0)
+	HANDS(gemm, row, 3, QUIRE_STATUS_OK);
+	HANDS(gemm, column, 32, QUIRE_STATUS_OK);
+	HANDS(gemm, column, 16, QUIRE_STATUS_ENGINE_ERROR);
+	gemm.gemm_flags = QUIRE_GEMM_TRANSPOSE_A | QUIRE_GEMM_TRANSPOSE_B;
+	HANDS(gemm, row, 3, QUIRE_STATUS_ENGINE_ERROR);
+	HANDS(gemm, row, 32, QUIRE_STATUS_OK);
+	HANDS(gemm, column, 3, QUIRE_STATUS_OK);
+	HANDS(convert, row, 3, QUIRE_STATUS_OK);
+	HANDS(convert, columns, 32, QUIRE_STATUS_OK);
+	HANDS(convert, columns, 33, QUIRE_STATUS_ENGINE_ERROR);
+	HANDS(convert, column, 31, QUIRE_STATUS_ENGINE_ERROR);
+#undef HANDS
+	machine_destroy(machine);
+}
+
 /* A firmware that ends while its engine works must not be answered by that engine. */
 static void an_engine_does_not_outlive_its_firmware(void **state)
 {
@@ -515,6 +556,53 @@ static void blocks_are_gathered_from_scattered_pages(void **state)
 	machine_destroy(machine);
 }
 
+/*
+ * 300000 columns of A, transposed, on 4836 pages that stand for sixteen: gathered in parts, which begin at
+ * blocks.  Any byte is 256 to 448 as an element and 2^-7 to 2^-1 as a scale: sums are exact.
+ */
+static void large_operands_are_gathered_in_blocks(void **state)
+{
+	enum { ROWS = 64, COLUMNS = 300000, PAGES = 16, BYTES = ROWS * (COLUMNS / 32) * 33 };
+	const uint64_t scattered = 0x7fff00000000ull;
+	struct machine *machine = create(1, 1);
+	struct card *card = &machine->card;
+	const struct quire_packet_gemm gemm = {
+		.header = { QUIRE_PACKET_GEMM, sizeof(gemm), 0, 0 },
+		.m = COLUMNS, .n = 1, .k = ROWS, .batch = 1,
+		.gemm_flags = QUIRE_GEMM_TRANSPOSE_A, .alpha = 0x3f800000,
+		.a = { scattered, 0, QUIRE_FORMAT_MXFP8, COLUMNS },
+		.b = { CARD_VIRTUAL + 0x20000, 0, QUIRE_FORMAT_E4M3, 1 },
+		.d = { CARD_VIRTUAL + 0x100000, 0, QUIRE_FORMAT_FP32, 1 } };
+	static uint8_t pages[PAGES][4096], ones[ROWS];
+	static float d[COLUMNS];
+
+	(void)state;
+	boot(machine);
+	for (int i = 0; i < PAGES * 4096; i++)
+		pages[i / 4096][i % 4096] = (uint8_t)(0x78 + (uint64_t)i * i / 7 % 7);
+	memset(ones, 0x38, sizeof(ones));
+	card->access.memory_write(machine, CARD_DATA + 0x30000, pages, sizeof(pages));
+	card->access.memory_write(machine, CARD_DATA + 0x20000, ones, sizeof(ones));
+	for (uint64_t i = 0; i < (BYTES + 4095) / 4096; i++)
+		card_map(card, 0, scattered + i * 4096,
+			 (CARD_DATA + 0x30000 + i * 5 % PAGES * 4096) | QUIRE_PTE_READ);
+	assert_int_equal(QUIRE_STATUS_OK, card_run(card, 0, 0, &gemm, sizeof(gemm)).status);
+	card->access.memory_read(machine, CARD_DATA + 0x100000, d, sizeof(d));
+	for (uint32_t j = 0; j < COLUMNS; j++) {
+		float sum = 0;
+
+		for (uint32_t row = 0; row < ROWS; row++) {
+			uint32_t block = (row * (COLUMNS / 32) + j / 32) * 33, at = block + 1 + j % 32;
+			uint8_t scale = pages[block / 4096 * 5 % PAGES][block % 4096];
+			uint8_t element = pages[at / 4096 * 5 % PAGES][at % 4096];
+
+			sum += (float)((element - 0x70) * 32 << (scale - 0x78)) / 128;
+		}
+		assert_true(d[j] == sum);
+	}
+	machine_destroy(machine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -528,6 +616,8 @@ int main(void)
 		cmocka_unit_test(an_engine_does_not_outlive_its_firmware),
 		cmocka_unit_test(conversions_gather_scattered_pages),
 		cmocka_unit_test(blocks_are_gathered_from_scattered_pages),
+		cmocka_unit_test(large_operands_are_gathered_in_blocks),
+		cmocka_unit_test(engines_refuse_to_cut_blocks),
 	};
 
 	return cmocka_run_group_tests_name("core", tests, NULL, NULL);
