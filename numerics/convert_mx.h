@@ -68,17 +68,18 @@ static inline void convert_mx_round(const uint64_t *patterns, uint8_t scale, uin
 	for (int i = 0; i < QUIRE_MX_ELEMENTS; i += ROUND_LANES) {
 		round_lanes x = *(const round_lanes *)(patterns + i), magnitude = x & PACK_ABS;
 		convert_mx_doubles y = (convert_mx_doubles)magnitude * inverse;
-		round_signed field = (round_signed)y >> 52, zero = field - field, units, q;
+		round_signed field = (round_signed)y >> 52, zero = field - field;
+		round_lanes none = (round_lanes)zero, units, q;
 
 		field = ROUND_SELECT(field > lowest, field, zero + lowest);
-		units = (field + (52 - 3)) << 52;
-		q = (round_signed)(y + (convert_mx_doubles)units) - units;
-		q += (field - lowest) << 3;
-		q = ROUND_SELECT(q > CONVERT_MX_LARGEST, zero + CONVERT_MX_LARGEST, q);
-		q |= (round_signed)(x >> 63 << 7);
-		q = ROUND_SELECT((round_signed)magnitude >= (int64_t)PACK_INF,
-				 zero + CONVERT_MX_NAN, q);
-		*(round_signed *)(bits + i) = q;
+		/* of infinities and NaN anything, which is put right at the end */
+		units = (round_lanes)(field + (52 - 3)) << 52;
+		q = (round_lanes)(y + (convert_mx_doubles)units) - units;
+		q += (round_lanes)(field - lowest) << 3;
+		q = ROUND_SELECT((round_signed)q > CONVERT_MX_LARGEST, none + CONVERT_MX_LARGEST, q);
+		q |= x >> 63 << 7;
+		q = ROUND_SELECT((round_signed)magnitude >= (int64_t)PACK_INF, none + CONVERT_MX_NAN, q);
+		*(round_lanes *)(bits + i) = q;
 	}
 }
 
