@@ -348,14 +348,17 @@ static int image_bytes(const struct quire_matrix *matrix, const char *name, uint
 	return 0;
 }
 
-int quire_cmdlist_pack(quire_cmdlist *list, const struct quire_matrix *destination,
+static int append_pack(quire_cmdlist *list, uint16_t opcode, const struct quire_matrix *destination,
 		       const struct quire_matrix *source)
 {
-	struct quire_packet_pack packet = { .header = { QUIRE_PACKET_PACK, sizeof(packet), 0, 0 } };
-	int error = check_pair(list, destination, source, "pack");
+	bool pack = opcode == QUIRE_PACKET_PACK;
+	struct quire_packet_pack packet = { .header = { opcode, sizeof(packet), 0, 0 } };
+	int error = check_pair(list, destination, source, pack ? "pack" : "unpack");
 
 	if (!error)
-		error = image_bytes(destination, "pack: destination", &packet.image_bytes);
+		error = image_bytes(pack ? destination : source,
+				    pack ? "pack: destination" : "unpack: source",
+				    &packet.image_bytes);
 	if (error)
 		return error;
 	packet.rows = destination->rows;
@@ -365,23 +368,16 @@ int quire_cmdlist_pack(quire_cmdlist *list, const struct quire_matrix *destinati
 	return append_checked(list, &packet);
 }
 
+int quire_cmdlist_pack(quire_cmdlist *list, const struct quire_matrix *destination,
+		       const struct quire_matrix *source)
+{
+	return append_pack(list, QUIRE_PACKET_PACK, destination, source);
+}
+
 int quire_cmdlist_unpack(quire_cmdlist *list, const struct quire_matrix *destination,
 			 const struct quire_matrix *source)
 {
-	struct quire_packet_pack packet = {
-		.header = { QUIRE_PACKET_UNPACK, sizeof(packet), 0, 0 },
-	};
-	int error = check_pair(list, destination, source, "unpack");
-
-	if (!error)
-		error = image_bytes(source, "unpack: source", &packet.image_bytes);
-	if (error)
-		return error;
-	packet.rows = source->rows;
-	packet.columns = source->columns;
-	packet.source = operand_of(source, 1);
-	packet.destination = operand_of(destination, 1);
-	return append_checked(list, &packet);
+	return append_pack(list, QUIRE_PACKET_UNPACK, destination, source);
 }
 
 int quire_cmdlist_packet(quire_cmdlist *list, const void *packet, uint32_t bytes)
