@@ -24,8 +24,11 @@ struct openblas {
 /* enum CBLAS_ORDER and CBLAS_TRANSPOSE of cblas.h */
 enum { OPENBLAS_ROW_MAJOR = 101, OPENBLAS_NO_TRANSPOSE = 111 };
 
-/* Its threads spin for 2^26 cycles when they have nothing to do; after this they sleep. */
-#define OPENBLAS_SPIN_SECONDS 0.06
+/*
+ * Its threads spin for 2^26 cycles and more when they have nothing to do: with 60 ms they still
+ * took a processor from the next contestant.  After this they sleep.
+ */
+#define OPENBLAS_SPIN_SECONDS 0.3
 
 /*
  * Load it for the CPU named @core ("Haswell", "SkylakeX" ...), NULL: the one it finds.
