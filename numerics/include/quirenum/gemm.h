@@ -179,7 +179,7 @@ int quire_gemm_check(const struct quire_gemm *gemm, const char **why);
  * default rounding direction and subnormals enabled in the calling thread's
  * floating-point environment; sees to that itself and restores it.
  * Safe to call from many threads, also with one pool.  Working memory is at most
- * about 60 MiB, whatever the job, times 2 to 6 where operands span so many powers
+ * about 50 MiB, whatever the job, times 2 to 6 where operands span so many powers
  * of two that their numbers are cut into parts; all but these is kept for
  * the next job.
  */
@@ -190,7 +190,7 @@ int quire_gemm(const struct quire_gemm *gemm, struct quire_gemm_result *result);
  * a product that is computed as bands of rows packs B once.  It is used again when the
  * job before with this workspace succeeded and had the same nonzero b_version, n, k, operand b
  * (address, format, transposition, leading dimension) and kernel; with batch = 1,
- * k <= 4096, B not tiled, n up to 16 MiB / (8 k) and B's columns within a few dozen powers of
+ * k <= 4096, B not tiled, n up to 12 MiB / (8 k) and B's columns within a few dozen powers of
  * two.  In every other case B is packed anew, so that a version costs nothing.  Whoever
  * changes an element of B gives it another version.  The memory is bounded as that of a job.
  * One job at a time may use a workspace.  NULL: no memory.
