@@ -48,7 +48,7 @@ replace() { # FILE FROM TO
 
 echo "building"
 build || { cat out/make.log; exit 1; }
-failure=$(first_failure vectors posit number text accumulator gemm)
+failure=$(first_failure vectors posit number text accumulator gemm gemm_residues gemm_workspace gemm_fp32)
 if [ -n "$failure" ]; then
 	echo "$failure fails without any mutant:"
 	cat "out/$failure.log"

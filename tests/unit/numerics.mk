@@ -9,7 +9,8 @@ CFLAGS := -std=gnu11 -O1 -w -ffp-contract=off -pthread -DQUIRE_HAVE_X86_KERNELS 
 AVX2 := -mavx2 -mfma -mbmi2 -mlzcnt
 # what numerics/meson.build gives the same file
 IFMA := $(shell sed -n "/kernel_ifma.c/,/include_directories/p" numerics/meson.build | grep -o -- "-m[a-z0-9=-]*")
-TESTS := posit number text accumulator vectors convert mxfp8_convert gemm
+TESTS := posit number text accumulator vectors convert mxfp8_convert gemm gemm_residues \
+	gemm_workspace gemm_fp32
 
 SOURCES := $(wildcard numerics/*.c)
 OBJECTS := $(SOURCES:numerics/%.c=$(OUT)/%.o)
@@ -28,6 +29,8 @@ $(OUT)/%.o: tests/oracle/%.c
 
 $(OUT)/test_%: $(OUT)/test_%.o $(OUT)/oracle.o $(OBJECTS)
 	@gcc -pthread $(EXTRA) $^ -o $@ -lcmocka -lgmp -lm
+
+$(filter $(OUT)/test_gemm%,$(TESTS:%=$(OUT)/test_%)): $(OUT)/gemm_oracle.o $(OUT)/gemm_jobs.o
 
 .SECONDARY:
 -include $(wildcard $(OUT)/*.d)

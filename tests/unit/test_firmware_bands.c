@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+/* How the firmware cuts packets into bands and shares the engines among queues. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "firmware_card.h"
+
+/* What an engine may keep from band to band hangs on this number. */
+static void bands_of_one_packet_share_a_serial_that_no_other_has(void **state)
+{
+	const struct quire_packet_gemm packets[4] = {
+		gemm(1000, 1000, 1000, 1), gemm(2, 2, 2, 1), gemm(1000, 1000, 1000, 1),
+		gemm(64, 64, 1024, 200),
+	};
+	uint32_t serial[4] = { 0 };
+	struct card *card = boot(0x10001);
+
+	(void)state;
+	start_queue(card, 0, 1);
+	submit(card, 0, packets, sizeof(packets));
+	run(card);
+	assert_int_equal(QUIRE_STATUS_OK, record(card, 0, 1).status);
+	for (unsigned int i = 0, packet = 0; i < card->bands; i++) {
+		const struct quire_band *b = &card->history[i].band;
+
+		if (i && !b->row && !b->column && !b->batch)
+			packet++;
+		if (!b->row && !b->column && !b->batch)
+			serial[packet] = b->serial;
+		assert_int_equal(serial[packet], b->serial);
+	}
+	assert_int_equal(0, serial[1]);
+	assert_true(serial[0] && serial[2] && serial[3]);
+	assert_true(serial[0] != serial[2] && serial[0] != serial[3] && serial[2] != serial[3]);
+	destroy(card);
+}
+
+static void bands_tile_the_output_exactly(void **state)
+{
+	static const struct { uint32_t m, n, k, batch, most; } cases[] = {
+		{ 64, 64, 64, 1, 1 },	   { 512, 512, 64, 1, 32 },    { 100, 300, 5000, 1, 200 },
+		{ 1, 1, 1u << 30, 1, 1 },  { 7, 5, 3, 1000, 4 },       { 65, 1000, 1000, 3, 600 },
+		{ 2000, 1, 2000, 1, 8 },   { 1, 2000, 2000, 1, 40 },   { 130, 70, 100000, 1, 2275 },
+		{ 3, 5, 1 << 19, 1, 9 },
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct card *card = boot(0x10001);
+		struct quire_packet_gemm p =
+			gemm(cases[i].m, cases[i].n, cases[i].k, cases[i].batch);
+
+		p.a.address = 0x1000;
+		p.b.address = 0x400000000000ull;
+		p.d.address = 0x800000000000ull;
+		start_queue(card, 0, 1);
+		submit(card, 0, &p, sizeof(p));
+		run(card);
+		assert_int_equal(QUIRE_STATUS_OK, record(card, 0, 1).status);
+		check_tiling(card, cases[i].m, cases[i].n, cases[i].batch);
+		assert_true(card->bands <= cases[i].most);
+		/* the digest is the sum over bands */
+		assert_int_equal((uint64_t)cases[i].m * cases[i].n * cases[i].batch,
+				 record(card, 0, 1).digest);
+		destroy(card);
+	}
+}
+
+/* No queue is left out and none is served twice, the last number included. */
+static void round_robin_reaches_every_queue(void **state)
+{
+	static const unsigned int queues[] = { 0, 1, 31, 32, 62, 63 };
+	struct card *card = boot(0x10001);
+	unsigned int served[QUIRE_QUEUES] = { 0 };
+
+	(void)state;
+	for (unsigned int i = 0; i < 6; i++) {
+		configure_queue(card, queues[i], 1);
+		card->queue[queues[i]][QUIRE_QUEUE_RING_LO / 4] = RING(i);
+		card->queue[queues[i]][QUIRE_QUEUE_RECORD_LO / 4] = RECORDS(i);
+		assert_int_equal(QUIRE_MAILBOX_OK,
+				 mailbox(card, QUIRE_MAILBOX_QUEUE_START, queues[i]));
+	}
+	card->engines_inline = false;
+	for (unsigned int i = 0; i < 6; i++) {
+		struct quire_packet_gemm p = gemm(80000 + queues[i], 1000, 1000, 1);
+		struct quire_ring_entry entry = { .sequence = 1, .stream_bytes = sizeof(p),
+						  .stream_address = STREAM + 0x1000 * i };
+
+		memcpy(card->bus + entry.stream_address, &p, sizeof(p));
+		memcpy(card->bus + RING(i) + sizeof(entry), &entry, sizeof(entry));
+		card->queue[queues[i]][QUIRE_QUEUE_TAIL / 4] = 1;
+		card->doorbells |= 1ull << queues[i];
+	}
+	for (unsigned int round = 0; round < 150; round++) {
+		run(card);
+		for (unsigned int e = 0; e < ENGINES; e++)
+			if (card->engine_band[e])
+				end_band(card, e, QUIRE_STATUS_OK);
+	}
+	for (unsigned int i = 0; i < card->bands; i++)
+		served[card->history[i].packet.m - 80000]++;
+	for (unsigned int i = 0; i < 6; i++)
+		assert_in_range(served[queues[i]], card->bands / 6 - 1, card->bands / 6 + 1);
+	destroy(card);
+}
+
+/* One row of many bytes, a matrix with long rows: cut as well. */
+static void long_rows_are_cut(void **state)
+{
+	struct quire_packet_copy copy = { { QUIRE_PACKET_COPY, sizeof(copy), 0, 0 },
+					  0, 1ull << 40, (20u << 20) + 1, 0, 0, 1, 0 };
+	struct quire_packet_convert convert = {
+		{ QUIRE_PACKET_CONVERT, sizeof(convert), 0, 0 }, 2, 3 << 20, 0,
+		{ 0, 0, QUIRE_FORMAT_FP32, 3 << 20 }, { 1ull << 40, 0, QUIRE_FORMAT_POSIT8, 3 << 20 } };
+	struct card *card = boot(0x10001);
+	uint64_t pieces = 0;
+
+	(void)state;
+	start_queue(card, 0, 1);
+	submit(card, 0, &copy, sizeof(copy));
+	run(card);
+	assert_int_equal(QUIRE_STATUS_OK, record(card, 0, 1).status);
+	assert_int_equal(3, card->bands);	/* 8 MiB each */
+	for (unsigned int i = 0; i < card->bands; i++) {
+		assert_int_equal(pieces, card->history[i].band.column);
+		assert_int_equal(1, card->history[i].band.rows);
+		pieces += card->history[i].band.columns;
+	}
+	assert_int_equal(321, pieces);		/* of 64 KiB */
+	card->bands = 0;
+	submit(card, 0, &convert, sizeof(convert));
+	run(card);
+	assert_int_equal(6, card->bands);
+	check_tiling(card, 2, 3 << 20, 1);
+	destroy(card);
+}
+
+/* Serve engines for a while and count whose bands they get. */
+static void serve(struct card *card, unsigned int rounds, unsigned int count[8])
+{
+	for (unsigned int i = 0; i < rounds; i++) {
+		unsigned int first = card->bands;
+
+		for (unsigned int e = 0; e < ENGINES; e++)
+			if (card->engine_band[e])
+				end_band(card, e, QUIRE_STATUS_OK);
+		run(card);
+		for (; first < card->bands; first++)
+			count[card->history[first].packet.m % 8]++;
+	}
+}
+
+static void long_jobs_share_and_short_ones_do_not_wait(void **state)
+{
+	struct card *card = boot(0x10001);
+	unsigned int count[8] = { 0 };
+	struct quire_packet_gemm p;
+
+	(void)state;
+	card->engines_inline = false;
+	for (unsigned int q = 0; q < 2; q++) {
+		start_queue(card, q, 1);
+		p = gemm(80000 + q, 1000, 1000, 1);
+		submit(card, q, &p, sizeof(p));
+	}
+	serve(card, 100, count);
+	assert_in_range(count[0], 90, 110);
+	assert_in_range(count[1], 90, 110);
+	/* A short job arrives: it is served within the next bands. */
+	start_queue(card, 2, 1);
+	p = gemm(10, 1, 1, 1);
+	submit(card, 2, &p, sizeof(p));
+	serve(card, 3, count);
+	assert_int_equal(1, record(card, 2, 1).sequence);
+	destroy(card);
+}
+
+static void high_priority_comes_first_and_low_does_not_starve(void **state)
+{
+	struct card *card = boot(0x10001);
+	unsigned int count[8] = { 0 };
+
+	(void)state;
+	card->engines_inline = false;
+	for (unsigned int q = 0; q < 3; q++) {
+		struct quire_packet_gemm p = gemm(80000 + q, 1000, 1000, 1);
+
+		start_queue(card, q, q);
+		submit(card, q, &p, sizeof(p));
+	}
+	serve(card, 400, count);
+	assert_true(count[2] > 8 * (count[0] + count[1]) / 2);
+	assert_true(count[0] >= 20 && count[1] >= 20);
+	destroy(card);
+}
+
+/* Bands start at a block where blocks run along them, however long the sums are. */
+static void bands_keep_blocks(void **state)
+{
+	const struct { uint32_t m, n, k, flags, row_unit, column_unit; } shapes[] = {
+		{ 100, 100, 1 << 20, 0, 1, 32 },
+		{ 100, 100, 1 << 20, QUIRE_GEMM_TRANSPOSE_A, 32, 32 },
+		{ 100, 100, 1 << 20, QUIRE_GEMM_TRANSPOSE_A | QUIRE_GEMM_TRANSPOSE_B, 32, 1 },
+		{ 300, 5000, 5000, QUIRE_GEMM_TRANSPOSE_A, 32, 32 },
+		{ 70, 33, 1 << 29, QUIRE_GEMM_TRANSPOSE_A, 32, 32 },
+	};
+	struct card *card = boot(0x10001);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		struct quire_packet_gemm p = gemm(shapes[i].m, shapes[i].n, shapes[i].k, 1);
+		bool at = shapes[i].flags & QUIRE_GEMM_TRANSPOSE_A;
+		bool bt = shapes[i].flags & QUIRE_GEMM_TRANSPOSE_B;
+
+		p.gemm_flags = shapes[i].flags;
+		p.a.address = 1ull << 45;
+		p.a.format = QUIRE_FORMAT_MXFP8;
+		p.a.leading_dimension = ((at ? p.m : p.k) + 31) / 32 * 32;
+		p.b.address = 1ull << 46;
+		p.b.format = QUIRE_FORMAT_MXFP8;
+		p.b.leading_dimension = ((bt ? p.k : p.n) + 31) / 32 * 32;
+		p.a.batch_stride = 0;
+		p.b.batch_stride = 0;
+		card->bands = 0;
+		start_queue(card, 0, 1);
+		submit(card, 0, &p, sizeof(p));
+		run(card);
+		assert_int_equal(QUIRE_STATUS_OK, record(card, 0, 1).status);
+		assert_true(card->bands > 1);
+		for (unsigned int band = 0; band < card->bands; band++) {
+			assert_int_equal(card->history[band].band.row % shapes[i].row_unit, 0);
+			assert_int_equal(card->history[band].band.column % shapes[i].column_unit, 0);
+		}
+		check_tiling(card, p.m, p.n, 1);
+		mailbox(card, QUIRE_MAILBOX_QUEUE_STOP, 0);
+	}
+	destroy(card);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bands_of_one_packet_share_a_serial_that_no_other_has),
+		cmocka_unit_test(bands_tile_the_output_exactly),
+		cmocka_unit_test(round_robin_reaches_every_queue),
+		cmocka_unit_test(long_rows_are_cut),
+		cmocka_unit_test(long_jobs_share_and_short_ones_do_not_wait),
+		cmocka_unit_test(high_priority_comes_first_and_low_does_not_starve),
+		cmocka_unit_test(bands_keep_blocks),
+	};
+
+	return cmocka_run_group_tests_name("firmware bands", tests, NULL, NULL);
+}
