@@ -266,29 +266,37 @@ CONVERT_INLINE __m512i convert_word_to_posit(__m512i x, uint32_t bits)
  * number whose last bit weighs as much as the subnormals' rounds them.  Patterns beyond limit
  * become limit.
  */
-CONVERT_INLINE __m512i convert_word_to_small(__m512i x, int fraction, int lowest, int width,
-					     int limit, int nan)
+CONVERT_INLINE __m512i convert_number_to_small(__m512i x, int fraction, int lowest, int width, int limit)
 {
 	const __m512i magnitude = _mm512_and_si512(x, _mm512_set1_epi32(0x7fffffff));
 	const __m512i add = _mm512_set1_epi32((23 - fraction + lowest + 127) << 23);
 	const int drop = 23 - fraction;
 	__m512i odd = _mm512_and_si512(_mm512_srli_epi32(magnitude, (unsigned int)drop),
 				       _mm512_set1_epi32(1));
-	__m512i q = _mm512_add_epi32(magnitude, _mm512_set1_epi32((1 << (drop - 1)) - 1));
-	__m512i sign = _mm512_srli_epi32(x, 31), subnormal;
+	/* the rounding's half and the other bias of the exponent at once */
+	__m512i q = _mm512_add_epi32(magnitude, _mm512_set1_epi32((1 << (drop - 1)) - 1 -
+								  ((lowest + 126) << 23)));
+	__m512i subnormal;
 
-	q = _mm512_srli_epi32(_mm512_add_epi32(q, odd), (unsigned int)drop);
-	q = _mm512_sub_epi32(q, _mm512_set1_epi32((lowest + 126) << fraction));
+	q = _mm512_srai_epi32(_mm512_add_epi32(q, odd), (unsigned int)drop);
 	subnormal = _mm512_castps_si512(_mm512_add_ps(_mm512_castsi512_ps(magnitude),
 						      _mm512_castsi512_ps(add)));
 	q = _mm512_mask_sub_epi32(q, _mm512_cmplt_epi32_mask(magnitude,
 							     _mm512_set1_epi32((lowest + 127) << 23)),
 				  subnormal, add);
 	q = _mm512_min_epu32(q, _mm512_set1_epi32(limit));
-	q = _mm512_or_si512(q, _mm512_slli_epi32(sign, (unsigned int)(width - 1)));
-	return _mm512_mask_mov_epi32(q, _mm512_cmpgt_epi32_mask(magnitude,
-								_mm512_set1_epi32(0x7f800000)),
-				     _mm512_set1_epi32(nan));
+	/* 0xf8 is a or (b and c) */
+	return _mm512_ternarylogic_epi32(q, _mm512_srli_epi32(x, (unsigned int)(32 - width)),
+					 _mm512_set1_epi32(1 << (width - 1)), 0xf8);
+}
+
+CONVERT_INLINE __m512i convert_word_to_small(__m512i x, int fraction, int lowest, int width,
+					     int limit, int nan)
+{
+	const __m512 f = _mm512_castsi512_ps(x);
+
+	return _mm512_mask_mov_epi32(convert_number_to_small(x, fraction, lowest, width, limit),
+				     _mm512_cmp_ps_mask(f, f, _CMP_UNORD_Q), _mm512_set1_epi32(nan));
 }
 
 CONVERT_INLINE __m512i convert_word_to_bf16(__m512i x)
@@ -506,6 +514,25 @@ static void convert_from_doubles(uint32_t format, const uint8_t *doubles, uint32
 		convert_from_words(format, words, count, out);
 }
 
+/*
+ * A row of blocks of MXFP8 to FP32 patterns.  A product with the scale, 4 significant bits
+ * from 2^-136 on, is exact in FP32 or overflows to infinity, which is its rounding.
+ */
+static void convert_mx_to_words(const uint8_t *in, uint32_t count, uint8_t *words)
+{
+	for (uint32_t i = 0; i < count; i += 16, words += 64) {
+		const uint8_t *block = in + i / QUIRE_MX_ELEMENTS * QUIRE_MX_BLOCK_BYTES;
+		/* 2^-127, a subnormal number, is that of scale 0; NaN is as in any other format */
+		const int scale = block[0] == QUIRE_MX_SCALE_NAN ? CONVERT_NAN :
+				  block[0] ? block[0] << 23 : 1 << 22;
+		__m512i x = convert_e4m3_to_word(convert_load(block + 1 + i % QUIRE_MX_ELEMENTS, 1, 16));
+
+		x = _mm512_castps_si512(_mm512_mul_ps(_mm512_castsi512_ps(x),
+						      _mm512_castsi512_ps(_mm512_set1_epi32(scale))));
+		convert_store(words, 4, x, count - i < 16 ? count - i : 16);
+	}
+}
+
 /* ---- A piece ---- */
 
 /* Whether factor * source is more than FP32 holds exactly. */
@@ -525,7 +552,9 @@ static void convert_piece(const struct gemm_convert *c, uint32_t count, const ui
 	const bool rounds = QUIRE_FORMAT_KIND(from) == QUIRE_KIND_POSIT && to == QUIRE_FORMAT_FP32;
 	_Alignas(64) uint8_t middle[CONVERT_PIECE * 8];
 
-	if (convert_needs_doubles(c) && !(rounds && c->factor == 1)) {
+	if (from == QUIRE_FORMAT_MXFP8 && to == QUIRE_FORMAT_FP32 && c->factor == 1) {
+		convert_mx_to_words(in, count, out);
+	} else if (convert_needs_doubles(c) && !(rounds && c->factor == 1)) {
 		if (from != QUIRE_FORMAT_FP64)
 			convert_to_doubles(c, in, count, middle);
 		convert_from_doubles(to, from == QUIRE_FORMAT_FP64 ? in : middle, count, out);

@@ -15,14 +15,24 @@
 CONVERT_INLINE void convert_mx_store(__m512i words, __mmask16 finite, uint8_t *at)
 {
 	const __m512i nan = _mm512_set1_epi32(0x7f);
-	__m512i q = convert_word_to_small(words, 3, -6, 8, 0x7e, 0x7f);
+	__m512i q = convert_number_to_small(words, 3, -6, 8, 0x7e);
 
 	convert_store(at, 1, _mm512_mask_mov_epi32(nan, finite, q), 16);
 }
 
-CONVERT_INLINE __m512i convert_mx_over(__m512i words, __m512 inverse)
+CONVERT_INLINE __m512i convert_mx_over(__m512i words, __m512i inverse)
 {
-	return _mm512_castps_si512(_mm512_mul_ps(_mm512_castsi512_ps(words), inverse));
+	return _mm512_castps_si512(_mm512_mul_ps(_mm512_castsi512_ps(words),
+						 _mm512_castsi512_ps(inverse)));
+}
+
+/* The largest of sixteen words, in each of them: where the scale is worked out as well. */
+CONVERT_INLINE __m512i convert_mx_most(__m512i x)
+{
+	x = _mm512_max_epu32(x, _mm512_shuffle_i64x2(x, x, 0x4e));
+	x = _mm512_max_epu32(x, _mm512_shuffle_i64x2(x, x, 0xb1));
+	x = _mm512_max_epu32(x, _mm512_shuffle_epi32(x, _MM_PERM_BADC));
+	return _mm512_max_epu32(x, _mm512_shuffle_epi32(x, _MM_PERM_CDAB));
 }
 
 /* Up to 32 words to a block; how many of them are not finite. */
@@ -31,16 +41,19 @@ CONVERT_INLINE uint32_t convert_mx_words(const uint8_t *words, uint32_t count, u
 	const __m512i infinity = _mm512_set1_epi32(0x7f800000), own = _mm512_set1_epi32(0x7fffffff);
 	const uint32_t half = count < 16 ? count : 16;
 	__m512i first = convert_load(words, 4, half), second = convert_load(words + 64, 4, count - half);
-	__m512i low = _mm512_and_si512(first, own), high = _mm512_and_si512(second, own), most;
+	__m512i low = _mm512_and_si512(first, own), high = _mm512_and_si512(second, own);
 	__mmask16 low_finite = _mm512_cmplt_epi32_mask(low, infinity);
 	__mmask16 high_finite = _mm512_cmplt_epi32_mask(high, infinity);
-	__m512 inverse;
+	__m512i scale, inverse;
 
-	most = _mm512_max_epu32(_mm512_maskz_mov_epi32(low_finite, low),
-				_mm512_maskz_mov_epi32(high_finite, high));
-	block[0] = gemm_mx_scale_of((int32_t)(_mm512_reduce_max_epu32(most) >> 23) - 127);
-	/* at most 246, the scale of FP32's largest number */
-	inverse = _mm512_castsi512_ps(_mm512_set1_epi32((2 * QUIRE_MX_SCALE_BIAS - block[0]) << 23));
+	/* gemm_mx_scale_of() of FP32's exponents: at most 246 */
+	scale = convert_mx_most(_mm512_max_epu32(_mm512_maskz_mov_epi32(low_finite, low),
+						 _mm512_maskz_mov_epi32(high_finite, high)));
+	scale = _mm512_max_epu32(_mm512_srli_epi32(scale, 23), _mm512_set1_epi32(8));
+	scale = _mm512_sub_epi32(scale, _mm512_set1_epi32(8));
+	inverse = _mm512_sub_epi32(_mm512_set1_epi32(2 * QUIRE_MX_SCALE_BIAS), scale);
+	inverse = _mm512_slli_epi32(inverse, 23);
+	block[0] = (uint8_t)_mm_cvtsi128_si32(_mm512_castsi512_si128(scale));
 	convert_mx_store(convert_mx_over(first, inverse), low_finite, block + 1);
 	convert_mx_store(convert_mx_over(second, inverse), high_finite, block + 17);
 	return 32 - (uint32_t)__builtin_popcount(low_finite | (uint32_t)high_finite << 16);
@@ -108,12 +121,13 @@ static uint32_t convert_mx_piece(const struct gemm_convert *c, uint32_t count, c
 		convert_to_words(c->source_format, in, count, middle);
 		in = middle;
 	}
-	for (uint32_t i = 0; i < count; i += QUIRE_MX_ELEMENTS, out += QUIRE_MX_BLOCK_BYTES) {
-		uint32_t here = count - i < QUIRE_MX_ELEMENTS ? count - i : QUIRE_MX_ELEMENTS;
-
-		found += doubles ? convert_mx_doubles(in + (size_t)i * 8, here, out) :
-				   convert_mx_words(in + (size_t)i * 4, here, out);
+	for (; count >= QUIRE_MX_ELEMENTS; count -= QUIRE_MX_ELEMENTS, out += QUIRE_MX_BLOCK_BYTES) {
+		found += doubles ? convert_mx_doubles(in, QUIRE_MX_ELEMENTS, out) :
+				   convert_mx_words(in, QUIRE_MX_ELEMENTS, out);
+		in += QUIRE_MX_ELEMENTS * (doubles ? 8 : 4);
 	}
+	if (count)
+		found += doubles ? convert_mx_doubles(in, count, out) : convert_mx_words(in, count, out);
 	return found;
 }
 
