@@ -84,19 +84,25 @@ eight_columns(uint32_t kc, const struct gemm_panel *a, uint32_t p, const struct 
 	}
 }
 
+/* Residues of a panel modulo m[t], from the four k's number k on. */
+static const uint8_t *residues_at(const struct gemm_panel *panel, uint32_t lanes, uint32_t t, uint32_t k)
+{
+	return panel->residues + t * panel->plane + (size_t)k * lanes * 4;
+}
+
 /* A tile modulo m[t], from step k on; b's last vectors of lanes may be unused. */
 static void sum_residues(uint32_t k, uint32_t fours, const struct gemm_panel *a,
-			 const struct gemm_panel *b, uint32_t t, int32_t *out)
+			 const struct gemm_panel *b, uint32_t t, int32_t *out,
+			 const struct residue_ahead *ahead)
 {
-	const uint8_t *from_a = a->residues + t * a->plane + (size_t)k * MR * 4;
-	const uint8_t *from_b = b->residues + t * b->plane + (size_t)k * NR * 4;
+	const uint8_t *from_a = residues_at(a, MR, t, k), *from_b = residues_at(b, NR, t, k);
 
 	if (b->used > 32)
-		residue_tile(fours, from_a, from_b, NR, 3, out, k == 0);
+		residue_tile(fours, from_a, from_b, NR, 3, out, k == 0, ahead);
 	else if (b->used > 16)
-		residue_tile(fours, from_a, from_b, NR, 2, out, k == 0);
+		residue_tile(fours, from_a, from_b, NR, 2, out, k == 0, ahead);
 	else
-		residue_tile(fours, from_a, from_b, NR, 1, out, k == 0);
+		residue_tile(fours, from_a, from_b, NR, 1, out, k == 0, ahead);
 }
 
 /* Sums from their residues modulo m[t], at rest[t]; true: of 128 bits. */
@@ -130,9 +136,40 @@ static bool ifma_multiply(uint32_t kc, const struct gemm_panel *a, uint32_t p,
 		wide_tile(kc, a, p, b, q, low, high);
 		return true;
 	}
-	for (uint32_t t = 0; t < moduli; t++)
-		sum_residues(0, fours, a, b, t, rest[t]);
+	for (uint32_t t = 0; t < moduli; t++) {
+		const struct residue_ahead ahead = { residues_at(a, MR, t + 1, 0),
+						     residues_at(b, NR, t + 1, 0), 64 };
+
+		sum_residues(0, fours, a, b, t, rest[t], &ahead);
+	}
 	return restore(b, moduli, rest, low, high);
+}
+
+/*
+ * VISIT k's modulo m[t] of those tiles of a strip that take t moduli; each asks for the next one's A
+ * and a part of what the next visit needs of B, which behind the last modulus is the next
+ * panel's first: see gemm_panels_place().
+ */
+static void visit(uint32_t k, uint32_t fours, const struct gemm_panel *const *a,
+		  const uint32_t *moduli, uint32_t count, const struct gemm_panel *b, uint32_t t,
+		  uint32_t most, int32_t (*rest)[RESIDUE_MODULI][TILE])
+{
+	const uint32_t now = fours - k < VISIT / 4 ? fours - k : VISIT / 4;
+	const bool more = k + now < fours;
+	const uint32_t next_k = more ? k + now : 0, next_t = more ? t : t + 1;
+	const uint8_t *next_b = residues_at(b, NR, next_t < most ? next_t : RESIDUE_MODULI, next_k);
+	const uint32_t step = NR * 4 / count < 64 ? NR * 4 / count : 64;
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct residue_ahead ahead = {
+			i + 1 < count ? residues_at(a[i + 1], MR, t, k) :
+					residues_at(a[0], MR, next_t < most ? next_t : 0, next_k),
+			next_b + (size_t)i * now * step, step,
+		};
+
+		if (t < moduli[i])
+			sum_residues(k, now, a[i], b, t, rest[i][t], &ahead);
+	}
 }
 
 static void ifma_strip(uint32_t kc, const struct gemm_panel *const *a, uint32_t count,
@@ -151,13 +188,8 @@ static void ifma_strip(uint32_t kc, const struct gemm_panel *const *a, uint32_t 
 		}
 	}
 	for (uint32_t t = 0; t < most; t++)
-		for (uint32_t k = 0; k < fours; k += VISIT / 4) {
-			uint32_t now = fours - k < VISIT / 4 ? fours - k : VISIT / 4;
-
-			for (uint32_t i = 0; i < count; i++)
-				if (t < moduli[i])
-					sum_residues(k, now, a[i], b, t, rest[i][t]);
-		}
+		for (uint32_t k = 0; k < fours; k += VISIT / 4)
+			visit(k, fours, a, moduli, count, b, t, most, rest);
 	for (uint32_t i = 0; i < count; i++)
 		if (moduli[i])
 			strip->wide[i] = restore(b, moduli[i], rest[i], strip->low[i],

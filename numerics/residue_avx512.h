@@ -142,11 +142,23 @@ residue_pack(const struct gemm_panel *panel, const double *from, uint32_t lanes,
 		}
 }
 
-/* Sums of the products of eight rows and 16 * vectors columns of a panel of lanes. */
+/* What the tiles that come next will read, asked for in time: prefetches never fault. */
+struct residue_ahead {
+	const uint8_t *a;		/* the next tile's, as many bytes as this one's */
+	const uint8_t *b;		/* the share of this tile in the next visit's ... */
+	uint32_t b_step;		/* ... bytes per four k's, at most 64 */
+};
+
+/*
+ * Sums of the products of eight rows and 16 * vectors columns of a panel of lanes.  A tile
+ * reads two pages of A and a few of B, and the hardware's own prefetch starts anew at each:
+ * without the software's the multipliers wait a tenth of the time.
+ */
 static inline __attribute__((always_inline)) void
 residue_tile(uint32_t fours, const uint8_t *a, const uint8_t *b, uint32_t lanes, int vectors,
-	     int32_t *out, bool first)
+	     int32_t *out, bool first, const struct residue_ahead *ahead)
 {
+	const uint8_t *next_a = ahead->a, *next_b = ahead->b;
 	__m512i t[8][3];
 
 #pragma GCC unroll 8
@@ -158,8 +170,10 @@ residue_tile(uint32_t fours, const uint8_t *a, const uint8_t *b, uint32_t lanes,
 	for (size_t k = 0; k < fours; k++, a += 32, b += (size_t)lanes * 4) {
 		__m512i y[3];
 
-		/* what the second-level cache is asked for in time */
-		_mm_prefetch(b + 2048, _MM_HINT_T0);
+		_mm_prefetch(next_a, _MM_HINT_T0);
+		_mm_prefetch(next_b, _MM_HINT_T1);
+		next_a += 32;
+		next_b += ahead->b_step;
 #pragma GCC unroll 3
 		for (int v = 0; v < vectors; v++)
 			y[v] = _mm512_load_si512(b + v * 64);
