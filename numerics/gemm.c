@@ -468,7 +468,6 @@ static void run_blocks(struct block *block, uint32_t a_most, uint32_t b_most, bo
 		gemm_finish_init(&block->finish, g, batch);
 		block->a = gemm_source_of(&g->a, !g->a.transpose, batch);
 		block->b = gemm_source_of(&g->b, g->b.transpose, batch);
-		block->a.is_a = true;
 		for (uint32_t j = 0; j < g->n; j += b_most * kernel->nr)
 			for (uint32_t i = 0; i < g->m; i += a_most * kernel->mr) {
 				if (gemm_cancelled(g))

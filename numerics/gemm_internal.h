@@ -95,10 +95,13 @@ struct gemm_panel {
 	uint8_t special[GEMM_LANES_MAX];	/* enum gemm_special; such elements are 0 in v */
 };
 
-/* Bytes of one modulus of a panel: [k / 4][lane][4], a multiple of 8 k's. */
+/*
+ * Bytes of one modulus of a panel: [k / 4][lane][4], a multiple of 8 k's.  An odd number of cache
+ * lines, so that one step of all moduli does not fall into one set of a cache.
+ */
 static inline size_t gemm_plane_bytes(uint32_t lanes, uint32_t kc)
 {
-	return (size_t)((kc + 7) / 8) * 8 * lanes;
+	return ((size_t)((kc + 7) / 8) * 8 * lanes + 63) / 128 * 128 + 64;
 }
 
 struct quire_tiled;
@@ -108,7 +111,6 @@ struct gemm_source {
 	const uint8_t *data;
 	uint32_t format;
 	uint32_t element;		/* bytes */
-	bool is_a;
 	uint64_t lane_stride;		/* elements */
 	uint64_t k_stride;
 	const struct quire_tiled *tiled;	/* instead of data; k_stride 1: k runs along its rows */

@@ -23,7 +23,9 @@ struct gemm_gather {
 struct gemm_gather *gemm_gather_create(const struct gemm_kernel *kernel, uint32_t workers)
 {
 	const size_t a_words = (size_t)GEMM_KC * kernel->mr, b_words = (size_t)GEMM_KC * kernel->nr;
-	const size_t bytes = (a_words + b_words) * (GEMM_PARTS_MAX * 8 + kernel->residue_moduli);
+	const size_t a_residues = gemm_plane_bytes(kernel->mr, GEMM_KC) * kernel->residue_moduli;
+	const size_t b_residues = gemm_plane_bytes(kernel->nr, GEMM_KC) * kernel->residue_moduli;
+	const size_t bytes = (a_words + b_words) * GEMM_PARTS_MAX * 8 + a_residues + b_residues;
 	struct gemm_gather *gather = calloc(workers, sizeof(*gather));
 
 	for (uint32_t i = 0; gather && i < workers; i++) {
@@ -37,7 +39,7 @@ struct gemm_gather *gemm_gather_create(const struct gemm_kernel *kernel, uint32_
 			gather[i].b.part[p] = gather[i].a.part[p] + a_words;
 		}
 		gather[i].a.residues = (uint8_t *)(gather[i].memory + GEMM_PARTS_MAX * (a_words + b_words));
-		gather[i].b.residues = gather[i].a.residues + a_words * kernel->residue_moduli;
+		gather[i].b.residues = gather[i].a.residues + a_residues;
 	}
 	return gather;
 }

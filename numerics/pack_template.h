@@ -526,6 +526,18 @@ static inline void pack_weigh(const struct gemm_kernel *kernel, struct gemm_pane
 	panel->lost = !pack_make_room(panel, lanes, kc);
 }
 
+#ifdef __AVX512F__
+/* Panels of A are the ones of eight lanes. */
+static inline void pack_residues(const struct gemm_panel *panel, const double *from, uint32_t lanes,
+				 uint32_t k, uint32_t kc, const double *scale)
+{
+	if (panel->width <= 30)
+		residue_pack(panel, from, lanes, k, kc, scale, lanes == 8, true);
+	else
+		residue_pack(panel, from, lanes, k, kc, scale, lanes == 8, false);
+}
+#endif
+
 static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel *panel,
 			    double *scratch, uint32_t lanes, const struct gemm_source *source,
 			    uint64_t lane, uint32_t used, uint64_t k, uint32_t kc)
@@ -553,7 +565,7 @@ static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel 
 		       (size_t)(padded - count) * lanes * sizeof(*scratch));
 #ifdef __AVX512F__
 		if (panel->moduli)
-			residue_pack(panel, scratch, lanes, i, count, scale, source->is_a);
+			pack_residues(panel, scratch, lanes, i, count, scale);
 #endif
 		if (panel->words && panel->parts == 1)
 			pack_single(panel, scratch, lanes, i, count, scale);

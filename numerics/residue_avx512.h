@@ -43,81 +43,148 @@ static inline uint32_t residue_moduli(double square)
 
 /*
  * words, sums of bytes times weights added to RESIDUE_MAGIC_BITS, as floats, less a multiple
- * of m: 0..m, or -128..128 when nearest, still on top of RESIDUE_MAGIC.  The sums are below
- * 8 * 255 * 128 + 2 * 128 < 2^18.  The quotient, f / m in a single rounding to an integer, has an
- * error below 2^18 / m * 2^-24 before it is rounded.  Distances of f / m from an integer are
- * multiples of 1 / m >= 2^-8, and from the middle between two, unless m is 256, whose
- * inverse is exact, at least 1 / 2m: so it is rounded to the right side, but that
- * an exact f = q m may give q - 1, hence m.
+ * of m: 0..m, still on top of RESIDUE_MAGIC.  The sums are below 4 * 255 * 128 + 128 < 2^18.
+ * The quotient, f / m in a single rounding to an integer, has an error below 2^18 / m * 2^-24 before
+ * it is rounded.  Distances of f / m from an integer are multiples of 1 / m >= 2^-8: so it is
+ * rounded to the right side, but that an exact f = q m may give q - 1, hence m.
  */
 static inline __attribute__((always_inline)) __m512i
-residue_reduce(__m512i words, __m512 m, __m512 inverse, bool nearest)
+residue_reduce(__m512i words, __m512 m, __m512 inverse)
 {
 	const __m512 magic = _mm512_set1_ps(RESIDUE_MAGIC);
-	__m512 sum = _mm512_castsi512_ps(words), f = _mm512_sub_ps(sum, magic), q;
+	__m512 sum = _mm512_castsi512_ps(words), f = _mm512_sub_ps(sum, magic);
+	__m512 q = _mm512_fmadd_round_ps(f, inverse, magic, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
 
-	q = nearest ? _mm512_fmadd_ps(f, inverse, magic) :
-		      _mm512_fmadd_round_ps(f, inverse, magic,
-					    _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
 	return _mm512_castps_si512(_mm512_fnmadd_ps(_mm512_sub_ps(q, magic), m, sum));
 }
 
-/* The first bytes of 32 words of x and y, for two bytes of each of 16 words. */
-static inline __m512i residue_pair(__m512i x, __m512i y)
+/*
+ * Four steps of 16 lanes.  Steps 0 and 2, and 1 and 3, share words of 32 bits: the first's
+ * in the lower half.
+ */
+struct residue_words {
+	__m512i even, odd;
+};
+
+/* The upper halves of words of four steps, or the lower ones. */
+static inline __attribute__((always_inline)) struct residue_words
+residue_halves(const __m512i x[4], bool upper)
 {
-	return _mm512_ternarylogic_epi32(_mm512_set1_epi32(0xff), x, _mm512_slli_epi32(y, 8), 0xca);
+	const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+	/* word 2 * lane of the one beside word 32 + 2 * lane of the other */
+	__m512i index = _mm512_or_si512(_mm512_slli_epi32(lane, 17), _mm512_add_epi32(lane, lane));
+
+	index = _mm512_add_epi32(index, _mm512_set1_epi32(upper ? 0x00210001 : 0x00200000));
+	return (struct residue_words){ _mm512_permutex2var_epi16(x[0], index, x[2]),
+				       _mm512_permutex2var_epi16(x[1], index, x[3]) };
+}
+
+/* Their lower bytes and these' upper ones. */
+static inline __m512i residue_bytes(__m512i lower, __m512i upper)
+{
+	return _mm512_mask_mov_epi8(lower, 0xaaaaaaaaaaaaaaaa, upper);
+}
+
+/*
+ * Residues modulo one m of four steps of words v, |v| <= 0.494 * 2^32, after Montgomery:
+ * with t = -v / m modulo 2^32, N = (v + t m) / 2^32 is an integer and v 2^-32 modulo m.  The
+ * upper half T of t determines it:
+ *
+ *	(T + 2^15 / m) m / 2^16 = N + 1/2 - v / 2^32 - d
+ *
+ * d is due to the lower half of t and to the rounding of 2^15 / m, and less than
+ * 1.5 m 2^-16 < 0.006 in magnitude: what is on the right of N is within 0..1 and the product's
+ * integer is N.  T counts modulo 2^16, which is m in the product: so it is within
+ * 0..m - 1.  With T + 2^15 it is N + (m - 1) / 2 modulo m, so that N within +-(m - 1) / 2 follows.
+ * bias is what T is too large by.
+ */
+static inline __attribute__((always_inline)) __m512i
+residue_of_words(const __m512i v[4], const struct residue_modulus *r, uint32_t bias, bool is_signed)
+{
+	const __m512i inverse = _mm512_set1_epi32((int)r->inverse);
+	const __m512i more = _mm512_set1_epi16((short)((is_signed ? 1u << 15 : r->round) - bias));
+	__m512i t[4];
+	struct residue_words w;
+
+#pragma GCC unroll 4
+	for (int j = 0; j < 4; j++)
+		t[j] = _mm512_mullo_epi32(v[j], inverse);
+	w = residue_halves(t, true);
+	w.even = _mm512_mulhi_epu16(_mm512_add_epi16(w.even, more), _mm512_set1_epi16((short)r->m));
+	/* times 2^8: in the upper byte */
+	w.odd = _mm512_mulhi_epu16(_mm512_add_epi16(w.odd, more),
+				   _mm512_set1_epi16((short)(r->m << 8)));
+	w.even = residue_bytes(w.even, w.odd);
+	return is_signed ? _mm512_sub_epi8(w.even, _mm512_set1_epi8((char)(r->m / 2))) : w.even;
 }
 
 /*
  * 64 integers, x[j][0] and x[j][1] being step j of the first and last eight words, as
- * patterns of v + GEMM_MAGIC, |v| <= 2^50, to a word of four residues each, j from the lowest
- * byte on, at plane t of out.  The upper half of such a pattern is 0x43380000 + floor(v / 2^32).
- * Its highest byte is always 0x43 and counts nothing; start takes the rest away.
+ * patterns of v + GEMM_MAGIC, to a word of four residues each, j from the lowest byte on, at
+ * plane t of out.  They are those of v 2^-32, but v itself modulo 256: the way back takes the 2^-64
+ * out of sums of products.
+ *
+ * narrow: |v| < 2^30.  Else |v| < 2^50, and a multiple q M of the moduli of a group is taken from
+ * v first.  The pattern's bits from 20 on are floor(v / 2^20) + 2^31; the floor, the conversion and
+ * the inverse make an error of q, before it is rounded to nearest, below
+ *
+ *	2^20 / M + 2^50 / M * (2^-24 + 2^-24.5) < 0.03,
+ *
+ * so that |v - q M| < 0.53 M < 0.494 * 2^32, the largest M being 0.932 * 2^32.  q is on top of
+ * RESIDUE_MAGIC_BITS: this times -M is the bias.
  */
 static inline __attribute__((always_inline)) void
-residue_pack_words(const __m512i x[4][2], uint8_t *out, size_t plane, uint32_t moduli, bool is_signed)
+residue_pack_words(const __m512i x[4][2], uint8_t *out, size_t plane, uint32_t moduli, bool is_signed,
+		   bool narrow)
 {
 	const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6,
 					      4, 2, 0);
-	const __m512i odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5,
-					     3, 1);
-	__m512i lower[4], upper[4];
+	const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+	__m512i lower[4];
+	__m512 top[4];
+	struct residue_words w;
 
 #pragma GCC unroll 4
 	for (int j = 0; j < 4; j++) {
+		__m512i upper = _mm512_permutex2var_epi32(x[j][0], odd, x[j][1]);
+
 		lower[j] = _mm512_permutex2var_epi32(x[j][0], even, x[j][1]);
-		upper[j] = _mm512_permutex2var_epi32(x[j][0], odd, x[j][1]);
+		upper = _mm512_or_si512(_mm512_slli_epi32(upper, 12), _mm512_srli_epi32(lower[j], 20));
+		upper = _mm512_xor_si512(upper, _mm512_set1_epi32((int)0x80000000u));
+		top[j] = _mm512_cvtepi32_ps(upper);
 	}
-	for (uint32_t t = 0; t < moduli; t++, out += plane) {
-		const struct residue_modulus *r = &residue_modulus[t];
-		const __m512i start = _mm512_set1_epi32(RESIDUE_MAGIC_BITS + r->start);
-		const __m512i by_lower = _mm512_set1_epi32((int)r->lower);
-		const __m512i by_upper = _mm512_set1_epi32((int)r->upper);
-		const __m512 m = _mm512_set1_ps((float)r->m);
-		const __m512 inverse = _mm512_set1_ps(1.0f / (float)r->m);
-		__m512i rest[4];
+	w = residue_halves(lower, false);
+	_mm512_store_si512(out, residue_bytes(w.even, _mm512_slli_epi16(w.odd, 8)));
+	for (uint32_t g = 0, t = 1; t < moduli; g++) {
+		const struct residue_group *group = &residue_group[g];
+		const uint32_t end = narrow || group->end > moduli ? moduli : group->end;
+		const __m512 inverse = _mm512_set1_ps(group->inverse);
+		const __m512i less = _mm512_set1_epi32(-(int)group->multiple);
+		__m512i v[4];
 
 #pragma GCC unroll 4
 		for (int j = 0; j < 4; j++) {
-			rest[j] = _mm512_dpbusd_epi32(start, lower[j], by_lower);
-			rest[j] = _mm512_dpbusd_epi32(rest[j], upper[j], by_upper);
-			rest[j] = residue_reduce(rest[j], m, inverse, is_signed);
+			__m512 q = _mm512_fmadd_ps(top[j], inverse, _mm512_set1_ps(RESIDUE_MAGIC));
+
+			v[j] = narrow ? lower[j] :
+			       _mm512_add_epi32(lower[j], _mm512_mullo_epi32(_mm512_castps_si512(q), less));
 		}
-		rest[0] = residue_pair(rest[0], rest[1]);
-		rest[2] = residue_pair(rest[2], rest[3]);
-		_mm512_store_si512(out, _mm512_mask_mov_epi16(rest[0], 0xaaaaaaaa,
-							      _mm512_slli_epi32(rest[2], 16)));
+		for (; t < end; t++)
+			_mm512_store_si512(out + t * plane,
+					   residue_of_words(v, &residue_modulus[t],
+							    narrow ? 0 : residue_modulus[t].bias,
+							    is_signed));
 	}
 }
 
 /*
  * kc steps of 8 or a multiple of 16 lanes, doubles that times scale are integers, to residues
- * of a panel from k on; is_signed: -128..127, else 0..255.  Steps behind kc up to a
+ * of a panel from k on; is_signed: -128..127, else 0..255; narrow: below 2^30.  Steps behind kc up to a
  * multiple of 8 are read as they are.
  */
 static inline __attribute__((always_inline)) void
 residue_pack(const struct gemm_panel *panel, const double *from, uint32_t lanes, uint32_t k,
-	     uint32_t kc, const double *scale, bool is_signed)
+	     uint32_t kc, const double *scale, bool is_signed, bool narrow)
 {
 	const __m512d magic = _mm512_set1_pd(GEMM_MAGIC);
 	const uint32_t steps = lanes == 8 ? 8 : 4;
@@ -138,7 +205,7 @@ residue_pack(const struct gemm_panel *panel, const double *from, uint32_t lanes,
 						_mm512_load_pd(from + at), by[h], magic));
 				}
 			residue_pack_words(x, panel->residues + (size_t)(k + i) * lanes + l * 4,
-					   panel->plane, panel->moduli, is_signed);
+					   panel->plane, panel->moduli, is_signed, narrow);
 		}
 }
 
@@ -207,7 +274,7 @@ residue_term(const int32_t *from, const struct residue_back *back, int32_t m, __
 					_mm512_set1_epi32((int)back->weights));
 	__m512i half[2];
 
-	c = residue_reduce(c, _mm512_set1_ps((float)m), _mm512_set1_ps(1.0f / (float)m), false);
+	c = residue_reduce(c, _mm512_set1_ps((float)m), _mm512_set1_ps(1.0f / (float)m));
 	c = _mm512_and_si512(c, byte);
 	half[0] = _mm512_cvtepu32_epi64(_mm512_castsi512_si256(c));
 	half[1] = _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(c, 1));
