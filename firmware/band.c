@@ -6,12 +6,19 @@
 #include "io.h"
 
 #define GRAIN 64u	/* bands are whole blocks of the engines' kernels, unless k is huge */
+/*
+ * A window's columns: whole panels of B and whole blocks of MXFP8.  A is read anew for each
+ * window, so that a narrow one costs more than what it keeps.
+ */
+#define WINDOW_UNIT (2 * QUIRE_BAND_PANEL_COLUMNS)
+#define WINDOW_LEAST (4 * WINDOW_UNIT)
 
 static struct quire_band bands[QUIRE_ENGINES_MAX];
 static uint8_t owner[QUIRE_ENGINES_MAX];	/* queue of the band on an engine */
 static uint32_t engines;			/* bit per engine of the card */
 static uint32_t idle;				/* bit per engine without a band */
 static uint64_t band_macs;
+static uint64_t kept_b;				/* elements of packed B, from band to band */
 static uint32_t serials;			/* given so far to packets of several bands */
 
 void band_init(void)
@@ -23,6 +30,7 @@ void band_init(void)
 	engines = (1u << count) - 1;
 	idle = engines;
 	band_macs = (uint64_t)io_read(QUIRE_IO_BAND_MACS) << 10;
+	kept_b = (uint64_t)io_read(QUIRE_IO_KEPT_B) << 10;
 }
 
 static void plan_whole(struct band_plan *plan, uint32_t rows, uint32_t columns, uint32_t batches)
@@ -37,6 +45,7 @@ static void plan_whole(struct band_plan *plan, uint32_t rows, uint32_t columns, 
 	plan->column = 0;
 	plan->batch = 0;
 	plan->serial = 0;
+	plan->rows_first = false;
 	plan->more = true;
 }
 
@@ -61,6 +70,41 @@ static uint32_t most(uint32_t a, uint32_t b)
 	return a > b ? a : b;
 }
 
+static uint32_t divide_up(uint32_t x, uint32_t y)
+{
+	return x / y + (x % y != 0);
+}
+
+static uint32_t round_up(uint32_t x, uint32_t unit)
+{
+	return divide_up(x, unit) * unit;
+}
+
+/*
+ * Columns of the windows that D is cut into, so that an engine packs the B of one once and
+ * uses it for all bands of rows in it; 0 without windows.  Engines keep B neither of tiles
+ * nor in FP32 mode.
+ */
+static uint32_t window_columns(const struct quire_packet_gemm *p)
+{
+	uint64_t kept = kept_b / (p->k ? p->k : 1);
+	uint64_t limit = kept - kept % WINDOW_UNIT;
+
+	if (p->mode == QUIRE_GEMM_MODE_FP32 || p->b.format == QUIRE_FORMAT_TILED ||
+	    p->n <= kept - kept % QUIRE_BAND_PANEL_COLUMNS || limit < WINDOW_LEAST)
+		return 0;
+	/* All about the same; limit < n <= 2^24. */
+	return round_up(divide_up(p->n, divide_up(p->n, (uint32_t)limit)), WINDOW_UNIT);
+}
+
+/* How many rows of row_products each make a band, in whole grains. */
+static uint64_t rows_of_band(uint64_t row_products, uint32_t grain)
+{
+	uint64_t rows = band_macs / row_products & ~(uint64_t)(grain - 1);
+
+	return rows < grain ? grain : rows;
+}
+
 /*
  * Bands of about band_macs products; an element of D is the sum of `products` of them,
  * called k below.  m and n are at most 2^24 and k below 2^31, so that n * k stays below
@@ -71,7 +115,7 @@ void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p, u
 	uint64_t k = products ? products : 1;
 	uint64_t per_row = p->n * k;
 	uint64_t rows, columns, batches;
-	uint32_t grain = GRAIN, row_grain, column_grain;
+	uint32_t grain = GRAIN, row_grain, column_grain, window;
 
 	plan_whole(plan, p->m, p->n, p->batch);
 	/* The common case, a small product, needs no division. */
@@ -91,12 +135,16 @@ void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p, u
 	/* powers of two */
 	row_grain = most(grain, quire_check_row_unit(p));
 	column_grain = most(grain, quire_check_column_unit(p));
-	rows &= ~(uint64_t)(row_grain - 1);
-	if (rows < row_grain)
-		rows = row_grain;
+	rows = rows_of_band(per_row, row_grain);
+	window = rows < p->m ? window_columns(p) : 0;
+	if (window) {
+		plan->rows_first = true;
+		plan->column_step = window;
+		rows = rows_of_band(window * k, row_grain);
+	}
 	if (rows < p->m)
 		plan->row_step = (uint32_t)rows;
-	if (rows > row_grain)
+	if (rows > row_grain || window)
 		return;
 	columns = band_macs / (least(row_grain, p->m) * k) & ~(uint64_t)(column_grain - 1);
 	if (columns < column_grain)
@@ -110,19 +158,25 @@ static uint32_t extent(uint32_t total, uint32_t start, uint32_t step)
 	return total - start < step ? total - start : step;
 }
 
-/* Columns first, so that neighbouring bands share their rows. */
+/* The next part of a whole; false after the last, and the first again. */
+static bool next(uint32_t *at, uint32_t total, uint32_t step)
+{
+	*at += extent(total, *at, step);
+	if (*at < total)
+		return true;
+	*at = 0;
+	return false;
+}
+
+/* Neighbouring bands share their rows, or with windows their columns. */
 static void plan_advance(struct band_plan *plan)
 {
-	plan->column += extent(plan->columns, plan->column, plan->column_step);
-	if (plan->column < plan->columns)
+	if (plan->rows_first ? next(&plan->row, plan->rows, plan->row_step) ||
+				       next(&plan->column, plan->columns, plan->column_step) :
+			       next(&plan->column, plan->columns, plan->column_step) ||
+				       next(&plan->row, plan->rows, plan->row_step))
 		return;
-	plan->column = 0;
-	plan->row += extent(plan->rows, plan->row, plan->row_step);
-	if (plan->row < plan->rows)
-		return;
-	plan->row = 0;
-	plan->batch += extent(plan->batches, plan->batch, plan->batch_step);
-	plan->more = plan->batch < plan->batches;
+	plan->more = next(&plan->batch, plan->batches, plan->batch_step);
 }
 
 bool band_engine_idle(void)

@@ -23,6 +23,7 @@ struct band_plan {
 	uint32_t row_step, column_step, batch_step;
 	uint32_t row, column, batch;
 	uint32_t serial;		/* of the packet; 0 with a single band */
+	bool rows_first;		/* all rows of some columns, then the next columns */
 	bool more;			/* bands are left to start */
 };
 

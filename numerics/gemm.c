@@ -15,7 +15,7 @@
 #include "tile_internal.h"
 
 #define A_BYTES (8u << 20)		/* packed, of a block; bounds the memory taken */
-#define B_BYTES (12u << 20)
+#define B_BYTES (8u * QUIRE_GEMM_KEPT_ELEMENTS)
 #define GROUP_BYTES (704u << 10)	/* of A walked again for each panel of B: most of L2 */
 #define SUMS_ROWS 384u			/* of a block of C when k > GEMM_KC */
 #define SUMS_COLUMNS 512u

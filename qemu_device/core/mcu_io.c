@@ -2,6 +2,8 @@
 /* Registers as the control processor sees them.  All under mcu_lock. */
 #include <string.h>
 
+#include <quirenum/gemm.h>
+
 #include "internal.h"
 
 /*
@@ -63,6 +65,7 @@ uint32_t mcu_io_read(void *opaque, uint32_t offset)
 	case QUIRE_IO_ENGINES: return device->config.engines;
 	case QUIRE_IO_SERVING: return device->serving;
 	case QUIRE_IO_BAND_MACS: return BAND_KIBI_MACS;
+	case QUIRE_IO_KEPT_B: return QUIRE_GEMM_KEPT_ELEMENTS >> 10;
 	case QUIRE_IO_DOORBELLS_LO: return (uint32_t)device->doorbells;
 	case QUIRE_IO_DOORBELLS_HI: return (uint32_t)(device->doorbells >> 32);
 	case QUIRE_IO_DMA_STATUS: return device->dma_fault.info;

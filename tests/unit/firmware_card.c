@@ -107,7 +107,8 @@ static uint32_t io_read(void *opaque, uint32_t offset)
 	case QUIRE_IO_MAILBOX_SEQUENCE: return card->mailbox_seen = card->mailbox_sequence;
 	case QUIRE_IO_ENGINES: return ENGINES;
 	case QUIRE_IO_SERVING: return card->serving;
-	case QUIRE_IO_BAND_MACS: return 1024; /* 2^20 products */
+	case QUIRE_IO_BAND_MACS: return BAND_MACS >> 10;
+	case QUIRE_IO_KEPT_B: return KEPT_B >> 10;
 	case QUIRE_IO_DOORBELLS_LO: return (uint32_t)card->doorbells;
 	case QUIRE_IO_DOORBELLS_HI: return (uint32_t)(card->doorbells >> 32);
 	case QUIRE_IO_DMA_STATUS: return card->dma_status;

@@ -19,6 +19,8 @@
 #define STREAM 0x80000u
 #define ENTRIES_LOG2 5
 #define ENGINES 2
+#define BAND_MACS (1u << 20)	/* products worth a band */
+#define KEPT_B 6144u		/* elements of B that an engine keeps packed */
 #define HISTORY 4096
 
 struct card {

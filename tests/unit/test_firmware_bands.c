@@ -243,6 +243,95 @@ static void bands_keep_blocks(void **state)
 	destroy(card);
 }
 
+/* An engine that runs all bands: how often it packs an element of B. */
+static uint64_t elements_packed(const struct card *card, uint32_t k)
+{
+	const struct quire_band *kept = NULL;
+	uint64_t packed = 0;
+
+	for (unsigned int i = 0; i < card->bands; i++) {
+		const struct quire_band *b = &card->history[i].band;
+		uint32_t panels = (b->columns + QUIRE_BAND_PANEL_COLUMNS - 1) / QUIRE_BAND_PANEL_COLUMNS;
+
+		if (!kept || b->column != kept->column || b->columns != kept->columns ||
+		    b->batch != kept->batch)
+			packed += (uint64_t)b->columns * b->batches * k;
+		kept = (uint64_t)panels * QUIRE_BAND_PANEL_COLUMNS * k <= KEPT_B ? b : NULL;
+	}
+	return packed;
+}
+
+/*
+ * Large products, B of which no engine can keep as a whole: it is packed once all the same, and
+ * the bands are of the size that they may have.
+ */
+static void b_is_packed_once(void **state)
+{
+	static const struct { uint32_t m, n, k, batch; } cases[] = {
+		{ 700, 1500, 16, 1 },  { 700, 385, 16, 1 },  { 129, 2000, 16, 2 }, { 1100, 900, 7, 1 },
+		{ 65, 3000, 13, 1 },   { 640, 384, 16, 3 },  { 400, 999, 10, 2 },  { 200, 4000, 9, 1 },
+		{ 1000, 433, 14, 1 },  { 1000, 432, 14, 1 },
+	};
+	static const uint32_t formats[] = { QUIRE_FORMAT_POSIT16, QUIRE_FORMAT_MXFP8 };
+
+	(void)state;
+	for (unsigned int i = 0; i < 4 * sizeof(cases) / sizeof(cases[0]); i++) {
+		const uint32_t m = cases[i / 4].m, n = cases[i / 4].n, k = cases[i / 4].k;
+		struct quire_packet_gemm p = gemm(m, n, k, cases[i / 4].batch);
+		struct card *card = boot(0x10001);
+
+		p.gemm_flags = i & 1 ? QUIRE_GEMM_TRANSPOSE_B : 0;
+		p.b.format = formats[i >> 1 & 1];
+		p.b.leading_dimension = ((i & 1 ? k : n) + 31) / 32 * 32;
+		p.b.batch_stride = p.b.leading_dimension * (i & 1 ? n : k);
+		start_queue(card, 0, 1);
+		submit(card, 0, &p, sizeof(p));
+		run(card);
+		assert_int_equal(QUIRE_STATUS_OK, record(card, 0, 1).status);
+		check_tiling(card, m, n, p.batch);
+		assert_true(card->bands > p.batch);
+		assert_int_equal((uint64_t)n * k * p.batch, elements_packed(card, k));
+		for (unsigned int j = 0; j < card->bands; j++) {
+			const struct quire_band *b = &card->history[j].band;
+
+			assert_int_equal(1, b->batches);
+			assert_int_equal(0, b->column % 32);
+			assert_true((uint64_t)b->rows * b->columns * k <= BAND_MACS);
+		}
+		destroy(card);
+	}
+}
+
+/*
+ * A is read once per window: rows in all bands together.  With few rows, or with long sums,
+ * windows are not worth that, and bands are no smaller than they must be.
+ */
+static void windows_are_not_narrow(void **state)
+{
+	static const struct { uint32_t m, n, k, rows, bands; } cases[] = {
+		{ 60, 3000, 16, 3 * 60, 3 },	 { 2000, 500, 60, 2 * 2000, 2 * 32 },
+		{ 3000, 60, 200, 3000, 47 },	 { 700, 1500, 16, 4 * 700, 4 * 6 },
+		{ 700, 1500, 17, 3 * 700, 2 * 11 },
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct quire_packet_gemm p = gemm(cases[i].m, cases[i].n, cases[i].k, 1);
+		struct card *card = boot(0x10001);
+		uint32_t rows = 0;
+
+		start_queue(card, 0, 1);
+		submit(card, 0, &p, sizeof(p));
+		run(card);
+		check_tiling(card, p.m, p.n, 1);
+		for (unsigned int j = 0; j < card->bands; j++)
+			rows += card->history[j].band.rows;
+		assert_in_range(rows, p.m, cases[i].rows);
+		assert_in_range(card->bands, 1, cases[i].bands);
+		destroy(card);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +342,8 @@ int main(void)
 		cmocka_unit_test(long_jobs_share_and_short_ones_do_not_wait),
 		cmocka_unit_test(high_priority_comes_first_and_low_does_not_starve),
 		cmocka_unit_test(bands_keep_blocks),
+		cmocka_unit_test(b_is_packed_once),
+		cmocka_unit_test(windows_are_not_narrow),
 	};
 
 	return cmocka_run_group_tests_name("firmware bands", tests, NULL, NULL);

@@ -323,6 +323,12 @@ struct quire_fw_header {
 #define QUIRE_IO_COUNT_ERRORS 0x068
 #define QUIRE_IO_SERVING 0x06c		/* queue whose doorbell write waits for us, read-only */
 #define QUIRE_SERVING_NONE 0xffffffffu
+/*
+ * Elements of B, in units of 2^10, that an engine can keep packed from one band to the next of
+ * a packet (k times the band's columns, these in whole panels), read-only; 0: none.
+ */
+#define QUIRE_IO_KEPT_B 0x070
+#define QUIRE_BAND_PANEL_COLUMNS 48u
 
 /* Doorbells rung since last cleared, 64 bits; write 1 to clear, then read TAIL. */
 #define QUIRE_IO_DOORBELLS_LO 0x080

@@ -185,14 +185,18 @@ int quire_gemm_check(const struct quire_gemm *gemm, const char **why);
  */
 int quire_gemm(const struct quire_gemm *gemm, struct quire_gemm_result *result);
 
+/* Elements of B whose packed form a workspace can hold. */
+#define QUIRE_GEMM_KEPT_ELEMENTS (12u << 17)
+
 /*
  * Working memory that a caller keeps between jobs of its own, and with it the packed form of B:
  * a product that is computed as bands of rows packs B once.  It is used again when the
  * job before with this workspace succeeded and had the same nonzero b_version, n, k, operand b
  * (address, format, transposition, leading dimension) and kernel; with batch = 1,
- * k <= 4096, B not tiled, n up to 12 MiB / (8 k) and B's columns within a few dozen powers of
- * two.  In every other case B is packed anew, so that a version costs nothing.  Whoever
- * changes an element of B gives it another version.  The memory is bounded as that of a job.
+ * k <= 4096, B not tiled, n, rounded up to a multiple of 48, times k at most
+ * QUIRE_GEMM_KEPT_ELEMENTS and B's columns within a few dozen powers of two.  In every other
+ * case B is packed anew, so that a version costs nothing.  Whoever changes an element of B
+ * gives it another version.  The memory is bounded as that of a job.
  * One job at a time may use a workspace.  NULL: no memory.
  */
 struct quire_gemm_workspace *quire_gemm_workspace_create(void);
