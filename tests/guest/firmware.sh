@@ -6,18 +6,10 @@ set -u
 # The kernel looks below the root of the first process, which is not ours.
 image=/proc/1/root/lib/firmware/quire/fw-v1.bin
 good=/tmp/good.bin
-number=0
-failed=0
+. ./tap.sh
 
-report() { # STATUS NAME
-	number=$((number + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $number - $2"
-	else
-		failed=1
-		dmesg | grep quire | tail -n 5 | sed 's/^/# /'
-		echo "not ok $number - $2"
-	fi
+why() {
+	dmesg | grep quire | tail -n 5
 }
 
 # Little-endian word at a byte offset of the image.
@@ -47,7 +39,6 @@ refused() { # NAME PATTERN
 	rmmod quire
 }
 
-echo "TAP version 13"
 cp $image $good
 size=$(stat -c %s $good)
 rmmod quire
@@ -73,6 +64,5 @@ refused "no common interface version" 'interface versions 7 to 9, this driver 1 
 head -c $((size - 64)) /dev/zero | dd of=$image bs=64 seek=1 conv=notrunc 2>/dev/null
 digest
 refused "crashes" 'firmware quire/fw-v1.bin crashed: pc 0x'
-echo "1..$number"
 modprobe quire
-exit $failed
+finish

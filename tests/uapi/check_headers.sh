@@ -10,19 +10,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 headers="quire/format.h quire/tiled.h quire/packet.h quire/hw.h drm/quire_drm.h"
 c_headers="quire/packet_check.h quire/model.h"
-number=0
-failed=0
-
-report() { # STATUS NAME
-	number=$((number + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $number - $2"
-	else
-		failed=1
-		sed 's/^/# /' "$work/errors"
-		echo "not ok $number - $2"
-	fi
-}
+. "$(dirname "$0")/../include/tap.sh"
 
 compile() { # NAME COMPILER...
 	name=$1
@@ -31,7 +19,6 @@ compile() { # NAME COMPILER...
 	report $? "$name"
 }
 
-echo "TAP version 13"
 for header in $headers; do
 	strict="-pedantic -Wall -Wextra -Werror"
 	compile "$header as C11" gcc -std=c11 $strict $drm -x c "$uapi/$header"
@@ -75,5 +62,4 @@ for target in "gcc -m64" "riscv64-unknown-elf-gcc -march=rv32im -mabi=ilp32 -ffr
 	grep -q 'struct quire_band' "$work/layout" || status=1
 	report $status "no holes (${target%% *})"
 done
-echo "1..$number"
-exit $failed
+finish

@@ -5,13 +5,14 @@
 set -u
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
-echo "1..4"
-result() { # STATUS NAME
-	[ "$1" -eq 0 ] && echo "ok - $2" || echo "not ok - $2"
+. "$(dirname "$0")/../include/tap.sh"
+
+why() {
+	cat "$stage/log"
 }
 
 meson install -C . --no-rebuild --destdir "$stage/root" >"$stage/log" 2>&1
-result $? "install"
+report $? "install"
 pc=$(find "$stage/root" -name quirenum.pc)
 export PKG_CONFIG_PATH="${pc%/*}" PKG_CONFIG_SYSROOT_DIR="$stage/root"
 cat >"$stage/third.c" <<'END'
@@ -47,8 +48,9 @@ for compiler in "gcc -std=gnu11 third.c" "g++ -std=c++17 third.cc"; do
 	# 2731 / 8192 * 3 = 8193 / 8192
 	# shellcheck disable=SC2046,SC2086 # words
 	(cd "$stage" && $compiler -Wall -Wextra -Werror -o third $(pkg-config --cflags --libs quirenum) &&
-		LD_LIBRARY_PATH=$library ./third >out && printf '0x1.0008p+0\na.format\n' | cmp - out) >&2
-	result $? "${compiler%% *} and pkg-config"
+		LD_LIBRARY_PATH=$library ./third >out && printf '0x1.0008p+0\na.format\n' | cmp - out) >"$stage/log" 2>&1
+	report $? "${compiler%% *} and pkg-config"
 done
-find "$stage/root" -name quirenum.3 | grep -q .
-result $? "man page"
+find "$stage/root" -name quirenum.3 | grep -q . >"$stage/log"
+report $? "man page"
+finish

@@ -5,15 +5,12 @@
 set -u
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-echo "1..1"
+. "$(dirname "$0")/../include/tap.sh"
+
 cp -r "$1" "$work/firmware"
 cp -r "$1/../uapi" "$work/uapi"
-if make -s -C "$1" OUT="$work/one" >"$work/log" 2>&1 &&
-	make -s -C "$work/firmware" OUT="$work/two/deeper" >>"$work/log" 2>&1 &&
-	cmp "$work/one/fw-v1.bin" "$work/two/deeper/fw-v1.bin" >>"$work/log" 2>&1; then
-	echo "ok 1 - two builds in two places give the same image"
-else
-	sed 's/^/# /' "$work/log"
-	echo "not ok 1 - two builds in two places give the same image"
-	exit 1
-fi
+make -s -C "$1" OUT="$work/one" >"$work/errors" 2>&1 &&
+	make -s -C "$work/firmware" OUT="$work/two/deeper" >>"$work/errors" 2>&1 &&
+	cmp "$work/one/fw-v1.bin" "$work/two/deeper/fw-v1.bin" >>"$work/errors" 2>&1
+report $? "two builds in two places give the same image"
+finish

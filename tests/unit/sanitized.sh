@@ -4,21 +4,22 @@
 # fewer random cases.  Runs in the build directory.
 # usage: sanitized.sh SOURCE-DIRECTORY
 set -u
+. "$(dirname "$0")/../include/tap.sh"
 out=$PWD/tests/unit/sanitized
 mkdir -p "$out"
-echo "1..11"
 env -u MAKEFLAGS make -s -j2 -C "$1" -f tests/unit/numerics.mk OUT="$out" \
 	EXTRA="-g -fsanitize=address,undefined -fno-sanitize-recover=all" all >"$out/make.log" 2>&1 || {
 	cat "$out/make.log" >&2
 	exit 1
 }
+why() {
+	cat "$out/$test.log"
+}
+
 # the parts that time is left for
 export QUIRE_TEST_DIVISOR=20 QUIRE_TEST_SKIP=many_blocks
 for test in vectors posit number text accumulator convert mxfp8_convert gemm gemm_residues gemm_workspace gemm_fp32; do
-	if "$out/test_$test" >"$out/$test.log" 2>&1; then
-		echo "ok - $test"
-	else
-		cat "$out/$test.log" >&2
-		echo "not ok - $test"
-	fi
+	"$out/test_$test" >"$out/$test.log" 2>&1
+	report $? "$test"
 done
+finish

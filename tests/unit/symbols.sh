@@ -9,21 +9,8 @@ top=$2
 list=$top/tests/unit/libquire.symbols
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-number=0
-failed=0
+. "$(dirname "$0")/../include/tap.sh"
 
-report() { # STATUS NAME
-	number=$((number + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $number - $2"
-	else
-		failed=1
-		sed 's/^/# /' "$work/errors"
-		echo "not ok $number - $2"
-	fi
-}
-
-echo "TAP version 13"
 nm -D --defined-only "$library" | awk '{ print $3 }' | sort >"$work/exported"
 diff "$list" "$work/exported" >"$work/errors"
 report $? "exported symbols are the listed ones"
@@ -36,5 +23,4 @@ for language in "gcc -std=c11 -x c" "g++ -std=c++17 -x c++" "clang -std=c11 -x c
 		"$top/libsdk/include/quire.h" >"$work/errors" 2>&1
 	report $? "quire.h: ${language% -x*}"
 done
-echo "1..$number"
-exit $failed
+finish

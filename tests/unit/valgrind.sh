@@ -5,14 +5,16 @@
 # Runs in the build directory.
 set -u
 here=$(dirname "$0")
-echo "1..6"
+. "$here/../include/tap.sh"
+
+why() {
+	cat "tests/unit/valgrind-$test.log"
+}
+
 export QUIRE_TEST_DIVISOR=1000 QUIRE_TEST_ONLY=every_output_with_extras
 for test in vectors posit number text accumulator gemm; do
-	if valgrind -q --suppressions="$here/valgrind.supp" --error-exitcode=9 --leak-check=full "tests/unit/test_$test" \
-		>"tests/unit/valgrind-$test.log" 2>&1; then
-		echo "ok - $test"
-	else
-		cat "tests/unit/valgrind-$test.log" >&2
-		echo "not ok - $test"
-	fi
+	valgrind -q --suppressions="$here/valgrind.supp" --error-exitcode=9 --leak-check=full "tests/unit/test_$test" \
+		>"tests/unit/valgrind-$test.log" 2>&1
+	report $? "$test"
 done
+finish
