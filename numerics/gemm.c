@@ -291,33 +291,41 @@ static void tile(struct block *block, uint32_t ia, uint32_t jb, unsigned int wor
 	}
 }
 
-/* The common case: tiles of one part, finite, that need rounding only. */
+/* A tile of one part, finite, that needs rounding only. */
+static void plain_tile(struct block *block, uint32_t ia, uint32_t jb, struct gemm_tally *tally)
+{
+	const struct gemm_kernel *kernel = block->kernel;
+	const struct gemm_panel *a = &block->a_panels[ia], *b = &block->b_panels[jb];
+	_Alignas(64) uint64_t low[GEMM_TILE_MAX];
+	_Alignas(64) int64_t high[GEMM_TILE_MAX];
+	uint32_t row = ia * kernel->mr, rows = least(kernel->mr, block->rows - row);
+	uint32_t column = jb * kernel->nr, columns = least(kernel->nr, block->columns - column);
+	bool wide = kernel->multiply(block->kc, a, 0, b, 0, low, high);
+
+	for (uint32_t r = 0; r < rows; r++)
+		gemm_finish_direct(&block->finish, kernel, block->row + row + r, block->column + column,
+				   columns, low + r * kernel->nr, wide ? high + r * kernel->nr : NULL,
+				   b->exponent, a->exponent[r], tally);
+}
+
+/* The common case: many of them. */
 static void strip_of_tiles(struct block *block, const uint32_t *index, uint32_t count, uint32_t jb,
 			   struct gemm_tally *tally)
 {
 	const struct gemm_kernel *kernel = block->kernel;
-	const struct gemm_panel *a[GEMM_STRIP], *b = &block->b_panels[jb];
+	const struct gemm_store store = gemm_finish_store(&block->finish);
+	const struct gemm_panel *a[GEMM_STRIP];
+	struct gemm_place place[GEMM_STRIP];
 	uint32_t column = jb * kernel->nr, columns = least(kernel->nr, block->columns - column);
-	struct gemm_strip strip;
 
-	for (uint32_t i = 0; i < count; i++)
-		a[i] = &block->a_panels[index[i]];
-	if (kernel->strip)
-		kernel->strip(block->kc, a, count, b, &strip);
-	else
-		for (uint32_t i = 0; i < count; i++)
-			strip.wide[i] = kernel->multiply(block->kc, a[i], 0, b, 0, strip.low[i],
-							 strip.high[i]);
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t row = index[i] * kernel->mr, rows = least(kernel->mr, block->rows - row);
 
-		for (uint32_t r = 0; r < rows; r++)
-			gemm_finish_direct(&block->finish, kernel, block->row + row + r,
-					   block->column + column, columns,
-					   strip.low[i] + r * kernel->nr,
-					   strip.wide[i] ? strip.high[i] + r * kernel->nr : NULL,
-					   b->exponent, a[i]->exponent[r], tally);
+		a[i] = &block->a_panels[index[i]];
+		place[i] = gemm_finish_place(&block->finish, block->row + row, block->column + column,
+					     rows, columns);
 	}
+	kernel->strip(&store, block->kc, a, count, &block->b_panels[jb], place, tally);
 }
 
 /* One panel of B with some of A. */
@@ -336,6 +344,10 @@ static void column_of_tiles(struct block *block, uint32_t ia, uint32_t a_end, ui
 		if (!plain || block->a_panels[i].parts != 1 ||
 		    flags_of(block->row_flags + row, least(kernel->mr, block->rows - row))) {
 			tile(block, i, jb, worker, tally);
+			continue;
+		}
+		if (!kernel->strip) {
+			plain_tile(block, i, jb, tally);
 			continue;
 		}
 		index[count++] = i;

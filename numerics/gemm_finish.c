@@ -542,22 +542,42 @@ void gemm_finish_row(const struct gemm_finish *finish, const struct gemm_kernel 
 	store_row(finish, row, column, count, bits, tally);
 }
 
+struct gemm_store gemm_finish_store(const struct gemm_finish *finish)
+{
+	return (struct gemm_store){
+		.format = finish->gemm->d.format,
+		.offset = finish->shift,
+		.negate = finish->negate,
+		.relu = finish->gemm->activation == QUIRE_GEMM_ACTIVATION_RELU,
+	};
+}
+
+struct gemm_place gemm_finish_place(const struct gemm_finish *finish, uint32_t row, uint32_t column,
+				    uint32_t rows, uint32_t columns)
+{
+	const struct quire_gemm *g = finish->gemm;
+	const uint64_t index = digest_index(finish, row, column);
+
+	return (struct gemm_place){
+		.at = finish->d + ((uint64_t)row * g->d.leading_dimension + column) * finish->element,
+		.row_bytes = (size_t)g->d.leading_dimension * finish->element,
+		.index = index,
+		.row_index = digest_index(finish, row + 1, column) - index,
+		.rows = rows,
+		.columns = columns,
+	};
+}
+
 void gemm_finish_direct(const struct gemm_finish *finish, const struct gemm_kernel *kernel,
 			uint32_t row, uint32_t column, uint32_t count, const uint64_t *low,
 			const int64_t *high, const int32_t *exponent, int32_t offset,
 			struct gemm_tally *tally)
 {
-	const struct quire_gemm *g = finish->gemm;
-	const struct gemm_store store = {
-		.format = g->d.format,
-		.offset = offset + finish->shift,
-		.negate = finish->negate,
-		.relu = g->activation == QUIRE_GEMM_ACTIVATION_RELU,
-	};
+	const struct gemm_place place = gemm_finish_place(finish, row, column, 1, count);
+	struct gemm_store store = gemm_finish_store(finish);
 
-	kernel->store(&store, count, low, high, exponent,
-		      finish->d + ((uint64_t)row * g->d.leading_dimension + column) * finish->element,
-		      digest_index(finish, row, column), tally);
+	store.offset += offset;
+	kernel->store(&store, count, low, high, exponent, place.at, place.index, tally);
 }
 
 bool gemm_finish_is_plain(const struct gemm_finish *finish)

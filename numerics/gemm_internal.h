@@ -16,6 +16,7 @@
  *	convert_template.h elements to elements
  *	convert_mx.h    ... to blocks of MXFP8
  *	fp32_template.h panels of the FP32 mode
+ *	residue_*.h     sums modulo small numbers, and from there to memory
  *	*_avx512.h      what has a way of its own there
  *	workspace.c     memory kept from job to job
  *	kernel_*.c      the micro-kernels of one kind of CPU, with the
@@ -116,11 +117,12 @@ struct gemm_source {
 	const struct quire_tiled *tiled;	/* instead of data; k_stride 1: k runs along its rows */
 };
 
-/* Sums of products of tiles. */
-struct gemm_strip {
-	_Alignas(64) uint64_t low[GEMM_STRIP][GEMM_TILE_MAX];
-	_Alignas(64) int64_t high[GEMM_STRIP][GEMM_TILE_MAX];
-	bool wide[GEMM_STRIP];		/* 128 bits; else high is not written */
+/* Where the elements of a tile go; index: the digest's, of the first one. */
+struct gemm_place {
+	uint8_t *at;
+	size_t row_bytes;		/* from row to row */
+	uint64_t index, row_index;
+	uint32_t rows, columns;
 };
 
 /* How a run of sums becomes elements. */
@@ -178,11 +180,12 @@ struct gemm_kernel {
 	bool (*multiply)(uint32_t kc, const struct gemm_panel *a, uint32_t p,
 			 const struct gemm_panel *b, uint32_t q, uint64_t *low, int64_t *high);
 	/*
-	 * The same for count panels of one part with one of B, in the order that is best for the
-	 * caches.  NULL: one by one will do.
+	 * Tiles of count panels of one part with one of B, in the order that is best for the
+	 * caches, stored, see store(): that of a[i] at place[i].  NULL: one by one will do.
 	 */
-	void (*strip)(uint32_t kc, const struct gemm_panel *const *a, uint32_t count,
-		      const struct gemm_panel *b, struct gemm_strip *strip);
+	void (*strip)(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
+		      uint32_t count, const struct gemm_panel *b, const struct gemm_place *place,
+		      struct gemm_tally *tally);
 	/* elements of format from count numbers (high:low) * 2^exponent */
 	void (*round)(uint32_t format, uint32_t count, const uint64_t *low, const int64_t *high,
 		      const int32_t *exponent, uint64_t *bits);
@@ -359,9 +362,12 @@ uint64_t gemm_count_exceptional(uint32_t format, const uint64_t *bits, uint32_t 
 void gemm_finish_init(struct gemm_finish *finish, const struct quire_gemm *gemm,
 		      uint32_t batch);
 
-/*
- * Store a run of one row whose sums are the whole way (finish->direct) and finite.
- */
+/* How sums are stored that are the whole way (finish->direct) and finite, and where a tile is. */
+struct gemm_store gemm_finish_store(const struct gemm_finish *finish);
+struct gemm_place gemm_finish_place(const struct gemm_finish *finish, uint32_t row, uint32_t column,
+				    uint32_t rows, uint32_t columns);
+
+/* Store a run of one row of such sums. */
 void gemm_finish_direct(const struct gemm_finish *finish, const struct gemm_kernel *kernel,
 			uint32_t row, uint32_t column, uint32_t count, const uint64_t *low,
 			const int64_t *high, const int32_t *exponent, int32_t offset,

@@ -13,6 +13,7 @@
 #include "fp32_avx512.h"
 #include "pack_avx512.h"
 #include "residue_avx512.h"
+#include "residue_store_avx512.h"
 #include "pack_template.h"
 #include "store_template.h"
 #include "tile_template.h"
@@ -172,8 +173,27 @@ static void visit(uint32_t k, uint32_t fours, const struct gemm_panel *const *a,
 	}
 }
 
-static void ifma_strip(uint32_t kc, const struct gemm_panel *const *a, uint32_t count,
-		       const struct gemm_panel *b, struct gemm_strip *strip)
+/* A tile that no moduli are enough for. */
+static void store_wide(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *a,
+		       const struct gemm_panel *b, const struct gemm_place *place,
+		       struct gemm_tally *tally)
+{
+	_Alignas(64) uint64_t low[TILE];
+	_Alignas(64) int64_t high[TILE];
+
+	wide_tile(kc, a, 0, b, 0, low, high);
+	for (uint32_t i = 0; i < place->rows; i++) {
+		struct gemm_store row = *store;
+
+		row.offset += a->exponent[i];
+		round_store(&row, place->columns, low + i * NR, high + i * NR, b->exponent,
+			    place->at + i * place->row_bytes, place->index + i * place->row_index, tally);
+	}
+}
+
+static void ifma_strip(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
+		       uint32_t count, const struct gemm_panel *b, const struct gemm_place *place,
+		       struct gemm_tally *tally)
 {
 	_Alignas(64) int32_t rest[GEMM_STRIP][RESIDUE_MODULI][TILE];
 	const uint32_t fours = (kc + 3) / 4;
@@ -182,18 +202,16 @@ static void ifma_strip(uint32_t kc, const struct gemm_panel *const *a, uint32_t 
 	for (uint32_t i = 0; i < count; i++) {
 		moduli[i] = gemm_moduli(&gemm_kernel_ifma, a[i], b);
 		most = moduli[i] > most ? moduli[i] : most;
-		if (!moduli[i]) {
-			wide_tile(kc, a[i], 0, b, 0, strip->low[i], strip->high[i]);
-			strip->wide[i] = true;
-		}
+		if (!moduli[i])
+			store_wide(store, kc, a[i], b, &place[i], tally);
 	}
 	for (uint32_t t = 0; t < most; t++)
 		for (uint32_t k = 0; k < fours; k += VISIT / 4)
 			visit(k, fours, a, moduli, count, b, t, most, rest);
 	for (uint32_t i = 0; i < count; i++)
 		if (moduli[i])
-			strip->wide[i] = restore(b, moduli[i], rest[i], strip->low[i],
-						 strip->high[i]);
+			residue_store(store, moduli[i], rest[i][0], TILE, a[i]->exponent, b->exponent,
+				      &place[i], tally);
 }
 
 static bool ifma_supported(void)

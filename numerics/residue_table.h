@@ -166,4 +166,26 @@ static const struct residue_system {
 	} },
 };
 
+/*
+ * Parts of 1, in units of 2^-64: 2^64 / m is c + lost.  c is one of the two integers next to it,
+ * so that sums of lost over the first moduli are within +-0.5.
+ */
+static const struct residue_fraction {
+	uint64_t c;
+	float lost;
+} residue_fraction[RESIDUE_MODULI] = {
+	{ 0x0100000000000000ull, 0.0f / 256 },
+	{ 0x0101010101010101ull, 1.0f / 255 },
+	{ 0x0103091b51f5e1a5ull, -17.0f / 253 },
+	{ 0x0105197f7d734041ull, 69.0f / 251 },
+	{ 0x010953f39010953full, 55.0f / 247 },
+	{ 0x010fef010fef0110ull, -16.0f / 241 },
+	{ 0x0112358e75d30337ull, -89.0f / 239 },
+	{ 0x0119453808ca29c0ull, 64.0f / 233 },
+	{ 0x011e2ef3b3fb8744ull, 44.0f / 229 },
+	{ 0x0120b470c67c0d89ull, -123.0f / 227 },
+	{ 0x0125e22708092f11ull, 49.0f / 223 },
+	{ 0x012e025c04b80970ull, 16.0f / 217 },
+};
+
 #endif /* QUIRE_RESIDUE_TABLE_H */

@@ -19,9 +19,16 @@ static inline void round_relu(uint32_t format, uint64_t *bits)
 }
 
 /*
- * See struct gemm_kernel.  Finite sums are exceptional only where the format
- * overflows to infinity: FP16, FP32, FP64, BF16 and E5M2.
+ * Finite sums are exceptional only where the format overflows to infinity: FP16, FP32, FP64,
+ * BF16 and E5M2.
  */
+static inline bool round_overflows(uint32_t format)
+{
+	return QUIRE_FORMAT_KIND(format) != QUIRE_KIND_POSIT && format != QUIRE_FORMAT_E4M3 &&
+	       format != QUIRE_FORMAT_INT8;
+}
+
+/* See struct gemm_kernel. */
 static void round_store(const struct gemm_store *store, uint32_t count, const uint64_t *low,
 			const int64_t *high, const int32_t *exponent, uint8_t *at, uint64_t index,
 			struct gemm_tally *tally)
@@ -29,8 +36,7 @@ static void round_store(const struct gemm_store *store, uint32_t count, const ui
 	const uint32_t format = store->format, width = QUIRE_FORMAT_BITS(format);
 	const uint32_t element = width <= 8 ? 1 : width <= 16 ? 2 : width <= 32 ? 4 : 8;
 	const uint64_t inf = gemm_special_bits(format, GEMM_PLUS_INF);
-	const bool overflows = QUIRE_FORMAT_KIND(format) != QUIRE_KIND_POSIT &&
-			       format != QUIRE_FORMAT_E4M3 && format != QUIRE_FORMAT_INT8;
+	const bool overflows = round_overflows(format);
 	_Alignas(64) uint64_t sig[ROUND_RUN], neg[ROUND_RUN], bits[ROUND_RUN];
 	_Alignas(64) int64_t top[ROUND_RUN];
 	const struct round_run run = { sig, neg, top };

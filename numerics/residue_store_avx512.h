@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sums of a tile from their residues to stored elements and their digest, without the
+ * integers of residue_sums().  The Chinese remainder theorem as fractions: S / P is, but for an
+ * integer, the sum of f / m over the moduli m, with f any number that is the residue times the
+ * inverse of P / m, modulo m.  Fractions are taken modulo 1 in 64 bits, as that many are summed
+ * by integer arithmetic alone, and become doubles.  Their error e has a bound:
+ *
+ *	whole	when e P is below a half, the nearest integer is the sum
+ *	near	else S is between two doubles.  When no number half-way between two elements lies
+ *		there, nor 0, both round to the same element, and so does S
+ *
+ * Sixteen sums of which one is in doubt are restored as integers.
+ */
+#ifndef QUIRE_RESIDUE_STORE_AVX512_H
+#define QUIRE_RESIDUE_STORE_AVX512_H
+
+#include <immintrin.h>
+
+#include "convert_avx512.h"
+#include "residue_avx512.h"
+#include "store_template.h"
+
+/*
+ * Fractions are wrong by less than this many units of 2^-64, see residue_fractions().  With six
+ * moduli P is below 2^47.9 and S below 2^46.9: a double's last bit weighs less than 2^-5.
+ */
+#define RESIDUE_ERROR 3
+#define RESIDUE_WHOLE 6		/* moduli */
+
+/* A tile that had so many doubtful sixteens is taken for one whose sums often are. */
+#define RESIDUE_DOUBTS 4
+
+/* All sixteens of a tile. */
+struct residue_tile_store {
+	const struct gemm_store *store;
+	size_t tile;			/* sums from one modulus to the next */
+	uint32_t moduli;
+	/* what the constants in residues' words come to, taken away again */
+	uint64_t begin;
+	float lost;
+	const int32_t *exponent;	/* of columns */
+	uint32_t bits, bytes;		/* of an element */
+	bool overflows;
+	struct tally_exceptional infinite;
+	/* of near sums; signs are those of the factor */
+	__m512d unit, error;
+	__m512i decisive;		/* bits of a double that all between two decisions share */
+	__m512d by_column[6];		/* powers of two */
+	__m512i digest;
+	uint64_t exceptional;
+	uint32_t doubts;
+};
+
+/*
+ * Fractions of 48 sums or less, eight columns to a vector, in units of 2^-64, from residues +
+ * RESIDUE_BIAS.  Words f + RESIDUE_MAGIC_BITS, |f| < 2^17, are multiplied by c, which is 2^64 / m
+ * to an integer, modulo 2^64: those of odd columns shifted down, those of even ones with the odd one
+ * above, which adds 2^32 times the odd one's sum.  As floats, which they also are, they
+ * give what is lost with c.  Terms are below 2^23.6 * 0.55, in an order that keeps their sums
+ * below 2^22.8, so that an addition is wrong by at most a quarter.  The worst case over all
+ * numbers of moduli, with the table's last bits, is 1.8 before the conversion to an integer adds a half.
+ */
+static inline __attribute__((always_inline)) void
+residue_fractions(const struct residue_tile_store *s, const int32_t *sums, int vectors,
+		  __m512i out[6])
+{
+	const __m512i first = _mm512_set_epi64(11, 3, 10, 2, 9, 1, 8, 0);
+	const __m512i second = _mm512_set_epi64(15, 7, 14, 6, 13, 5, 12, 4);
+	const struct residue_system *system = &residue_system[s->moduli - 1];
+	__m512i odd[3], even[3];
+	__m512 lost[3];
+
+#pragma GCC unroll 3
+	for (int v = 0; v < vectors; v++) {
+		odd[v] = _mm512_set1_epi64((int64_t)s->begin);
+		even[v] = _mm512_set1_epi64((int64_t)(s->begin + (s->begin << 32)));
+		lost[v] = _mm512_set1_ps(s->lost);
+	}
+	for (uint32_t t = 0; t < s->moduli; t++, sums += s->tile) {
+		const struct residue_back *back = &system->back[t];
+		const __m512i start = _mm512_set1_epi32(RESIDUE_MAGIC_BITS + back->start);
+		const __m512i weights = _mm512_set1_epi32((int)back->weights);
+		const __m512i c = _mm512_set1_epi64((int64_t)residue_fraction[t].c);
+		const __m512 rest = _mm512_set1_ps(residue_fraction[t].lost);
+
+#pragma GCC unroll 3
+		for (int v = 0; v < vectors; v++) {
+			__m512i f = _mm512_dpbusd_epi32(start, _mm512_load_si512(sums + v * 16), weights);
+
+			even[v] = _mm512_add_epi64(even[v], _mm512_mullo_epi64(f, c));
+			odd[v] = _mm512_add_epi64(odd[v], _mm512_mullo_epi64(_mm512_srli_epi64(f, 32), c));
+			lost[v] = _mm512_fmadd_ps(_mm512_castsi512_ps(f), rest, lost[v]);
+		}
+	}
+#pragma GCC unroll 3
+	for (int v = 0; v < vectors; v++) {
+		__m512i n = _mm512_cvtps_epi32(lost[v]), x, y;
+
+		x = _mm512_sub_epi64(even[v], _mm512_slli_epi64(odd[v], 32));
+		x = _mm512_add_epi64(x, _mm512_srai_epi64(_mm512_slli_epi64(n, 32), 32));
+		y = _mm512_add_epi64(odd[v], _mm512_srai_epi64(n, 32));
+		out[2 * v] = _mm512_permutex2var_epi64(x, first, y);
+		out[2 * v + 1] = _mm512_permutex2var_epi64(x, second, y);
+	}
+}
+
+/*
+ * Eight sums as doubles; near ones are any number between the bounds that is no decision, with
+ * its last bit set.  Conversion, product and unit of a fraction, and the bounds' own
+ * arithmetic, have relative errors of 2^-53 each, for which the bounds leave 2^-50.
+ */
+static inline __attribute__((always_inline)) __m512d
+residue_eight(const struct residue_tile_store *s, __m512i fraction, __mmask8 *doubt)
+{
+	const __m512d x = _mm512_cvtepi64_pd(fraction), magic = _mm512_set1_pd(GEMM_MAGIC);
+	const __m512d sign = _mm512_set1_pd(-0.0);
+	__m512d v, error, low, high;
+	__m512i differ;
+
+	/* of a 0 it makes +0 */
+	if (s->moduli <= RESIDUE_WHOLE)
+		return _mm512_sub_pd(_mm512_fmadd_pd(x, s->unit, magic), magic);
+	v = _mm512_mul_pd(x, s->unit);
+	/* a or (b and c) */
+	error = _mm512_castsi512_pd(_mm512_ternarylogic_epi64(_mm512_castpd_si512(s->error),
+							      _mm512_castpd_si512(v),
+							      _mm512_castpd_si512(sign), 0xf8));
+	low = _mm512_fmsub_pd(v, _mm512_set1_pd(1 - 0x1p-50), error);
+	high = _mm512_fmadd_pd(v, _mm512_set1_pd(1 + 0x1p-50), error);
+	differ = _mm512_xor_si512(_mm512_castpd_si512(low), _mm512_castpd_si512(high));
+	*doubt = _mm512_test_epi64_mask(differ, s->decisive);
+	return _mm512_castsi512_pd(_mm512_or_si512(_mm512_castpd_si512(low), _mm512_set1_epi64(1)));
+}
+
+/* Sixteen numbers, none of them NaN, to elements in the lower bits of words. */
+static inline __attribute__((always_inline)) __m512i
+residue_to_elements(const struct residue_tile_store *s, struct pack_sixteen x)
+{
+	const uint32_t format = s->store->format;
+	const bool posit = QUIRE_FORMAT_KIND(format) == QUIRE_KIND_POSIT;
+
+	if (posit && s->bits > 16)
+		return convert_doubles_to_posit(x, s->bits);
+	if (format == QUIRE_FORMAT_FP32)
+		return convert_narrow(x);
+	return convert_from_word(format, convert_narrow_to_odd(x), s->bits);
+}
+
+/* Elements stored and counted. */
+static inline __attribute__((always_inline)) void
+residue_put(struct residue_tile_store *s, __m512i x, uint8_t *at, uint64_t index, uint32_t count)
+{
+	const uint32_t own = (uint32_t)((1ull << s->bits) - 1);
+	const __mmask16 some = (__mmask16)((1u << count) - 1);
+	const __m512i place = tally_places(index);
+	__m512i first, second;
+
+	if (s->overflows)
+		s->exceptional += (uint32_t)__builtin_popcount(tally_find(s->infinite, x) & some);
+	if (s->store->relu)
+		x = _mm512_maskz_mov_epi32(
+			~_mm512_movepi32_mask(_mm512_sll_epi32(x, _mm_cvtsi32_si128((int)(32 - s->bits)))), x);
+	convert_store(at, s->bytes, x, count);
+	x = _mm512_and_si512(x, _mm512_set1_epi32((int)own));
+	first = tally_mix(_mm512_cvtepu32_epi64(_mm512_castsi512_si256(x)), place);
+	second = tally_mix(_mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(x, 1)),
+			   _mm512_add_epi64(place, tally_step()));
+	s->digest = _mm512_mask_add_epi64(s->digest, (__mmask8)some, s->digest, first);
+	s->digest = _mm512_mask_add_epi64(s->digest, (__mmask8)(some >> 8), s->digest, second);
+}
+
+/* Sixteen sums or less by way of integers. */
+static __attribute__((noinline)) void
+residue_put_exact(const struct residue_tile_store *s, const int32_t *sums, int32_t row_exponent,
+		  const int32_t *exponent, uint8_t *at, uint64_t index, uint32_t count,
+		  struct gemm_tally *tally)
+{
+	struct gemm_store store = *s->store;
+	_Alignas(64) uint64_t low[ROUND_RUN];
+	_Alignas(64) int64_t high[ROUND_RUN];
+	const bool wide = s->moduli > 8;
+
+	store.offset += row_exponent;
+	residue_sums(sums, s->tile, s->moduli, low, wide ? high : NULL);
+	round_store(&store, count, low, wide ? high : NULL, exponent, at, index, tally);
+}
+
+static inline __m512d residue_power(int32_t e)
+{
+	return _mm512_castsi512_pd(_mm512_set1_epi64((int64_t)(1023 + e) << 52));
+}
+
+static inline __attribute__((always_inline)) void
+residue_put_row(struct residue_tile_store *s, const int32_t *sums, int vectors,
+		int32_t row_exponent, uint8_t *at, uint64_t index, uint32_t columns,
+		struct gemm_tally *tally)
+{
+	const __m512d by_row = residue_power(row_exponent + s->store->offset);
+	const bool fast = s->doubts < RESIDUE_DOUBTS;
+	__m512i fraction[6];
+
+	if (fast)
+		residue_fractions(s, sums, vectors, fraction);
+#pragma GCC unroll 3
+	for (int v = 0; v < vectors; v++) {
+		const uint32_t j = (uint32_t)v * 16, here = columns - j < 16 ? columns - j : 16;
+		uint8_t *to = at + (size_t)j * s->bytes;
+		__mmask8 first = 0, second = 0;
+		struct pack_sixteen x;
+
+		if (fast) {
+			x.first = residue_eight(s, fraction[2 * v], &first);
+			x.second = residue_eight(s, fraction[2 * v + 1], &second);
+			if (!((uint32_t)(first | second << 8) & ((1u << here) - 1))) {
+				x.first = _mm512_mul_pd(x.first, _mm512_mul_pd(by_row, s->by_column[2 * v]));
+				x.second = _mm512_mul_pd(x.second,
+							 _mm512_mul_pd(by_row, s->by_column[2 * v + 1]));
+				residue_put(s, residue_to_elements(s, x), to, index + j, here);
+				continue;
+			}
+			s->doubts++;
+		}
+		residue_put_exact(s, sums + j, row_exponent, s->exponent + j, to, index + j, here, tally);
+	}
+}
+
+/* The highest bit that tells numbers apart on both sides of a half-way one, and all above. */
+static inline __m512i residue_decisive(uint32_t format, uint32_t bits)
+{
+	/* significant bits behind the first of a number half-way between two elements */
+	int behind;
+
+	switch (format) {
+	case QUIRE_FORMAT_FP32:
+		behind = 24;
+		break;
+	case QUIRE_FORMAT_FP16:
+		behind = 11;
+		break;
+	case QUIRE_FORMAT_BF16:
+	case QUIRE_FORMAT_INT8:
+		behind = 8;
+		break;
+	case QUIRE_FORMAT_E4M3:
+	case QUIRE_FORMAT_E5M2:
+		behind = 4;
+		break;
+	default:
+		/* posit<bits + 1> */
+		behind = bits > 4 ? (int)bits - 4 : 0;
+		break;
+	}
+	return _mm512_set1_epi64(-(1ll << (52 - behind)));
+}
+
+/*
+ * Sums of a tile of 48 columns to where they belong; sums are residues modulo m[0], row by row,
+ * tile of them further the next.  row_exponent, exponent: of rows and columns.
+ */
+static void residue_store(const struct gemm_store *store, uint32_t moduli, const int32_t *sums,
+			  size_t tile, const int32_t *row_exponent, const int32_t *exponent,
+			  const struct gemm_place *place, struct gemm_tally *tally)
+{
+	const struct residue_system *system = &residue_system[moduli - 1];
+	const double product = (double)system->high * 0x1p44 + (double)system->low;
+	const uint32_t format = store->format, bits = QUIRE_FORMAT_BITS(format);
+	struct residue_tile_store s = {
+		.store = store,
+		.tile = tile,
+		.moduli = moduli,
+		.exponent = exponent,
+		.bits = bits,
+		.bytes = gemm_element_bytes(format),
+		.overflows = round_overflows(format),
+		.infinite = tally_exceptional_of(format),
+		.unit = _mm512_set1_pd(product * (store->negate ? -0x1p-64 : 0x1p-64)),
+		.error = _mm512_set1_pd(product * (RESIDUE_ERROR * 0x1p-64)),
+		.decisive = residue_decisive(format, bits),
+		.digest = _mm512_setzero_si512(),
+		/* a double has no room for FP64's decisions */
+		.doubts = format == QUIRE_FORMAT_FP64 ? RESIDUE_DOUBTS : 0,
+	};
+	double lost = 0;
+
+	for (uint32_t t = 0; t < moduli; t++) {
+		s.begin -= RESIDUE_MAGIC_BITS * residue_fraction[t].c;
+		lost -= (double)RESIDUE_MAGIC * (double)residue_fraction[t].lost;
+	}
+	s.lost = (float)lost;
+	for (int v = 0; v < 6; v++) {
+		__m512i e = _mm512_cvtepi32_epi64(_mm256_loadu_si256(
+			(const __m256i *)(const void *)(exponent + 8 * v)));
+
+		s.by_column[v] = _mm512_castsi512_pd(_mm512_slli_epi64(
+			_mm512_add_epi64(e, _mm512_set1_epi64(1023)), 52));
+	}
+	for (uint32_t i = 0; i < place->rows; i++) {
+		uint8_t *at = place->at + i * place->row_bytes;
+		uint64_t index = place->index + i * place->row_index;
+		const int32_t *from = sums + i * 48;
+
+		if (place->columns > 32)
+			residue_put_row(&s, from, 3, row_exponent[i], at, index, place->columns, tally);
+		else if (place->columns > 16)
+			residue_put_row(&s, from, 2, row_exponent[i], at, index, place->columns, tally);
+		else
+			residue_put_row(&s, from, 1, row_exponent[i], at, index, place->columns, tally);
+	}
+	tally->digest += tally_total(s.digest);
+	tally->exceptional += s.exceptional;
+}
+
+#endif /* QUIRE_RESIDUE_STORE_AVX512_H */
