@@ -24,7 +24,7 @@ struct pack_sixteen {
  * rest holds e and the fraction left-aligned, so rest >> 10 added to the exponent
  * field's lower end puts both in place.
  */
-static inline struct pack_sixteen pack_posit_sixteen(__m512i left)
+static inline __attribute__((always_inline)) struct pack_sixteen pack_posit_sixteen(__m512i left)
 {
 	const __m512i one = _mm512_set1_epi32(1);
 	__mmask16 some = _mm512_test_epi32_mask(left, left);
@@ -54,7 +54,7 @@ static inline struct pack_sixteen pack_posit_sixteen(__m512i left)
 	};
 }
 
-static inline struct pack_sixteen pack_fp32_sixteen(__m512i words)
+static inline __attribute__((always_inline)) struct pack_sixteen pack_fp32_sixteen(__m512i words)
 {
 	__m512 x = _mm512_castsi512_ps(words);
 
@@ -88,20 +88,25 @@ static inline struct pack_sixteen pack_small_sixteen(__m512i words, uint32_t bit
 	return x;
 }
 
-/* Up to sixteen contiguous elements; those beyond count are 0. */
-static inline struct pack_sixteen pack_load_sixteen(uint32_t format, const uint8_t *data,
-						    uint32_t count)
+/* Up to sixteen contiguous elements as words; those beyond count are 0. */
+static inline __m512i pack_load_words(uint32_t format, const uint8_t *data, uint32_t count)
 {
 	const __mmask16 mask = count >= 16 ? 0xffff : (__mmask16)((1u << count) - 1);
 	const uint32_t bits = QUIRE_FORMAT_BITS(format);
-	__m512i words;
 
 	if (bits <= 8)
-		words = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, data));
-	else if (bits <= 16)
-		words = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, data));
-	else
-		words = _mm512_maskz_loadu_epi32(mask, data);
+		return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, data));
+	if (bits <= 16)
+		return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, data));
+	return _mm512_maskz_loadu_epi32(mask, data);
+}
+
+/* The numbers of such words, of MXFP8 without their scales. */
+static inline __attribute__((always_inline)) struct pack_sixteen
+pack_decode_words(uint32_t format, __m512i words)
+{
+	const uint32_t bits = QUIRE_FORMAT_BITS(format);
+
 	switch (format) {
 	case QUIRE_FORMAT_BF16:
 		return pack_fp32_sixteen(_mm512_slli_epi32(words, 16));
@@ -112,6 +117,7 @@ static inline struct pack_sixteen pack_load_sixteen(uint32_t format, const uint8
 	case QUIRE_FORMAT_E5M2:
 		return pack_small_sixteen(words, 8, 21, 0x1p112, 0x7b, true);
 	case QUIRE_FORMAT_E4M3:
+	case QUIRE_FORMAT_MXFP8:
 		return pack_small_sixteen(words, 8, 20, 0x1p120, 0x7e, false);
 	case QUIRE_FORMAT_INT8:
 		words = _mm512_srai_epi32(_mm512_slli_epi32(words, 24), 24);
@@ -123,23 +129,37 @@ static inline struct pack_sixteen pack_load_sixteen(uint32_t format, const uint8
 }
 
 /*
- * Sixteen elements from element first of a row on; first is a multiple of 16, or of 8 with
- * at most 8 of them, so that they lie in one block of MXFP8.  With count 0 nothing is read.
+ * Up to sixteen elements of a row from element first on, a multiple of 16, or of 8 with at most
+ * 8 of them, so that they lie in one block of MXFP8; its scale.  With count 0 nothing is read.
  */
-static inline struct pack_sixteen pack_load_of_row(uint32_t format, const uint8_t *row,
-						   uint64_t first, uint32_t element, uint32_t count)
+static inline __attribute__((always_inline)) __m512i
+pack_words_of_row(uint32_t format, const uint8_t *row, uint64_t first, uint32_t element,
+		  uint32_t count, uint64_t *scale)
 {
 	const uint8_t *block;
-	struct pack_sixteen x;
-	__m512d scale;
 
 	if (format != QUIRE_FORMAT_MXFP8)
-		return pack_load_sixteen(format, row + first * element, count);
+		return pack_load_words(format, row + first * element, count);
 	block = row + first / QUIRE_MX_ELEMENTS * QUIRE_MX_BLOCK_BYTES;
-	scale = _mm512_castsi512_pd(_mm512_set1_epi64((int64_t)(count ? gemm_mx_scale(block[0]) : 0)));
-	x = pack_load_sixteen(QUIRE_FORMAT_E4M3, block + 1 + first % QUIRE_MX_ELEMENTS, count);
-	return (struct pack_sixteen){ _mm512_mul_pd(x.first, scale),
-				      _mm512_mul_pd(x.second, scale) };
+	*scale = count ? gemm_mx_scale(block[0]) : 0;
+	return pack_load_words(format, block + 1 + first % QUIRE_MX_ELEMENTS, count);
+}
+
+/* Their numbers. */
+static inline __attribute__((always_inline)) struct pack_sixteen
+pack_load_of_row(uint32_t format, const uint8_t *row, uint64_t first, uint32_t element, uint32_t count)
+{
+	uint64_t scale = 0;
+	struct pack_sixteen x = pack_decode_words(format, pack_words_of_row(format, row, first, element,
+									    count, &scale));
+
+	if (format == QUIRE_FORMAT_MXFP8) {
+		const __m512d by = _mm512_castsi512_pd(_mm512_set1_epi64((int64_t)scale));
+
+		x.first = _mm512_mul_pd(x.first, by);
+		x.second = _mm512_mul_pd(x.second, by);
+	}
+	return x;
 }
 
 /* struct pack_range of eight lanes; last is one less, so that of 0 is the largest. */
@@ -154,7 +174,7 @@ struct pack_eight {
  * yields half of it, or a little less than it: the pattern's exponent is then one
  * too low, which is as good a unit.
  */
-static inline void pack_see(struct pack_eight *range, __m512d x)
+static inline __attribute__((always_inline)) void pack_see(struct pack_eight *range, __m512d x)
 {
 	const __m512i less = _mm512_set1_epi64(-1);
 	__m512i magnitude = _mm512_castpd_si512(_mm512_abs_pd(x));
@@ -167,81 +187,116 @@ static inline void pack_see(struct pack_eight *range, __m512d x)
 	range->squares = _mm512_fmadd_pd(x, x, range->squares);
 }
 
-static inline void pack_transpose(__m512d row[8])
+/* Words j and j + 8 of eight rows, at row[j]. */
+static inline __attribute__((always_inline)) void pack_transpose(__m512i row[8])
 {
-	__m512d pair[8], quad[8];
+	const __m512i first = _mm512_set_epi64(13, 12, 5, 4, 9, 8, 1, 0);
+	const __m512i second = _mm512_set_epi64(15, 14, 7, 6, 11, 10, 3, 2);
+	__m512i pair[8], quad[8];
 
+#pragma GCC unroll 4
 	for (int i = 0; i < 8; i += 2) {
-		pair[i] = _mm512_unpacklo_pd(row[i], row[i + 1]);
-		pair[i + 1] = _mm512_unpackhi_pd(row[i], row[i + 1]);
+		pair[i] = _mm512_unpacklo_epi32(row[i], row[i + 1]);
+		pair[i + 1] = _mm512_unpackhi_epi32(row[i], row[i + 1]);
 	}
-	for (int i = 0; i < 8; i += 4)
-		for (int j = 0; j < 2; j++) {
-			quad[i + j] = _mm512_shuffle_f64x2(pair[i + j], pair[i + j + 2], 0x88);
-			quad[i + j + 2] = _mm512_shuffle_f64x2(pair[i + j], pair[i + j + 2], 0xdd);
-		}
-	/* quad[0]: k 0 and 4 of lanes 0..3, quad[1]: 1 and 5, quad[2]: 2 and 6, quad[3]: 3, 7 */
-	for (int j = 0; j < 4; j++) {
-		row[j] = _mm512_shuffle_f64x2(quad[j], quad[j + 4], 0x88);
-		row[j + 4] = _mm512_shuffle_f64x2(quad[j], quad[j + 4], 0xdd);
+	/* quad[c] and quad[c + 4]: words c, c + 4, c + 8, c + 12 of rows 0..3 and 4..7 */
+#pragma GCC unroll 2
+	for (int i = 0; i < 8; i += 4) {
+		quad[i] = _mm512_unpacklo_epi64(pair[i], pair[i + 2]);
+		quad[i + 1] = _mm512_unpackhi_epi64(pair[i], pair[i + 2]);
+		quad[i + 2] = _mm512_unpacklo_epi64(pair[i + 1], pair[i + 3]);
+		quad[i + 3] = _mm512_unpackhi_epi64(pair[i + 1], pair[i + 3]);
+	}
+#pragma GCC unroll 4
+	for (int c = 0; c < 4; c++) {
+		row[c] = _mm512_permutex2var_epi64(quad[c], first, quad[c + 4]);
+		row[c + 4] = _mm512_permutex2var_epi64(quad[c], second, quad[c + 4]);
 	}
 }
 
 /* Eight lanes (used of them real) where k runs along memory, from k on; data: the first's row. */
 static inline __attribute__((always_inline)) void
-pack_eight_along_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32_t format, uint64_t pitch, uint32_t element,
-				      uint32_t used, uint64_t k, uint32_t kc,
-				      struct pack_eight *range)
+pack_eight_along_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32_t format, uint64_t pitch,
+		   uint32_t element, uint32_t used, uint64_t k, uint32_t kc, struct pack_eight *range)
 {
 	for (uint32_t i = 0; i < kc; i += 16) {
 		uint32_t count = kc - i < 16 ? kc - i : 16;
-		__m512d first[8], second[8];
+		_Alignas(64) uint64_t scale[8];
+		__m512i words[8];
 
 #pragma GCC unroll 8
-		for (uint32_t l = 0; l < 8; l++) {
-			struct pack_sixteen x = pack_load_of_row(format, data + l * pitch, k + i,
-								 element, l < used ? count : 0);
+		for (uint32_t l = 0; l < 8; l++)
+			words[l] = pack_words_of_row(format, data + l * pitch, k + i, element,
+						     l < used ? count : 0, &scale[l]);
+		pack_transpose(words);
+#pragma GCC unroll 8
+		for (uint32_t j = 0; j < 8; j++) {
+			struct pack_sixteen x = pack_decode_words(format, words[j]);
+			uint64_t *to = out + (size_t)(i + j) * lanes;
 
-			first[l] = x.first;
-			second[l] = x.second;
+			if (format == QUIRE_FORMAT_MXFP8) {
+				x.first = _mm512_mul_pd(x.first, _mm512_load_pd((double *)scale));
+				x.second = _mm512_mul_pd(x.second, _mm512_load_pd((double *)scale));
+			}
+			if (range && j < count)
+				pack_see(range, x.first);
+			if (range && j + 8 < count)
+				pack_see(range, x.second);
+			if (j < count)
+				_mm512_store_pd((double *)to, x.first);
+			if (j + 8 < count)
+				_mm512_store_pd((double *)(to + 8 * (size_t)lanes), x.second);
 		}
-		pack_transpose(first);
-		pack_transpose(second);
-#pragma GCC unroll 8
-		for (uint32_t j = 0; j < 8; j++)
-			if (j < count) {
-				if (range)
-					pack_see(range, first[j]);
-				_mm512_store_pd((double *)(out + (size_t)(i + j) * lanes), first[j]);
-			}
-#pragma GCC unroll 8
-		for (uint32_t j = 0; j < 8; j++)
-			if (j + 8 < count) {
-				if (range)
-					pack_see(range, second[j]);
-				_mm512_store_pd((double *)(out + (size_t)(i + j + 8) * lanes),
-						second[j]);
-			}
 	}
 }
 
-/* Eight or sixteen lanes from lane on that lie side by side in memory; data: the first k's row. */
+/* Sixteen lanes from lane on that lie side by side in memory; data: the first k's row. */
 static inline __attribute__((always_inline)) void
-pack_eights_across_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32_t format, uint64_t pitch, uint64_t lane,
-					uint32_t element, uint32_t used, uint32_t kc, bool two,
-					struct pack_eight range[2])
+pack_sixteen_across_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32_t format,
+		      uint64_t pitch, uint64_t lane, uint32_t element, uint32_t used, uint32_t kc,
+		      struct pack_eight range[2])
 {
 	for (uint32_t i = 0; i < kc; i++, data += pitch, out += lanes) {
 		struct pack_sixteen x = pack_load_of_row(format, data, lane, element, used);
 
-		if (range)
+		if (range) {
 			pack_see(&range[0], x.first);
-		_mm512_store_pd((double *)out, x.first);
-		if (two) {
-			if (range)
-				pack_see(&range[1], x.second);
-			_mm512_store_pd((double *)(out + 8), x.second);
+			pack_see(&range[1], x.second);
 		}
+		_mm512_store_pd((double *)out, x.first);
+		_mm512_store_pd((double *)(out + 8), x.second);
+	}
+}
+
+/* Eight lanes of the same, two k's at a time. */
+static inline __attribute__((always_inline)) void
+pack_eight_across_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32_t format,
+		    uint64_t pitch, uint64_t lane, uint32_t element, uint32_t used, uint32_t kc,
+		    struct pack_eight *range)
+{
+	for (uint32_t i = 0; i < kc; i += 2, data += 2 * pitch, out += 2 * (size_t)lanes) {
+		const bool two = i + 1 < kc;
+		uint64_t scale[2] = { 0, 0 };
+		__m512i words = pack_words_of_row(format, data, lane, element, used, &scale[0]);
+		__m512i next = pack_words_of_row(format, data + (two ? pitch : 0), lane, element,
+						 two ? used : 0, &scale[1]);
+		struct pack_sixteen x;
+
+		words = _mm512_inserti64x4(words, _mm512_castsi512_si256(next), 1);
+		x = pack_decode_words(format, words);
+		if (format == QUIRE_FORMAT_MXFP8) {
+			x.first = _mm512_mul_pd(x.first, _mm512_castsi512_pd(_mm512_set1_epi64(
+									(int64_t)scale[0])));
+			x.second = _mm512_mul_pd(x.second, _mm512_castsi512_pd(_mm512_set1_epi64(
+									(int64_t)scale[1])));
+		}
+		if (range) {
+			pack_see(range, x.first);
+			pack_see(range, x.second);
+		}
+		_mm512_store_pd((double *)out, x.first);
+		if (two)
+			_mm512_store_pd((double *)(out + lanes), x.second);
 	}
 }
 

@@ -290,10 +290,10 @@ static inline void pack_across_k(uint64_t *out, uint32_t lanes, const struct gem
 #endif
 
 #ifdef __AVX512F__
-/* lanes is a multiple of eight */
+/* lanes is a multiple of eight, format that of source */
 static inline __attribute__((always_inline)) void
-pack_doubles(uint64_t *out, uint32_t lanes, const struct gemm_source *source, uint64_t lane,
-	     uint32_t used, uint64_t k, uint32_t kc, struct pack_range *range)
+pack_doubles_of(uint32_t format, uint64_t *out, uint32_t lanes, const struct gemm_source *source,
+		uint64_t lane, uint32_t used, uint64_t k, uint32_t kc, struct pack_range *range)
 {
 	const uint32_t element = source->element;
 
@@ -304,19 +304,23 @@ pack_doubles(uint64_t *out, uint32_t lanes, const struct gemm_source *source, ui
 		uint32_t left = used > l ? used - l : 0, groups = 1;
 
 		if (source->k_stride == 1) {
-			const uint64_t pitch = gemm_offset(source->format, source->lane_stride);
+			const uint64_t pitch = gemm_offset(format, source->lane_stride);
 
 			pack_eight_along_k(out + l, lanes, source->data + (lane + l) * pitch,
-					   source->format, pitch, element, left < 8 ? left : 8, k, kc,
+					   format, pitch, element, left < 8 ? left : 8, k, kc,
 					   range ? &eight[0] : NULL);
 		} else {
-			const uint64_t pitch = gemm_offset(source->format, source->k_stride);
+			const uint64_t pitch = gemm_offset(format, source->k_stride);
 
 			groups = l + 16 <= lanes ? 2 : 1;
-			pack_eights_across_k(out + l, lanes, source->data + k * pitch,
-					     source->format, pitch, lane + l, element,
-					     left < 8 * groups ? left : 8 * groups, kc, groups == 2,
-					     range ? eight : NULL);
+			if (groups == 2)
+				pack_sixteen_across_k(out + l, lanes, source->data + k * pitch, format, pitch,
+						      lane + l, element, left < 16 ? left : 16, kc,
+						      range ? eight : NULL);
+			else
+				pack_eight_across_k(out + l, lanes, source->data + k * pitch, format, pitch,
+						    lane + l, element, left < 8 ? left : 8, kc,
+						    range ? eight : NULL);
 		}
 		for (uint32_t g = 0; range && g < groups; g++) {
 			_mm512_storeu_si512(range->most + l + 8 * g, eight[g].most);
@@ -325,6 +329,29 @@ pack_doubles(uint64_t *out, uint32_t lanes, const struct gemm_source *source, ui
 			_mm512_storeu_pd(range->squares + l + 8 * g, eight[g].squares);
 		}
 		l += 8 * (groups - 1);
+	}
+}
+
+/* The common formats have loops of their own. */
+static inline __attribute__((always_inline)) void
+pack_doubles(uint64_t *out, uint32_t lanes, const struct gemm_source *source, uint64_t lane,
+	     uint32_t used, uint64_t k, uint32_t kc, struct pack_range *range)
+{
+	switch (source->format) {
+	case QUIRE_FORMAT_POSIT32:
+		pack_doubles_of(QUIRE_FORMAT_POSIT32, out, lanes, source, lane, used, k, kc, range);
+		break;
+	case QUIRE_FORMAT_POSIT16:
+		pack_doubles_of(QUIRE_FORMAT_POSIT16, out, lanes, source, lane, used, k, kc, range);
+		break;
+	case QUIRE_FORMAT_POSIT8:
+		pack_doubles_of(QUIRE_FORMAT_POSIT8, out, lanes, source, lane, used, k, kc, range);
+		break;
+	case QUIRE_FORMAT_BF16:
+		pack_doubles_of(QUIRE_FORMAT_BF16, out, lanes, source, lane, used, k, kc, range);
+		break;
+	default:
+		pack_doubles_of(source->format, out, lanes, source, lane, used, k, kc, range);
 	}
 }
 #else
@@ -561,8 +588,10 @@ static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel 
 			if (panel->special[l])
 				(void)pack_clear_specials(scratch, lanes, l, count);
 		padded = (count + 7) / 8 * 8;
-		memset(scratch + (size_t)count * lanes, 0,
-		       (size_t)(padded - count) * lanes * sizeof(*scratch));
+		/* not with 0 bytes: memset() may then touch a page that is not there, which is slow */
+		if (padded > count)
+			memset(scratch + (size_t)count * lanes, 0,
+			       (size_t)(padded - count) * lanes * sizeof(*scratch));
 #ifdef __AVX512F__
 		if (panel->moduli)
 			pack_residues(panel, scratch, lanes, i, count, scale);

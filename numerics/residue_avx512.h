@@ -96,13 +96,13 @@ static inline __m512i residue_bytes(__m512i lower, __m512i upper)
  * 1.5 m 2^-16 < 0.006 in magnitude: what is on the right of N is within 0..1 and the product's
  * integer is N.  T counts modulo 2^16, which is m in the product: so it is within
  * 0..m - 1.  With T + 2^15 it is N + (m - 1) / 2 modulo m, so that N within +-(m - 1) / 2 follows.
- * bias is what T is too large by.
+ * Unless narrow, T is too large by the bias.
  */
 static inline __attribute__((always_inline)) __m512i
-residue_of_words(const __m512i v[4], const struct residue_modulus *r, uint32_t bias, bool is_signed)
+residue_of_words(const __m512i v[4], const struct residue_modulus *r, bool is_signed, bool narrow)
 {
 	const __m512i inverse = _mm512_set1_epi32((int)r->inverse);
-	const __m512i more = _mm512_set1_epi16((short)((is_signed ? 1u << 15 : r->round) - bias));
+	const __m512i more = _mm512_set1_epi32((int)r->more[is_signed][narrow]);
 	__m512i t[4];
 	struct residue_words w;
 
@@ -110,12 +110,11 @@ residue_of_words(const __m512i v[4], const struct residue_modulus *r, uint32_t b
 	for (int j = 0; j < 4; j++)
 		t[j] = _mm512_mullo_epi32(v[j], inverse);
 	w = residue_halves(t, true);
-	w.even = _mm512_mulhi_epu16(_mm512_add_epi16(w.even, more), _mm512_set1_epi16((short)r->m));
+	w.even = _mm512_mulhi_epu16(_mm512_add_epi16(w.even, more), _mm512_set1_epi32((int)r->lower));
 	/* times 2^8: in the upper byte */
-	w.odd = _mm512_mulhi_epu16(_mm512_add_epi16(w.odd, more),
-				   _mm512_set1_epi16((short)(r->m << 8)));
+	w.odd = _mm512_mulhi_epu16(_mm512_add_epi16(w.odd, more), _mm512_set1_epi32((int)r->upper));
 	w.even = residue_bytes(w.even, w.odd);
-	return is_signed ? _mm512_sub_epi8(w.even, _mm512_set1_epi8((char)(r->m / 2))) : w.even;
+	return is_signed ? _mm512_sub_epi8(w.even, _mm512_set1_epi32((int)r->middle)) : w.even;
 }
 
 /*
@@ -171,9 +170,8 @@ residue_pack_words(const __m512i x[4][2], uint8_t *out, size_t plane, uint32_t m
 		}
 		for (; t < end; t++)
 			_mm512_store_si512(out + t * plane,
-					   residue_of_words(v, &residue_modulus[t],
-							    narrow ? 0 : residue_modulus[t].bias,
-							    is_signed));
+					   residue_of_words(v, &residue_modulus[t], is_signed,
+							    narrow));
 	}
 }
 

@@ -12,26 +12,38 @@
 #define RESIDUE_MODULI 12
 
 /*
- * Of integers to residues.  inverse: -1 / m modulo 2^32.  round: 2^15 / m to nearest.  bias, in
- * units of 2^16 modulo 2^32: M / m * RESIDUE_MAGIC_BITS, M the multiple of its group.
+ * Of integers to residues modulo m, as words that residue_of_words() takes as they are.
+ *	inverse		-1 / m modulo 2^32
+ *	more		[is_signed][narrow], see there: 2^15 or 2^15 / m to nearest, less the bias unless
+ *			narrow; in both halves
+ *	lower, upper	m and 2^8 m, in both halves
+ *	middle		(m - 1) / 2 in all bytes
+ * The bias, in units of 2^16 modulo 2^32: M / m * RESIDUE_MAGIC_BITS, M the multiple of its group.
  */
 static const struct residue_modulus {
 	int32_t m;
-	uint32_t inverse;
-	uint16_t round, bias;
+	uint32_t inverse, more[2][2], lower, upper, middle;
 } residue_modulus[RESIDUE_MODULI] = {
-	{ 256, 0, 0, 0 },
-	{ 255, 0x01010101, 129, 0x1140 },
-	{ 253, 0x194be3ab, 130, 0x85c0 },
-	{ 251, 0x65fdf5cd, 131, 0xd040 },
-	{ 247, 0x10953f39, 133, 0x5740 },
-	{ 241, 0xef010fef, 136, 0x91c0 },
-	{ 239, 0xbc84d1f1, 137, 0xa640 },
-	{ 233, 0xe02328a7, 141, 0xefc0 },
-	{ 229, 0xb8744313, 143, 0xc2c0 },
-	{ 227, 0x645ebb35, 144, 0xc000 },
-	{ 223, 0x24bc44e1, 147, 0xc000 },
-	{ 217, 0xc04b8097, 151, 0x4000 },
+#define RESIDUE_TWICE(x) (((x) & 0xffffu) * 0x00010001u)
+#define RESIDUE_MORE(x, bias) { RESIDUE_TWICE((x) - (bias)), RESIDUE_TWICE(x) }
+#define RESIDUE_MODULUS(m, inverse, bias)                                                      \
+	{ m, inverse, { RESIDUE_MORE((0x8000u + (m) / 2) / (m), bias), RESIDUE_MORE(0x8000u, bias) }, \
+	  RESIDUE_TWICE(m), RESIDUE_TWICE((m) << 8), (m) / 2 * 0x01010101u }
+	{ 256, 0, { { 0 } }, 0, 0, 0 },
+	RESIDUE_MODULUS(255, 0x01010101, 0x1140),
+	RESIDUE_MODULUS(253, 0x194be3ab, 0x85c0),
+	RESIDUE_MODULUS(251, 0x65fdf5cd, 0xd040),
+	RESIDUE_MODULUS(247, 0x10953f39, 0x5740),
+	RESIDUE_MODULUS(241, 0xef010fef, 0x91c0),
+	RESIDUE_MODULUS(239, 0xbc84d1f1, 0xa640),
+	RESIDUE_MODULUS(233, 0xe02328a7, 0xefc0),
+	RESIDUE_MODULUS(229, 0xb8744313, 0xc2c0),
+	RESIDUE_MODULUS(227, 0x645ebb35, 0xc000),
+	RESIDUE_MODULUS(223, 0x24bc44e1, 0xc000),
+	RESIDUE_MODULUS(217, 0xc04b8097, 0x4000),
+#undef RESIDUE_MODULUS
+#undef RESIDUE_MORE
+#undef RESIDUE_TWICE
 };
 
 /*
