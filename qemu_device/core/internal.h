@@ -41,6 +41,8 @@ struct tlb {
 		uint64_t page;		/* virtual page number with the context above, + 1 */
 		uint64_t entry;		/* of level 0, also for a part of a block */
 	} slot[TLB_ENTRIES];
+	uint64_t block;			/* the last number of 2 MiB walked to, with the context above, + 1 */
+	uint64_t block_entry;		/* of level 1 */
 };
 
 struct fault {

@@ -5,7 +5,9 @@
 #include "internal.h"
 
 #define LEVELS 4
+#define PAGE_BITS 12
 #define INDEX_BITS 9
+#define INDEX_MASK ((1u << INDEX_BITS) - 1)
 #define CACHED_BITS (QUIRE_PTE_VALID | QUIRE_PTE_READ | QUIRE_PTE_WRITE | QUIRE_PTE_SYSTEM)
 
 void mmu_report(struct quire_device *device, uint32_t context, const struct fault *fault)
@@ -16,6 +18,12 @@ void mmu_report(struct quire_device *device, uint32_t context, const struct faul
 	atomic_store(&device->fault_info, fault->info);
 	device_count(device, QUIRE_COUNTER_FAULTS, 1);
 	device_trace(device, QUIRE_TRACE_FAULT, context, fault->address, fault->info);
+}
+
+/* Of a virtual page or block; never 0, which marks an empty place. */
+static uint64_t tag_of(uint32_t context, uint64_t number)
+{
+	return (number | (uint64_t)context << 40) + 1;
 }
 
 /* One entry of a table; false when the table is not in memory. */
@@ -32,32 +40,55 @@ static bool read_entry(struct quire_device *device, uint64_t table, unsigned int
 	return true;
 }
 
-/* The entry of the 4 KiB page at address, or a reason. */
-static enum quire_fault_reason walk(struct quire_device *device, uint32_t context,
-				    uint64_t address, uint64_t *result)
+/* The entry of level 1 for address, or a reason. */
+static enum quire_fault_reason walk_to_block(struct quire_device *device, uint32_t context,
+					     uint64_t address, uint64_t *entry)
 {
-	uint64_t entry;
-
 	if (context >= QUIRE_CONTEXTS)
 		return QUIRE_FAULT_CONTEXT;
-	entry = device->context_root[context][0] |
-		(uint64_t)device->context_root[context][1] << 32;
-	if (!(entry & QUIRE_PTE_VALID))
+	*entry = device->context_root[context][0] |
+		 (uint64_t)device->context_root[context][1] << 32;
+	if (!(*entry & QUIRE_PTE_VALID))
 		return QUIRE_FAULT_CONTEXT;
-	for (int level = LEVELS - 1; level >= 0; level--) {
-		unsigned int shift = 12 + INDEX_BITS * (unsigned int)level;
+	for (int level = LEVELS - 1; level > 0; level--) {
+		unsigned int shift = PAGE_BITS + INDEX_BITS * (unsigned int)level;
 
-		if (!read_entry(device, entry, address >> shift & ((1u << INDEX_BITS) - 1), &entry))
+		if (!read_entry(device, *entry, address >> shift & INDEX_MASK, entry))
+			return QUIRE_FAULT_TABLE;
+		if (!(*entry & QUIRE_PTE_VALID))
+			return QUIRE_FAULT_UNMAPPED;
+	}
+	return QUIRE_FAULT_NONE;
+}
+
+/*
+ * The entry of the 4 KiB page at address, or a reason.  An operand is looked up page by
+ * page: of each 2 MiB the upper levels are read once.
+ */
+static enum quire_fault_reason walk(struct quire_device *device, struct tlb *tlb, uint32_t context,
+				    uint64_t address, uint64_t *result)
+{
+	uint64_t tag = tag_of(context, address / QUIRE_BLOCK_BYTES), entry;
+	enum quire_fault_reason reason;
+
+	if (tlb->block != tag) {
+		reason = walk_to_block(device, context, address, &entry);
+		if (reason != QUIRE_FAULT_NONE)
+			return reason;
+		tlb->block = tag;
+		tlb->block_entry = entry;
+	}
+	entry = tlb->block_entry;
+	if (entry & QUIRE_PTE_BLOCK) {
+		uint64_t base = entry & QUIRE_PTE_ADDRESS & ~(uint64_t)(QUIRE_BLOCK_BYTES - 1);
+
+		*result = (entry & CACHED_BITS) | base |
+			  (address & (QUIRE_BLOCK_BYTES - 1) & QUIRE_PTE_ADDRESS);
+	} else {
+		if (!read_entry(device, entry, address >> PAGE_BITS & INDEX_MASK, &entry))
 			return QUIRE_FAULT_TABLE;
 		if (!(entry & QUIRE_PTE_VALID))
 			return QUIRE_FAULT_UNMAPPED;
-		if (level == 1 && entry & QUIRE_PTE_BLOCK) {
-			uint64_t base = entry & QUIRE_PTE_ADDRESS & ~(uint64_t)(QUIRE_BLOCK_BYTES - 1);
-
-			*result = (entry & CACHED_BITS) | base |
-				  (address & (QUIRE_BLOCK_BYTES - 1) & QUIRE_PTE_ADDRESS);
-			break;
-		}
 		*result = entry & (CACHED_BITS | QUIRE_PTE_ADDRESS);
 	}
 	if (!(*result & QUIRE_PTE_SYSTEM) &&
@@ -70,19 +101,20 @@ bool mmu_translate(struct quire_device *device, struct tlb *tlb, uint32_t contex
 		   uint64_t address, bool write, uint64_t *entry, struct fault *fault)
 {
 	uint64_t page = address / QUIRE_PAGE_BYTES;
-	uint64_t tag = (page | (uint64_t)context << 40) + 1;
+	uint64_t tag = tag_of(context, page);
 	unsigned int slot = page % TLB_ENTRIES;
 	uint32_t flushes = atomic_load(&device->tlb_flushes);
 	uint32_t reason = QUIRE_FAULT_NONE;
 
 	if (tlb->flushes != flushes) {
 		memset(tlb->slot, 0, sizeof(tlb->slot));
+		tlb->block = 0;
 		tlb->flushes = flushes;
 	}
 	if (address >> QUIRE_VA_BITS) {
 		reason = QUIRE_FAULT_ADDRESS;
 	} else if (tlb->slot[slot].page != tag) {
-		reason = walk(device, context, address, entry);
+		reason = walk(device, tlb, context, address, entry);
 		if (reason == QUIRE_FAULT_NONE) {
 			tlb->slot[slot].page = tag;
 			tlb->slot[slot].entry = *entry;

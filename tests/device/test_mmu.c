@@ -156,6 +156,18 @@ static void small_and_large_pages_are_mapped(void **state)
 	board_stop(s.board);
 }
 
+/* The operands at `address` and in the two pages behind it, in the order A, B, D. */
+static void move_operands(struct setting *s, uint64_t address)
+{
+	for (uint64_t page = 0; page < 0x3000; page += 0x1000)
+		card_map(s->card, 0, address + page,
+			 (CARD_DATA + 0x1000 + page) | QUIRE_PTE_READ | QUIRE_PTE_WRITE);
+	s->gemm.a.address = address;
+	s->gemm.b.address = address + 0x1000;
+	s->gemm.d.address = address + 0x2000;
+}
+
+/* Nothing but these pages is looked at in between: what a unit remembers of them must go. */
 static void an_entry_of_any_level_may_be_missing(void **state)
 {
 	struct setting s = ready();
@@ -164,14 +176,15 @@ static void an_entry_of_any_level_may_be_missing(void **state)
 	(void)state;
 	for (int level = 0; level < 4; level++) {
 		uint64_t address = HOLE + ((uint64_t)level << 39);
+		struct quire_packet_gemm moved;
 
-		card_map(s.card, 0, address, (CARD_DATA + 0x1000) | QUIRE_PTE_READ);
-		s.gemm.a.address = address;
+		move_operands(&s, address);
+		moved = s.gemm;
 		expect_success(&s);
 		s.card->access.memory_write(s.card->access.opaque, card_entry(s.card, 0, address, level),
 					    &nothing, sizeof(nothing));
 		card_write(s.card, QUIRE_REG_TLB_FLUSH, QUIRE_TLB_FLUSH_ALL);
-		s.gemm.a.address = address;
+		s.gemm = moved;
 		expect_fault(&s, QUIRE_FAULT_UNMAPPED, QUIRE_FAULT_UNIT_A, false, address);
 	}
 	board_stop(s.board);
