@@ -31,25 +31,25 @@
 /* A tile that had so many doubtful sixteens is taken for one whose sums often are. */
 #define RESIDUE_DOUBTS 4
 
-/* All sixteens of a tile. */
+/* What all rows of a tile have in common. */
 struct residue_tile_store {
 	const struct gemm_store *store;
 	size_t tile;			/* sums from one modulus to the next */
 	uint32_t moduli;
-	/* what the constants in residues' words come to, taken away again */
-	uint64_t begin;
-	float lost;
 	const int32_t *exponent;	/* of columns */
 	uint32_t bits, bytes;		/* of an element */
 	bool overflows;
 	struct tally_exceptional infinite;
-	/* of near sums; signs are those of the factor */
-	__m512d unit, error;
-	__m512i decisive;		/* bits of a double that all between two decisions share */
-	__m512d by_column[6];		/* powers of two */
+	double unit, error;		/* of a fraction of 2^-64; the unit has the factor's sign */
+	uint64_t decisive;		/* bits of a double that all between two decisions share */
+	uint32_t doubts;
+	const __m512d *by_column;	/* powers of two */
+};
+
+/* What its elements add up to. */
+struct residue_tally {
 	__m512i digest;
 	uint64_t exceptional;
-	uint32_t doubts;
 };
 
 /*
@@ -68,14 +68,17 @@ residue_fractions(const struct residue_tile_store *s, const int32_t *sums, int v
 	const __m512i first = _mm512_set_epi64(11, 3, 10, 2, 9, 1, 8, 0);
 	const __m512i second = _mm512_set_epi64(15, 7, 14, 6, 13, 5, 12, 4);
 	const struct residue_system *system = &residue_system[s->moduli - 1];
+	/* what RESIDUE_MAGIC_BITS and RESIDUE_MAGIC come to, taken away again */
+	const uint64_t begin = residue_fraction[s->moduli - 1].begin;
+	const __m512 lost_begin = _mm512_set1_ps(residue_fraction[s->moduli - 1].lost_begin);
 	__m512i odd[3], even[3];
 	__m512 lost[3];
 
 #pragma GCC unroll 3
 	for (int v = 0; v < vectors; v++) {
-		odd[v] = _mm512_set1_epi64((int64_t)s->begin);
-		even[v] = _mm512_set1_epi64((int64_t)(s->begin + (s->begin << 32)));
-		lost[v] = _mm512_set1_ps(s->lost);
+		odd[v] = _mm512_set1_epi64((int64_t)begin);
+		even[v] = _mm512_set1_epi64((int64_t)(begin + (begin << 32)));
+		lost[v] = lost_begin;
 	}
 	for (uint32_t t = 0; t < s->moduli; t++, sums += s->tile) {
 		const struct residue_back *back = &system->back[t];
@@ -105,69 +108,153 @@ residue_fractions(const struct residue_tile_store *s, const int32_t *sums, int v
 	}
 }
 
+static inline __m512d residue_power(int32_t e)
+{
+	return _mm512_castsi512_pd(_mm512_set1_epi64((int64_t)(1023 + e) << 52));
+}
+
 /*
- * Eight sums as doubles; near ones are any number between the bounds that is no decision, with
- * its last bit set.  Conversion, product and unit of a fraction, and the bounds' own
- * arithmetic, have relative errors of 2^-53 each, for which the bounds leave 2^-50.
+ * Sums of a row as doubles times powers of two, whole ones exactly: a 0 becomes +0.  Near ones are
+ * any number between the bounds.  Conversion, product and unit of a fraction, and the bounds' own
+ * arithmetic, have relative errors of 2^-53 each, for which the bounds leave 2^-50.  Which
+ * of the 48 are in doubt.
  */
-static inline __attribute__((always_inline)) __m512d
-residue_eight(const struct residue_tile_store *s, __m512i fraction, __mmask8 *doubt)
+static inline __attribute__((always_inline)) uint64_t
+residue_row(const struct residue_tile_store *s, const __m512i fraction[6], int vectors, int32_t exponent,
+	    __m512d x[6])
 {
-	const __m512d x = _mm512_cvtepi64_pd(fraction), magic = _mm512_set1_pd(GEMM_MAGIC);
-	const __m512d sign = _mm512_set1_pd(-0.0);
-	__m512d v, error, low, high;
-	__m512i differ;
+	const __m512d power = residue_power(exponent), sign = _mm512_set1_pd(-0.0);
+	const __m512d unit = _mm512_mul_pd(power, _mm512_set1_pd(s->unit));
+	const __m512d magic = _mm512_mul_pd(power, _mm512_set1_pd(GEMM_MAGIC));
+	const __m512d error = _mm512_mul_pd(power, _mm512_set1_pd(s->error));
+	const __m512i decisive = _mm512_set1_epi64((int64_t)s->decisive);
+	uint64_t doubt = 0;
 
-	/* of a 0 it makes +0 */
-	if (s->moduli <= RESIDUE_WHOLE)
-		return _mm512_sub_pd(_mm512_fmadd_pd(x, s->unit, magic), magic);
-	v = _mm512_mul_pd(x, s->unit);
-	/* a or (b and c) */
-	error = _mm512_castsi512_pd(_mm512_ternarylogic_epi64(_mm512_castpd_si512(s->error),
-							      _mm512_castpd_si512(v),
-							      _mm512_castpd_si512(sign), 0xf8));
-	low = _mm512_fmsub_pd(v, _mm512_set1_pd(1 - 0x1p-50), error);
-	high = _mm512_fmadd_pd(v, _mm512_set1_pd(1 + 0x1p-50), error);
-	differ = _mm512_xor_si512(_mm512_castpd_si512(low), _mm512_castpd_si512(high));
-	*doubt = _mm512_test_epi64_mask(differ, s->decisive);
-	return _mm512_castsi512_pd(_mm512_or_si512(_mm512_castpd_si512(low), _mm512_set1_epi64(1)));
+#pragma GCC unroll 6
+	for (int v = 0; v < 2 * vectors; v++) {
+		__m512d low, high, near;
+		__m512i differ;
+
+		x[v] = _mm512_cvtepi64_pd(fraction[v]);
+		if (s->moduli <= RESIDUE_WHOLE) {
+			low = _mm512_sub_pd(_mm512_fmadd_pd(x[v], unit, magic), magic);
+		} else {
+			x[v] = _mm512_mul_pd(x[v], unit);
+			/* the error with the sign of x: 0xf8 is a or (b and c) */
+			near = _mm512_castsi512_pd(_mm512_ternarylogic_epi64(
+				_mm512_castpd_si512(error), _mm512_castpd_si512(x[v]),
+				_mm512_castpd_si512(sign), 0xf8));
+			low = _mm512_fmsub_pd(x[v], _mm512_set1_pd(1 - 0x1p-50), near);
+			high = _mm512_fmadd_pd(x[v], _mm512_set1_pd(1 + 0x1p-50), near);
+			differ = _mm512_xor_si512(_mm512_castpd_si512(low), _mm512_castpd_si512(high));
+			doubt |= (uint64_t)_mm512_test_epi64_mask(differ, decisive) << (8 * v);
+		}
+		x[v] = _mm512_mul_pd(low, s->by_column[v]);
+	}
+	return doubt;
 }
 
-/* Sixteen numbers, none of them NaN, to elements in the lower bits of words. */
+/* Truncated, and the last bit set when bits are lost or odd says so; of numbers of 2^-126 and up. */
 static inline __attribute__((always_inline)) __m512i
-residue_to_elements(const struct residue_tile_store *s, struct pack_sixteen x)
+residue_narrow_to_odd(struct pack_sixteen x, bool odd)
 {
-	const uint32_t format = s->store->format;
-	const bool posit = QUIRE_FORMAT_KIND(format) == QUIRE_KIND_POSIT;
+	const int truncate = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
+	const __m512i lost = _mm512_set1_epi64((1 << 29) - 1), one = _mm512_set1_epi32(1);
+	__m512i word = convert_join(_mm512_cvt_roundpd_ps(x.first, truncate),
+				    _mm512_cvt_roundpd_ps(x.second, truncate));
+	__mmask8 first, second;
 
-	if (posit && s->bits > 16)
-		return convert_doubles_to_posit(x, s->bits);
-	if (format == QUIRE_FORMAT_FP32)
-		return convert_narrow(x);
-	return convert_from_word(format, convert_narrow_to_odd(x), s->bits);
+	if (odd)
+		return _mm512_or_si512(word, one);
+	first = _mm512_test_epi64_mask(_mm512_castpd_si512(x.first), lost);
+	second = _mm512_test_epi64_mask(_mm512_castpd_si512(x.second), lost);
+	return _mm512_mask_or_epi32(word, (__mmask16)(first | second << 8), word, one);
 }
 
-/* Elements stored and counted. */
-static inline __attribute__((always_inline)) void
-residue_put(struct residue_tile_store *s, __m512i x, uint8_t *at, uint64_t index, uint32_t count)
+/* The last bit set: no decision is so, and of near ones none is in between. */
+static inline __attribute__((always_inline)) struct pack_sixteen
+residue_odd(struct pack_sixteen x)
 {
-	const uint32_t own = (uint32_t)((1ull << s->bits) - 1);
-	const __mmask16 some = (__mmask16)((1u << count) - 1);
-	const __m512i place = tally_places(index);
+	const __m512i one = _mm512_set1_epi64(1);
+
+	return (struct pack_sixteen){
+		_mm512_castsi512_pd(_mm512_or_si512(_mm512_castpd_si512(x.first), one)),
+		_mm512_castsi512_pd(_mm512_or_si512(_mm512_castpd_si512(x.second), one)) };
+}
+
+/* Numbers of a row, none of them NaN, to elements in the lower bits of words. */
+static inline __attribute__((always_inline)) void
+residue_to_elements(uint32_t kind, const struct residue_tile_store *s, const __m512d x[6], int vectors,
+		    __m512i word[3])
+{
+	const bool near = s->moduli > RESIDUE_WHOLE;
+
+#pragma GCC unroll 3
+	for (int v = 0; v < vectors; v++) {
+		struct pack_sixteen y = { x[2 * v], x[2 * v + 1] };
+
+		if (kind == QUIRE_FORMAT_POSIT32)
+			word[v] = convert_doubles_to_posit(near ? residue_odd(y) : y, s->bits);
+		else if (kind == QUIRE_FORMAT_FP32)
+			word[v] = convert_narrow(near ? residue_odd(y) : y);
+		else
+			word[v] = convert_from_word(kind, residue_narrow_to_odd(y, near), s->bits);
+	}
+}
+
+static inline __attribute__((always_inline)) void
+residue_to_format(const struct residue_tile_store *s, const __m512d x[6], int vectors, __m512i word[3])
+{
+	switch (s->store->format) {
+	case QUIRE_FORMAT_FP32:
+		residue_to_elements(QUIRE_FORMAT_FP32, s, x, vectors, word);
+		break;
+	case QUIRE_FORMAT_BF16:
+		residue_to_elements(QUIRE_FORMAT_BF16, s, x, vectors, word);
+		break;
+	case QUIRE_FORMAT_FP16:
+		residue_to_elements(QUIRE_FORMAT_FP16, s, x, vectors, word);
+		break;
+	case QUIRE_FORMAT_E4M3:
+		residue_to_elements(QUIRE_FORMAT_E4M3, s, x, vectors, word);
+		break;
+	case QUIRE_FORMAT_E5M2:
+		residue_to_elements(QUIRE_FORMAT_E5M2, s, x, vectors, word);
+		break;
+	case QUIRE_FORMAT_INT8:
+		residue_to_elements(QUIRE_FORMAT_INT8, s, x, vectors, word);
+		break;
+	default:
+		if (s->bits > 16)
+			residue_to_elements(QUIRE_FORMAT_POSIT32, s, x, vectors, word);
+		else
+			residue_to_elements(QUIRE_FORMAT_POSIT16, s, x, vectors, word);
+		break;
+	}
+}
+
+/* Sixteen elements stored and counted, those that some says. */
+static inline __attribute__((always_inline)) void
+residue_put(const struct residue_tile_store *s, __m512i x, uint8_t *at, __m512i place, __mmask16 some,
+	    struct residue_tally *tally)
+{
+	const __m512i own = _mm512_set1_epi32((int)(uint32_t)((1ull << s->bits) - 1));
+	const uint32_t count = (uint32_t)__builtin_popcount(some);
 	__m512i first, second;
 
 	if (s->overflows)
-		s->exceptional += (uint32_t)__builtin_popcount(tally_find(s->infinite, x) & some);
+		tally->exceptional += (uint32_t)__builtin_popcount(tally_find(s->infinite, x) & some);
 	if (s->store->relu)
-		x = _mm512_maskz_mov_epi32(
-			~_mm512_movepi32_mask(_mm512_sll_epi32(x, _mm_cvtsi32_si128((int)(32 - s->bits)))), x);
+		x = _mm512_maskz_mov_epi32(~_mm512_movepi32_mask(_mm512_sll_epi32(
+			x, _mm_cvtsi32_si128((int)(32 - s->bits)))), x);
 	convert_store(at, s->bytes, x, count);
-	x = _mm512_and_si512(x, _mm512_set1_epi32((int)own));
+	x = _mm512_and_si512(x, own);
 	first = tally_mix(_mm512_cvtepu32_epi64(_mm512_castsi512_si256(x)), place);
 	second = tally_mix(_mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(x, 1)),
 			   _mm512_add_epi64(place, tally_step()));
-	s->digest = _mm512_mask_add_epi64(s->digest, (__mmask8)some, s->digest, first);
-	s->digest = _mm512_mask_add_epi64(s->digest, (__mmask8)(some >> 8), s->digest, second);
+	tally->digest = _mm512_mask_add_epi64(tally->digest, (__mmask8)some, tally->digest, first);
+	tally->digest = _mm512_mask_add_epi64(tally->digest, (__mmask8)(some >> 8), tally->digest,
+					      second);
 }
 
 /* Sixteen sums or less by way of integers. */
@@ -186,47 +273,51 @@ residue_put_exact(const struct residue_tile_store *s, const int32_t *sums, int32
 	round_store(&store, count, low, wide ? high : NULL, exponent, at, index, tally);
 }
 
-static inline __m512d residue_power(int32_t e)
+/* Those sixteens of a row that have any in doubt. */
+static void residue_put_doubtful(struct residue_tile_store *s, const int32_t *sums, int32_t row_exponent,
+				 uint8_t *at, uint64_t index, uint32_t columns, uint64_t doubt,
+				 struct gemm_tally *tally)
 {
-	return _mm512_castsi512_pd(_mm512_set1_epi64((int64_t)(1023 + e) << 52));
+	for (uint32_t j = 0; j < columns; j += 16)
+		if (doubt >> j & 0xffff) {
+			residue_put_exact(s, sums + j, row_exponent, s->exponent + j,
+					  at + (size_t)j * s->bytes, index + j,
+					  columns - j < 16 ? columns - j : 16, tally);
+			s->doubts++;
+		}
 }
 
 static inline __attribute__((always_inline)) void
 residue_put_row(struct residue_tile_store *s, const int32_t *sums, int vectors,
 		int32_t row_exponent, uint8_t *at, uint64_t index, uint32_t columns,
-		struct gemm_tally *tally)
+		struct residue_tally *run, struct gemm_tally *tally)
 {
-	const __m512d by_row = residue_power(row_exponent + s->store->offset);
-	const bool fast = s->doubts < RESIDUE_DOUBTS;
-	__m512i fraction[6];
+	const uint64_t all = (1ull << columns) - 1;
+	__m512i fraction[6], word[3];
+	uint64_t doubt;
+	__m512d x[6];
 
-	if (fast)
-		residue_fractions(s, sums, vectors, fraction);
+	if (s->doubts >= RESIDUE_DOUBTS) {
+		residue_put_doubtful(s, sums, row_exponent, at, index, columns, all, tally);
+		return;
+	}
+	residue_fractions(s, sums, vectors, fraction);
+	doubt = residue_row(s, fraction, vectors, row_exponent + s->store->offset, x) & all;
+	residue_to_format(s, x, vectors, word);
 #pragma GCC unroll 3
 	for (int v = 0; v < vectors; v++) {
-		const uint32_t j = (uint32_t)v * 16, here = columns - j < 16 ? columns - j : 16;
-		uint8_t *to = at + (size_t)j * s->bytes;
-		__mmask8 first = 0, second = 0;
-		struct pack_sixteen x;
+		const uint32_t j = (uint32_t)v * 16;
 
-		if (fast) {
-			x.first = residue_eight(s, fraction[2 * v], &first);
-			x.second = residue_eight(s, fraction[2 * v + 1], &second);
-			if (!((uint32_t)(first | second << 8) & ((1u << here) - 1))) {
-				x.first = _mm512_mul_pd(x.first, _mm512_mul_pd(by_row, s->by_column[2 * v]));
-				x.second = _mm512_mul_pd(x.second,
-							 _mm512_mul_pd(by_row, s->by_column[2 * v + 1]));
-				residue_put(s, residue_to_elements(s, x), to, index + j, here);
-				continue;
-			}
-			s->doubts++;
-		}
-		residue_put_exact(s, sums + j, row_exponent, s->exponent + j, to, index + j, here, tally);
+		if ((doubt >> j & 0xffff) == 0)
+			residue_put(s, word[v], at + (size_t)j * s->bytes, tally_places(index + j),
+				    (__mmask16)(all >> j), run);
 	}
+	if (doubt)
+		residue_put_doubtful(s, sums, row_exponent, at, index, columns, doubt, tally);
 }
 
 /* The highest bit that tells numbers apart on both sides of a half-way one, and all above. */
-static inline __m512i residue_decisive(uint32_t format, uint32_t bits)
+static inline uint64_t residue_decisive(uint32_t format, uint32_t bits)
 {
 	/* significant bits behind the first of a number half-way between two elements */
 	int behind;
@@ -251,7 +342,27 @@ static inline __m512i residue_decisive(uint32_t format, uint32_t bits)
 		behind = bits > 4 ? (int)bits - 4 : 0;
 		break;
 	}
-	return _mm512_set1_epi64(-(1ll << (52 - behind)));
+	return -(1ull << (52 - behind));
+}
+
+/* Powers of two of 48 columns; the least exponent of a unit of a tile's sums. */
+static inline int32_t residue_powers(const struct gemm_store *store, const int32_t *row_exponent,
+				     const int32_t *exponent, uint32_t rows, __m512d by_column[6])
+{
+	__m512i least = _mm512_set1_epi64(INT32_MAX);
+	int32_t least_row = INT32_MAX;
+
+	for (int v = 0; v < 6; v++) {
+		__m512i e = _mm512_cvtepi32_epi64(_mm256_loadu_si256(
+			(const __m256i *)(const void *)(exponent + 8 * v)));
+
+		least = _mm512_min_epi64(least, e);
+		by_column[v] = _mm512_castsi512_pd(_mm512_slli_epi64(
+			_mm512_add_epi64(e, _mm512_set1_epi64(1023)), 52));
+	}
+	for (uint32_t i = 0; i < rows; i++)
+		least_row = row_exponent[i] < least_row ? row_exponent[i] : least_row;
+	return least_row + (int32_t)_mm512_reduce_min_epi64(least) + store->offset;
 }
 
 /*
@@ -265,6 +376,7 @@ static void residue_store(const struct gemm_store *store, uint32_t moduli, const
 	const struct residue_system *system = &residue_system[moduli - 1];
 	const double product = (double)system->high * 0x1p44 + (double)system->low;
 	const uint32_t format = store->format, bits = QUIRE_FORMAT_BITS(format);
+	__m512d by_column[6];
 	struct residue_tile_store s = {
 		.store = store,
 		.tile = tile,
@@ -274,41 +386,34 @@ static void residue_store(const struct gemm_store *store, uint32_t moduli, const
 		.bytes = gemm_element_bytes(format),
 		.overflows = round_overflows(format),
 		.infinite = tally_exceptional_of(format),
-		.unit = _mm512_set1_pd(product * (store->negate ? -0x1p-64 : 0x1p-64)),
-		.error = _mm512_set1_pd(product * (RESIDUE_ERROR * 0x1p-64)),
+		.unit = product * (store->negate ? -0x1p-64 : 0x1p-64),
+		.error = product * (RESIDUE_ERROR * 0x1p-64),
 		.decisive = residue_decisive(format, bits),
-		.digest = _mm512_setzero_si512(),
+		.by_column = by_column,
 		/* a double has no room for FP64's decisions */
 		.doubts = format == QUIRE_FORMAT_FP64 ? RESIDUE_DOUBTS : 0,
 	};
-	double lost = 0;
+	struct residue_tally run = { _mm512_setzero_si512(), 0 };
 
-	for (uint32_t t = 0; t < moduli; t++) {
-		s.begin -= RESIDUE_MAGIC_BITS * residue_fraction[t].c;
-		lost -= (double)RESIDUE_MAGIC * (double)residue_fraction[t].lost;
-	}
-	s.lost = (float)lost;
-	for (int v = 0; v < 6; v++) {
-		__m512i e = _mm512_cvtepi32_epi64(_mm256_loadu_si256(
-			(const __m256i *)(const void *)(exponent + 8 * v)));
-
-		s.by_column[v] = _mm512_castsi512_pd(_mm512_slli_epi64(
-			_mm512_add_epi64(e, _mm512_set1_epi64(1023)), 52));
-	}
+	if (residue_powers(store, row_exponent, exponent, place->rows, by_column) < -126)
+		s.doubts = RESIDUE_DOUBTS;
 	for (uint32_t i = 0; i < place->rows; i++) {
 		uint8_t *at = place->at + i * place->row_bytes;
 		uint64_t index = place->index + i * place->row_index;
 		const int32_t *from = sums + i * 48;
 
 		if (place->columns > 32)
-			residue_put_row(&s, from, 3, row_exponent[i], at, index, place->columns, tally);
+			residue_put_row(&s, from, 3, row_exponent[i], at, index, place->columns, &run,
+					tally);
 		else if (place->columns > 16)
-			residue_put_row(&s, from, 2, row_exponent[i], at, index, place->columns, tally);
+			residue_put_row(&s, from, 2, row_exponent[i], at, index, place->columns, &run,
+					tally);
 		else
-			residue_put_row(&s, from, 1, row_exponent[i], at, index, place->columns, tally);
+			residue_put_row(&s, from, 1, row_exponent[i], at, index, place->columns, &run,
+					tally);
 	}
-	tally->digest += tally_total(s.digest);
-	tally->exceptional += s.exceptional;
+	tally->digest += tally_total(run.digest);
+	tally->exceptional += run.exceptional;
 }
 
 #endif /* QUIRE_RESIDUE_STORE_AVX512_H */

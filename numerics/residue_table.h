@@ -180,24 +180,27 @@ static const struct residue_system {
 
 /*
  * Parts of 1, in units of 2^-64: 2^64 / m is c + lost.  c is one of the two integers next to it,
- * so that sums of lost over the first moduli are within +-0.5.
+ * so that sums of lost over the first moduli are within +-0.5.  begin: of all moduli up to this one,
+ * -(0x4b400000 c), modulo 2^64; lost_begin: -(12582912 lost).
  */
 static const struct residue_fraction {
 	uint64_t c;
 	float lost;
+	uint64_t begin;
+	float lost_begin;
 } residue_fraction[RESIDUE_MODULI] = {
-	{ 0x0100000000000000ull, 0.0f / 256 },
-	{ 0x0101010101010101ull, 1.0f / 255 },
-	{ 0x0103091b51f5e1a5ull, -17.0f / 253 },
-	{ 0x0105197f7d734041ull, 69.0f / 251 },
-	{ 0x010953f39010953full, 55.0f / 247 },
-	{ 0x010fef010fef0110ull, -16.0f / 241 },
-	{ 0x0112358e75d30337ull, -89.0f / 239 },
-	{ 0x0119453808ca29c0ull, 64.0f / 233 },
-	{ 0x011e2ef3b3fb8744ull, 44.0f / 229 },
-	{ 0x0120b470c67c0d89ull, -123.0f / 227 },
-	{ 0x0125e22708092f11ull, 49.0f / 223 },
-	{ 0x012e025c04b80970ull, 16.0f / 217 },
+	{ 0x0100000000000000ull, 0.0f / 256, 0x0000000000000000ull, 0.0f },
+	{ 0x0101010101010101ull, 1.0f / 255, 0x7474747474c00000ull, -49344.7578125f },
+	{ 0x0103091b51f5e1a5ull, -17.0f / 253, 0x2c9cede0b4800000ull, 796147.375f },
+	{ 0x0105197f7d734041ull, 69.0f / 251, 0x72fccd3d99400000ull, -2662900.25f },
+	{ 0x010953f39010953full, 55.0f / 247, 0x1ae3ed5ed4800000ull, -5464763.0f },
+	{ 0x010fef010fef0110ull, -16.0f / 241, 0x0af4ec4ee0800000ull, -4629383.0f },
+	{ 0x0112358e75d30337ull, -89.0f / 239, 0xead2a59cf5c00000ull, 56303.8046875f },
+	{ 0x0119453808ca29c0ull, 64.0f / 233, 0x323d38d745c00000ull, -3399946.75f },
+	{ 0x011e2ef3b3fb8744ull, 44.0f / 229, 0x0f95895488c00000ull, -5817624.0f },
+	{ 0x0120b470c67c0d89ull, -123.0f / 227, 0xe93d925a03800000ull, 1000429.3125f },
+	{ 0x0125e22708092f11ull, 49.0f / 223, 0xf020df4444400000ull, -1764425.875f },
+	{ 0x012e025c04b80970ull, 16.0f / 217, 0x63bdc67e18400000ull, -2692198.25f },
 };
 
 #endif /* QUIRE_RESIDUE_TABLE_H */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Sums around the bounds that the kernels choose their way by. */
+/* Sums around the bounds that the kernels choose their way by, and around those of rounding. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,11 +81,133 @@ static void heavy_rows_at_the_end(void **state)
 	free(b);
 }
 
+/* A number between two positive results next to each other, from which on the upper one is right. */
+static void decision(uint32_t f, mpz_t middle)
+{
+	mpz_t upper;
+
+	mpz_init(upper);
+	for (;;) {
+		uint64_t bits = rnd() >> (65 - width_of(f));
+
+		if (is_posit(f) ? decode(QUIRE_FORMAT_POSIT(width_of(f) + 1), 2 * bits + 1, middle) != FINITE :
+				  decode(f, bits, middle) != FINITE || decode(f, bits + 1, upper) != FINITE)
+			continue;
+		if (!is_posit(f)) {
+			mpz_add(middle, middle, upper);
+			mpz_tdiv_q_2exp(middle, middle, 1);
+		}
+		if (mpz_sizeinbase(middle, 2) > UNIT - 6 && mpz_sizeinbase(middle, 2) < UNIT + 6)
+			break;
+	}
+	mpz_clear(upper);
+}
+
+/* v times 2^shift as the sum of three floats. */
+static void split(mpz_t v, int shift, float part[3])
+{
+	mpz_t q;
+
+	mpz_init(q);
+	for (int i = 0; i < 3; i++) {
+		size_t bits = mpz_sizeinbase(v, 2), lost = bits > 24 ? bits - 24 : 0;
+
+		mpz_tdiv_q_2exp(q, v, lost);
+		part[i] = (float)ldexp(mpz_get_d(q), (int)lost - UNIT + shift);
+		mpz_mul_2exp(q, q, lost);
+		mpz_sub(v, v, q);
+	}
+	assert_int_equal(mpz_sgn(v), 0);
+	mpz_clear(q);
+}
+
+/*
+ * A row and a column of eight:
+ *
+ *	row	large, -large, three parts of a number, a little, unit, -unit
+ *	column	larger, larger, 1, 1, 1, 1, 1, 1
+ *
+ * The sum is the number and the little, whatever the others are; these set how large sums could
+ * be, and so the number of moduli and what fractions of their product are exact to.
+ */
+struct near_job {
+	float a[9 * 8], b[8 * 50];
+	uint8_t d[9 * 50 * 4];
+	struct job job;
+};
+
+/* whole: sums below 2^46 units, else up to the most that moduli are enough for. */
+static void make_near(struct near_job *near, uint32_t format, bool whole, bool few)
+{
+	static const int shifts[] = { 0, 0, 1, -1, 5, -20, 90, -90 };
+	const int shift = shifts[rnd() % 8], unit = whole ? -36 : -40;
+	const double larger = whole ? 1 : ldexp(1, (int)(rnd() % (few ? 42 : 45)));
+	const uint32_t row = (uint32_t)(rnd() % 9), column = (uint32_t)(rnd() % 50);
+	struct quire_gemm *g = &near->job.g;
+	mpz_t number;
+
+	mpz_init(number);
+	for (uint32_t i = 0; i < 9; i++) {
+		float *a = &near->a[i * 8];
+		int little = (int)(rnd() % 3) - 1;
+
+		decision(format, number);
+		split(number, -shift, a + 2);
+		if (few && i != row) {
+			a[2] *= 1 + (float)(rnd() % 1024) / 1024;
+			a[3] = a[4] = 0;
+		}
+		a[0] = (float)ldexp(whole ? 1 : 256, -shift);
+		a[1] = -a[0];
+		a[5] = (float)(little * ldexp(1, unit - shift + (rnd() % 2 ? (int)(rnd() % 30) : 0)));
+		a[6] = (float)ldexp(1, unit - shift);
+		a[7] = -a[6];
+	}
+	for (uint32_t j = 0; j < 50; j++) {
+		float sign = rnd() % 2 ? 1 : -1;
+
+		for (uint32_t k = 0; k < 8; k++) {
+			float x = few && j != column && k == 2 ? 1 + (float)(rnd() % 8) / 8 : 1;
+
+			if (!few && j % 8 > 5 && k > 1 && k < 5 + j % 2)
+				x = 0;
+			near->b[k * 50 + j] = sign * (k < 2 ? (float)larger : x);
+		}
+	}
+	mpz_clear(number);
+	memset(near->d, 0, sizeof(near->d));
+	memset(g, 0, sizeof(*g));
+	g->m = 9, g->n = 50, g->k = 8, g->batch = 1;
+	g->alpha = (float)ldexp(rnd() % 2 ? 1 : -1, shift);
+	g->activation = rnd() % 4 == 0;
+	g->a = (struct quire_gemm_operand){ near->a, QUIRE_FORMAT_FP32, 0, 8, 0 };
+	g->b = (struct quire_gemm_operand){ near->b, QUIRE_FORMAT_FP32, 0, 50, 0 };
+	g->d = (struct quire_gemm_output){ near->d, format, 0, 50, 0 };
+}
+
+/*
+ * The AVX-512 kernel rounds sums that it knows with a small error only, as far as that decides.
+ * Sums at, right below and right above decisions, of 0 and of one unit, in every format; few:
+ * one to a product, so that the others' do not make it take all sums exactly.
+ */
+static void sums_at_decisions(void **state)
+{
+	static struct near_job near;
+
+	(void)state;
+	for (size_t f = 0; f < OPERANDS; f++)
+		for (int i = 0; i < 40; i++) {
+			make_near(&near, formats[f], i % 4 == 0, i % 2);
+			check(&near.job);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sums_at_borders_of_moduli),
 		cmocka_unit_test(heavy_rows_at_the_end),
+		cmocka_unit_test(sums_at_decisions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
