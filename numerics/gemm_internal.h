@@ -92,7 +92,7 @@ struct gemm_panel {
 	bool words, stale;
 	bool lost;				/* no memory for the parts: use the plain path */
 	int32_t exponent[GEMM_LANES_MAX];
-	int64_t sum[GEMM_PARTS_MAX][GEMM_LANES_MAX];	/* of v over k */
+	uint64_t sum[GEMM_PARTS_MAX][GEMM_LANES_MAX];	/* of v over k, two's complement */
 	uint8_t special[GEMM_LANES_MAX];	/* enum gemm_special; such elements are 0 in v */
 };
 

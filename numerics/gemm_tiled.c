@@ -88,7 +88,7 @@ static void sum_words(struct gemm_panel *panel, uint32_t lanes)
 			for (uint32_t l = 0; l < lanes; l++)
 				sum[l] += word[l];
 		for (uint32_t l = 0; l < lanes; l++)
-			panel->sum[p][l] = (int64_t)sum[l];
+			panel->sum[p][l] = sum[l];
 	}
 }
 

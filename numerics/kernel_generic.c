@@ -12,14 +12,15 @@
 #define MR 4
 #define NR 4
 
+/* Modulo 2^128, which only numbers that changed after they were weighed come to. */
 static void sum_128(uint32_t kc, const uint64_t *a, const uint64_t *b, uint64_t *low, int64_t *high)
 {
-	__int128 t[MR][NR] = { { 0 } };
+	unsigned __int128 t[MR][NR] = { { 0 } };
 
 	for (uint32_t k = 0; k < kc; k++, a += MR, b += NR)
 		for (int i = 0; i < MR; i++)
 			for (int j = 0; j < NR; j++)
-				t[i][j] += (__int128)(int64_t)a[i] * (int64_t)b[j];
+				t[i][j] += (unsigned __int128)((__int128)(int64_t)a[i] * (int64_t)b[j]);
 	for (int i = 0; i < MR; i++)
 		for (int j = 0; j < NR; j++) {
 			low[i * NR + j] = (uint64_t)t[i][j];

@@ -413,7 +413,7 @@ static inline void pack_single(struct gemm_panel *panel, const double *from, uin
 			sum[l] += at[l];
 		}
 	for (uint32_t l = 0; l < lanes; l++)
-		panel->sum[0][l] += (int64_t)sum[l];
+		panel->sum[0][l] += sum[l];
 }
 
 /*
@@ -448,7 +448,7 @@ static inline void pack_parts(struct gemm_panel *panel, double *rest, uint32_t l
 				sum[l] += out[at];
 			}
 		for (uint32_t l = 0; l < lanes; l++)
-			panel->sum[q][l] += (int64_t)sum[l];
+			panel->sum[q][l] += sum[l];
 	}
 }
 

@@ -323,6 +323,10 @@ static inline uint64_t residue_decisive(uint32_t format, uint32_t bits)
 	int behind;
 
 	switch (format) {
+	case QUIRE_FORMAT_FP64:
+		/* a double has no room for these: no bit tells */
+		behind = 52;
+		break;
 	case QUIRE_FORMAT_FP32:
 		behind = 24;
 		break;
