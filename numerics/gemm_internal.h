@@ -57,8 +57,8 @@
  * weight bounds, for each lane, the sum of the squares of its integers.  By Cauchy and
  * Schwarz the square of a sum of products is at most the product of two weights, and
  * each of its terms' too: with less than 2^124 a sum is below 2^62 in magnitude and may be
- * taken in 64-bit arithmetic.  The weight is summed in double with a relative error below
- * 4096 * 2^-52; the limits leave 2^-6.
+ * taken in 64-bit arithmetic.  The weight has a relative error below 2^-15; the limits leave
+ * 2^-6.
  */
 #define GEMM_SQUARE_64 0x1.fp123
 

@@ -21,25 +21,26 @@ struct pack_sixteen {
  * the regime's run by counting leading zeros; the double's words are
  *	upper	sign, 1023 + 4 * regime + e, the 20 leading fraction bits
  *	lower	the other 10 fraction bits
- * rest holds e and the fraction left-aligned, so rest >> 10 added to the exponent
- * field's lower end puts both in place.
+ * rest holds e and the fraction left-aligned, so rest >> 10 beside the regime puts both in
+ * place.
  */
 static inline __attribute__((always_inline)) struct pack_sixteen pack_posit_sixteen(__m512i left)
 {
 	const __m512i one = _mm512_set1_epi32(1);
 	__mmask16 some = _mm512_test_epi32_mask(left, left);
 	__mmask16 nar = _mm512_cmpeq_epi32_mask(left, _mm512_set1_epi32((int)0x80000000u));
-	__m512i magnitude = _mm512_abs_epi32(left);
-	__m512i ones = _mm512_srai_epi32(_mm512_slli_epi32(magnitude, 1), 31);
-	__m512i y = _mm512_slli_epi32(_mm512_xor_si512(magnitude, ones), 1);
-	__m512i less = _mm512_sub_epi32(_mm512_lzcnt_epi32(_mm512_or_si512(y, one)), one);
+	__m512i twice = _mm512_slli_epi32(_mm512_abs_epi32(left), 1);
+	__m512i ones = _mm512_srai_epi32(twice, 31);
+	/* 0xbe is (a xor b) or c */
+	__m512i less = _mm512_sub_epi32(_mm512_lzcnt_epi32(_mm512_ternarylogic_epi32(twice, ones, one,
+										     0xbe)), one);
 	/* run - 1 for ones, -run = ~(run - 1) for zeros: 0xc3 is not (a xor b) */
 	__m512i regime = _mm512_ternarylogic_epi32(less, ones, ones, 0xc3);
 	/* a shift of 32 or more gives 0 */
-	__m512i rest = _mm512_sllv_epi32(magnitude, _mm512_add_epi32(less, _mm512_set1_epi32(3)));
+	__m512i rest = _mm512_sllv_epi32(twice, _mm512_add_epi32(less, _mm512_set1_epi32(2)));
 	__m512i upper, lower;
 
-	upper = _mm512_add_epi32(_mm512_slli_epi32(regime, 22), _mm512_srli_epi32(rest, 10));
+	upper = _mm512_shldi_epi32(regime, rest, 22);
 	upper = _mm512_add_epi32(upper, _mm512_set1_epi32(1023 << 20));
 	/* the sign from left: 0xf8 is a or (b and c) */
 	upper = _mm512_ternarylogic_epi32(upper, left, _mm512_set1_epi32((int)0x80000000u), 0xf8);
@@ -187,11 +188,20 @@ static inline __attribute__((always_inline)) void pack_see(struct pack_eight *ra
 	range->squares = _mm512_fmadd_pd(x, x, range->squares);
 }
 
-/* Words j and j + 8 of eight rows, at row[j]. */
+/* The least pattern of a last bit, infinity if all numbers are 0. */
+static inline __m512i pack_last(const struct pack_eight *range)
+{
+	__m512i last = _mm512_add_epi64(range->last, _mm512_set1_epi64(1));
+
+	return _mm512_mask_mov_epi64(last, _mm512_testn_epi64_mask(last, last),
+				     _mm512_set1_epi64(0x7ff0000000000000));
+}
+
+/* Words j and j + 4 of eight rows, at row[j]; words j + 4 and j + 8 from j = 4 on. */
 static inline __attribute__((always_inline)) void pack_transpose(__m512i row[8])
 {
-	const __m512i first = _mm512_set_epi64(13, 12, 5, 4, 9, 8, 1, 0);
-	const __m512i second = _mm512_set_epi64(15, 14, 7, 6, 11, 10, 3, 2);
+	const __m512i first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
+	const __m512i second = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
 	__m512i pair[8], quad[8];
 
 #pragma GCC unroll 4
@@ -232,20 +242,21 @@ pack_eight_along_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32_t 
 #pragma GCC unroll 8
 		for (uint32_t j = 0; j < 8; j++) {
 			struct pack_sixteen x = pack_decode_words(format, words[j]);
-			uint64_t *to = out + (size_t)(i + j) * lanes;
+			const uint32_t step = j + (j & 4);
+			uint64_t *to = out + (size_t)(i + step) * lanes;
 
 			if (format == QUIRE_FORMAT_MXFP8) {
 				x.first = _mm512_mul_pd(x.first, _mm512_load_pd((double *)scale));
 				x.second = _mm512_mul_pd(x.second, _mm512_load_pd((double *)scale));
 			}
-			if (range && j < count)
+			if (range && step < count)
 				pack_see(range, x.first);
-			if (range && j + 8 < count)
+			if (range && step + 4 < count)
 				pack_see(range, x.second);
-			if (j < count)
+			if (step < count)
 				_mm512_store_pd((double *)to, x.first);
-			if (j + 8 < count)
-				_mm512_store_pd((double *)(to + 8 * (size_t)lanes), x.second);
+			if (step + 4 < count)
+				_mm512_store_pd((double *)(to + 4 * (size_t)lanes), x.second);
 		}
 	}
 }

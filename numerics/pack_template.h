@@ -324,35 +324,22 @@ pack_doubles_of(uint32_t format, uint64_t *out, uint32_t lanes, const struct gem
 		}
 		for (uint32_t g = 0; range && g < groups; g++) {
 			_mm512_storeu_si512(range->most + l + 8 * g, eight[g].most);
-			_mm512_storeu_si512(range->last + l + 8 * g,
-					    _mm512_add_epi64(eight[g].last, _mm512_set1_epi64(1)));
+			_mm512_storeu_si512(range->last + l + 8 * g, pack_last(&eight[g]));
 			_mm512_storeu_pd(range->squares + l + 8 * g, eight[g].squares);
 		}
 		l += 8 * (groups - 1);
 	}
 }
 
-/* The common formats have loops of their own. */
+/* posit32 has a loop of its own; other common formats go by pack_float_avx512.h. */
 static inline __attribute__((always_inline)) void
 pack_doubles(uint64_t *out, uint32_t lanes, const struct gemm_source *source, uint64_t lane,
 	     uint32_t used, uint64_t k, uint32_t kc, struct pack_range *range)
 {
-	switch (source->format) {
-	case QUIRE_FORMAT_POSIT32:
+	if (source->format == QUIRE_FORMAT_POSIT32)
 		pack_doubles_of(QUIRE_FORMAT_POSIT32, out, lanes, source, lane, used, k, kc, range);
-		break;
-	case QUIRE_FORMAT_POSIT16:
-		pack_doubles_of(QUIRE_FORMAT_POSIT16, out, lanes, source, lane, used, k, kc, range);
-		break;
-	case QUIRE_FORMAT_POSIT8:
-		pack_doubles_of(QUIRE_FORMAT_POSIT8, out, lanes, source, lane, used, k, kc, range);
-		break;
-	case QUIRE_FORMAT_BF16:
-		pack_doubles_of(QUIRE_FORMAT_BF16, out, lanes, source, lane, used, k, kc, range);
-		break;
-	default:
+	else
 		pack_doubles_of(source->format, out, lanes, source, lane, used, k, kc, range);
-	}
 }
 #else
 static inline void pack_doubles(uint64_t *out, uint32_t lanes, const struct gemm_source *source,
@@ -470,13 +457,26 @@ static inline bool pack_make_room(struct gemm_panel *panel, uint32_t lanes, uint
 }
 
 #include "pack_tiled.h"
+#ifdef __AVX512F__
+#include "pack_float_avx512.h"
+#endif
 
-static inline void pack_nothing_seen(struct pack_range *range)
+static inline void pack_nothing_seen(struct pack_range *range, uint32_t lanes)
 {
-	for (uint32_t l = 0; l < GEMM_LANES_MAX; l++) {
+	for (uint32_t l = 0; l < lanes; l++) {
 		range->most[l] = 0;
 		range->last[l] = PACK_INF;
 		range->squares[l] = 0;
+	}
+}
+
+static inline void pack_add_range(struct pack_range *range, const struct pack_range *some,
+				  uint32_t lanes)
+{
+	for (uint32_t l = 0; l < lanes; l++) {
+		range->most[l] = pack_max(range->most[l], some->most[l]);
+		range->last[l] = pack_min(range->last[l], some->last[l]);
+		range->squares[l] += some->squares[l];
 	}
 }
 
@@ -488,12 +488,22 @@ static inline void pack_range_of(struct gemm_panel *panel, double *scratch, uint
 	uint64_t *doubles = (uint64_t *)(void *)scratch;
 	uint32_t steps = source->tiled ? kc : PACK_STEPS;
 
-	pack_nothing_seen(range);
+#ifdef __AVX512F__
+	if (pack_is_float(source->format))
+		steps = PACK_FLOAT_STEPS;
+#endif
+	pack_nothing_seen(range, lanes);
 	for (uint32_t i = 0; i < kc; i += steps) {
 		uint32_t count = kc - i < steps ? kc - i : steps;
 		struct pack_range some;
 
-		pack_nothing_seen(&some);
+#ifdef __AVX512F__
+		if (pack_floats_weigh(&some, source, lanes, lane, used, k + i, count)) {
+			pack_add_range(range, &some, lanes);
+			continue;
+		}
+#endif
+		pack_nothing_seen(&some, lanes);
 		if (source->tiled)
 			count = panel->kc = pack_tiled(panel, doubles, lanes, source, lane, used, k, kc,
 						       &some);
@@ -502,11 +512,7 @@ static inline void pack_range_of(struct gemm_panel *panel, double *scratch, uint
 		for (uint32_t l = 0; l < lanes; l++)
 			if (some.most[l] >= PACK_INF)
 				pack_sanitise(panel, scratch, lanes, l, count, &some);
-		for (uint32_t l = 0; l < lanes; l++) {
-			range->most[l] = pack_max(range->most[l], some.most[l]);
-			range->last[l] = pack_min(range->last[l], some.last[l]);
-			range->squares[l] += some.squares[l];
-		}
+		pack_add_range(range, &some, lanes);
 	}
 }
 
@@ -553,18 +559,6 @@ static inline void pack_weigh(const struct gemm_kernel *kernel, struct gemm_pane
 	panel->lost = !pack_make_room(panel, lanes, kc);
 }
 
-#ifdef __AVX512F__
-/* Panels of A are the ones of eight lanes. */
-static inline void pack_residues(const struct gemm_panel *panel, const double *from, uint32_t lanes,
-				 uint32_t k, uint32_t kc, const double *scale)
-{
-	if (panel->width <= 30)
-		residue_pack(panel, from, lanes, k, kc, scale, lanes == 8, true);
-	else
-		residue_pack(panel, from, lanes, k, kc, scale, lanes == 8, false);
-}
-#endif
-
 static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel *panel,
 			    double *scratch, uint32_t lanes, const struct gemm_source *source,
 			    uint64_t lane, uint32_t used, uint64_t k, uint32_t kc)
@@ -572,6 +566,10 @@ static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel 
 	uint32_t steps = source->tiled ? kc : PACK_STEPS;
 	double scale[GEMM_LANES_MAX];
 
+#ifdef __AVX512F__
+	if (pack_floats_pack(panel, source, lanes, lane, used, k, kc))
+		return;
+#endif
 	for (uint32_t l = 0; l < lanes; l++)
 		scale[l] = pack_power(-panel->exponent[l]);
 	memset(panel->sum, 0, panel->parts * sizeof(panel->sum[0]));
@@ -594,7 +592,7 @@ static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel 
 			       (size_t)(padded - count) * lanes * sizeof(*scratch));
 #ifdef __AVX512F__
 		if (panel->moduli)
-			pack_residues(panel, scratch, lanes, i, count, scale);
+			residue_pack(panel, scratch, lanes, i, count, scale, lanes == 8);
 #endif
 		if (panel->words && panel->parts == 1)
 			pack_single(panel, scratch, lanes, i, count, scale);

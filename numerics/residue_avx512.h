@@ -118,14 +118,26 @@ residue_of_words(const __m512i v[4], const struct residue_modulus *r, bool is_si
 }
 
 /*
- * 64 integers, x[j][0] and x[j][1] being step j of the first and last eight words, as
- * patterns of v + GEMM_MAGIC, to a word of four residues each, j from the lowest byte on, at
- * plane t of out.  They are those of v 2^-32, but v itself modulo 256: the way back takes the 2^-64
- * out of sums of products.
- *
- * narrow: |v| < 2^30.  Else |v| < 2^50, and a multiple q M of the moduli of a group is taken from
- * v first.  The pattern's bits from 20 on are floor(v / 2^20) + 2^31; the floor, the conversion and
- * the inverse make an error of q, before it is rounded to nearest, below
+ * Integers v of four steps of 16 lanes, |v| < 2^30, to a word of four residues each, the first step's
+ * in the lowest byte, at plane t of out.  They are those of v 2^-32, but v itself modulo 256:
+ * the way back takes the 2^-64 out of sums of products.
+ */
+static inline __attribute__((always_inline)) void
+residue_pack_narrow(const __m512i v[4], uint8_t *out, size_t plane, uint32_t moduli, bool is_signed)
+{
+	const struct residue_words w = residue_halves(v, false);
+
+	_mm512_store_si512(out, residue_bytes(w.even, _mm512_slli_epi16(w.odd, 8)));
+	for (uint32_t t = 1; t < moduli; t++)
+		_mm512_store_si512(out + t * plane,
+				   residue_of_words(v, &residue_modulus[t], is_signed, true));
+}
+
+/*
+ * The same of |v| < 2^50, patterns of v + GEMM_MAGIC, x[j][0] and x[j][1] being step j of the first
+ * and last eight lanes.  A multiple q M of the moduli of a group is taken from v first.  The
+ * pattern's bits from 20 on are floor(v / 2^20) + 2^31; the floor, the conversion and the
+ * inverse make an error of q, before it is rounded to nearest, below
  *
  *	2^20 / M + 2^50 / M * (2^-24 + 2^-24.5) < 0.03,
  *
@@ -133,15 +145,13 @@ residue_of_words(const __m512i v[4], const struct residue_modulus *r, bool is_si
  * RESIDUE_MAGIC_BITS: this times -M is the bias.
  */
 static inline __attribute__((always_inline)) void
-residue_pack_words(const __m512i x[4][2], uint8_t *out, size_t plane, uint32_t moduli, bool is_signed,
-		   bool narrow)
+residue_pack_wide(const __m512i x[4][2], uint8_t *out, size_t plane, uint32_t moduli, bool is_signed)
 {
 	const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6,
 					      4, 2, 0);
 	const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
 	__m512i lower[4];
 	__m512 top[4];
-	struct residue_words w;
 
 #pragma GCC unroll 4
 	for (int j = 0; j < 4; j++) {
@@ -152,11 +162,10 @@ residue_pack_words(const __m512i x[4][2], uint8_t *out, size_t plane, uint32_t m
 		upper = _mm512_xor_si512(upper, _mm512_set1_epi32((int)0x80000000u));
 		top[j] = _mm512_cvtepi32_ps(upper);
 	}
-	w = residue_halves(lower, false);
-	_mm512_store_si512(out, residue_bytes(w.even, _mm512_slli_epi16(w.odd, 8)));
+	residue_pack_narrow(lower, out, plane, 1, is_signed);
 	for (uint32_t g = 0, t = 1; t < moduli; g++) {
 		const struct residue_group *group = &residue_group[g];
-		const uint32_t end = narrow || group->end > moduli ? moduli : group->end;
+		const uint32_t end = group->end > moduli ? moduli : group->end;
 		const __m512 inverse = _mm512_set1_ps(group->inverse);
 		const __m512i less = _mm512_set1_epi32(-(int)group->multiple);
 		__m512i v[4];
@@ -165,24 +174,22 @@ residue_pack_words(const __m512i x[4][2], uint8_t *out, size_t plane, uint32_t m
 		for (int j = 0; j < 4; j++) {
 			__m512 q = _mm512_fmadd_ps(top[j], inverse, _mm512_set1_ps(RESIDUE_MAGIC));
 
-			v[j] = narrow ? lower[j] :
-			       _mm512_add_epi32(lower[j], _mm512_mullo_epi32(_mm512_castps_si512(q), less));
+			v[j] = _mm512_add_epi32(lower[j], _mm512_mullo_epi32(_mm512_castps_si512(q), less));
 		}
 		for (; t < end; t++)
 			_mm512_store_si512(out + t * plane,
-					   residue_of_words(v, &residue_modulus[t], is_signed,
-							    narrow));
+					   residue_of_words(v, &residue_modulus[t], is_signed, false));
 	}
 }
 
 /*
  * kc steps of 8 or a multiple of 16 lanes, doubles that times scale are integers, to residues
- * of a panel from k on; is_signed: -128..127, else 0..255; narrow: below 2^30.  Steps behind kc up to a
- * multiple of 8 are read as they are.
+ * of a panel from k on; is_signed: -128..127, else 0..255.  Steps behind kc up to a multiple of 8 are
+ * read as they are.
  */
 static inline __attribute__((always_inline)) void
 residue_pack(const struct gemm_panel *panel, const double *from, uint32_t lanes, uint32_t k,
-	     uint32_t kc, const double *scale, bool is_signed, bool narrow)
+	     uint32_t kc, const double *scale, bool is_signed)
 {
 	const __m512d magic = _mm512_set1_pd(GEMM_MAGIC);
 	const uint32_t steps = lanes == 8 ? 8 : 4;
@@ -202,8 +209,8 @@ residue_pack(const struct gemm_panel *panel, const double *from, uint32_t lanes,
 					x[j][h] = _mm512_castpd_si512(_mm512_fmadd_pd(
 						_mm512_load_pd(from + at), by[h], magic));
 				}
-			residue_pack_words(x, panel->residues + (size_t)(k + i) * lanes + l * 4,
-					   panel->plane, panel->moduli, is_signed, narrow);
+			residue_pack_wide(x, panel->residues + (size_t)(k + i) * lanes + l * 4,
+					  panel->plane, panel->moduli, is_signed);
 		}
 }
 

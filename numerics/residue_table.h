@@ -62,7 +62,7 @@ static const struct residue_group {
 /*
  * Of residues back to an integer, with the first 1, 2, ... 12 moduli.  P is their product,
  * its lower 44 bits and the rest.  For each of them, with C = P / m and I the inverse of C
- * modulo m, times 2^64 if m is odd (see residue_pack_words()): the least residues of I * 2^0,
+ * modulo m, times 2^64 if m is odd (see residue_pack_narrow()): the least residues of I * 2^0,
  * I * 2^8, I * 2^16, I * 2^24; start: that of -(I * 2^27); the lower 44 bits of C and the rest,
  * below 2^44.
  */
