@@ -12,6 +12,7 @@
  */
 #define WINDOW_UNIT (2 * QUIRE_BAND_PANEL_COLUMNS)
 #define WINDOW_LEAST (4 * WINDOW_UNIT)
+#define SQUARE_ROWS 192u	/* of a band of which nothing is kept */
 
 static struct quire_band bands[QUIRE_ENGINES_MAX];
 static uint8_t owner[QUIRE_ENGINES_MAX];	/* queue of the band on an engine */
@@ -81,27 +82,39 @@ static uint32_t round_up(uint32_t x, uint32_t unit)
 }
 
 /*
- * Columns of the windows that D is cut into, so that an engine packs the B of one once and
- * uses it for all bands of rows in it; 0 without windows.  Engines keep B neither of tiles
- * nor in FP32 mode.
+ * Columns of the windows that D is cut into, 0 without windows.  Where an engine keeps packed
+ * B, it packs that of a window once and uses it for all bands of rows in it.  Where it does
+ * not, with long sums and in FP32 mode, each band packs its part of A and of B, and is near a
+ * square so that there is little of both.  Tiles are read whole: their bands stay long.
  */
-static uint32_t window_columns(const struct quire_packet_gemm *p)
+static uint32_t window_columns(const struct quire_packet_gemm *p, uint64_t products)
 {
-	uint64_t kept = kept_b / (p->k ? p->k : 1);
-	uint64_t limit = kept - kept % WINDOW_UNIT;
+	uint64_t kept = kept_b / (p->k ? p->k : 1), limit = kept;
 
-	if (p->mode == QUIRE_GEMM_MODE_FP32 || p->b.format == QUIRE_FORMAT_TILED ||
-	    p->n <= kept - kept % QUIRE_BAND_PANEL_COLUMNS || limit < WINDOW_LEAST)
+	if (p->b.format == QUIRE_FORMAT_TILED)
+		return 0;
+	if (p->mode == QUIRE_GEMM_MODE_FP32 || kept < WINDOW_LEAST) {
+		if (p->a.format == QUIRE_FORMAT_TILED)
+			return 0;
+		limit = band_macs / (least(SQUARE_ROWS, p->m) * products);
+	} else if (p->n <= kept - kept % QUIRE_BAND_PANEL_COLUMNS) {
+		return 0;
+	}
+	limit -= limit % WINDOW_UNIT;
+	if (!limit || p->n <= limit)
 		return 0;
 	/* All about the same; limit < n <= 2^24. */
 	return round_up(divide_up(p->n, divide_up(p->n, (uint32_t)limit)), WINDOW_UNIT);
 }
 
-/* How many rows of row_products each make a band, in whole grains. */
-static uint64_t rows_of_band(uint64_t row_products, uint32_t grain)
+/* How many of m rows of row_products each make a band: all, or whole grains. */
+static uint64_t rows_of_band(uint32_t m, uint64_t row_products, uint32_t grain)
 {
-	uint64_t rows = band_macs / row_products & ~(uint64_t)(grain - 1);
+	uint64_t rows = band_macs / row_products;
 
+	if (rows >= m)
+		return m;
+	rows &= ~(uint64_t)(grain - 1);
 	return rows < grain ? grain : rows;
 }
 
@@ -135,12 +148,12 @@ void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p, u
 	/* powers of two */
 	row_grain = most(grain, quire_check_row_unit(p));
 	column_grain = most(grain, quire_check_column_unit(p));
-	rows = rows_of_band(per_row, row_grain);
-	window = rows < p->m ? window_columns(p) : 0;
+	rows = rows_of_band(p->m, per_row, row_grain);
+	window = rows < p->m ? window_columns(p, k) : 0;
 	if (window) {
 		plan->rows_first = true;
 		plan->column_step = window;
-		rows = rows_of_band(window * k, row_grain);
+		rows = rows_of_band(p->m, window * k, row_grain);
 	}
 	if (rows < p->m)
 		plan->row_step = (uint32_t)rows;

@@ -302,16 +302,26 @@ static void b_is_packed_once(void **state)
 	}
 }
 
+static void run_product(struct card *card, const struct quire_packet_gemm *p)
+{
+	start_queue(card, 0, 1);
+	submit(card, 0, p, sizeof(*p));
+	run(card);
+	assert_int_equal(QUIRE_STATUS_OK, record(card, 0, 1).status);
+	check_tiling(card, p->m, p->n, 1);
+}
+
 /*
- * A is read once per window: rows in all bands together.  With few rows, or with long sums,
- * windows are not worth that, and bands are no smaller than they must be.
+ * A is read once per window: rows in all bands together.  With few rows a window is not worth
+ * that, and bands are no smaller than they must be.
  */
 static void windows_are_not_narrow(void **state)
 {
 	static const struct { uint32_t m, n, k, rows, bands; } cases[] = {
-		{ 60, 3000, 16, 3 * 60, 3 },	 { 2000, 500, 60, 2 * 2000, 2 * 32 },
-		{ 3000, 60, 200, 3000, 47 },	 { 700, 1500, 16, 4 * 700, 4 * 6 },
-		{ 700, 1500, 17, 3 * 700, 2 * 11 },
+		{ 60, 3000, 16, 3 * 60, 3 },
+		{ 3000, 60, 200, 3000, 47 },
+		{ 700, 1500, 16, 4 * 700, 4 * 6 },
+		{ 100, 3000, 20, 7 * 100, 7 },
 	};
 
 	(void)state;
@@ -320,14 +330,41 @@ static void windows_are_not_narrow(void **state)
 		struct card *card = boot(0x10001);
 		uint32_t rows = 0;
 
-		start_queue(card, 0, 1);
-		submit(card, 0, &p, sizeof(p));
-		run(card);
-		check_tiling(card, p.m, p.n, 1);
+		run_product(card, &p);
 		for (unsigned int j = 0; j < card->bands; j++)
 			rows += card->history[j].band.rows;
 		assert_in_range(rows, p.m, cases[i].rows);
 		assert_in_range(card->bands, 1, cases[i].bands);
+		destroy(card);
+	}
+}
+
+/*
+ * Of long sums, and in FP32 mode, nothing is kept: what a band packs, its rows and columns,
+ * is little when it is a square.  Half as much again is allowed.
+ */
+static void bands_that_keep_nothing_are_near_squares(void **state)
+{
+	static const struct { uint32_t m, n, k, mode; } cases[] = {
+		{ 700, 1500, 17, 0 }, { 700, 1500, 40, 0 }, { 3000, 300, 50, 0 }, { 150, 2000, 20, 0 },
+		{ 1000, 1000, 16, QUIRE_GEMM_MODE_FP32 }, { 500, 3000, 8, QUIRE_GEMM_MODE_FP32 },
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const double area = (double)BAND_MACS / cases[i].k;
+		struct quire_packet_gemm p = gemm(cases[i].m, cases[i].n, cases[i].k, 1);
+		struct card *card = boot(0x10001);
+		double packed = 0, elements = (double)p.m * p.n;
+
+		p.mode = cases[i].mode;
+		if (p.mode == QUIRE_GEMM_MODE_FP32)
+			p.a.format = p.b.format = QUIRE_FORMAT_BF16;
+		run_product(card, &p);
+		for (unsigned int j = 0; j < card->bands; j++)
+			packed += card->history[j].band.rows + card->history[j].band.columns;
+		/* squares: twice the side for each, elements over area of them */
+		assert_true(packed * packed <= 1.5 * 1.5 * 4 * elements * elements / area);
 		destroy(card);
 	}
 }
@@ -344,6 +381,7 @@ int main(void)
 		cmocka_unit_test(bands_keep_blocks),
 		cmocka_unit_test(b_is_packed_once),
 		cmocka_unit_test(windows_are_not_narrow),
+		cmocka_unit_test(bands_that_keep_nothing_are_near_squares),
 	};
 
 	return cmocka_run_group_tests_name("firmware bands", tests, NULL, NULL);
