@@ -6,7 +6,8 @@
  * The worker must neither allocate nor take a reservation: others may wait for
  * its fence holding one.  So tables are set aside by the call, and its fence goes
  * into the reservation of each buffer involved, which keeps these in their place
- * (and alive) until the worker has read where that is.
+ * (and alive) until the worker has read where that is.  For the same reason it
+ * leaves freeing to another work: the last reference to a buffer may wait.
  */
 #include <linux/dma-fence.h>
 #include <linux/mm.h>
@@ -243,6 +244,7 @@ void quire_bind_work(struct work_struct *work)
 {
 	struct quire_vm *vm = container_of(work, struct quire_vm, work);
 	struct quire_bind_job *job;
+	bool signalling;
 	u32 i;
 
 	quire_vm_get(vm);
@@ -254,14 +256,30 @@ void quire_bind_work(struct work_struct *work)
 			break;
 		for (i = 0; i < job->syncs.waits; i++)
 			dma_fence_wait(job->syncs.wait[i], false);
+		signalling = dma_fence_begin_signalling();
 		job_run(job);
 		/* Out of the list only now: an empty list means that none is running. */
 		spin_lock(&vm->job_lock);
-		list_del(&job->node);
+		list_move_tail(&job->node, &vm->ended);
 		spin_unlock(&vm->job_lock);
-		job_free(job);
+		queue_work(vm->qdev->bind_wq, &vm->tidy);
+		dma_fence_end_signalling(signalling);
 	}
 	quire_vm_put(vm);
+}
+
+/* The file's reference outlasts this, see vm_close(). */
+void quire_bind_tidy_work(struct work_struct *work)
+{
+	struct quire_vm *vm = container_of(work, struct quire_vm, tidy);
+	struct quire_bind_job *job, *next;
+	LIST_HEAD(ended);
+
+	spin_lock(&vm->job_lock);
+	list_splice_init(&vm->ended, &ended);
+	spin_unlock(&vm->job_lock);
+	list_for_each_entry_safe(job, next, &ended, node)
+		job_free(job);
 }
 
 static int check_op(struct drm_device *drm, struct drm_file *file, struct quire_vm *vm,
@@ -455,12 +473,22 @@ static bool vm_idle(struct quire_vm *vm)
 	return idle;
 }
 
+static void job_queue(struct quire_bind_job *job)
+{
+	struct quire_vm *vm = job->vm;
+
+	spin_lock(&vm->job_lock);
+	list_add_tail(&job->node, &vm->jobs);
+	spin_unlock(&vm->job_lock);
+	queue_work(vm->qdev->bind_wq, &vm->work);
+}
+
 /* Takes the job over on success. */
 static int job_submit(struct quire_bind_job *job)
 {
 	struct quire_vm *vm = job->vm;
+	bool now, signalling;
 	struct drm_exec exec;
-	bool now;
 	int ret;
 
 	lockdep_assert_held(&vm->lock);
@@ -478,20 +506,19 @@ static int job_submit(struct quire_bind_job *job)
 
 	job->fence->base.seqno = ++vm->fence_seqno;
 	now = !job->syncs.waits && vm_idle(vm);
+	/* Others may wait for the fence from where it is given out. */
+	signalling = dma_fence_begin_signalling();
 	if (now)
 		job_run(job);
 	else
 		quire_vm_add_fence(vm, &exec, &job->fence->base);
 	quire_syncs_signal(&job->syncs, &job->fence->base);
+	if (!now)
+		job_queue(job);
+	dma_fence_end_signalling(signalling);
 	drm_exec_fini(&exec);
-	if (now) {
+	if (now)
 		job_free(job);
-		return 0;
-	}
-	spin_lock(&vm->job_lock);
-	list_add_tail(&job->node, &vm->jobs);
-	spin_unlock(&vm->job_lock);
-	queue_work(vm->qdev->bind_wq, &vm->work);
 	return 0;
 
 out:

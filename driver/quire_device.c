@@ -151,7 +151,8 @@ void quire_device_unplug(struct quire_device *qdev)
 	quire_mailbox_fini(qdev);
 	quire_irq_fini(qdev);
 	pci_clear_master(qdev->pdev);
-	flush_workqueue(qdev->bind_wq);
+	/* Works that have ended queue others, which free. */
+	drain_workqueue(qdev->bind_wq);
 	quire_mmu_unplug(qdev);
 	quire_gem_unplug(qdev);
 }

@@ -130,6 +130,8 @@ static struct quire_vm *vm_create(struct quire_device *qdev)
 	spin_lock_init(&vm->job_lock);
 	INIT_LIST_HEAD(&vm->jobs);
 	INIT_WORK(&vm->work, quire_bind_work);
+	INIT_LIST_HEAD(&vm->ended);
+	INIT_WORK(&vm->tidy, quire_bind_tidy_work);
 	vm->fence_context = dma_fence_context_alloc(1);
 	drm_dev_get(&qdev->drm);
 	drm_gpuvm_init(&vm->base, "quire-vm", 0, &qdev->drm, resv_object, QUIRE_VA_START,
@@ -149,6 +151,7 @@ err_vm:
 static void vm_close(struct quire_vm *vm)
 {
 	flush_work(&vm->work);
+	flush_work(&vm->tidy);
 	quire_vm_clear(vm);
 	quire_vm_put(vm);
 }

@@ -37,12 +37,16 @@ struct quire_vm {
 	/** @queues: queues that use it, under @lock */
 	unsigned int queues;
 
-	/** @job_lock: protects @jobs */
+	/** @job_lock: protects @jobs and @ended */
 	spinlock_t job_lock;
 	/** @jobs: VM_BIND calls not done yet, oldest first */
 	struct list_head jobs;
 	/** @work: does @jobs */
 	struct work_struct work;
+	/** @ended: VM_BIND calls done by @work, not freed yet */
+	struct list_head ended;
+	/** @tidy: frees @ended */
+	struct work_struct tidy;
 	/** @fence_context: of the fences of @jobs */
 	u64 fence_context;
 	/** @fence_seqno: last one used, under @lock */
@@ -100,6 +104,7 @@ void quire_vm_add_fence(struct quire_vm *vm, struct drm_exec *exec,
 
 /* quire_bind.c: changes of the tree, and the page tables that follow it. */
 void quire_bind_work(struct work_struct *work);
+void quire_bind_tidy_work(struct work_struct *work);
 int quire_bind_step_map(struct drm_gpuva_op *op, void *priv);
 int quire_bind_step_remap(struct drm_gpuva_op *op, void *priv);
 int quire_bind_step_unmap(struct drm_gpuva_op *op, void *priv);
