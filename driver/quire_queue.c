@@ -114,6 +114,7 @@ static void quire_queue_close(struct quire_queue *queue)
 	struct quire_device *qdev = queue->qdev;
 	struct quire_queues *queues = qdev->queues;
 	unsigned long flags;
+	bool signalling;
 
 	/* No call is between its look at banned and its jobs' arrival. */
 	mutex_lock(&queue->submit_lock);
@@ -122,6 +123,8 @@ static void quire_queue_close(struct quire_queue *queue)
 	spin_unlock_irqrestore(&queue->lock, flags);
 	mutex_unlock(&queue->submit_lock);
 
+	/* Once the queue is stopped its jobs end here and nowhere else. */
+	signalling = dma_fence_begin_signalling();
 	mutex_lock(&queues->lock);
 	/*
 	 * Still in the table: unplug, if it has begun, has not come to the queues yet
@@ -141,6 +144,7 @@ static void quire_queue_close(struct quire_queue *queue)
 	cancel_work_sync(&queue->push);
 	quire_ring_reap(queue);
 	quire_ring_abort(queue, -ECANCELED, -ECANCELED, true);
+	dma_fence_end_signalling(signalling);
 	cancel_work_sync(&queue->push);
 	quire_queue_free_rings(queue);
 	quire_vm_detach_queue(queue->vm);
@@ -381,9 +385,11 @@ int quire_queues_init(struct quire_device *qdev)
 void quire_queues_fini(struct quire_device *qdev)
 {
 	struct quire_queues *queues = qdev->queues;
+	bool signalling;
 
 	if (!queues)
 		return;
+	signalling = dma_fence_begin_signalling();
 	mutex_lock(&queues->lock);
 	quire_fw_stop(qdev);
 	for (u32 i = 0; i < queues->count; i++) {
@@ -404,5 +410,6 @@ void quire_queues_fini(struct quire_device *qdev)
 		queues->table[i] = NULL;
 	}
 	mutex_unlock(&queues->lock);
+	dma_fence_end_signalling(signalling);
 	flush_workqueue(queues->wq);
 }

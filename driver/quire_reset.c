@@ -98,33 +98,35 @@ static void quire_reset_revive(struct quire_device *qdev, int ret)
 static void quire_reset_card(struct quire_device *qdev, const char *why)
 {
 	struct quire_queues *queues = qdev->queues;
-	bool signalling;
+	bool signalling = dma_fence_begin_signalling();
 	int ret;
 
 	drm_warn(&qdev->drm, "resetting the card: %s\n", why);
 	mutex_lock(&queues->lock);
-	signalling = dma_fence_begin_signalling();
 	ret = quire_fw_stop(qdev);
 	quire_reset_abort(queues, -EIO, ret != 0);
 	quire_reset_revive(qdev, ret);
-	dma_fence_end_signalling(signalling);
 	mutex_unlock(&queues->lock);
+	dma_fence_end_signalling(signalling);
 	trace_quire_reset(why, qdev->wedged ? -EIO : 0);
 }
 
 /*
  * Somebody resets the function (sysfs "reset"): the PCI core calls the first before and
- * the second after it.  The lock held in between keeps our own hands off the card.
+ * the second after it.  The lock held in between keeps our own hands off the card;
+ * jobs submitted meanwhile wait for it, so that it proves the PCI core's part, too.
  * Never between probe's failure and remove: the core holds the device's lock.
  */
 void quire_reset_prepare(struct pci_dev *pdev)
 {
 	struct quire_device *qdev = pci_get_drvdata(pdev);
+	bool signalling = dma_fence_begin_signalling();
 
 	drm_warn(&qdev->drm, "the function is being reset\n");
 	mutex_lock(&qdev->queues->lock);
 	quire_fw_stop(qdev);
 	quire_reset_abort(qdev->queues, -EIO, false);
+	dma_fence_end_signalling(signalling);
 }
 
 void quire_reset_done(struct pci_dev *pdev)
@@ -133,8 +135,8 @@ void quire_reset_done(struct pci_dev *pdev)
 	bool signalling = dma_fence_begin_signalling();
 
 	quire_reset_revive(qdev, 0);
-	dma_fence_end_signalling(signalling);
 	mutex_unlock(&qdev->queues->lock);
+	dma_fence_end_signalling(signalling);
 	trace_quire_reset("the function was reset", qdev->wedged ? -EIO : 0);
 }
 
@@ -174,11 +176,13 @@ static void quire_reset_watch_work(struct work_struct *work)
 	struct quire_reset *reset =
 		container_of(to_delayed_work(work), struct quire_reset, watch);
 	struct quire_device *qdev = reset->qdev;
+	bool signalling;
 	u32 heartbeat;
 	int index;
 
 	if (!drm_dev_enter(&qdev->drm, &index))
 		return;
+	signalling = dma_fence_begin_signalling();
 	heartbeat = quire_read(qdev, QUIRE_REG_HEARTBEAT);
 	reset->misses = heartbeat == reset->heartbeat ? reset->misses + 1 : 0;
 	reset->heartbeat = heartbeat;
@@ -190,6 +194,7 @@ static void quire_reset_watch_work(struct work_struct *work)
 		queue_delayed_work(reset->wq, &reset->watch, QUIRE_HEARTBEAT_INTERVAL);
 	else
 		reset->misses = 0;
+	dma_fence_end_signalling(signalling);
 	drm_dev_exit(index);
 }
 

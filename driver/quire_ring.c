@@ -317,11 +317,12 @@ void quire_ring_timeout(struct work_struct *work)
 		container_of(to_delayed_work(work), struct quire_queue, timeout);
 	struct quire_queues *queues = queue->qdev->queues;
 	unsigned long flags, deadline;
-	bool running;
+	bool running, signalling;
 	int index;
 
 	if (!drm_dev_enter(&queue->qdev->drm, &index))
 		return;
+	signalling = dma_fence_begin_signalling();
 	/* The record first: an interrupt may have been lost. */
 	quire_ring_reap(queue);
 	mutex_lock(&queues->lock);
@@ -334,5 +335,6 @@ void quire_ring_timeout(struct work_struct *work)
 	else if (running)
 		quire_ring_end_guilty(queue);
 	mutex_unlock(&queues->lock);
+	dma_fence_end_signalling(signalling);
 	drm_dev_exit(index);
 }

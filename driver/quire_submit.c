@@ -102,12 +102,16 @@ static int quire_submit_get(struct drm_device *drm, struct drm_file *file,
 	return ret;
 }
 
-/* Under submit_lock and the reservations: from here on nothing fails. */
+/*
+ * Under submit_lock and the reservations: from here on nothing fails.  Fences are
+ * given out before the jobs are on their way, so nothing allocates either.
+ */
 static void quire_submit_commit(struct quire_queue *queue, struct drm_exec *exec,
 				struct quire_submission *submission)
 {
 	struct quire_job *last = submission->jobs[submission->count - 1];
 	struct dma_fence *fence = &last->fence;
+	bool signalling = dma_fence_begin_signalling();
 	unsigned long flags;
 	int late = 0;
 
@@ -138,6 +142,7 @@ static void quire_submit_commit(struct quire_queue *queue, struct drm_exec *exec
 	else
 		quire_ring_kick(queue);
 	quire_reset_watch(queue->qdev);
+	dma_fence_end_signalling(signalling);
 }
 
 static int quire_submit_jobs(struct quire_queue *queue, struct quire_submission *submission)
