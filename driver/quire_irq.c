@@ -60,16 +60,19 @@ int quire_irq_request_queue(struct quire_queue *queue)
 	if (ret)
 		return ret;
 	irq_set_affinity(irq, cpumask_of(raw_smp_processor_id()));
-	queue->irq_requested = true;
+	queue->irq = irq;
 	return 0;
 }
 
-/* The handler has ended when this returns. */
+/*
+ * The handler has ended when this returns.  Under queues->lock, which fences wait for:
+ * to look up the number here would take a lock under which the PCI core allocates.
+ */
 void quire_irq_free_queue(struct quire_queue *queue)
 {
-	if (queue->irq_requested)
-		free_irq(pci_irq_vector(queue->qdev->pdev, 1 + queue->hw), queue);
-	queue->irq_requested = false;
+	if (queue->irq)
+		free_irq(queue->irq, queue);
+	queue->irq = 0;
 }
 
 int quire_irq_init(struct quire_device *qdev)

@@ -81,8 +81,8 @@ struct quire_queue {
 	dma_addr_t records_bus;
 	/** @fence_context: of the jobs' fences */
 	u64 fence_context;
-	/** @irq_requested: the vector is ours */
-	bool irq_requested;
+	/** @irq: number of its interrupt while requested, else 0 */
+	int irq;
 	/** @on_card: the firmware has the ring; under queues->lock */
 	bool on_card;
 	/** @overdue: the oldest job is over its limit and could not be stopped; same lock */
