@@ -14,7 +14,7 @@ DATA := $(BUILD)/data/digits.csv.gz
 PHOTOGRAPHS := $(BUILD)/data/china.ppm
 PREFIX ?= /usr/local
 
-.PHONY: all run check check-long check-mutants help packages data sdk firmware driver qemu vm install clean distclean
+.PHONY: all run check check-long check-mutants check-debug debug-kernel help packages data sdk firmware driver qemu vm install clean distclean
 .NOTPARALLEL:
 
 all: sdk firmware driver qemu vm
@@ -25,6 +25,7 @@ help:
 	@echo "make vm       all that tools/quire-vm needs"
 	@echo "make data     digits and photographs for the tools, to build/data"
 	@echo "make check-long  check-mutants   what takes minutes: exhaustive pairs; mutants of the numerics"
+	@echo "make check-debug  guest tests on a kernel with lockdep and KASAN: an hour the first time"
 	@echo "make install  SDK and tools to PREFIX ($(PREFIX)), honours DESTDIR"
 	@echo "make clean    remove what was built, keep QEMU's and the kernel's sources"
 	@echo "make distclean  remove build/ as a whole"
@@ -86,6 +87,26 @@ check-long: sdk
 # Do the tests notice when the numerics are changed?  Minutes.
 check-mutants: packages | $(BUILD)
 	@tests/mutants/mutants.sh $(BUILD)
+
+# A second tree beside build/ for tools/quire-vm: a kernel that finds faults of the driver, and the
+# driver for it, made from a copy because objects for two kernels cannot lie in one place.
+DEBUG := $(BUILD)/debug
+DEBUG_DRIVER := $(DEBUG)/source/driver/quire.ko
+
+debug-kernel: vm
+	@test -e $(DEBUG)/kernel/complete || echo "building a kernel with lockdep and KASAN (once)"
+	@tools/setup/debug-kernel.sh $(DEBUG) $(DEBUG)/kernel
+	@mkdir -p $(DEBUG)/source
+	@tar -c --exclude='*.o' --exclude='*.ko' --exclude='*.cmd' --exclude='*.mod*' --exclude=quire_features.h \
+		driver uapi | tar -x -C $(DEBUG)/source
+	@$(MAKE) -s -C $(DEBUG)/build M=$(DEBUG)/source/driver modules
+	@tools/setup/initramfs.sh $(DEBUG)/kernel $(DEBUG_DRIVER) $(FIRMWARE) $(DEBUG)/initramfs.gz
+	@ln -sfn ../qemu $(DEBUG)/qemu
+	@ln -sfn ../user $(DEBUG)/user
+	@ln -sfn ../data $(DEBUG)/data
+
+check-debug: debug-kernel $(DATA)
+	@tests/run/check.sh $(DEBUG) guest --timeout 3600 --memory 2G
 
 install: sdk
 	@meson install -C $(BUILD)/user --no-rebuild --quiet
