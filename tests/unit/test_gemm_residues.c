@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Sums around the bounds that the kernels choose their way by, and around those of rounding. */
+#include <limits.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,26 +82,33 @@ static void heavy_rows_at_the_end(void **state)
 	free(b);
 }
 
-/* A number between two positive results next to each other, from which on the upper one is right. */
-static void decision(uint32_t f, mpz_t middle)
+/*
+ * A number between two positive results next to each other, from which on the upper one is right.
+ * Its exponent is nearer to near than far, and returned.
+ */
+static int decision(uint32_t f, int near, int far, mpz_t middle)
 {
 	mpz_t upper;
+	int at;
 
 	mpz_init(upper);
-	for (;;) {
+	do {
 		uint64_t bits = rnd() >> (65 - width_of(f));
 
-		if (is_posit(f) ? decode(QUIRE_FORMAT_POSIT(width_of(f) + 1), 2 * bits + 1, middle) != FINITE :
-				  decode(f, bits, middle) != FINITE || decode(f, bits + 1, upper) != FINITE)
-			continue;
-		if (!is_posit(f)) {
+		at = INT_MAX;
+		if (is_posit(f)) {
+			if (decode(QUIRE_FORMAT_POSIT(width_of(f) + 1), 2 * bits + 1, middle) != FINITE)
+				continue;
+		} else {
+			if (decode(f, bits, middle) != FINITE || decode(f, bits + 1, upper) != FINITE)
+				continue;
 			mpz_add(middle, middle, upper);
 			mpz_tdiv_q_2exp(middle, middle, 1);
 		}
-		if (mpz_sizeinbase(middle, 2) > UNIT - 6 && mpz_sizeinbase(middle, 2) < UNIT + 6)
-			break;
-	}
+		at = (int)mpz_sizeinbase(middle, 2) - UNIT;
+	} while (at <= near - far || at >= near + far);
 	mpz_clear(upper);
+	return at;
 }
 
 /* v times 2^shift as the sum of three floats. */
@@ -139,28 +147,36 @@ struct near_job {
 /* whole: sums below 2^46 units, else up to the most that moduli are enough for. */
 static void make_near(struct near_job *near, uint32_t format, bool whole, bool few)
 {
-	static const int shifts[] = { 0, 0, 1, -1, 5, -20, 90, -90 };
-	const int shift = shifts[rnd() % 8], unit = whole ? -36 : -40;
+	static const int shifts[] = { 0, 0, 1, -1, 5, -5, 90, -90 };
+	const int unit = whole ? -36 : -40;
 	const double larger = whole ? 1 : ldexp(1, (int)(rnd() % (few ? 42 : 45)));
 	const uint32_t row = (uint32_t)(rnd() % 9), column = (uint32_t)(rnd() % 50);
 	struct quire_gemm *g = &near->job.g;
+	int at, shift;
 	mpz_t number;
 
 	mpz_init(number);
+	/* the factor makes numbers in the rows as small as any, or near 1, of results of any size */
+	if (format == QUIRE_FORMAT_BF16 && rnd() % 2)
+		at = decision(format, -131, 3, number);		/* subnormal ones */
+	else
+		at = decision(format, 0, rnd() % 2 ? 6 : 140, number);
+	shift = at + shifts[rnd() % (at > -30 && at < 30 ? 8 : 6)];
+	shift = shift > 127 ? 127 : shift;
 	for (uint32_t i = 0; i < 9; i++) {
 		float *a = &near->a[i * 8];
 		int little = (int)(rnd() % 3) - 1;
 
-		decision(format, number);
+		decision(format, at, 6, number);
 		split(number, -shift, a + 2);
 		if (few && i != row) {
 			a[2] *= 1 + (float)(rnd() % 1024) / 1024;
 			a[3] = a[4] = 0;
 		}
-		a[0] = (float)ldexp(whole ? 1 : 256, -shift);
+		a[0] = (float)ldexp(whole ? 1 : 256, at - shift);
 		a[1] = -a[0];
-		a[5] = (float)(little * ldexp(1, unit - shift + (rnd() % 2 ? (int)(rnd() % 30) : 0)));
-		a[6] = (float)ldexp(1, unit - shift);
+		a[5] = (float)(little * ldexp(1, unit + at - shift + (rnd() % 2 ? (int)(rnd() % 30) : 0)));
+		a[6] = (float)ldexp(1, unit + at - shift);
 		a[7] = -a[6];
 	}
 	for (uint32_t j = 0; j < 50; j++) {
@@ -196,7 +212,7 @@ static void sums_at_decisions(void **state)
 
 	(void)state;
 	for (size_t f = 0; f < OPERANDS; f++)
-		for (int i = 0; i < 40; i++) {
+		for (int i = 0; i < (formats[f] == QUIRE_FORMAT_BF16 ? 240 : 40); i++) {
 			make_near(&near, formats[f], i % 4 == 0, i % 2);
 			check(&near.job);
 		}
