@@ -13,7 +13,7 @@
 /*
  * A lane's squares are summed in FP32 when its numbers and their last bits are within these:
  * a square is within 2^-124..2^114 and 256 of them are below 2^122, with a relative error below
- * 2^-16.  All posits are that are not NaR.
+ * 2^-16.  All posits but NaR are.
  */
 #define PACK_FLOAT_LEAST 0x20800000	/* 2^-62 */
 #define PACK_FLOAT_MOST 0x5c000000	/* 2^57 */
@@ -190,7 +190,8 @@ static inline __m512i pack_widen(__m256i x)
 
 /*
  * struct pack_range of 16 or 8 lanes over at most PACK_FLOAT_STEPS k's.  False: some are not within the limits
- * above, or NaR, NaN or infinite.  The last set bit is found as in pack_see().
+ * above, or NaN or infinite, or NaR, which looks like 2^-124.  The last set bit is found as in
+ * pack_see().
  */
 static inline __attribute__((always_inline)) bool
 pack_float_see(uint32_t format, const struct gemm_source *source, uint32_t lanes, uint64_t lane,
@@ -198,7 +199,7 @@ pack_float_see(uint32_t format, const struct gemm_source *source, uint32_t lanes
 {
 	const __m512i less = _mm512_set1_epi32(-1);
 	const __m512i least = _mm512_set1_epi32(PACK_FLOAT_NOTHING);
-	__m512i large = _mm512_setzero_si512(), small = less, special = _mm512_setzero_si512();
+	__m512i large = _mm512_setzero_si512(), small = less;
 	__m512 sum = _mm512_setzero_ps();
 
 	for (uint32_t i = 0; i < kc; i += PACK_FLOAT_BLOCK) {
@@ -215,9 +216,6 @@ pack_float_see(uint32_t format, const struct gemm_source *source, uint32_t lanes
 								_mm512_castsi512_ps(without)));
 			small = _mm512_mask_min_epu32(small, _mm512_test_epi32_mask(left, left), small, bit);
 			large = _mm512_max_epu32(large, x);
-			/* the one posit of this magnitude is NaR */
-			if (format != QUIRE_FORMAT_BF16)
-				special = _mm512_max_epu32(special, _mm512_abs_epi32(left));
 			sum = _mm512_fmadd_ps(_mm512_castsi512_ps(x), _mm512_castsi512_ps(x), sum);
 		}
 	}
@@ -227,8 +225,7 @@ pack_float_see(uint32_t format, const struct gemm_source *source, uint32_t lanes
 		sum = _mm512_add_ps(sum, _mm512_castsi512_ps(pack_swap(_mm512_castps_si512(sum))));
 	}
 	if (_mm512_cmpgt_epu32_mask(large, _mm512_set1_epi32(PACK_FLOAT_MOST)) ||
-	    _mm512_cmplt_epu32_mask(small, _mm512_set1_epi32(PACK_FLOAT_LEAST)) ||
-	    _mm512_movepi32_mask(special))
+	    _mm512_cmplt_epu32_mask(small, _mm512_set1_epi32(PACK_FLOAT_LEAST)))
 		return false;
 	large = _mm512_maskz_mov_epi32(_mm512_cmpgt_epu32_mask(large, least), large);
 	small = _mm512_mask_mov_epi32(small, _mm512_cmpeq_epi32_mask(small, less),

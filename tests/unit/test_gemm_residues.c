@@ -218,12 +218,92 @@ static void sums_at_decisions(void **state)
 		}
 }
 
+/* Element index of an array of containers of one or two bytes. */
+static void put(uint32_t format, uint16_t *to, uint32_t index, uint64_t bits)
+{
+	if (bytes_of(format) == 1)
+		((uint8_t *)to)[index] = (uint8_t)bits;
+	else
+		to[index] = (uint16_t)bits;
+}
+
+enum lanes { ZEROS, AFTER_ZEROS, TINY, HUGE_ONES, EXCEPTIONAL, SPANS };
+
+/* Element k of a row or column, as the nearest in the format. */
+static uint64_t lane_number(uint32_t format, int lanes, uint32_t k)
+{
+	int exponent = 0;
+	uint64_t bits;
+	mpz_t v;
+
+	switch (lanes) {
+	case ZEROS:
+		return 0;
+	case AFTER_ZEROS:
+		if (k % 300 < 290)
+			return 0;
+		break;
+	case TINY:
+		exponent = -100;
+		break;
+	case HUGE_ONES:
+		exponent = 100;
+		break;
+	case EXCEPTIONAL:
+		if (k == 5)
+			return encode(format, NAN_, NULL);
+		break;
+	default:
+		/* 28 to 33 bits with the eight of BF16 */
+		exponent = k % 7 ? 20 + lanes - SPANS : 0;
+	}
+	mpz_init_set_ui(v, 128 + rnd() % 128);
+	mpz_mul_2exp(v, v, (mp_bitcnt_t)(UNIT - 7 + exponent));
+	if (rnd() % 2)
+		mpz_neg(v, v);
+	bits = encode(format, FINITE, v);
+	mpz_clear(v);
+	return bits;
+}
+
+/*
+ * posit8, posit16 and BF16 are weighed and packed as FP32 where that holds their squares and
+ * integers: it does not hold all of these.
+ */
+static void lanes_of_small_formats(void **state)
+{
+	static const uint32_t small[] = { QUIRE_FORMAT_POSIT8, QUIRE_FORMAT_POSIT16, QUIRE_FORMAT_BF16 };
+	enum { M = 9, N = 50, K = 301 };
+	static uint16_t a[M * K], b[K * N];
+	static double d[M * N];
+
+	(void)state;
+	for (int i = 0; i < 3 * (SPANS + 6) * 4; i++) {
+		const uint32_t format = small[i % 3], ta = i / 3 % 2, tb = i / 6 % 2;
+		const int lanes = i / 12;
+		struct job job = { .g = { .m = M, .n = N, .k = K, .batch = 1, .alpha = 1 } };
+
+		for (uint32_t k = 0; k < K; k++) {
+			for (uint32_t l = 0; l < M; l++)
+				put(format, a, ta ? k * M + l : l * K + k, lane_number(format, lanes, k));
+			for (uint32_t l = 0; l < N; l++)
+				put(format, b, tb ? l * K + k : k * N + l, lane_number(format, lanes, k));
+		}
+		memset(d, 0, sizeof(d));
+		job.g.a = (struct quire_gemm_operand){ a, format, ta, ta ? M : K, 0 };
+		job.g.b = (struct quire_gemm_operand){ b, format, tb, tb ? K : N, 0 };
+		job.g.d = (struct quire_gemm_output){ d, QUIRE_FORMAT_FP64, 0, N, 0 };
+		check(&job);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sums_at_borders_of_moduli),
 		cmocka_unit_test(heavy_rows_at_the_end),
 		cmocka_unit_test(sums_at_decisions),
+		cmocka_unit_test(lanes_of_small_formats),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
