@@ -137,6 +137,11 @@ struct quire_queues {
 	struct mutex lock;
 	/** @table: by hardware number */
 	struct quire_queue *table[QUIRE_QUEUES];
+	/**
+	 * @in_reset: the PCI core resets the function: nobody speaks to the firmware, and
+	 * queues marked on_card are started at the end; under @lock
+	 */
+	bool in_reset;
 	/** @count: that have an interrupt vector */
 	u32 count;
 	/** @wq: time limits and delayed pushes */

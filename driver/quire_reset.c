@@ -101,20 +101,23 @@ static void quire_reset_card(struct quire_device *qdev, const char *why)
 	bool signalling = dma_fence_begin_signalling();
 	int ret;
 
-	drm_warn(&qdev->drm, "resetting the card: %s\n", why);
 	mutex_lock(&queues->lock);
-	ret = quire_fw_stop(qdev);
-	quire_reset_abort(queues, -EIO, ret != 0);
-	quire_reset_revive(qdev, ret);
+	/* Else it boots when the function is back. */
+	if (!queues->in_reset) {
+		drm_warn(&qdev->drm, "resetting the card: %s\n", why);
+		ret = quire_fw_stop(qdev);
+		quire_reset_abort(queues, -EIO, ret != 0);
+		quire_reset_revive(qdev, ret);
+		trace_quire_reset(why, qdev->wedged ? -EIO : 0);
+	}
 	mutex_unlock(&queues->lock);
 	dma_fence_end_signalling(signalling);
-	trace_quire_reset(why, qdev->wedged ? -EIO : 0);
 }
 
 /*
  * Somebody resets the function (sysfs "reset"): the PCI core calls the first before and
- * the second after it.  The lock held in between keeps our own hands off the card;
- * jobs submitted meanwhile wait for it, so that it proves the PCI core's part, too.
+ * the second after it.  In between a mark keeps our own hands off the card, not the lock:
+ * the core takes locks under which it allocates elsewhere, and fences wait for ours.
  * Never between probe's failure and remove: the core holds the device's lock.
  */
 void quire_reset_prepare(struct pci_dev *pdev)
@@ -126,6 +129,8 @@ void quire_reset_prepare(struct pci_dev *pdev)
 	mutex_lock(&qdev->queues->lock);
 	quire_fw_stop(qdev);
 	quire_reset_abort(qdev->queues, -EIO, false);
+	qdev->queues->in_reset = true;
+	mutex_unlock(&qdev->queues->lock);
 	dma_fence_end_signalling(signalling);
 }
 
@@ -134,6 +139,8 @@ void quire_reset_done(struct pci_dev *pdev)
 	struct quire_device *qdev = pci_get_drvdata(pdev);
 	bool signalling = dma_fence_begin_signalling();
 
+	mutex_lock(&qdev->queues->lock);
+	qdev->queues->in_reset = false;
 	quire_reset_revive(qdev, 0);
 	mutex_unlock(&qdev->queues->lock);
 	dma_fence_end_signalling(signalling);

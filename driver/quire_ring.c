@@ -236,6 +236,8 @@ int quire_ring_start(struct quire_queue *queue)
 
 	/* Even should it fail: a reset tries again. */
 	queue->on_card = true;
+	if (qdev->queues->in_reset)
+		return 0;
 	memset(queue->records, 0, QUIRE_RING_ENTRIES * sizeof(*queue->records));
 	quire_write64(qdev, base + QUIRE_QUEUE_RING_LO, queue->ring_bus);
 	quire_write64(qdev, base + QUIRE_QUEUE_RECORD_LO, queue->records_bus);
@@ -255,14 +257,15 @@ int quire_ring_start(struct quire_queue *queue)
 /* Take the ring back: nothing of the queue runs when this returns 0.  Under queues->lock. */
 int quire_ring_stop(struct quire_queue *queue)
 {
-	bool on_card = queue->on_card && !queue->qdev->wedged;
+	struct quire_device *qdev = queue->qdev;
+	bool on_card = queue->on_card && !qdev->wedged && !qdev->queues->in_reset;
 	unsigned long flags;
 
 	queue->on_card = false;
 	spin_lock_irqsave(&queue->lock, flags);
 	queue->live = false;
 	spin_unlock_irqrestore(&queue->lock, flags);
-	return on_card ? quire_mailbox_send(queue->qdev, QUIRE_MAILBOX_QUEUE_STOP, queue->hw) : 0;
+	return on_card ? quire_mailbox_send(qdev, QUIRE_MAILBOX_QUEUE_STOP, queue->hw) : 0;
 }
 
 /*
