@@ -137,12 +137,12 @@ residue_pack_narrow(const __m512i v[4], uint8_t *out, size_t plane, uint32_t mod
  * The same of |v| < 2^50, patterns of v + GEMM_MAGIC, x[j][0] and x[j][1] being step j of the first
  * and last eight lanes.  A multiple q M of the moduli of a group is taken from v first.  The
  * pattern's bits from 20 on are floor(v / 2^20) + 2^31; the floor, the conversion and the
- * inverse make an error of q, before it is rounded to nearest, below
+ * inverse make an error of q M, before q is rounded to nearest, below
  *
- *	2^20 / M + 2^50 / M * (2^-24 + 2^-24.5) < 0.03,
+ *	2^20 + 2^50 (2^-24 + 2^-24.5) < 0.027 * 2^32,
  *
- * so that |v - q M| < 0.53 M < 0.494 * 2^32, the largest M being 0.932 * 2^32.  q is on top of
- * RESIDUE_MAGIC_BITS: this times -M is the bias.
+ * so that |v - q M| < M / 2 + 0.027 * 2^32 < 0.494 * 2^32, the largest M being 0.932 * 2^32.  q is
+ * on top of RESIDUE_MAGIC_BITS: this times -M is the bias.
  */
 static inline __attribute__((always_inline)) void
 residue_pack_wide(const __m512i x[4][2], uint8_t *out, size_t plane, uint32_t moduli, bool is_signed)
@@ -266,14 +266,17 @@ residue_tile(uint32_t fours, const uint8_t *a, const uint8_t *b, uint32_t lanes,
 			_mm512_store_si512(out + i * lanes + v * 16, t[i][v]);
 }
 
-/* Sixteen terms c C of one modulus' sums, see residue_sums(), added to lower and upper. */
+static inline double residue_product(const struct residue_system *s)
+{
+	return ((double)s->product[2] * 0x1p44 + (double)s->product[1]) * 0x1p44 + (double)s->product[0];
+}
+
+/* Sixteen terms c C of one modulus' sums, see residue_sums(), added to the first parts of sum. */
 static inline __attribute__((always_inline)) void
-residue_term(const int32_t *from, const struct residue_back *back, int32_t m, __m512i lower[2],
-	     __m512i upper[2], bool has_upper)
+residue_term(const int32_t *from, const struct residue_back *back, int32_t m, int parts,
+	     __m512i sum[3][2])
 {
 	const __m512i byte = _mm512_set1_epi32(0xff);
-	const __m512i low = _mm512_set1_epi64((int64_t)back->low);
-	const __m512i high = _mm512_set1_epi64((int64_t)back->high);
 	__m512i c = _mm512_dpbusd_epi32(_mm512_set1_epi32(RESIDUE_MAGIC_BITS + back->start),
 					_mm512_load_si512(from),
 					_mm512_set1_epi32((int)back->weights));
@@ -283,56 +286,77 @@ residue_term(const int32_t *from, const struct residue_back *back, int32_t m, __
 	c = _mm512_and_si512(c, byte);
 	half[0] = _mm512_cvtepu32_epi64(_mm512_castsi512_si256(c));
 	half[1] = _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(c, 1));
+#pragma GCC unroll 3
+	for (int p = 0; p < parts; p++) {
+		const __m512i part = _mm512_set1_epi64((int64_t)back->part[p]);
+
 #pragma GCC unroll 2
-	for (int h = 0; h < 2; h++) {
-		lower[h] = _mm512_madd52lo_epu64(lower[h], half[h], low);
-		if (has_upper)
-			upper[h] = _mm512_madd52lo_epu64(upper[h], half[h], high);
+		for (int h = 0; h < 2; h++)
+			sum[p][h] = _mm512_madd52lo_epu64(sum[p][h], half[h], part);
 	}
 }
 
 /*
- * Sixteen sums S from their residues.  S = sum of c C - q P, where C = P / m and c is the
- * residue times the inverse of C, modulo m, for each m.  c <= 255 and parts of C are below
- * 2^44, so that the 52-bit multiplier takes them and sums of 12 stay below 2^56.  |S| is
- * below P / 2 (1 - 2^-8), so q is sum of c C / P, below 12, to nearest: the arithmetic in
- * doubles is wrong by less than 2^-46.  A sum of 8 moduli is below 2^63, of 12 below 2^94.
+ * Sixteen sums S from their residues, of which C = P / m has so many parts.  S = sum of c C - q P,
+ * where c is the residue times the inverse of C, modulo m, for each m.  c <= 255 and parts of C are
+ * below 2^44, so that the 52-bit multiplier takes them and sums of 15 stay below 2^56.  |S| is
+ * below P / 2 (1 - 2^-8), so q is sum of c C / P, below 15, to nearest: the arithmetic in doubles is
+ * wrong by less than 2^-46.  A sum of 8 moduli is below 2^63, of 15 below 2^117.
  */
 static inline __attribute__((always_inline)) void
-residue_sums(const int32_t *from, size_t stride, uint32_t moduli, uint64_t *low, int64_t *high)
+residue_sums_of_parts(const int32_t *from, size_t stride, uint32_t moduli, int parts, uint64_t *low,
+		      int64_t *high)
 {
 	const struct residue_system *s = &residue_system[moduli - 1];
-	const double product = (double)s->high * 0x1p44 + (double)s->low;
-	const __m512d by_lower = _mm512_set1_pd(1 / product), by_upper = _mm512_set1_pd(0x1p44 / product);
-	const __m512i p_lower = _mm512_set1_epi64((int64_t)s->low);
-	const __m512i p_upper = _mm512_set1_epi64((int64_t)s->high);
-	__m512i lower[2] = { _mm512_setzero_si512(), _mm512_setzero_si512() };
-	__m512i upper[2] = { _mm512_setzero_si512(), _mm512_setzero_si512() };
+	const double product = residue_product(s);
+	static const double weight[3] = { 1, 0x1p44, 0x1p88 };
+	__m512i sum[3][2];
 
-	/* with six moduli C is below 2^41 */
+#pragma GCC unroll 3
+	for (int p = 0; p < 3; p++)
+		sum[p][0] = sum[p][1] = _mm512_setzero_si512();
 	for (uint32_t t = 0; t < moduli; t++)
-		residue_term(from + t * stride, &s->back[t], residue_modulus[t].m, lower, upper,
-			     moduli > 6);
+		residue_term(from + t * stride, &s->back[t], residue_modulus[t].m, parts, sum);
 #pragma GCC unroll 2
 	for (int h = 0; h < 2; h++) {
-		__m512d quotient = _mm512_mul_pd(_mm512_cvtepu64_pd(lower[h]), by_lower);
-		__m512i q, l, u;
+		__m512d quotient = _mm512_setzero_pd();
+		__m512i q, upper, both;
 
-		quotient = _mm512_fmadd_pd(_mm512_cvtepu64_pd(upper[h]), by_upper, quotient);
+#pragma GCC unroll 3
+		for (int p = 0; p < parts; p++)
+			quotient = _mm512_fmadd_pd(_mm512_cvtepu64_pd(sum[p][h]),
+						   _mm512_set1_pd(weight[p] / product), quotient);
 		q = _mm512_cvtpd_epi64(quotient);
-		l = _mm512_sub_epi64(lower[h], _mm512_mullo_epi64(q, p_lower));
-		u = _mm512_sub_epi64(upper[h], _mm512_mullo_epi64(q, p_upper));
-		/* l + u 2^44 */
-		lower[h] = _mm512_add_epi64(l, _mm512_slli_epi64(u, 44));
-		_mm512_store_si512(low + 8 * h, lower[h]);
+#pragma GCC unroll 3
+		for (int p = 0; p < 3; p++)
+			sum[p][h] = _mm512_sub_epi64(sum[p][h], _mm512_mullo_epi64(
+				q, _mm512_set1_epi64((int64_t)s->product[p])));
+		/* part 0 + part 1 * 2^44 + part 2 * 2^88 */
+		both = _mm512_add_epi64(sum[0][h], _mm512_slli_epi64(sum[1][h], 44));
+		_mm512_store_si512(low + 8 * h, both);
 		if (high) {
-			__mmask8 carry = _mm512_cmplt_epu64_mask(lower[h], l);
+			__mmask8 carry = _mm512_cmplt_epu64_mask(both, sum[0][h]);
 
-			u = _mm512_add_epi64(_mm512_srai_epi64(u, 20), _mm512_srai_epi64(l, 63));
-			_mm512_store_si512(high + 8 * h, _mm512_mask_add_epi64(u, carry, u,
+			upper = _mm512_add_epi64(_mm512_srai_epi64(sum[1][h], 20),
+						 _mm512_srai_epi64(sum[0][h], 63));
+			upper = _mm512_add_epi64(upper, _mm512_slli_epi64(sum[2][h], 24));
+			_mm512_store_si512(high + 8 * h, _mm512_mask_add_epi64(upper, carry, upper,
 								_mm512_set1_epi64(1)));
 		}
 	}
+}
+
+/* high NULL: of up to 8 moduli. */
+static inline __attribute__((always_inline)) void
+residue_sums(const int32_t *from, size_t stride, uint32_t moduli, uint64_t *low, int64_t *high)
+{
+	/* with six moduli C is below 2^41, with 12 below 2^88 */
+	if (moduli <= 6)
+		residue_sums_of_parts(from, stride, moduli, 1, low, high);
+	else if (moduli <= 12)
+		residue_sums_of_parts(from, stride, moduli, 2, low, high);
+	else
+		residue_sums_of_parts(from, stride, moduli, 3, low, high);
 }
 
 #endif /* QUIRE_RESIDUE_AVX512_H */

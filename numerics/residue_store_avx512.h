@@ -25,7 +25,7 @@
  * Fractions are wrong by less than this many units of 2^-64, see residue_fractions().  With six
  * moduli P is below 2^47.9 and S below 2^46.9: a double's last bit weighs less than 2^-5.
  */
-#define RESIDUE_ERROR 3
+#define RESIDUE_ERROR 4
 #define RESIDUE_WHOLE 6		/* moduli */
 
 /* A tile that had so many doubtful sixteens is taken for one whose sums often are. */
@@ -57,9 +57,9 @@ struct residue_tally {
  * RESIDUE_BIAS.  Words f + RESIDUE_MAGIC_BITS, |f| < 2^17, are multiplied by c, which is 2^64 / m
  * to an integer, modulo 2^64: those of odd columns shifted down, those of even ones with the odd one
  * above, which adds 2^32 times the odd one's sum.  As floats, which they also are, they
- * give what is lost with c.  Terms are below 2^23.6 * 0.55, in an order that keeps their sums
- * below 2^22.8, so that an addition is wrong by at most a quarter.  The worst case over all
- * numbers of moduli, with the table's last bits, is 1.8 before the conversion to an integer adds a half.
+ * give what is lost with c.  Terms are below 2^23.6 * 0.64, in an order that keeps their sums
+ * below 2^23, so that an addition is wrong by at most a quarter.  The worst case over all
+ * numbers of moduli, with the table's last bits, is 3.2 before the conversion to an integer adds a half.
  */
 static inline __attribute__((always_inline)) void
 residue_fractions(const struct residue_tile_store *s, const int32_t *sums, int vectors,
@@ -378,7 +378,7 @@ static void residue_store(const struct gemm_store *store, uint32_t moduli, const
 			  const struct gemm_place *place, struct gemm_tally *tally)
 {
 	const struct residue_system *system = &residue_system[moduli - 1];
-	const double product = (double)system->high * 0x1p44 + (double)system->low;
+	const double product = residue_product(system);
 	const uint32_t format = store->format, bits = QUIRE_FORMAT_BITS(format);
 	__m512d by_column[6];
 	struct residue_tile_store s = {
