@@ -140,11 +140,12 @@ static void quire_queue_close(struct quire_queue *queue)
 		quire_irq_free_queue(queue);
 	}
 	mutex_unlock(&queues->lock);
+	/* The works signal, too: lockdep does not let one such path wait for another. */
+	dma_fence_end_signalling(signalling);
 	cancel_delayed_work_sync(&queue->timeout);
 	cancel_work_sync(&queue->push);
 	quire_ring_reap(queue);
 	quire_ring_abort(queue, -ECANCELED, -ECANCELED, true);
-	dma_fence_end_signalling(signalling);
 	cancel_work_sync(&queue->push);
 	quire_queue_free_rings(queue);
 	quire_vm_detach_queue(queue->vm);
