@@ -87,6 +87,7 @@ struct gemm_panel {
 	uint32_t parts;
 	uint32_t width;				/* every number is below 2^width units */
 	double weight;				/* of the heaviest lane of any part */
+	double weights[GEMM_LANES_MAX];		/* of each lane, when there is one part */
 	/* what tiles will ask for, and whether it is still to be packed */
 	uint32_t moduli;
 	bool words, stale;

@@ -118,6 +118,7 @@ static void copy_panel(struct gemm_panel *to, const struct gemm_panel *from, uin
 	to->parts = from->parts;
 	to->width = from->width;
 	to->weight = from->weight;
+	memcpy(to->weights, from->weights, sizeof(to->weights));
 	to->moduli = moduli;
 	if (!moduli)
 		sum_words(to, lanes);

@@ -21,6 +21,7 @@
 #define MR 8
 #define NR 48
 #define TILE (MR * NR)
+#define VECTORS (NR / 16)
 
 /*
  * k of one visit: this much of a modulus of a panel of B, 48 KiB, passes by for one panel of A
@@ -91,19 +92,34 @@ static const uint8_t *residues_at(const struct gemm_panel *panel, uint32_t lanes
 	return panel->residues + t * panel->plane + (size_t)k * lanes * 4;
 }
 
-/* A tile modulo m[t], from step k on; b's last vectors of lanes may be unused. */
+/*
+ * Columns 16 * first to 16 * (first + count) of a tile modulo m[t], from step k on.
+ */
 static void sum_residues(uint32_t k, uint32_t fours, const struct gemm_panel *a,
-			 const struct gemm_panel *b, uint32_t t, int32_t *out,
-			 const struct residue_ahead *ahead)
+			 const struct gemm_panel *b, uint32_t t, uint32_t first, uint32_t count,
+			 int32_t *out, const struct residue_ahead *ahead)
 {
-	const uint8_t *from_a = residues_at(a, MR, t, k), *from_b = residues_at(b, NR, t, k);
+	const uint8_t *from_a = residues_at(a, MR, t, k);
+	const uint8_t *from_b = residues_at(b, NR, t, k) + (size_t)first * 64;
 
-	if (b->used > 32)
+	out += first * 16;
+	if (count == 3)
 		residue_tile(fours, from_a, from_b, NR, 3, out, k == 0, ahead);
-	else if (b->used > 16)
+	else if (count == 2)
 		residue_tile(fours, from_a, from_b, NR, 2, out, k == 0, ahead);
 	else
 		residue_tile(fours, from_a, from_b, NR, 1, out, k == 0, ahead);
+}
+
+/* How many moduli each sixteen columns of a tile take, and the most of them. */
+struct need {
+	uint32_t moduli[VECTORS], most;
+};
+
+/* Vectors of a tile in which there are columns. */
+static uint32_t vectors_of(const struct gemm_panel *b)
+{
+	return (b->used + 15) / 16;
 }
 
 /* Sums from their residues modulo m[t], at rest[t]; true: of 128 bits. */
@@ -111,8 +127,8 @@ static bool restore(const struct gemm_panel *b, uint32_t moduli, int32_t (*rest)
 		    int64_t *high)
 {
 	for (uint32_t i = 0; i < MR; i++)
-		for (uint32_t j = 0; j < b->used; j += 16) {
-			uint32_t at = i * NR + j;
+		for (uint32_t v = 0; v < vectors_of(b); v++) {
+			uint32_t at = i * NR + v * 16;
 
 			residue_sums(&rest[0][at], TILE, moduli, low + at,
 				     moduli > 8 ? high + at : NULL);
@@ -141,18 +157,18 @@ static bool ifma_multiply(uint32_t kc, const struct gemm_panel *a, uint32_t p,
 		const struct residue_ahead ahead = { residues_at(a, MR, t + 1, 0),
 						     residues_at(b, NR, t + 1, 0), 64 };
 
-		sum_residues(0, fours, a, b, t, rest[t], &ahead);
+		sum_residues(0, fours, a, b, t, 0, vectors_of(b), rest[t], &ahead);
 	}
 	return restore(b, moduli, rest, low, high);
 }
 
 /*
- * VISIT k's modulo m[t] of those tiles of a strip that take t moduli; each asks for the next one's A
- * and a part of what the next visit needs of B, which behind the last modulus is the next
- * panel's first: see gemm_panels_place().
+ * VISIT k's modulo m[t] of those columns of a strip that take so many moduli; each tile asks for
+ * the next one's A and a part of what the next visit needs of B, which behind the last
+ * modulus is the next panel's first: see gemm_panels_place().
  */
 static void visit(uint32_t k, uint32_t fours, const struct gemm_panel *const *a,
-		  const uint32_t *moduli, uint32_t count, const struct gemm_panel *b, uint32_t t,
+		  const struct need *need, uint32_t count, const struct gemm_panel *b, uint32_t t,
 		  uint32_t most, int32_t (*rest)[RESIDUE_MODULI][TILE])
 {
 	const uint32_t now = fours - k < VISIT / 4 ? fours - k : VISIT / 4;
@@ -167,9 +183,15 @@ static void visit(uint32_t k, uint32_t fours, const struct gemm_panel *const *a,
 					residues_at(a[0], MR, next_t < most ? next_t : 0, next_k),
 			next_b + (size_t)i * now * step, step,
 		};
+		uint32_t first = 0, end = VECTORS;
 
-		if (t < moduli[i])
-			sum_residues(k, now, a[i], b, t, rest[i][t], &ahead);
+		if (t >= need[i].most)
+			continue;
+		while (t >= need[i].moduli[first])
+			first++;
+		while (t >= need[i].moduli[end - 1])
+			end--;
+		sum_residues(k, now, a[i], b, t, first, end - first, rest[i][t], &ahead);
 	}
 }
 
@@ -191,27 +213,56 @@ static void store_wide(const struct gemm_store *store, uint32_t kc, const struct
 	}
 }
 
+/* The moduli of each sixteen columns; of none when a sum of the tile needs more than there are. */
+static struct need need_of(const struct gemm_panel *a, const struct gemm_panel *b)
+{
+	struct need need = { .most = gemm_moduli(&gemm_kernel_ifma, a, b) };
+
+	for (uint32_t v = 0; need.most && v < vectors_of(b); v++) {
+		double heaviest = 0;
+
+		for (uint32_t l = v * 16; l < v * 16 + 16; l++)
+			heaviest = b->weights[l] > heaviest ? b->weights[l] : heaviest;
+		need.moduli[v] = residue_moduli(a->weight * heaviest);
+	}
+	return need;
+}
+
+/* A tile from its residues, those columns together that take the same moduli. */
+static void store_columns(const struct gemm_store *store, const struct need *need,
+			  int32_t (*rest)[TILE], const struct gemm_panel *a,
+			  const struct gemm_panel *b, const struct gemm_place *place,
+			  struct gemm_tally *tally)
+{
+	for (uint32_t first = 0, end; first < vectors_of(b); first = end) {
+		for (end = first + 1; end < VECTORS && need->moduli[end] == need->moduli[first]; end++)
+			;
+		residue_store(store, need->moduli[first], rest[0], TILE, a, b, place, first * 16, end * 16,
+			      tally);
+	}
+}
+
 static void ifma_strip(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
 		       uint32_t count, const struct gemm_panel *b, const struct gemm_place *place,
 		       struct gemm_tally *tally)
 {
 	_Alignas(64) int32_t rest[GEMM_STRIP][RESIDUE_MODULI][TILE];
 	const uint32_t fours = (kc + 3) / 4;
-	uint32_t moduli[GEMM_STRIP], most = 0;
+	struct need need[GEMM_STRIP];
+	uint32_t most = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
-		moduli[i] = gemm_moduli(&gemm_kernel_ifma, a[i], b);
-		most = moduli[i] > most ? moduli[i] : most;
-		if (!moduli[i])
+		need[i] = need_of(a[i], b);
+		most = need[i].most > most ? need[i].most : most;
+		if (!need[i].most)
 			store_wide(store, kc, a[i], b, &place[i], tally);
 	}
 	for (uint32_t t = 0; t < most; t++)
 		for (uint32_t k = 0; k < fours; k += VISIT / 4)
-			visit(k, fours, a, moduli, count, b, t, most, rest);
+			visit(k, fours, a, need, count, b, t, most, rest);
 	for (uint32_t i = 0; i < count; i++)
-		if (moduli[i])
-			residue_store(store, moduli[i], rest[i][0], TILE, a[i]->exponent, b->exponent,
-				      &place[i], tally);
+		if (need[i].most)
+			store_columns(store, &need[i], rest[i], a[i], b, &place[i], tally);
 }
 
 static bool ifma_supported(void)

@@ -532,6 +532,7 @@ static inline void pack_weigh(const struct gemm_kernel *kernel, struct gemm_pane
 		int32_t e, width;
 		double weight;
 
+		panel->weights[l] = 0;
 		if (!range.most[l]) {
 			panel->exponent[l] = 0;
 			continue;
@@ -543,6 +544,7 @@ static inline void pack_weigh(const struct gemm_kernel *kernel, struct gemm_pane
 		panel->exponent[l] = e;
 		widest = width > widest ? width : widest;
 		weight = range.squares[l] * pack_power(-e) * pack_power(-e);
+		panel->weights[l] = weight;
 		heaviest = weight > heaviest ? weight : heaviest;
 	}
 	single = widest <= (int32_t)kernel->single_bits &&

@@ -350,33 +350,35 @@ static inline uint64_t residue_decisive(uint32_t format, uint32_t bits)
 }
 
 /* Powers of two of 48 columns; the least exponent of a unit of a tile's sums. */
-static inline int32_t residue_powers(const struct gemm_store *store, const int32_t *row_exponent,
-				     const int32_t *exponent, uint32_t rows, __m512d by_column[6])
+static inline int32_t residue_powers(const struct gemm_store *store, const struct gemm_panel *a,
+				     const struct gemm_panel *b, __m512d by_column[6])
 {
 	__m512i least = _mm512_set1_epi64(INT32_MAX);
 	int32_t least_row = INT32_MAX;
 
 	for (int v = 0; v < 6; v++) {
 		__m512i e = _mm512_cvtepi32_epi64(_mm256_loadu_si256(
-			(const __m256i *)(const void *)(exponent + 8 * v)));
+			(const __m256i *)(const void *)(b->exponent + 8 * v)));
 
 		least = _mm512_min_epi64(least, e);
 		by_column[v] = _mm512_castsi512_pd(_mm512_slli_epi64(
 			_mm512_add_epi64(e, _mm512_set1_epi64(1023)), 52));
 	}
-	for (uint32_t i = 0; i < rows; i++)
-		least_row = row_exponent[i] < least_row ? row_exponent[i] : least_row;
+	for (uint32_t i = 0; i < a->used; i++)
+		least_row = a->exponent[i] < least_row ? a->exponent[i] : least_row;
 	return least_row + (int32_t)_mm512_reduce_min_epi64(least) + store->offset;
 }
 
 /*
- * Sums of a tile of 48 columns to where they belong; sums are residues modulo m[0], row by row,
- * tile of them further the next.  row_exponent, exponent: of rows and columns.
+ * Columns first to end, multiples of 16, of a tile of 48 to where they belong; sums are its
+ * residues modulo m[0], row by row, tile of them further the next.
  */
 static void residue_store(const struct gemm_store *store, uint32_t moduli, const int32_t *sums,
-			  size_t tile, const int32_t *row_exponent, const int32_t *exponent,
-			  const struct gemm_place *place, struct gemm_tally *tally)
+			  size_t tile, const struct gemm_panel *a, const struct gemm_panel *b,
+			  const struct gemm_place *place, uint32_t first, uint32_t end,
+			  struct gemm_tally *tally)
 {
+	const uint32_t columns = (end < place->columns ? end : place->columns) - first;
 	const struct residue_system *system = &residue_system[moduli - 1];
 	const double product = residue_product(system);
 	const uint32_t format = store->format, bits = QUIRE_FORMAT_BITS(format);
@@ -385,7 +387,7 @@ static void residue_store(const struct gemm_store *store, uint32_t moduli, const
 		.store = store,
 		.tile = tile,
 		.moduli = moduli,
-		.exponent = exponent,
+		.exponent = b->exponent + first,
 		.bits = bits,
 		.bytes = gemm_element_bytes(format),
 		.overflows = round_overflows(format),
@@ -393,28 +395,25 @@ static void residue_store(const struct gemm_store *store, uint32_t moduli, const
 		.unit = product * (store->negate ? -0x1p-64 : 0x1p-64),
 		.error = product * (RESIDUE_ERROR * 0x1p-64),
 		.decisive = residue_decisive(format, bits),
-		.by_column = by_column,
+		.by_column = by_column + first / 8,
 		/* a double has no room for FP64's decisions */
 		.doubts = format == QUIRE_FORMAT_FP64 ? RESIDUE_DOUBTS : 0,
 	};
 	struct residue_tally run = { _mm512_setzero_si512(), 0 };
 
-	if (residue_powers(store, row_exponent, exponent, place->rows, by_column) < -126)
+	if (residue_powers(store, a, b, by_column) < -126)
 		s.doubts = RESIDUE_DOUBTS;
 	for (uint32_t i = 0; i < place->rows; i++) {
-		uint8_t *at = place->at + i * place->row_bytes;
-		uint64_t index = place->index + i * place->row_index;
-		const int32_t *from = sums + i * 48;
+		uint8_t *at = place->at + i * place->row_bytes + (size_t)first * s.bytes;
+		uint64_t index = place->index + i * place->row_index + first;
+		const int32_t *from = sums + i * 48 + first;
 
-		if (place->columns > 32)
-			residue_put_row(&s, from, 3, row_exponent[i], at, index, place->columns, &run,
-					tally);
-		else if (place->columns > 16)
-			residue_put_row(&s, from, 2, row_exponent[i], at, index, place->columns, &run,
-					tally);
+		if (columns > 32)
+			residue_put_row(&s, from, 3, a->exponent[i], at, index, columns, &run, tally);
+		else if (columns > 16)
+			residue_put_row(&s, from, 2, a->exponent[i], at, index, columns, &run, tally);
 		else
-			residue_put_row(&s, from, 1, row_exponent[i], at, index, place->columns, &run,
-					tally);
+			residue_put_row(&s, from, 1, a->exponent[i], at, index, columns, &run, tally);
 	}
 	tally->digest += tally_total(run.digest);
 	tally->exceptional += run.exceptional;
