@@ -31,7 +31,8 @@ struct block {
 	struct gemm_panel *a_panels, *b_panels;
 	double *scratch;		/* of the packing, scratch_stride of them per worker */
 	size_t scratch_stride;
-	uint8_t *row_flags, *column_flags;
+	uint8_t *row_flags, *column_flags;	/* of A's and B's lanes, in panels' order */
+	struct gemm_lane *lanes;	/* room to sort A's */
 	struct gemm_sum *sums;		/* NULL with a single run of k */
 	struct gemm_gather *gather;	/* one per worker when an operand is tiled, else NULL */
 	uint32_t row, rows, column, columns;
@@ -128,9 +129,9 @@ static void sum_top(const struct gemm_sum *sum, uint64_t *low, int64_t *high, in
 }
 
 /* Rows of a tile from sums; some are infinite, or lost. */
-static void finish_sums(const struct block *block, uint32_t row, uint32_t rows, uint32_t column,
-			uint32_t columns, const struct gemm_sum *sums, uint32_t stride,
-			struct gemm_tally *tally)
+static void finish_sums(const struct block *block, const struct gemm_panel *a, uint32_t row,
+			uint32_t rows, uint32_t column, uint32_t columns, const struct gemm_sum *sums,
+			uint32_t stride, struct gemm_tally *tally)
 {
 	for (uint32_t i = 0; i < rows; i++) {
 		uint64_t low[GEMM_NR_MAX] = { 0 };
@@ -147,7 +148,7 @@ static void finish_sums(const struct block *block, uint32_t row, uint32_t rows, 
 				plain.special = GEMM_NAN;
 				sum = &plain;
 			} else if (flags) {
-				gemm_plain_sum(&block->a, &block->b, block->row + row + i,
+				gemm_plain_sum(&block->a, &block->b, a->lane[i],
 					       block->column + column + j, block->gemm->k, &plain);
 				sum = &plain;
 			}
@@ -155,12 +156,12 @@ static void finish_sums(const struct block *block, uint32_t row, uint32_t rows, 
 				special[j] = (uint8_t)sum->special;
 				sum_top(sum, &low[j], &high[j], &exponent[j]);
 			} else {
-				gemm_finish_sum(&block->finish, block->row + row + i,
+				gemm_finish_sum(&block->finish, a->lane[i],
 						block->column + column + j, sum, tally);
 			}
 		}
 		if (block->finish.direct)
-			gemm_finish_row(&block->finish, block->kernel, block->row + row + i,
+			gemm_finish_row(&block->finish, block->kernel, a->lane[i],
 					block->column + column, columns, low, high, exponent,
 					special, tally);
 	}
@@ -244,7 +245,7 @@ static void direct_tile(const struct block *block, const struct gemm_panel *a, u
 			for (uint32_t j = 0; j < columns; j++)
 				special[j] = block->row_flags[row + i] |
 					     block->column_flags[column + j] ? GEMM_NAN : 0;
-		gemm_finish_row(&block->finish, block->kernel, block->row + row + i,
+		gemm_finish_row(&block->finish, block->kernel, a->lane[i],
 				block->column + column, columns, low + i * nr, high + i * nr,
 				exponent, flags ? special : NULL, tally);
 	}
@@ -275,7 +276,7 @@ static void tile(struct block *block, uint32_t ia, uint32_t jb, unsigned int wor
 
 		add_tile(block, a, rows, b, columns, sums, block->columns);
 		if (block->last)
-			finish_sums(block, row, rows, column, columns, sums, block->columns, tally);
+			finish_sums(block, a, row, rows, column, columns, sums, block->columns, tally);
 		return;
 	}
 	flags = flags_of(block->row_flags + row, rows) |
@@ -287,7 +288,7 @@ static void tile(struct block *block, uint32_t ia, uint32_t jb, unsigned int wor
 
 		memset(sums, 0, sizeof(sums));
 		add_tile(block, a, rows, b, columns, sums, kernel->nr);
-		finish_sums(block, row, rows, column, columns, sums, kernel->nr, tally);
+		finish_sums(block, a, row, rows, column, columns, sums, kernel->nr, tally);
 	}
 }
 
@@ -298,34 +299,27 @@ static void plain_tile(struct block *block, uint32_t ia, uint32_t jb, struct gem
 	const struct gemm_panel *a = &block->a_panels[ia], *b = &block->b_panels[jb];
 	_Alignas(64) uint64_t low[GEMM_TILE_MAX];
 	_Alignas(64) int64_t high[GEMM_TILE_MAX];
-	uint32_t row = ia * kernel->mr, rows = least(kernel->mr, block->rows - row);
-	uint32_t column = jb * kernel->nr, columns = least(kernel->nr, block->columns - column);
 	bool wide = kernel->multiply(block->kc, a, 0, b, 0, low, high);
 
-	for (uint32_t r = 0; r < rows; r++)
-		gemm_finish_direct(&block->finish, kernel, block->row + row + r, block->column + column,
-				   columns, low + r * kernel->nr, wide ? high + r * kernel->nr : NULL,
-				   b->exponent, a->exponent[r], tally);
+	for (uint32_t r = 0; r < a->used; r++)
+		gemm_finish_direct(&block->finish, kernel, a->lane[r],
+				   block->column + jb * kernel->nr, b->used, low + r * kernel->nr,
+				   wide ? high + r * kernel->nr : NULL, b->exponent, a->exponent[r],
+				   tally);
 }
 
 /* The common case: many of them. */
 static void strip_of_tiles(struct block *block, const uint32_t *index, uint32_t count, uint32_t jb,
 			   struct gemm_tally *tally)
 {
-	const struct gemm_kernel *kernel = block->kernel;
 	const struct gemm_store store = gemm_finish_store(&block->finish);
+	const struct gemm_place place = gemm_finish_place(&block->finish, 0,
+							  block->column + jb * block->kernel->nr);
 	const struct gemm_panel *a[GEMM_STRIP];
-	struct gemm_place place[GEMM_STRIP];
-	uint32_t column = jb * kernel->nr, columns = least(kernel->nr, block->columns - column);
 
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t row = index[i] * kernel->mr, rows = least(kernel->mr, block->rows - row);
-
+	for (uint32_t i = 0; i < count; i++)
 		a[i] = &block->a_panels[index[i]];
-		place[i] = gemm_finish_place(&block->finish, block->row + row, block->column + column,
-					     rows, columns);
-	}
-	kernel->strip(&store, block->kc, a, count, &block->b_panels[jb], place, tally);
+	block->kernel->strip(&store, block->kc, a, count, &block->b_panels[jb], &place, tally);
 }
 
 /* One panel of B with some of A. */
@@ -438,6 +432,22 @@ static uint32_t cut(struct block *block)
 	return a_groups * divide_up(block->b_count, block->b_group);
 }
 
+/*
+ * Rows of A that k runs along can be packed in any order.  Sums that wait for more k keep
+ * theirs, and a panel of many parts the memory that it has for them.
+ */
+static void sort_rows(struct block *block)
+{
+	if (!block->kernel->moduli || block->sums || block->a.tiled || block->a.k_stride != 1)
+		return;
+	for (uint32_t i = 0; i < block->a_count; i++)
+		if (block->a_panels[i].parts != 1)
+			return;
+	gemm_panels_sort(block->a_panels, block->a_count, block->kernel->mr, block->lanes);
+	for (uint32_t i = 0, mr = block->kernel->mr; i < block->rows; i++)
+		block->row_flags[i] = block->a_panels[i / mr].special[i % mr];
+}
+
 static void run_block(struct block *block, uint32_t a_count, uint32_t b_count, bool keep_b)
 {
 	const struct quire_gemm *g = block->gemm;
@@ -454,6 +464,9 @@ static void run_block(struct block *block, uint32_t a_count, uint32_t b_count, b
 		block->last = block->k + block->kc == g->k;
 		quire_threads_run(g->threads, block->a_count + (keep_b ? 0 : block->b_count),
 				  weigh_task, block);
+		if (gemm_cancelled(g))
+			return;
+		sort_rows(block);
 		gemm_panels_plan(block->kernel, block->a_panels, block->a_count, block->b_panels,
 				 block->b_count);
 		quire_threads_run(g->threads, block->a_count + block->b_count, pack_task, block);
@@ -520,6 +533,7 @@ static int run_exact(struct block *block)
 				     gemm_panels_bytes(kernel, b_most, kernel->nr, kc));
 	block->row_flags = malloc((size_t)a_most * kernel->mr);
 	block->column_flags = malloc((size_t)b_most * kernel->nr);
+	block->lanes = malloc((size_t)a_most * kernel->mr * sizeof(*block->lanes));
 	block->sums = many ? malloc((size_t)a_most * kernel->mr * b_most * kernel->nr *
 				    sizeof(*block->sums)) : NULL;
 	error = -ENOMEM;
@@ -528,7 +542,8 @@ static int run_exact(struct block *block)
 		if (!block->gather)
 			goto out;
 	}
-	if (!room_a || !room_b || !block->row_flags || !block->column_flags || (many && !block->sums))
+	if (!room_a || !room_b || !block->row_flags || !block->column_flags ||
+	    !block->lanes || (many && !block->sums))
 		goto out;
 	error = 0;
 	block->b_panels = (struct gemm_panel *)(void *)room_b;
@@ -550,6 +565,7 @@ out:
 	gemm_gather_destroy(block->gather, quire_threads_count(g->threads));
 	free(block->row_flags);
 	free(block->column_flags);
+	free(block->lanes);
 	free(block->sums);
 	return error;
 }

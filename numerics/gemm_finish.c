@@ -552,8 +552,8 @@ struct gemm_store gemm_finish_store(const struct gemm_finish *finish)
 	};
 }
 
-struct gemm_place gemm_finish_place(const struct gemm_finish *finish, uint32_t row, uint32_t column,
-				    uint32_t rows, uint32_t columns)
+struct gemm_place gemm_finish_place(const struct gemm_finish *finish, uint32_t row,
+				    uint32_t column)
 {
 	const struct quire_gemm *g = finish->gemm;
 	const uint64_t index = digest_index(finish, row, column);
@@ -563,8 +563,6 @@ struct gemm_place gemm_finish_place(const struct gemm_finish *finish, uint32_t r
 		.row_bytes = (size_t)g->d.leading_dimension * finish->element,
 		.index = index,
 		.row_index = digest_index(finish, row + 1, column) - index,
-		.rows = rows,
-		.columns = columns,
 	};
 }
 
@@ -573,7 +571,7 @@ void gemm_finish_direct(const struct gemm_finish *finish, const struct gemm_kern
 			const int64_t *high, const int32_t *exponent, int32_t offset,
 			struct gemm_tally *tally)
 {
-	const struct gemm_place place = gemm_finish_place(finish, row, column, 1, count);
+	const struct gemm_place place = gemm_finish_place(finish, row, column);
 	struct gemm_store store = gemm_finish_store(finish);
 
 	store.offset += offset;

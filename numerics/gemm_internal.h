@@ -87,7 +87,10 @@ struct gemm_panel {
 	uint32_t parts;
 	uint32_t width;				/* every number is below 2^width units */
 	double weight;				/* of the heaviest lane of any part */
-	double weights[GEMM_LANES_MAX];		/* of each lane, when there is one part */
+	/* of each lane, when there is one part */
+	double weights[GEMM_LANES_MAX];
+	uint8_t widths[GEMM_LANES_MAX];
+	uint32_t lane[GEMM_LANES_MAX];		/* which one of the operand it is */
 	/* what tiles will ask for, and whether it is still to be packed */
 	uint32_t moduli;
 	bool words, stale;
@@ -118,12 +121,11 @@ struct gemm_source {
 	const struct quire_tiled *tiled;	/* instead of data; k_stride 1: k runs along its rows */
 };
 
-/* Where the elements of a tile go; index: the digest's, of the first one. */
+/* Where an element goes and its index of the digest, and from row to row. */
 struct gemm_place {
 	uint8_t *at;
-	size_t row_bytes;		/* from row to row */
+	size_t row_bytes;
 	uint64_t index, row_index;
-	uint32_t rows, columns;
 };
 
 /* How a run of sums becomes elements. */
@@ -170,7 +172,10 @@ struct gemm_kernel {
 	void (*weigh)(struct gemm_panel *panel, double *scratch, uint32_t lanes,
 		      const struct gemm_source *source, uint64_t lane, uint32_t used, uint64_t k,
 		      uint32_t kc);
-	/* The integers, in the ways that moduli and words say, after weigh() with the same. */
+	/*
+	 * The integers, in the ways that moduli and words say, after weigh() with the same; where k
+	 * runs along memory of the lanes that the panel names then, in any order.
+	 */
 	void (*pack)(struct gemm_panel *panel, double *scratch, uint32_t lanes,
 		     const struct gemm_source *source, uint64_t lane, uint32_t used, uint64_t k,
 		     uint32_t kc);
@@ -182,7 +187,8 @@ struct gemm_kernel {
 			 const struct gemm_panel *b, uint32_t q, uint64_t *low, int64_t *high);
 	/*
 	 * Tiles of count panels of one part with one of B, in the order that is best for the
-	 * caches, stored, see store(): that of a[i] at place[i].  NULL: one by one will do.
+	 * caches, stored, see store(), in the rows of D that the panels' lanes are.  place is that
+	 * of row 0 and of b's first column.  NULL: one by one will do.
 	 */
 	void (*strip)(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
 		      uint32_t count, const struct gemm_panel *b, const struct gemm_place *place,
@@ -226,6 +232,14 @@ static inline uint32_t gemm_moduli(const struct gemm_kernel *kernel, const struc
 	       kernel->moduli(a->weight * b->weight) : 0;
 }
 
+/* What weighing learns of a lane. */
+struct gemm_lane {
+	double weight;
+	uint32_t lane;
+	int32_t exponent;
+	uint8_t special, width;
+};
+
 /* gemm_panel.c: memory of panels, and in which ways their integers are needed */
 struct gemm_panel *gemm_panels_place(const struct gemm_kernel *kernel, uint32_t count,
 				     uint32_t lanes, uint32_t kc, uint8_t **memory);
@@ -234,6 +248,9 @@ size_t gemm_panels_bytes(const struct gemm_kernel *kernel, uint32_t count, uint3
 void gemm_panels_free_extras(struct gemm_panel *panels, uint32_t count);
 /* Do they need nothing but the memory they were placed in? */
 bool gemm_panels_can_stay(const struct gemm_panel *panels, uint32_t count);
+/* Lanes in another order, the heaviest first: panels that are weighed, all of one part. */
+void gemm_panels_sort(struct gemm_panel *panels, uint32_t count, uint32_t lanes,
+		      struct gemm_lane *room);
 /* Bytes of scratch memory of one worker. */
 size_t gemm_scratch_bytes(const struct gemm_kernel *kernel, uint32_t kc);
 /* When all are weighed: what each has to be packed as, and whether it is not yet. */
@@ -363,10 +380,10 @@ uint64_t gemm_count_exceptional(uint32_t format, const uint64_t *bits, uint32_t 
 void gemm_finish_init(struct gemm_finish *finish, const struct quire_gemm *gemm,
 		      uint32_t batch);
 
-/* How sums are stored that are the whole way (finish->direct) and finite, and where a tile is. */
+/* How sums are stored that are the whole way (finish->direct) and finite, and where. */
 struct gemm_store gemm_finish_store(const struct gemm_finish *finish);
-struct gemm_place gemm_finish_place(const struct gemm_finish *finish, uint32_t row, uint32_t column,
-				    uint32_t rows, uint32_t columns);
+struct gemm_place gemm_finish_place(const struct gemm_finish *finish, uint32_t row,
+				    uint32_t column);
 
 /* Store a run of one row of such sums. */
 void gemm_finish_direct(const struct gemm_finish *finish, const struct gemm_kernel *kernel,

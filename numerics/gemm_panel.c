@@ -121,3 +121,66 @@ void gemm_panels_plan(const struct gemm_kernel *kernel, struct gemm_panel *a, ui
 	plan(kernel, a, a_count, of_b);
 	plan(kernel, b, b_count, of_a);
 }
+
+#define WEIGHT_CLASSES 512
+
+/*
+ * Weights in classes, four for each power of two.  The squares of 4096 integers of
+ * at most 50 bits sum to at most 2^112.
+ */
+static uint32_t weight_class(double weight)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &weight, sizeof(bits));
+	bits >>= 50;
+	if (bits < 1023 * 4)
+		return 0;
+	return bits - 1023 * 4 < WEIGHT_CLASSES ? (uint32_t)(bits - 1023 * 4) : WEIGHT_CLASSES - 1;
+}
+
+static void put_lane(struct gemm_panel *panel, uint32_t l, const struct gemm_lane *lane)
+{
+	panel->lane[l] = lane->lane;
+	panel->exponent[l] = lane->exponent;
+	panel->special[l] = lane->special;
+	panel->widths[l] = lane->width;
+	panel->weights[l] = lane->weight;
+	panel->width = lane->width > panel->width ? lane->width : panel->width;
+	panel->weight = lane->weight > panel->weight ? lane->weight : panel->weight;
+}
+
+/*
+ * A tile takes the moduli that its heaviest lanes ask for: so the heavy ones are put
+ * together.
+ */
+void gemm_panels_sort(struct gemm_panel *panels, uint32_t count, uint32_t lanes,
+		      struct gemm_lane *room)
+{
+	uint32_t start[WEIGHT_CLASSES] = { 0 }, total = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct gemm_panel *panel = &panels[i];
+
+		for (uint32_t l = 0; l < panel->used; l++) {
+			room[i * lanes + l] = (struct gemm_lane){
+				.weight = panel->weights[l], .lane = panel->lane[l],
+				.exponent = panel->exponent[l], .special = panel->special[l],
+				.width = panel->widths[l],
+			};
+			start[weight_class(panel->weights[l])]++;
+		}
+		total += panel->used;
+		panel->weight = 0;
+		panel->width = 0;
+	}
+	for (uint32_t c = WEIGHT_CLASSES, before = 0; c-- > 0;) {
+		before += start[c];
+		start[c] = before - start[c];
+	}
+	for (uint32_t i = 0; i < total; i++) {
+		uint32_t to = start[weight_class(room[i].weight)]++;
+
+		put_lane(&panels[to / lanes], to % lanes, &room[i]);
+	}
+}

@@ -113,12 +113,12 @@ static void copy_panel(struct gemm_panel *to, const struct gemm_panel *from, uin
 	}
 	memcpy(to->present, present, sizeof(to->present));
 	memcpy(to->exponent, from->exponent, sizeof(to->exponent));
+	memcpy(to->lane, from->lane, sizeof(to->lane));
 	to->kc = stored;
 	to->used = from->used;
 	to->parts = from->parts;
 	to->width = from->width;
 	to->weight = from->weight;
-	memcpy(to->weights, from->weights, sizeof(to->weights));
 	to->moduli = moduli;
 	if (!moduli)
 		sum_words(to, lanes);

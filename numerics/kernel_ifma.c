@@ -204,12 +204,13 @@ static void store_wide(const struct gemm_store *store, uint32_t kc, const struct
 	_Alignas(64) int64_t high[TILE];
 
 	wide_tile(kc, a, 0, b, 0, low, high);
-	for (uint32_t i = 0; i < place->rows; i++) {
+	for (uint32_t i = 0; i < a->used; i++) {
 		struct gemm_store row = *store;
 
 		row.offset += a->exponent[i];
-		round_store(&row, place->columns, low + i * NR, high + i * NR, b->exponent,
-			    place->at + i * place->row_bytes, place->index + i * place->row_index, tally);
+		round_store(&row, b->used, low + i * NR, high + i * NR, b->exponent,
+			    place->at + a->lane[i] * place->row_bytes,
+			    place->index + a->lane[i] * place->row_index, tally);
 	}
 }
 
@@ -255,14 +256,14 @@ static void ifma_strip(const struct gemm_store *store, uint32_t kc, const struct
 		need[i] = need_of(a[i], b);
 		most = need[i].most > most ? need[i].most : most;
 		if (!need[i].most)
-			store_wide(store, kc, a[i], b, &place[i], tally);
+			store_wide(store, kc, a[i], b, place, tally);
 	}
 	for (uint32_t t = 0; t < most; t++)
 		for (uint32_t k = 0; k < fours; k += VISIT / 4)
 			visit(k, fours, a, need, count, b, t, most, rest);
 	for (uint32_t i = 0; i < count; i++)
 		if (need[i].most)
-			store_columns(store, &need[i], rest[i], a[i], b, &place[i], tally);
+			store_columns(store, &need[i], rest[i], a[i], b, place, tally);
 }
 
 static bool ifma_supported(void)

@@ -224,11 +224,16 @@ static inline __attribute__((always_inline)) void pack_transpose(__m512i row[8])
 	}
 }
 
-/* Eight lanes (used of them real) where k runs along memory, from k on; data: the first's row. */
+/* Eight lanes (used of them real) where k runs along memory, from k on; data: lane 0's row. */
 static inline __attribute__((always_inline)) void
-pack_eight_along_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32_t format, uint64_t pitch,
-		   uint32_t element, uint32_t used, uint64_t k, uint32_t kc, struct pack_eight *range)
+pack_eight_along_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32_t format,
+		   uint64_t pitch, const uint32_t *lane, uint32_t element, uint32_t used,
+		   uint64_t k, uint32_t kc, struct pack_eight *range)
 {
+	const uint8_t *row[8];
+
+	for (uint32_t l = 0; l < 8; l++)
+		row[l] = data + lane[l < used ? l : 0] * pitch;
 	for (uint32_t i = 0; i < kc; i += 16) {
 		uint32_t count = kc - i < 16 ? kc - i : 16;
 		_Alignas(64) uint64_t scale[8];
@@ -236,7 +241,7 @@ pack_eight_along_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32_t 
 
 #pragma GCC unroll 8
 		for (uint32_t l = 0; l < 8; l++)
-			words[l] = pack_words_of_row(format, data + l * pitch, k + i, element,
+			words[l] = pack_words_of_row(format, row[l], k + i, element,
 						     l < used ? count : 0, &scale[l]);
 		pack_transpose(words);
 #pragma GCC unroll 8

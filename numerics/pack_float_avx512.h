@@ -64,9 +64,13 @@ static inline __attribute__((always_inline)) __m512i pack_load_small(const uint8
 			      _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, data));
 }
 
-/* Where sixteen or eight lanes, used of them real, and 16 k's, count of them real, are. */
+/*
+ * Where sixteen or eight lanes, used of them real, and 16 k's, count of them real, are.  data:
+ * lane 0 where k runs along memory, else lane[0].
+ */
 struct pack_block {
 	const uint8_t *data;
+	const uint32_t *lane;
 	uint64_t pitch;
 	uint32_t used, count;
 };
@@ -82,7 +86,7 @@ pack_block_along_k(const struct pack_block *b, uint32_t first, uint32_t element,
 	for (uint32_t l = 0; l < 8; l++) {
 		const bool real = whole || first + l < b->used;
 
-		rows[l] = pack_load_small(b->data + (real ? (first + l) * b->pitch : 0), element,
+		rows[l] = pack_load_small(b->data + b->lane[real ? first + l : 0] * b->pitch, element,
 					  whole ? 0xffff : real ? mask : 0);
 	}
 	pack_transpose(rows);
@@ -153,17 +157,17 @@ PACK_BLOCK(pack_block_16_1_along, 16, 1, true)
 PACK_BLOCK(pack_block_16_2_across, 16, 2, false)
 PACK_BLOCK(pack_block_16_2_along, 16, 2, true)
 
-/* Lanes from lane on, k's from k on. */
+/* k's from k on. */
 static inline __attribute__((always_inline)) void
-pack_float_block(uint32_t format, const struct gemm_source *source, uint32_t lanes, uint64_t lane,
+pack_float_block(uint32_t format, const struct gemm_source *source, uint32_t lanes, const uint32_t *lane,
 		 uint32_t used, uint64_t k, uint32_t left, __m512i *w)
 {
 	const uint32_t element = QUIRE_FORMAT_BITS(format) / 8;
 	const bool along_k = source->k_stride == 1;
 	const uint64_t pitch = (along_k ? source->lane_stride : source->k_stride) * element;
 	const struct pack_block b = {
-		source->data + (along_k ? lane * pitch + k * element : k * pitch + lane * element),
-		pitch, used, left < PACK_FLOAT_BLOCK ? left : PACK_FLOAT_BLOCK,
+		source->data + (along_k ? k * element : k * pitch + lane[0] * element),
+		lane, pitch, used, left < PACK_FLOAT_BLOCK ? left : PACK_FLOAT_BLOCK,
 	};
 
 	if (lanes == 8 && element == 1)
@@ -194,7 +198,7 @@ static inline __m512i pack_widen(__m256i x)
  * pack_see().
  */
 static inline __attribute__((always_inline)) bool
-pack_float_see(uint32_t format, const struct gemm_source *source, uint32_t lanes, uint64_t lane,
+pack_float_see(uint32_t format, const struct gemm_source *source, uint32_t lanes, const uint32_t *lane,
 	       uint32_t used, uint64_t k, uint32_t kc, uint64_t *most, uint64_t *last, double *squares)
 {
 	const __m512i less = _mm512_set1_epi32(-1);
@@ -259,7 +263,7 @@ static inline __attribute__((always_inline)) __m512i pack_integers(uint32_t form
 /* A run of k's, a multiple of 16 behind the panel's first, to residues. */
 static inline __attribute__((always_inline)) void
 pack_float_pack(uint32_t format, const struct gemm_panel *panel, const struct gemm_source *source,
-		uint32_t lanes, uint64_t lane, uint32_t used, uint64_t k, uint32_t kc,
+		uint32_t lanes, const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc,
 		const float *scale)
 {
 	const uint32_t wide = lanes == 8 ? 8 : 16, steps = lanes == 8 ? 8 : 4;
@@ -296,7 +300,7 @@ static inline bool pack_is_float(uint32_t format)
 /* What pack_doubles() finds, without the doubles; false: it has to be asked. */
 static inline __attribute__((always_inline)) bool
 pack_float_range(uint32_t format, struct pack_range *range, const struct gemm_source *source,
-		 uint32_t lanes, uint64_t lane, uint32_t used, uint64_t k, uint32_t kc)
+		 uint32_t lanes, const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc)
 {
 	const uint32_t wide = lanes == 8 ? 8 : 16;
 
@@ -312,7 +316,7 @@ pack_float_range(uint32_t format, struct pack_range *range, const struct gemm_so
 
 static inline __attribute__((always_inline)) bool
 pack_floats_weigh(struct pack_range *range, const struct gemm_source *source, uint32_t lanes,
-		  uint64_t lane, uint32_t used, uint64_t k, uint32_t kc)
+		  const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc)
 {
 	switch (source->format) {
 	case QUIRE_FORMAT_POSIT16:
@@ -331,7 +335,7 @@ pack_floats_weigh(struct pack_range *range, const struct gemm_source *source, ui
  */
 static inline __attribute__((always_inline)) bool
 pack_floats_pack(const struct gemm_panel *panel, const struct gemm_source *source, uint32_t lanes,
-		 uint64_t lane, uint32_t used, uint64_t k, uint32_t kc)
+		 const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc)
 {
 	float scale[GEMM_LANES_MAX];
 

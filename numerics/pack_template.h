@@ -240,9 +240,9 @@ static inline void pack_measure(const uint64_t *x, uint32_t count, uint32_t l,
 }
 
 #ifndef __AVX512F__
-/* Doubles where k runs along memory: lane by lane.  range NULL: nothing is measured. */
+/* Doubles where k runs along memory: lane by lane, of any.  range NULL: nothing is measured. */
 static inline void pack_along_k(uint64_t *out, uint32_t lanes, const struct gemm_source *source,
-				uint64_t lane, uint32_t used, uint64_t k, uint32_t kc,
+				const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc,
 				struct pack_range *range)
 {
 	uint64_t run[PACK_RUN];
@@ -252,7 +252,7 @@ static inline void pack_along_k(uint64_t *out, uint32_t lanes, const struct gemm
 			uint32_t count = kc - i < PACK_RUN ? kc - i : PACK_RUN;
 			uint64_t *to = out + (size_t)i * lanes + l;
 
-			pack_decode_source(source, lane + l, k + i, count, run);
+			pack_decode_source(source, lane[l], k + i, count, run);
 			if (range)
 				pack_measure(run, count, l, range);
 			for (uint32_t j = 0; j < count; j++)
@@ -293,7 +293,7 @@ static inline void pack_across_k(uint64_t *out, uint32_t lanes, const struct gem
 /* lanes is a multiple of eight, format that of source */
 static inline __attribute__((always_inline)) void
 pack_doubles_of(uint32_t format, uint64_t *out, uint32_t lanes, const struct gemm_source *source,
-		uint64_t lane, uint32_t used, uint64_t k, uint32_t kc, struct pack_range *range)
+		const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc, struct pack_range *range)
 {
 	const uint32_t element = source->element;
 
@@ -306,8 +306,8 @@ pack_doubles_of(uint32_t format, uint64_t *out, uint32_t lanes, const struct gem
 		if (source->k_stride == 1) {
 			const uint64_t pitch = gemm_offset(format, source->lane_stride);
 
-			pack_eight_along_k(out + l, lanes, source->data + (lane + l) * pitch,
-					   format, pitch, element, left < 8 ? left : 8, k, kc,
+			pack_eight_along_k(out + l, lanes, source->data, format, pitch, lane + l,
+					   element, left < 8 ? left : 8, k, kc,
 					   range ? &eight[0] : NULL);
 		} else {
 			const uint64_t pitch = gemm_offset(format, source->k_stride);
@@ -315,11 +315,11 @@ pack_doubles_of(uint32_t format, uint64_t *out, uint32_t lanes, const struct gem
 			groups = l + 16 <= lanes ? 2 : 1;
 			if (groups == 2)
 				pack_sixteen_across_k(out + l, lanes, source->data + k * pitch, format, pitch,
-						      lane + l, element, left < 16 ? left : 16, kc,
+						      lane[0] + l, element, left < 16 ? left : 16, kc,
 						      range ? eight : NULL);
 			else
 				pack_eight_across_k(out + l, lanes, source->data + k * pitch, format, pitch,
-						    lane + l, element, left < 8 ? left : 8, kc,
+						    lane[0] + l, element, left < 8 ? left : 8, kc,
 						    range ? eight : NULL);
 		}
 		for (uint32_t g = 0; range && g < groups; g++) {
@@ -333,8 +333,8 @@ pack_doubles_of(uint32_t format, uint64_t *out, uint32_t lanes, const struct gem
 
 /* posit32 has a loop of its own; other common formats go by pack_float_avx512.h. */
 static inline __attribute__((always_inline)) void
-pack_doubles(uint64_t *out, uint32_t lanes, const struct gemm_source *source, uint64_t lane,
-	     uint32_t used, uint64_t k, uint32_t kc, struct pack_range *range)
+pack_doubles(uint64_t *out, uint32_t lanes, const struct gemm_source *source,
+	     const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc, struct pack_range *range)
 {
 	if (source->format == QUIRE_FORMAT_POSIT32)
 		pack_doubles_of(QUIRE_FORMAT_POSIT32, out, lanes, source, lane, used, k, kc, range);
@@ -343,13 +343,13 @@ pack_doubles(uint64_t *out, uint32_t lanes, const struct gemm_source *source, ui
 }
 #else
 static inline void pack_doubles(uint64_t *out, uint32_t lanes, const struct gemm_source *source,
-				uint64_t lane, uint32_t used, uint64_t k, uint32_t kc,
+				const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc,
 				struct pack_range *range)
 {
 	if (source->k_stride == 1)
 		pack_along_k(out, lanes, source, lane, used, k, kc, range);
 	else
-		pack_across_k(out, lanes, source, lane, used, k, kc, range);
+		pack_across_k(out, lanes, source, lane[0], used, k, kc, range);
 }
 #endif
 
@@ -498,7 +498,7 @@ static inline void pack_range_of(struct gemm_panel *panel, double *scratch, uint
 		struct pack_range some;
 
 #ifdef __AVX512F__
-		if (pack_floats_weigh(&some, source, lanes, lane, used, k + i, count)) {
+		if (pack_floats_weigh(&some, source, lanes, panel->lane, used, k + i, count)) {
 			pack_add_range(range, &some, lanes);
 			continue;
 		}
@@ -508,7 +508,7 @@ static inline void pack_range_of(struct gemm_panel *panel, double *scratch, uint
 			count = panel->kc = pack_tiled(panel, doubles, lanes, source, lane, used, k, kc,
 						       &some);
 		else
-			pack_doubles(doubles, lanes, source, lane, used, k + i, count, &some);
+			pack_doubles(doubles, lanes, source, panel->lane, used, k + i, count, &some);
 		for (uint32_t l = 0; l < lanes; l++)
 			if (some.most[l] >= PACK_INF)
 				pack_sanitise(panel, scratch, lanes, l, count, &some);
@@ -527,12 +527,15 @@ static inline void pack_weigh(const struct gemm_kernel *kernel, struct gemm_pane
 
 	memset(panel->special, 0, sizeof(panel->special));
 	pack_all_present(panel, kc);
+	for (uint32_t l = 0; l < lanes; l++)
+		panel->lane[l] = (uint32_t)lane + l;
 	pack_range_of(panel, scratch, lanes, source, lane, used, k, kc, &range);
 	for (uint32_t l = 0; l < lanes; l++) {
 		int32_t e, width;
 		double weight;
 
 		panel->weights[l] = 0;
+		panel->widths[l] = 0;
 		if (!range.most[l]) {
 			panel->exponent[l] = 0;
 			continue;
@@ -545,6 +548,7 @@ static inline void pack_weigh(const struct gemm_kernel *kernel, struct gemm_pane
 		widest = width > widest ? width : widest;
 		weight = range.squares[l] * pack_power(-e) * pack_power(-e);
 		panel->weights[l] = weight;
+		panel->widths[l] = (uint8_t)width;
 		heaviest = weight > heaviest ? weight : heaviest;
 	}
 	single = widest <= (int32_t)kernel->single_bits &&
@@ -569,7 +573,7 @@ static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel 
 	double scale[GEMM_LANES_MAX];
 
 #ifdef __AVX512F__
-	if (pack_floats_pack(panel, source, lanes, lane, used, k, kc))
+	if (pack_floats_pack(panel, source, lanes, panel->lane, used, k, kc))
 		return;
 #endif
 	for (uint32_t l = 0; l < lanes; l++)
@@ -582,8 +586,8 @@ static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel 
 			count = pack_tiled(panel, (uint64_t *)(void *)scratch, lanes, source, lane, used,
 					   k, kc, NULL);
 		else
-			pack_doubles((uint64_t *)(void *)scratch, lanes, source, lane, used, k + i,
-				     count, NULL);
+			pack_doubles((uint64_t *)(void *)scratch, lanes, source, panel->lane, used,
+				     k + i, count, NULL);
 		for (uint32_t l = 0; l < used; l++)
 			if (panel->special[l])
 				(void)pack_clear_specials(scratch, lanes, l, count);

@@ -378,7 +378,7 @@ static void residue_store(const struct gemm_store *store, uint32_t moduli, const
 			  const struct gemm_place *place, uint32_t first, uint32_t end,
 			  struct gemm_tally *tally)
 {
-	const uint32_t columns = (end < place->columns ? end : place->columns) - first;
+	const uint32_t columns = (end < b->used ? end : b->used) - first;
 	const struct residue_system *system = &residue_system[moduli - 1];
 	const double product = residue_product(system);
 	const uint32_t format = store->format, bits = QUIRE_FORMAT_BITS(format);
@@ -403,9 +403,9 @@ static void residue_store(const struct gemm_store *store, uint32_t moduli, const
 
 	if (residue_powers(store, a, b, by_column) < -126)
 		s.doubts = RESIDUE_DOUBTS;
-	for (uint32_t i = 0; i < place->rows; i++) {
-		uint8_t *at = place->at + i * place->row_bytes + (size_t)first * s.bytes;
-		uint64_t index = place->index + i * place->row_index + first;
+	for (uint32_t i = 0; i < a->used; i++) {
+		uint8_t *at = place->at + a->lane[i] * place->row_bytes + (size_t)first * s.bytes;
+		uint64_t index = place->index + a->lane[i] * place->row_index + first;
 		const int32_t *from = sums + i * 48 + first;
 
 		if (columns > 32)
