@@ -159,8 +159,8 @@ struct gemm_kernel {
 	bool narrow_only;		/* sums must be below 2^62 and integers below 2^31 */
 	uint32_t residue_moduli;	/* the most planes of residues of a panel */
 	/*
-	 * How many planes, of both panels, sums whose squares are at most square need; 0: words
-	 * of both.  NULL: always words.
+	 * How many planes, of both panels of one part, sums whose squares are at most square need.
+	 * NULL: words of both.
 	 */
 	uint32_t (*moduli)(double square);
 	uint32_t fp32_mr, fp32_nr;
@@ -224,7 +224,7 @@ struct gemm_kernel {
 		     bool first);
 };
 
-/* How many planes of residues the products of two panels take; 0: words. */
+/* How many planes of residues the products of two panels take; 0: words, for parts. */
 static inline uint32_t gemm_moduli(const struct gemm_kernel *kernel, const struct gemm_panel *a,
 				   const struct gemm_panel *b)
 {

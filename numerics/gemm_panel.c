@@ -101,9 +101,7 @@ static void plan(const struct gemm_kernel *kernel, struct gemm_panel *panels, ui
 
 		if (kernel->moduli && panel->parts == 1) {
 			moduli = kernel->moduli(panel->weight * other.heaviest);
-			words = !moduli || other.parts;
-			if (!moduli)
-				moduli = kernel->residue_moduli;
+			words = other.parts;
 		}
 		panel->stale = moduli > panel->moduli || (words && !panel->words);
 		if (panel->stale) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * AVX-512 with 8-bit dot products and the 52-bit integer multiply-add.  Sums of products
- * of two panels' lanes are bounded by Cauchy and Schwarz: |sum|^2 <= weight_a * weight_b.  A
- * sum below 2^93 is taken modulo as many small moduli as it needs (residue_avx512.h), an
- * eighth of an operation of 512 bits on the two multipliers of a core each for eight
- * products; any other, and sums of parts, as 104-bit products in halves, two operations.
+ * of two panels' lanes are bounded by Cauchy and Schwarz: |sum|^2 <= weight_a * weight_b.
+ * Sums of panels of one part are taken modulo as many small moduli as they need
+ * (residue_avx512.h), an eighth of an operation of 512 bits on the two multipliers of a core
+ * each for eight products; those of parts as 104-bit products in halves, two operations.
  */
 #include <immintrin.h>
 #include <math.h>
@@ -195,36 +195,17 @@ static void visit(uint32_t k, uint32_t fours, const struct gemm_panel *const *a,
 	}
 }
 
-/* A tile that no moduli are enough for. */
-static void store_wide(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *a,
-		       const struct gemm_panel *b, const struct gemm_place *place,
-		       struct gemm_tally *tally)
-{
-	_Alignas(64) uint64_t low[TILE];
-	_Alignas(64) int64_t high[TILE];
-
-	wide_tile(kc, a, 0, b, 0, low, high);
-	for (uint32_t i = 0; i < a->used; i++) {
-		struct gemm_store row = *store;
-
-		row.offset += a->exponent[i];
-		round_store(&row, b->used, low + i * NR, high + i * NR, b->exponent,
-			    place->at + a->lane[i] * place->row_bytes,
-			    place->index + a->lane[i] * place->row_index, tally);
-	}
-}
-
-/* The moduli of each sixteen columns; of none when a sum of the tile needs more than there are. */
 static struct need need_of(const struct gemm_panel *a, const struct gemm_panel *b)
 {
-	struct need need = { .most = gemm_moduli(&gemm_kernel_ifma, a, b) };
+	struct need need = { .most = 0 };
 
-	for (uint32_t v = 0; need.most && v < vectors_of(b); v++) {
+	for (uint32_t v = 0; v < vectors_of(b); v++) {
 		double heaviest = 0;
 
 		for (uint32_t l = v * 16; l < v * 16 + 16; l++)
 			heaviest = b->weights[l] > heaviest ? b->weights[l] : heaviest;
 		need.moduli[v] = residue_moduli(a->weight * heaviest);
+		need.most = need.moduli[v] > need.most ? need.moduli[v] : need.most;
 	}
 	return need;
 }
@@ -255,15 +236,12 @@ static void ifma_strip(const struct gemm_store *store, uint32_t kc, const struct
 	for (uint32_t i = 0; i < count; i++) {
 		need[i] = need_of(a[i], b);
 		most = need[i].most > most ? need[i].most : most;
-		if (!need[i].most)
-			store_wide(store, kc, a[i], b, place, tally);
 	}
 	for (uint32_t t = 0; t < most; t++)
 		for (uint32_t k = 0; k < fours; k += VISIT / 4)
 			visit(k, fours, a, need, count, b, t, most, rest);
 	for (uint32_t i = 0; i < count; i++)
-		if (need[i].most)
-			store_columns(store, &need[i], rest[i], a[i], b, place, tally);
+		store_columns(store, &need[i], rest[i], a[i], b, place, tally);
 }
 
 static bool ifma_supported(void)

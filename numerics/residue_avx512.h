@@ -27,18 +27,19 @@
 
 /*
  * How many moduli a sum S with S^2 <= square needs: |S| <= P / 2 (1 - 2^-8), in which the
- * relative error of the weights (gemm_internal.h) drowns.  0: more than there are.
+ * relative error of the weights (gemm_internal.h) drowns.  Sums of 4096 products of integers of
+ * 50 bits are below 2^112: all moduli are enough for them.
  */
 static inline uint32_t residue_moduli(double square)
 {
 	double half = 0.5 * (1 - 0x1p-8);
 
-	for (uint32_t t = 0; t < RESIDUE_MODULI; t++) {
+	for (uint32_t t = 0; t < RESIDUE_MODULI - 1; t++) {
 		half *= residue_modulus[t].m;
 		if (square < half * half)
 			return t + 1;
 	}
-	return 0;
+	return RESIDUE_MODULI;
 }
 
 /*
