@@ -17,36 +17,50 @@ struct pack_sixteen {
 };
 
 /*
- * Posits left-aligned in 32 bits.  As pack_posit() of pack_template.h: the length of
- * the regime's run by counting leading zeros; the double's words are
- *	upper	sign, 1023 + 4 * regime + e, the 20 leading fraction bits
- *	lower	the other 10 fraction bits
- * rest holds e and the fraction left-aligned, so rest >> 10 beside the regime puts both in
- * place.
+ * Of posits left-aligned in 32 bits: the regime by counting the leading zeros of its run, and
+ * exponent and fraction behind it, left-aligned.
  */
-static inline __attribute__((always_inline)) struct pack_sixteen pack_posit_sixteen(__m512i left)
+struct pack_regime {
+	__m512i regime, rest;
+};
+
+static inline __attribute__((always_inline)) struct pack_regime pack_posit_regime(__m512i left)
 {
 	const __m512i one = _mm512_set1_epi32(1);
-	__mmask16 some = _mm512_test_epi32_mask(left, left);
-	__mmask16 nar = _mm512_cmpeq_epi32_mask(left, _mm512_set1_epi32((int)0x80000000u));
 	__m512i twice = _mm512_slli_epi32(_mm512_abs_epi32(left), 1);
 	__m512i ones = _mm512_srai_epi32(twice, 31);
 	/* 0xbe is (a xor b) or c */
 	__m512i less = _mm512_sub_epi32(_mm512_lzcnt_epi32(_mm512_ternarylogic_epi32(twice, ones, one,
 										     0xbe)), one);
-	/* run - 1 for ones, -run = ~(run - 1) for zeros: 0xc3 is not (a xor b) */
-	__m512i regime = _mm512_ternarylogic_epi32(less, ones, ones, 0xc3);
-	/* a shift of 32 or more gives 0 */
-	__m512i rest = _mm512_sllv_epi32(twice, _mm512_add_epi32(less, _mm512_set1_epi32(2)));
+
+	return (struct pack_regime){
+		/* run - 1 for ones, -run = ~(run - 1) for zeros: 0xc3 is not (a xor b) */
+		_mm512_ternarylogic_epi32(less, ones, ones, 0xc3),
+		/* a shift of 32 or more gives 0 */
+		_mm512_sllv_epi32(twice, _mm512_add_epi32(less, _mm512_set1_epi32(2))),
+	};
+}
+
+/*
+ * The same posits as doubles, as pack_posit() of pack_template.h.  The double's words are
+ *	upper	sign, 1023 + 4 * regime + e, the 20 leading fraction bits
+ *	lower	the other 10 fraction bits
+ * rest >> 10 beside the regime puts e and the fraction in place.
+ */
+static inline __attribute__((always_inline)) struct pack_sixteen pack_posit_sixteen(__m512i left)
+{
+	__mmask16 some = _mm512_test_epi32_mask(left, left);
+	__mmask16 nar = _mm512_cmpeq_epi32_mask(left, _mm512_set1_epi32((int)0x80000000u));
+	const struct pack_regime r = pack_posit_regime(left);
 	__m512i upper, lower;
 
-	upper = _mm512_shldi_epi32(regime, rest, 22);
+	upper = _mm512_shldi_epi32(r.regime, r.rest, 22);
 	upper = _mm512_add_epi32(upper, _mm512_set1_epi32(1023 << 20));
 	/* the sign from left: 0xf8 is a or (b and c) */
 	upper = _mm512_ternarylogic_epi32(upper, left, _mm512_set1_epi32((int)0x80000000u), 0xf8);
 	upper = _mm512_maskz_mov_epi32(some, upper);
 	upper = _mm512_mask_mov_epi32(upper, nar, _mm512_set1_epi32(0x7ff80000));
-	lower = _mm512_maskz_slli_epi32(some, rest, 22);
+	lower = _mm512_maskz_slli_epi32(some, r.rest, 22);
 	return (struct pack_sixteen){
 		_mm512_castsi512_pd(_mm512_permutex2var_epi32(lower, _mm512_set_epi32(
 			23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0), upper)),

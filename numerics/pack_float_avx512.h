@@ -31,16 +31,9 @@
 
 static inline __attribute__((always_inline)) __m512i pack_posit_magnitudes(__m512i left)
 {
-	const __m512i one = _mm512_set1_epi32(1);
-	__m512i twice = _mm512_slli_epi32(_mm512_abs_epi32(left), 1);
-	__m512i ones = _mm512_srai_epi32(twice, 31);
-	/* 0xbe: (a xor b) or c */
-	__m512i less = _mm512_sub_epi32(_mm512_lzcnt_epi32(_mm512_ternarylogic_epi32(twice, ones, one,
-										     0xbe)), one);
-	__m512i regime = _mm512_ternarylogic_epi32(less, ones, ones, 0xc3);
-	__m512i rest = _mm512_sllv_epi32(twice, _mm512_add_epi32(less, _mm512_set1_epi32(2)));
+	const struct pack_regime r = pack_posit_regime(left);
 
-	return _mm512_add_epi32(_mm512_shldi_epi32(regime, rest, 25), _mm512_set1_epi32(127 << 23));
+	return _mm512_add_epi32(_mm512_shldi_epi32(r.regime, r.rest, 25), _mm512_set1_epi32(127 << 23));
 }
 
 /* Words of a format so that the sign is the highest bit. */
