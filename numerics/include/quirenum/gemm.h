@@ -179,7 +179,7 @@ int quire_gemm_check(const struct quire_gemm *gemm, const char **why);
  * default rounding direction and subnormals enabled in the calling thread's
  * floating-point environment; sees to that itself and restores it.
  * Safe to call from many threads, also with one pool.  Working memory is at most
- * about 50 MiB, whatever the job, times 2 to 6 where operands span so many powers
+ * about 60 MiB, whatever the job, times 2 to 6 where operands span so many powers
  * of two that their numbers are cut into parts; all but these is kept for
  * the next job.
  */
