@@ -65,6 +65,50 @@ void fill(uint32_t f, void *data, uint64_t count, enum fill how)
 	}
 }
 
+/* Any pattern, or one near 0 or the largest. */
+static uint64_t positive_pattern(uint32_t f)
+{
+	const uint64_t bits = rnd() >> (65 - width_of(f)), few = bits >> rnd() % width_of(f);
+
+	switch (rnd() % 4) {
+	case 0:
+		return few;
+	case 1:
+		return largest(f) - (few < largest(f) ? few : 0);
+	}
+	return bits < largest(f) ? bits : largest(f);
+}
+
+int decision(uint32_t f, int near, int far, mpz_t middle)
+{
+	mpz_t other;
+	int at;
+
+	mpz_init(other);
+	do {
+		const uint64_t bits = positive_pattern(f);
+		const bool last = bits == largest(f);
+
+		if (is_posit(f)) {
+			decode(QUIRE_FORMAT_POSIT(width_of(f) + 1), 2 * bits + 1, middle);
+		} else {
+			decode(f, bits, middle);
+			decode(f, last ? bits - 1 : bits + 1, other);
+			/* as if the range went on */
+			if (last) {
+				mpz_mul_ui(middle, middle, 3);
+				mpz_sub(middle, middle, other);
+			} else {
+				mpz_add(middle, middle, other);
+			}
+			mpz_tdiv_q_2exp(middle, middle, 1);
+		}
+		at = (int)mpz_sizeinbase(middle, 2) - UNIT;
+	} while (at <= near - far || at >= near + far);
+	mpz_clear(other);
+	return at;
+}
+
 static float random_factor(bool image)
 {
 	static const float few[] = { 1, 1, -1, 0, 2, -0.25f, 0.1f, -3.75f, 0x1p-149f, 0x1.fffffep127f };

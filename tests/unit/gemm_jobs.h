@@ -30,6 +30,13 @@ enum fill {
 };
 void fill(uint32_t f, void *data, uint64_t count, enum fill how);
 
+/*
+ * A number between two positive results next to each other, from which on the upper one is right,
+ * also between the largest and infinity; in units of 2^-UNIT.  Its exponent is nearer to near than
+ * far, and returned.
+ */
+int decision(uint32_t f, int near, int far, mpz_t middle);
+
 struct job {
 	struct quire_gemm g;
 	void *memory[5];

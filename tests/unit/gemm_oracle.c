@@ -102,8 +102,7 @@ static uint64_t nan_bits(uint32_t f)
 	return 1ull << (width_of(f) - 1);
 }
 
-/* Largest finite magnitude pattern. */
-static uint64_t largest(uint32_t f)
+uint64_t largest(uint32_t f)
 {
 	int frac, expo;
 

@@ -23,6 +23,8 @@ bool is_posit(uint32_t f);
 
 /* v = value * 2^UNIT; FP64 patterns of tiny numbers are not asked for. */
 enum special decode(uint32_t f, uint64_t bits, mpz_t v);
+/* The pattern of the largest finite number. */
+uint64_t largest(uint32_t f);
 /* The pattern of such a value, rounded once. */
 uint64_t encode(uint32_t f, enum special s, const mpz_t value);
 /* The pattern of element index. */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* Sums around the bounds that the kernels choose their way by, and around those of rounding. */
-#include <limits.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -118,35 +117,6 @@ static void heavy_rows_at_the_end(void **state)
 	check(&job);
 	free(a);
 	free(b);
-}
-
-/*
- * A number between two positive results next to each other, from which on the upper one is right.
- * Its exponent is nearer to near than far, and returned.
- */
-static int decision(uint32_t f, int near, int far, mpz_t middle)
-{
-	mpz_t upper;
-	int at;
-
-	mpz_init(upper);
-	do {
-		uint64_t bits = rnd() >> (65 - width_of(f));
-
-		at = INT_MAX;
-		if (is_posit(f)) {
-			if (decode(QUIRE_FORMAT_POSIT(width_of(f) + 1), 2 * bits + 1, middle) != FINITE)
-				continue;
-		} else {
-			if (decode(f, bits, middle) != FINITE || decode(f, bits + 1, upper) != FINITE)
-				continue;
-			mpz_add(middle, middle, upper);
-			mpz_tdiv_q_2exp(middle, middle, 1);
-		}
-		at = (int)mpz_sizeinbase(middle, 2) - UNIT;
-	} while (at <= near - far || at >= near + far);
-	mpz_clear(upper);
-	return at;
 }
 
 /* v times 2^shift as the sum of three floats. */
