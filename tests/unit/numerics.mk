@@ -10,7 +10,7 @@ AVX2 := -mavx2 -mfma -mbmi2 -mlzcnt
 # what numerics/meson.build gives the same file
 IFMA := $(shell sed -n "/kernel_ifma.c/,/include_directories/p" numerics/meson.build | grep -o -- "-m[a-z0-9=-]*")
 TESTS := posit number text accumulator vectors convert mxfp8_convert gemm gemm_residues \
-	gemm_workspace gemm_fp32 gemm_unsteady
+	gemm_outliers gemm_doubt gemm_workspace gemm_fp32 gemm_unsteady
 
 SOURCES := $(wildcard numerics/*.c)
 OBJECTS := $(SOURCES:numerics/%.c=$(OUT)/%.o)
@@ -30,7 +30,8 @@ $(OUT)/%.o: tests/oracle/%.c
 $(OUT)/test_%: $(OUT)/test_%.o $(OUT)/oracle.o $(OBJECTS)
 	@gcc -pthread $(EXTRA) $^ -o $@ -lcmocka -lgmp -lm
 
-$(filter $(OUT)/test_gemm%,$(TESTS:%=$(OUT)/test_%)): $(OUT)/gemm_oracle.o $(OUT)/gemm_jobs.o
+$(filter $(OUT)/test_gemm%,$(TESTS:%=$(OUT)/test_%)): $(OUT)/gemm_oracle.o $(OUT)/gemm_jobs.o \
+	$(OUT)/gemm_judge.o
 
 .SECONDARY:
 -include $(wildcard $(OUT)/*.d)
