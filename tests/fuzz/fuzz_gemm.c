@@ -3,7 +3,8 @@
  * Any bytes as a matrix product.  A job that quire_gemm_check() refuses is refused by
  * quire_gemm(), which then touches nothing: its pointers lead nowhere here.  One that
  * passes and is small gets operands of exactly the bytes that it may touch, and every
- * kernel must give the result and the digest of the plain loop, with a workspace as well.
+ * kernel must give the result and the digest of the plain loop, with a workspace as well.  Elements
+ * of A and B are any bytes, or numbers of one size and a few outliers.
  * Tiled operands are valid images (fuzz_image.c) behind views that may be wrong.
  */
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #include <quirenum/gemm.h>
+#include <quirenum/number.h>
 
 #include "fuzz_image.h"
 
@@ -142,6 +144,10 @@ static struct quire_gemm take_job(struct input *in, struct tiled tiled[2])
 		g.m %= 16;
 		g.n %= 16;
 		g.k = 16 + take_below(in, 120);
+	} else if (kind / 16 % 4 == 1) {	/* few sums, long ones */
+		g.m %= 12;
+		g.n %= 12;
+		g.k = 64 + take_below(in, 400);
 	}
 	g.batch = take(in, 1) % 4 ? 1 : (uint32_t)take_size(in);
 	g.a = take_operand(in, take_format(in, OPERANDS + 1, false), g.m, g.k);
@@ -162,6 +168,10 @@ static struct quire_gemm take_job(struct input *in, struct tiled tiled[2])
 	g.arithmetic = kind < 192 ? QUIRE_GEMM_EXACT : kind < 252 ? QUIRE_GEMM_FP32 : kind;
 	if (kind >= 192 && kind < 244)		/* what it takes */
 		g.a.format = g.b.format = QUIRE_FORMAT_BF16;
+	if (take(in, 1) % 2) {			/* products that are only rounded */
+		g.beta = 0;
+		g.bias_kind = QUIRE_GEMM_BIAS_NONE;
+	}
 	g.digest_row = take_size(in);
 	/* far from each other, so that nothing overlaps */
 	g.b.data = (const void *)(uintptr_t)0x100000000000;
@@ -205,6 +215,28 @@ static size_t operand_extent(const struct quire_gemm_operand *x, uint32_t rows, 
 		      x->leading_dimension, batch, x->batch_stride);
 }
 
+/*
+ * Numbers of one size and few bits, a few of them smaller or larger by a power of two, so that
+ * many sums are half-way between two elements of D, or 0, but for the small ones.
+ */
+static void fill_outliers(struct input *in, uint32_t format, uint8_t *memory, size_t bytes)
+{
+	const uint32_t element = element_bytes(format), one_of = 1 + take_below(in, 100);
+	const int bits = (int)(take(in, 1) % 16), shift = (int)(take(in, 1) % 128) - 96;
+
+	for (size_t at = 0; at + element <= bytes; at += element) {
+		const uint32_t raw = (uint32_t)take(in, 2);
+		double x = ldexp((double)(raw >> (15 - bits)) - ldexp(1, bits), 2 - bits);
+		uint64_t word;
+
+		if (take_below(in, one_of) == 0)
+			x = ldexp(x, shift);
+		memcpy(&word, &x, sizeof(word));
+		word = quire_number_convert(format, QUIRE_FORMAT_FP64, word);
+		memcpy(memory + at, &word, element);
+	}
+}
+
 /* A job with memory of its own, of exactly its sizes: a byte too far is seen. */
 struct memory {
 	uint8_t *at[MATRICES];
@@ -238,6 +270,10 @@ static bool memory_of(struct quire_gemm *g, struct input *in, struct memory *m)
 		must(m->at[i] != NULL);
 		fill(in, m->at[i], m->bytes[i]);
 	}
+	if (m->bytes[A] && g->a.format != QUIRE_FORMAT_MXFP8 && take(in, 1) % 2)
+		fill_outliers(in, g->a.format, m->at[A], m->bytes[A]);
+	if (m->bytes[B] && g->b.format != QUIRE_FORMAT_MXFP8 && take(in, 1) % 2)
+		fill_outliers(in, g->b.format, m->at[B], m->bytes[B]);
 	m->before = malloc(m->bytes[D]);
 	m->good = malloc(m->bytes[D]);
 	must(m->before && m->good);
@@ -289,6 +325,7 @@ static void run_with_workspace(struct quire_gemm g, const char *kernel, struct m
 {
 	struct quire_gemm_workspace *workspace = quire_gemm_workspace_create();
 	const uint32_t m = g.m, n = g.n, k = g.k;
+	const float alpha = g.alpha;
 
 	must(workspace != NULL);
 	g.workspace = workspace;
@@ -307,6 +344,8 @@ static void run_with_workspace(struct quire_gemm g, const char *kernel, struct m
 		g.k = k - (what & 8 && k > 1);
 		g.m = m - (what & 16 && m > 1);
 		g.workspace = what & 32 ? NULL : workspace;
+		/* no power of two, nor what an image can have */
+		g.alpha = what & 64 && alpha != 0 && g.d.format != QUIRE_FORMAT_QUIRE ? 3 : alpha;
 		run_plain(&g, memory);
 		run_kernel(&g, kernel, memory);
 	}
