@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <quirenum/convert.h>
 #include <quirenum/number.h>
 
 #include "gemm_jobs.h"
@@ -59,33 +60,85 @@ void product_init(struct product *p, uint32_t m, uint32_t n, uint32_t k, uint32_
 	assert_non_null(p->sums);
 }
 
-/* Lanes as a matrix in memory, k along its rows or across, and as integers in units of 2^-149. */
-static void *seal_operand(struct quire_gemm_operand *x, bool along, uint32_t lanes, uint32_t k,
-			  const double *from, mpz_t *integers)
+/* Rows of numbers in a format; the leading dimension is chosen here. */
+static void *store_words(struct quire_gemm_operand *x, uint32_t rows, uint32_t columns, const double *from)
 {
-	const uint32_t rows = along ? lanes : k, columns = along ? k : lanes, bytes = bytes_of(x->format);
-	struct dyadic value;
+	const uint32_t bytes = bytes_of(x->format);
 	uint8_t *memory;
 
 	x->leading_dimension = columns + rnd() % 4;
 	memory = calloc(rows * x->leading_dimension, bytes);
 	assert_non_null(memory);
+	for (uint32_t r = 0; r < rows; r++)
+		for (uint32_t c = 0; c < columns; c++) {
+			const uint64_t word = word_of(x->format, from[(size_t)r * columns + c]);
+
+			memcpy(memory + (r * x->leading_dimension + c) * bytes, &word, bytes);
+		}
+	return memory;
+}
+
+static void *store_blocks(struct quire_gemm_operand *x, uint32_t rows, uint32_t columns, const double *from)
+{
+	float *floats = malloc((size_t)rows * columns * sizeof(*floats));
+	struct quire_convert convert = {
+		.rows = rows, .columns = columns, .source = floats, .source_format = QUIRE_FORMAT_FP32,
+		.source_leading_dimension = columns, .destination_format = QUIRE_FORMAT_MXFP8, .factor = 1,
+	};
+
+	assert_non_null(floats);
+	for (size_t i = 0; i < (size_t)rows * columns; i++)
+		floats[i] = (float)from[i];
+	x->leading_dimension = (columns + QUIRE_MX_ELEMENTS - 1) / QUIRE_MX_ELEMENTS * QUIRE_MX_ELEMENTS;
+	convert.destination_leading_dimension = x->leading_dimension;
+	convert.destination = calloc(rows * x->leading_dimension / QUIRE_MX_ELEMENTS, QUIRE_MX_BLOCK_BYTES);
+	assert_non_null(convert.destination);
+	assert_int_equal(quire_convert(&convert, NULL), 0);
+	free(floats);
+	return convert.destination;
+}
+
+/* The element in a stored row and column. */
+static void read_element(const struct quire_gemm_operand *x, uint64_t row, uint64_t column, struct dyadic *value)
+{
+	const uint64_t at = row * x->leading_dimension + column;
+	const uint8_t *block = (const uint8_t *)x->data + at / QUIRE_MX_ELEMENTS * QUIRE_MX_BLOCK_BYTES;
+
+	if (x->format != QUIRE_FORMAT_MXFP8) {
+		assert_int_equal(oracle_value(x->format, load(x->format, x->data, at), value), ORACLE_FINITE);
+		return;
+	}
+	assert_int_equal(oracle_value(QUIRE_FORMAT_E4M3, block[1 + at % QUIRE_MX_ELEMENTS], value), ORACLE_FINITE);
+	value->e += block[0] - QUIRE_MX_SCALE_BIAS;
+}
+
+/* Lanes as a matrix in memory, k along its rows or across, and as integers in units of 2^-149. */
+static void *seal_operand(struct quire_gemm_operand *x, bool along, uint32_t lanes, uint32_t k,
+			  const double *from, mpz_t *integers)
+{
+	const uint32_t rows = along ? lanes : k, columns = along ? k : lanes;
+	double *stored = malloc((size_t)lanes * k * sizeof(*stored));
+	struct dyadic value;
+	void *memory;
+
+	assert_non_null(stored);
+	for (size_t r = 0; r < rows; r++)
+		for (size_t c = 0; c < columns; c++)
+			stored[r * columns + c] = along ? from[r * k + c] : from[c * k + r];
+	memory = (x->format == QUIRE_FORMAT_MXFP8 ? store_blocks : store_words)(x, rows, columns, stored);
+	free(stored);
 	x->data = memory;
 	dyadic_init(&value);
 	for (uint32_t l = 0; l < lanes; l++)
 		for (uint32_t i = 0; i < k; i++) {
-			const size_t at = (size_t)l * k + i;
-			const uint64_t place = along ? l * x->leading_dimension + i :
-						       i * x->leading_dimension + l;
-			uint64_t word = word_of(x->format, from[at]);
+			mpz_t *integer = &integers[(size_t)l * k + i];
 
-			memcpy(memory + place * bytes, &word, bytes);
-			assert_int_equal(oracle_value(x->format, word, &value), ORACLE_FINITE);
-			mpz_init(integers[at]);
+			read_element(x, along ? l : i, along ? i : l, &value);
+			mpz_init(*integer);
 			if (mpz_sgn(value.m) == 0)
 				continue;
 			assert_true(value.e >= -OPERAND_UNIT);
-			mpz_mul_2exp(integers[at], value.m, (mp_bitcnt_t)(value.e + OPERAND_UNIT));
+			mpz_mul_2exp(*integer, value.m, (mp_bitcnt_t)(value.e + OPERAND_UNIT));
 		}
 	dyadic_clear(&value);
 	return memory;

@@ -27,7 +27,10 @@ struct product {
 
 /* Without transposes; a and b are 0. */
 void product_init(struct product *p, uint32_t m, uint32_t n, uint32_t k, uint32_t a_format, uint32_t b_format);
-/* Once a, b and transposes are there: the operands, rounded to their formats, and the sums. */
+/*
+ * Once a, b and transposes are there: the operands, rounded to their formats, and the sums.  MXFP8
+ * takes its blocks' scales from the numbers, which are rounded to FP32 first.
+ */
 void product_seal(struct product *p);
 /*
  * Run with the best kernel of this machine, and now and then with every one; fails unless D, what

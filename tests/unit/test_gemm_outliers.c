@@ -219,6 +219,27 @@ static void tiles_of_every_kind(void **state)
 	}
 }
 
+/* Elements that share the scale of a block, along k or across it, have few bits below the largest one. */
+static void blocks_of_mxfp8(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 8 * LANES; i++) {
+		const uint32_t other = i % 3 ? QUIRE_FORMAT_MXFP8 : factors[rnd() % FACTORS];
+		const uint32_t k = 64 + (uint32_t)(rnd() % 200);
+		struct product p;
+
+		product_init(&p, 1 + (uint32_t)(rnd() % 20), 1 + (uint32_t)(rnd() % 60), k,
+			     i % 2 ? QUIRE_FORMAT_MXFP8 : other, i % 2 ? other : QUIRE_FORMAT_MXFP8);
+		for (uint32_t l = 0; l < p.g.m; l++)
+			make_lane(p.a + (size_t)l * k, k, i % 2 ? QUIRE_FORMAT_BF16 : QUIRE_FORMAT_FP16,
+				  (enum lane)(i % LANES), (uint32_t)(rnd() % 3));
+		for (uint32_t l = 0; l < p.g.n; l++)
+			make_lane(p.b + (size_t)l * k, k, i % 2 ? QUIRE_FORMAT_FP16 : QUIRE_FORMAT_BF16,
+				  i % 5 ? SMALLER : HALVES, (uint32_t)(rnd() % 3));
+		judge_some(&p, 3);
+	}
+}
+
 /* ---- One B in products of several kinds ---- */
 
 enum kept { ROWS_OF_A = 19, COLUMNS_OF_B = 53, DEPTH = 120 };
@@ -363,6 +384,7 @@ int main(void)
 		cmocka_unit_test(few_smaller_elements),
 		cmocka_unit_test(lanes_of_all_kinds),
 		cmocka_unit_test(tiles_of_every_kind),
+		cmocka_unit_test(blocks_of_mxfp8),
 		cmocka_unit_test(kept_b_of_products_of_several_kinds),
 		cmocka_unit_test(kept_b_meets_other_rows),
 	};
