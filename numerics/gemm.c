@@ -17,6 +17,7 @@
 #define A_BYTES (8u << 20)		/* packed, of a block; bounds the memory taken */
 #define B_BYTES (8u * QUIRE_GEMM_KEPT_ELEMENTS)
 #define GROUP_BYTES (704u << 10)	/* of A walked again for each panel of B: most of L2 */
+#define TASKS 16u			/* of tiles for each worker, at least */
 #define SUMS_ROWS 384u			/* of a block of C when k > GEMM_KC */
 #define SUMS_COLUMNS 512u
 
@@ -39,6 +40,7 @@ struct block {
 	uint32_t k, kc;			/* a run of k */
 	uint32_t a_count, b_count;	/* panels there are */
 	uint32_t a_group, b_group;	/* panels of one task */
+	bool keep_b;			/* its panels are weighed already */
 	bool last;			/* run of k */
 };
 
@@ -59,9 +61,17 @@ static void enter(fenv_t *saved)
 	fesetenv(FE_DFL_ENV);
 }
 
-/* Weigh a panel, or pack it when it is not yet. */
-static void panel_task(struct block *block, bool of_a, uint32_t p, unsigned int worker, bool weigh)
+/*
+ * Weigh a panel, or pack it when it is not yet: task index of a_count + b_count.  The panels of B,
+ * which are larger, lie evenly between those of A, so that all workers' shares are alike.
+ */
+static void panel_task(struct block *block, uint32_t index, uint32_t b_count, unsigned int worker,
+		       bool weigh)
 {
+	const uint32_t all = block->a_count + b_count;
+	const uint32_t b_before = (uint32_t)((uint64_t)index * b_count / all);
+	const bool of_a = (uint64_t)(index + 1) * b_count / all == b_before;
+	const uint32_t p = of_a ? index - b_before : b_before;
 	uint32_t lanes = of_a ? block->kernel->mr : block->kernel->nr;
 	uint32_t first = p * lanes;
 	uint32_t used = least(lanes, (of_a ? block->rows : block->columns) - first);
@@ -83,17 +93,15 @@ static void panel_task(struct block *block, bool of_a, uint32_t p, unsigned int 
 static void weigh_task(void *argument, unsigned int index, unsigned int worker)
 {
 	struct block *block = argument;
-	bool of_a = index < block->a_count;
 
-	panel_task(block, of_a, of_a ? index : index - block->a_count, worker, true);
+	panel_task(block, index, block->keep_b ? 0 : block->b_count, worker, true);
 }
 
 static void pack_task(void *argument, unsigned int index, unsigned int worker)
 {
 	struct block *block = argument;
-	bool of_a = index < block->a_count;
 
-	panel_task(block, of_a, of_a ? index : index - block->a_count, worker, false);
+	panel_task(block, index, block->b_count, worker, false);
 }
 
 /* mr x nr sums of products in 128 bits. */
@@ -357,8 +365,8 @@ static void column_of_tiles(struct block *block, uint32_t ia, uint32_t a_end, ui
 static void tiles_task(void *argument, unsigned int index, unsigned int worker)
 {
 	struct block *block = argument;
-	uint32_t groups = divide_up(block->a_count, block->a_group);
-	uint32_t ia = index % groups * block->a_group, jb = index / groups * block->b_group;
+	uint32_t b_groups = divide_up(block->b_count, block->b_group);
+	uint32_t ia = index / b_groups * block->a_group, jb = index % b_groups * block->b_group;
 	uint32_t a_end = least(block->a_count, ia + block->a_group);
 	uint32_t b_end = least(block->b_count, jb + block->b_group);
 	struct gemm_tally tally = { 0, 0 };
@@ -414,10 +422,14 @@ struct gemm_source gemm_source_of(const struct quire_gemm_operand *x, bool lanes
 	return s;
 }
 
-/* Cut the tiles of a block into tasks: A in groups that stay in L2, enough tasks. */
+/*
+ * Cut the tiles of a block into tasks: A in groups that stay in L2, enough tasks.  Those of a group
+ * follow each other, so that its panels, too, are mostly used by who packed them.
+ */
 static uint32_t cut(struct block *block)
 {
 	uint32_t workers = quire_threads_count(block->gemm->threads), a_groups, most = 1;
+	uint32_t wanted = workers > 1 ? TASKS * workers : 1;
 	size_t panel;
 
 	for (uint32_t i = 0; i < block->a_count; i++)
@@ -427,8 +439,11 @@ static uint32_t cut(struct block *block)
 	a_groups = divide_up(block->a_count, block->a_group);
 	/* even groups */
 	block->a_group = divide_up(block->a_count, a_groups);
+	if ((uint64_t)divide_up(block->a_count, block->a_group) * block->b_count < wanted)
+		block->a_group = GEMM_STRIP * divide_up(block->a_count, GEMM_STRIP *
+							divide_up(wanted, block->b_count));
 	a_groups = divide_up(block->a_count, block->a_group);
-	block->b_group = divide_up(block->b_count, divide_up(workers > 1 ? 8 * workers : 1, a_groups));
+	block->b_group = divide_up(block->b_count, divide_up(wanted, a_groups));
 	return a_groups * divide_up(block->b_count, block->b_group);
 }
 
@@ -448,21 +463,21 @@ static void sort_rows(struct block *block)
 		block->row_flags[i] = block->a_panels[i / mr].special[i % mr];
 }
 
-static void run_block(struct block *block, uint32_t a_count, uint32_t b_count, bool keep_b)
+static void run_block(struct block *block, uint32_t a_count, uint32_t b_count)
 {
 	const struct quire_gemm *g = block->gemm;
 
 	block->a_count = divide_up(block->rows, block->kernel->mr);
 	block->b_count = divide_up(block->columns, block->kernel->nr);
 	memset(block->row_flags, 0, (size_t)a_count * block->kernel->mr);
-	if (!keep_b)
+	if (!block->keep_b)
 		memset(block->column_flags, 0, (size_t)b_count * block->kernel->nr);
 	if (block->sums)
 		memset(block->sums, 0, (size_t)block->rows * block->columns * sizeof(*block->sums));
 	for (block->k = 0; block->k < g->k && !gemm_cancelled(g); block->k += block->kc) {
 		block->kc = least(GEMM_KC, g->k - block->k);
 		block->last = block->k + block->kc == g->k;
-		quire_threads_run(g->threads, block->a_count + (keep_b ? 0 : block->b_count),
+		quire_threads_run(g->threads, block->a_count + (block->keep_b ? 0 : block->b_count),
 				  weigh_task, block);
 		if (gemm_cancelled(g))
 			return;
@@ -501,7 +516,8 @@ static void run_blocks(struct block *block, uint32_t a_most, uint32_t b_most, bo
 				block->columns = least(b_most * kernel->nr, g->n - j);
 				block->row = i;
 				block->rows = least(a_most * kernel->mr, g->m - i);
-				run_block(block, a_most, b_most, has_b || (i > 0 && !block->sums));
+				block->keep_b = has_b || (i > 0 && !block->sums);
+				run_block(block, a_most, b_most);
 			}
 	}
 }
