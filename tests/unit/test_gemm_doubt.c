@@ -34,14 +34,15 @@
  *	LESS_B		1		-1
  *	LOW_BITS	1 + v low	1 + w low
  *	LESS_BOTH	-1		1
- *	PAIRS...	y, -y		z, z
+ *	MANY...		s small, 1	1, r small	s and r any at each k
+ *	then pairs	y, -y		z, z
  *
  * The sum is sign number + (s + r) small + q p small^2 + (t + u + v + w) low + v w low^2.
  */
 #define PARTS 8
 enum place {
 	NUMBER, SMALL_A = PARTS, SMALL_B, SMALL_BOTH, SMALL_ZERO, ZERO_SMALL, LOW_BIT_A, LESS_A, LOW_BIT_B,
-	LESS_B, LOW_BITS, LESS_BOTH, PAIRS,
+	LESS_B, LOW_BITS, LESS_BOTH, MANY,
 };
 
 /* How many sums are at a decision before the small ones come. */
@@ -52,6 +53,7 @@ struct doubt {
 	uint32_t d_format, m, n, k;
 	uint32_t a_format, b_format;
 	int a_scale, b_scale;
+	uint32_t many;			/* k's of MANY */
 	int grid;			/* ordinary numbers are odd multiples of 2^grid; 0: normal ones */
 	double small, low;
 	enum ties ties;
@@ -169,9 +171,11 @@ static void make_row(const struct doubt *d, double *a, int shift, bool tie)
 	a[LOW_BIT_B] = a[LESS_B] = unit;
 	a[LOW_BITS] = (1 + random_sign() * d->low) * unit;
 	a[LESS_BOTH] = -unit;
-	for (uint32_t place = SMALL_A; place < PAIRS; place++)
+	for (uint32_t place = SMALL_A; place < MANY; place++)
 		a[place] *= has(d, place);
-	for (uint32_t k = PAIRS; k + 1 < d->k; k += 2) {
+	for (uint32_t k = MANY; k < MANY + d->many; k++)
+		a[k] = k % 2 ? random_sign() * d->small * unit : unit;
+	for (uint32_t k = MANY + d->many; k + 1 < d->k; k += 2) {
 		a[k] = ordinary(d) * unit;
 		a[k + 1] = -a[k];
 	}
@@ -194,11 +198,13 @@ static void make_column(const struct doubt *d, double *b, bool tie)
 	b[LESS_B] = -unit;
 	b[LOW_BITS] = (1 + random_sign() * d->low) * unit;
 	b[LESS_BOTH] = unit;
-	for (uint32_t place = SMALL_A; place < PAIRS; place++)
+	for (uint32_t place = SMALL_A; place < MANY; place++)
 		b[place] *= has(d, place);
-	for (uint32_t k = PAIRS; k + 1 < d->k; k += 2)
+	for (uint32_t k = MANY; k < MANY + d->many; k++)
+		b[k] = k % 2 ? unit : random_sign() * d->small * unit;
+	for (uint32_t k = MANY + d->many; k + 1 < d->k; k += 2)
 		b[k] = b[k + 1] = ordinary(d) * unit;
-	if ((d->k - PAIRS) % 2)
+	if ((d->k - MANY - d->many) % 2)
 		b[d->k - 1] = ordinary(d) * unit;	/* times 0 */
 }
 
@@ -288,7 +294,7 @@ static struct doubt random_doubt(uint32_t d_format)
 	d.b_format = rnd() % 2 ? d.a_format : operand_format(d_format);
 	d.m = 1 + (uint32_t)(rnd() % 20);
 	d.n = 1 + (uint32_t)(rnd() % 60);
-	d.k = PAIRS + 2 * pairs[rnd() % 5] + (uint32_t)(rnd() % 9);
+	d.k = MANY + 2 * pairs[rnd() % 5] + (uint32_t)(rnd() % 9);
 	if (is_wide(d.a_format) && rnd() % 3 == 0)
 		d.a_scale = (int)(rnd() % 60) - 30;
 	if (is_wide(d.b_format) && rnd() % 3 == 0)
@@ -301,7 +307,7 @@ static struct doubt random_doubt(uint32_t d_format)
 	d.zeros = rnd() % 5 == 0;
 	/* all, or some */
 	d.places = rnd() % 3 ? (uint32_t)(rnd() & rnd()) : ~0u;
-	for (uint32_t place = LOW_BIT_A; place < PAIRS; place += 2)
+	for (uint32_t place = LOW_BIT_A; place < MANY; place += 2)
 		d.places = (d.places & ~(2u << place)) | (d.places & 1u << place) << 1;
 	return d;
 }
@@ -340,6 +346,21 @@ static void decided_by_one_element(void **state)
 		}
 }
 
+/* More small elements than anybody would keep apart, each of which may decide. */
+static void decided_by_many_elements(void **state)
+{
+	(void)state;
+	for (int f = 0; f < RESULTS; f++)
+		for (int i = 0; i < 20; i++) {
+			struct doubt d = random_doubt(results[f]);
+
+			d.many = 2 + (uint32_t)(rnd() % 150);
+			d.k = MANY + d.many + 150 + (uint32_t)(rnd() % 100);
+			d.m = 1 + (uint32_t)(rnd() % 9);
+			one_doubt(&d, NULL);
+		}
+}
+
 /*
  * Ordinary numbers that are odd multiples of a unit, of any exponent, and small ones that are a half
  * of it, a quarter or three: ties of the rounding to the unit, and what comes next to them.
@@ -357,7 +378,7 @@ static void halves_of_any_unit(void **state)
 		d.scattered = false;
 		d.a_scale = scale;
 		d.b_scale = rnd() % 2 ? scale : -scale;
-		d.k = PAIRS + 2 * (uint32_t)(20 + rnd() % 30);
+		d.k = MANY + 2 * (uint32_t)(20 + rnd() % 30);
 		d.grid = -(int)(1 + rnd() % 7);
 		d.low = ldexp(1, d.grid < -6 ? -7 : d.grid - 1);
 		d.small = ldexp((double)(1 + 2 * (rnd() % 2)), d.grid - 1 - (int)(rnd() % 2));
@@ -368,7 +389,7 @@ static void halves_of_any_unit(void **state)
 /* As few k's and as many as there can be in one sum. */
 static void shortest_and_longest(void **state)
 {
-	static const uint32_t depth[] = { PAIRS, PAIRS + 1, 64, 65, 255, 1000, 1024, 4096, 4097 };
+	static const uint32_t depth[] = { MANY, MANY + 1, 64, 65, 255, 1000, 1024, 4096, 4097 };
 
 	(void)state;
 	for (int f = 0; f < RESULTS; f++)
@@ -387,6 +408,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(decided_by_small_elements),
 		cmocka_unit_test(decided_by_one_element),
+		cmocka_unit_test(decided_by_many_elements),
 		cmocka_unit_test(halves_of_any_unit),
 		cmocka_unit_test(shortest_and_longest),
 	};

@@ -181,6 +181,29 @@ static void few_smaller_elements(void **state)
 	quire_threads_destroy(threads);
 }
 
+/*
+ * So many that they are packed in several blocks, or many panels, of which some have smaller
+ * elements and others do not.
+ */
+static void many_rows(void **state)
+{
+	static const uint32_t shape[][3] = { { 300, 3, 4096 }, { 90, 50, 100 }, { 3, 300, 300 } };
+
+	(void)state;
+	for (uint32_t i = 0; i < 6; i++) {
+		const uint32_t *s = shape[i % 3];
+		const uint32_t format = i % 2 ? QUIRE_FORMAT_POSIT32 : QUIRE_FORMAT_FP32;
+		struct product p;
+
+		product_init(&p, s[0], s[1], s[2], format, format);
+		for (uint32_t l = 0; l < p.g.m; l++)
+			make_lane(p.a + (size_t)l * s[2], s[2], format, SMALLER, l / 64 % 2 == i / 3 % 2 ? l % 3 : 0);
+		for (uint32_t l = 0; l < p.g.n; l++)
+			make_lane(p.b + (size_t)l * s[2], s[2], format, SMALLER, l / 48 % 2 ? l % 3 : 0);
+		judge_some(&p, 3);
+	}
+}
+
 /* ---- Lanes of all kinds beside each other ---- */
 
 static void lanes_of_all_kinds(void **state)
@@ -382,6 +405,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(few_smaller_elements),
+		cmocka_unit_test(many_rows),
 		cmocka_unit_test(lanes_of_all_kinds),
 		cmocka_unit_test(tiles_of_every_kind),
 		cmocka_unit_test(blocks_of_mxfp8),
