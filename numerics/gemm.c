@@ -574,6 +574,8 @@ static int run_exact(struct block *block)
 	if (!gemm_cancelled(g) && g->batch == 1 && !many && !block->b.tiled && !block->column &&
 	    gemm_panels_can_stay(block->b_panels, b_most))
 		gemm_workspace_has_b(workspace, g, kernel);
+	workspace->packed_bytes = gemm_panels_packed_bytes(block->a_panels, block->a_count) +
+				  gemm_panels_packed_bytes(block->b_panels, block->b_count);
 	gemm_panels_free_extras(block->a_panels, a_most);
 	gemm_panels_free_extras(block->b_panels, b_most);
 out:

@@ -248,6 +248,8 @@ size_t gemm_panels_bytes(const struct gemm_kernel *kernel, uint32_t count, uint3
 void gemm_panels_free_extras(struct gemm_panel *panels, uint32_t count);
 /* Do they need nothing but the memory they were placed in? */
 bool gemm_panels_can_stay(const struct gemm_panel *panels, uint32_t count);
+/* Bytes of their elements in the ways they are packed. */
+uint64_t gemm_panels_packed_bytes(const struct gemm_panel *panels, uint32_t count);
 /* Lanes in another order, the heaviest first: panels that are weighed, all of one part. */
 void gemm_panels_sort(struct gemm_panel *panels, uint32_t count, uint32_t lanes,
 		      struct gemm_lane *room);
@@ -443,6 +445,7 @@ struct quire_gemm_workspace {
 	_Atomic bool busy;		/* the rest belongs to one job at a time */
 	struct gemm_memory room[GEMM_ROOMS];
 	struct gemm_packed_b packed;	/* at the start of room B */
+	uint64_t packed_bytes;		/* of both operands, of the last job's last block */
 };
 
 /*

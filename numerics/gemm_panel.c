@@ -63,6 +63,20 @@ bool gemm_panels_can_stay(const struct gemm_panel *panels, uint32_t count)
 	return true;
 }
 
+uint64_t gemm_panels_packed_bytes(const struct gemm_panel *panels, uint32_t count)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct gemm_panel *panel = &panels[i];
+		uint32_t element = panel->moduli + (panel->words ? 8 * panel->parts : 0);
+
+		if (!panel->lost)
+			bytes += (uint64_t)panel->used * panel->kc * element;
+	}
+	return bytes;
+}
+
 size_t gemm_scratch_bytes(const struct gemm_kernel *kernel, uint32_t kc)
 {
 	return words_bytes(kernel->mr > kernel->nr ? kernel->mr : kernel->nr, (kc + 7) / 8 * 8);

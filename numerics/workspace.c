@@ -27,6 +27,11 @@ void quire_gemm_workspace_destroy(struct quire_gemm_workspace *workspace)
 	free(workspace);
 }
 
+uint64_t quire_gemm_workspace_packed_bytes(const struct quire_gemm_workspace *workspace)
+{
+	return workspace->packed_bytes;
+}
+
 int gemm_workspace_take(const struct quire_gemm *gemm, struct quire_gemm_workspace **workspace)
 {
 	if (gemm->workspace) {

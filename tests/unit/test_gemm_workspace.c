@@ -316,12 +316,55 @@ static void busy_workspace_is_refused(void **state)
 	quire_kernel_select(NULL);
 }
 
+/*
+ * Sums of k products of 3 and 3: the AVX-512 kernel takes the first moduli, 256, 255, ..., whose
+ * product is a little more than twice that (docs/numerics.md, section 6), with a byte of each
+ * element for each; others take a word of 64 bits.
+ */
+static void packed_bytes_are_told(void **state)
+{
+	enum { SIDE = 60, LONGEST = 4096 };
+	static const struct { uint32_t k, moduli; } sums[] = {
+		{ 13, 1 }, { 15, 2 }, { 3600, 2 }, { LONGEST, 3 },
+	};
+	struct quire_gemm_workspace *workspace = quire_gemm_workspace_create();
+	uint8_t *threes = malloc(SIDE * LONGEST), d[SIDE * SIDE];
+
+	(void)state;
+	assert_non_null(workspace);
+	assert_non_null(threes);
+	assert_int_equal(quire_gemm_workspace_packed_bytes(workspace), 0);
+	memset(threes, 3, SIDE * LONGEST);
+	for (size_t x = 0; x < KERNELS; x++) {
+		if (quire_kernel_select(kernels[x]) || !strcmp(kernels[x], "plain"))
+			continue;
+		for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++) {
+			const uint32_t k = sums[i].k;
+			struct quire_gemm g = {
+				.m = SIDE - 7, .n = SIDE, .k = k, .batch = 1, .alpha = 1,
+				.a = { threes, QUIRE_FORMAT_INT8, 0, k, 0 },
+				.b = { threes, QUIRE_FORMAT_INT8, 0, SIDE, 0 },
+				.d = { d, QUIRE_FORMAT_INT8, 0, SIDE, 0 }, .workspace = workspace,
+			};
+
+			assert_int_equal(quire_gemm(&g, NULL), 0);
+			assert_int_equal(quire_gemm_workspace_packed_bytes(workspace),
+					 (g.m + g.n) * k *
+					 (strcmp(kernels[x], "ifma") ? 8 : sums[i].moduli));
+		}
+	}
+	quire_kernel_select(NULL);
+	free(threes);
+	quire_gemm_workspace_destroy(workspace);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(packed_b_kept_between_jobs),
 		cmocka_unit_test(packed_b_is_that_of_the_product_before),
 		cmocka_unit_test(busy_workspace_is_refused),
+		cmocka_unit_test(packed_bytes_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

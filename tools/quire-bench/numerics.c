@@ -117,13 +117,20 @@ static int measure_avx2(const struct numerics *numerics)
 
 static int measure_memory(const struct numerics *numerics)
 {
-	return numerics_measure_memory(numerics, numerics->quick ? QUICK_SIZE : 1024,
-				       numerics->quick ? QUICK_SIZE : 1024);
+	const uint32_t size = numerics->quick ? QUICK_SIZE : 1024;
+
+	return numerics_measure_memory(numerics, QUIRE_FORMAT_POSIT32, size, size);
+}
+
+/* Of the fewest packed bytes. */
+static int measure_memory_narrow(const struct numerics *numerics)
+{
+	return numerics_measure_memory(numerics, QUIRE_FORMAT_POSIT8, 1024, 1024);
 }
 
 static int measure_memory_long(const struct numerics *numerics)
 {
-	return numerics_measure_memory(numerics, 256, 4096);
+	return numerics_measure_memory(numerics, QUIRE_FORMAT_POSIT32, 256, 4096);
 }
 
 /* ---- Everything in its order ---- */
@@ -172,8 +179,10 @@ static int measure(const struct numerics_options *options, struct numerics *nume
 		return numerics_measure_pairs(numerics);
 	if (!options->sweep) {
 		error = measure_apart(numerics, measure_memory);
-		if (!options->quick)
+		if (!options->quick) {
+			error = error ? error : measure_apart(numerics, measure_memory_narrow);
 			error = error ? error : measure_apart(numerics, measure_memory_long);
+		}
 		error = error ? error : measure_apart(numerics, measure_avx2);
 	}
 	if (error)

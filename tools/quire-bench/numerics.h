@@ -85,8 +85,9 @@ int numerics_measure_avx2(const struct numerics *numerics, uint32_t n);
 int numerics_measure_scaling(const struct numerics *numerics, uint32_t n);
 int numerics_measure_plain(const struct numerics *numerics, uint32_t n);
 int numerics_measure_shares(const struct numerics *numerics, uint32_t n);
-/* In a process that did no product before. */
-int numerics_measure_memory(const struct numerics *numerics, uint32_t n, uint32_t k);
+/* One of n x n x k of a format of the exact cases, in a process that did no product before. */
+int numerics_measure_memory(const struct numerics *numerics, uint32_t format, uint32_t n,
+			    uint32_t k);
 
 int numerics_measure_conversions(const struct numerics *numerics, uint64_t elements,
 				 struct quire_threads *threads);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Rows of quire-bench numerics about products. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -369,31 +370,49 @@ static void reset_peak(void)
 	}
 }
 
-int numerics_measure_memory(const struct numerics *numerics, uint32_t n, uint32_t k)
+static void add_memory_row(const struct numerics *numerics, const struct numerics_case *kind,
+			   uint32_t n, uint32_t k, uint64_t growth, uint64_t packed)
 {
-	struct numerics_product product;
-	int error = numerics_product_create(&product, &cases[0], n, n, k, NULL);
-	uint64_t before, growth, packed = 2ull * n * k * sizeof(uint64_t);
-	json_object *row;
+	json_object *row = bench_report_row(numerics->report);
 
-	if (error)
-		return error;
-	reset_peak();
-	before = status_bytes("VmRSS");
-	error = numerics_product_run(&product);
-	growth = status_bytes("VmHWM") - before;
-	numerics_product_free(&product);
-	if (error)
-		return error;
-	row = bench_report_row(numerics->report);
 	bench_put_string(row, "what", "memory");
-	bench_put_string(row, "format", cases[0].format_name);
+	bench_put_string(row, "format", kind->format_name);
 	bench_put_integer(row, "n", n);
 	bench_put_integer(row, "k", k);
 	bench_put_integer(row, "growth_bytes", growth);
-	/* a word for each number of A and B */
 	bench_put_integer(row, "packed_operand_bytes", packed);
 	bench_put_number(row, "ratio_to_packed", (double)growth / (double)packed);
 	bench_put_number(row, "asked_at_most", 1.5);
-	return 0;
+}
+
+static const struct numerics_case *exact_case(uint32_t format)
+{
+	const struct numerics_case *kind = cases;
+
+	while (kind->format != format && kind < &cases[EXACT_CASES - 1])
+		kind++;
+	return kind;
+}
+
+int numerics_measure_memory(const struct numerics *numerics, uint32_t format, uint32_t n, uint32_t k)
+{
+	const struct numerics_case *kind = exact_case(format);
+	struct quire_gemm_workspace *workspace;
+	struct numerics_product product;
+	int error = numerics_product_create(&product, kind, n, n, k, NULL);
+	uint64_t before;
+
+	if (error)
+		return error;
+	workspace = quire_gemm_workspace_create();
+	product.gemm.workspace = workspace;
+	reset_peak();
+	before = status_bytes("VmRSS");
+	error = workspace ? numerics_product_run(&product) : -ENOMEM;
+	if (!error)
+		add_memory_row(numerics, kind, n, k, status_bytes("VmHWM") - before,
+			       quire_gemm_workspace_packed_bytes(workspace));
+	quire_gemm_workspace_destroy(workspace);
+	numerics_product_free(&product);
+	return error;
 }

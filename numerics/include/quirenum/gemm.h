@@ -203,6 +203,13 @@ struct quire_gemm_workspace *quire_gemm_workspace_create(void);
 void quire_gemm_workspace_destroy(struct quire_gemm_workspace *workspace);
 
 /*
+ * Bytes that the elements of A and B took as they were packed, of the last pair of blocks of
+ * the last exact job with this workspace, which must be through; 0 when there is none.  What
+ * else working memory is is a small part of them.
+ */
+uint64_t quire_gemm_workspace_packed_bytes(const struct quire_gemm_workspace *workspace);
+
+/*
  * Kernels: "ifma" (AVX-512 IFMA), "avx2" (AVX2 with FMA), "generic" (portable).
  * The best one the CPU has is taken; the variable QUIRE_KERNEL or a call of
  * quire_kernel_select() before the first job forces another; NULL returns to the
