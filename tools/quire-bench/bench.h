@@ -92,8 +92,9 @@ struct bench_contestant {
 /*
  * Measure @count contestants in turns (A B C A B C ...), so that what else the machine does
  * moves all of them alike: for @seconds times @count, but at least 3 turns after an unseen
- * one.  @clock is CLOCK_MONOTONIC, or CLOCK_THREAD_CPUTIME_ID where everything happens in
- * the calling thread.  Stops at the first error and returns it.  -ENOMEM.
+ * one.  @clock is CLOCK_THREAD_CPUTIME_ID where everything happens in the calling thread, or
+ * CLOCK_MONOTONIC: then a turn is an unseen run, for which threads wake, and several timed
+ * ones, as in a program that runs it again and again.  Stops at the first error and returns it.  -ENOMEM.
  */
 int bench_race(double seconds, clockid_t clock, const struct bench_contestant *contestants,
 	       size_t count, struct bench_statistics *statistics);
