@@ -204,6 +204,33 @@ static void many_rows(void **state)
 	}
 }
 
+/*
+ * Equal elements but for a few small ones: sums as large as their lanes' norms allow, of any
+ * size.
+ */
+static void sums_as_large_as_norms(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 80; i++) {
+		const uint32_t k = 64 + (uint32_t)(rnd() % (1u << (7 + rnd() % 4)));
+		const double x = 0.5 + (double)(rnd() % 256 + 1) / 256, y = 0.5 + (double)(rnd() % 256 + 1) / 256;
+		const double small = ldexp(1, -(int)(16 + rnd() % 30));
+		const uint32_t format = i % 2 ? QUIRE_FORMAT_POSIT32 : QUIRE_FORMAT_FP32;
+		struct product p;
+
+		product_init(&p, 9, 17, k, format, format);
+		for (uint32_t l = 0; l < p.g.m * k; l++)
+			p.a[l] = l / k % 2 ? x : -x;
+		for (uint32_t l = 0; l < p.g.n * k; l++)
+			p.b[l] = l / k % 3 ? y : -y;
+		for (uint32_t l = 0; l < p.g.m; l++)
+			p.a[l * k + rnd() % k] = normal() * small;
+		for (uint32_t l = 0; l < p.g.n; l++)
+			p.b[l * k + rnd() % k] = normal() * small;
+		judge_some(&p, 4);
+	}
+}
+
 /* ---- Lanes of all kinds beside each other ---- */
 
 static void lanes_of_all_kinds(void **state)
@@ -406,6 +433,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(few_smaller_elements),
 		cmocka_unit_test(many_rows),
+		cmocka_unit_test(sums_as_large_as_norms),
 		cmocka_unit_test(lanes_of_all_kinds),
 		cmocka_unit_test(tiles_of_every_kind),
 		cmocka_unit_test(blocks_of_mxfp8),
