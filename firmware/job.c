@@ -256,7 +256,7 @@ static bool finish_packet(struct queue *q)
 	q->record.macs += sums->macs;
 	if (opcode == QUIRE_PACKET_GEMM || opcode == QUIRE_PACKET_CONVERT ||
 	    opcode == QUIRE_PACKET_PACK || opcode == QUIRE_PACKET_UNPACK)
-		q->record.digest = q->record.digest * QUIRE_DIGEST_INDEX + sums->digest;
+		q->record.digest = q->record.digest * QUIRE_DIGEST_SEQUENCE + sums->digest;
 	q->offset += q->packet.header.bytes;
 	q->in_packet = false;
 	io_write(QUIRE_IO_COUNT_PACKETS, 1);

@@ -88,8 +88,9 @@ static inline void convert_mx_tally(uint8_t scale, const uint64_t *bits, uint64_
 				    struct gemm_tally *tally)
 {
 	tally->exceptional += gemm_count_exceptional(QUIRE_FORMAT_E4M3, bits, QUIRE_MX_ELEMENTS);
-	tally->digest += gemm_digest_mix(index, scale) + round_digest_run(bits, index + 1) +
-			 round_digest_run(bits + ROUND_RUN, index + 1 + ROUND_RUN);
+	tally->digest += quire_digest_word(index, scale) +
+			 round_digest_run(QUIRE_FORMAT_E4M3, bits, index + 1) +
+			 round_digest_run(QUIRE_FORMAT_E4M3, bits + ROUND_RUN, index + 1 + ROUND_RUN);
 }
 
 /* See struct gemm_kernel, convert. */

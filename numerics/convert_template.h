@@ -286,8 +286,8 @@ static inline void convert_tally(uint32_t format, uint32_t count, const uint64_t
 				 uint64_t index, struct gemm_tally *tally)
 {
 	tally->exceptional += gemm_count_exceptional(format, bits, count);
-	tally->digest += count == ROUND_RUN ? round_digest_run(bits, index) :
-					      round_digest(count, bits, index);
+	tally->digest += count == ROUND_RUN ? round_digest_run(format, bits, index) :
+					      round_digest(format, count, bits, index);
 }
 
 /* Elements that went the short way, read again while they are in the first-level cache. */

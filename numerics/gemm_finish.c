@@ -231,7 +231,7 @@ static void store_row(const struct gemm_finish *finish, uint32_t row, uint32_t c
 		for (uint32_t i = 0; i < count; i++)
 			if (bits[i] >> (width - 1) & 1 && !(posit && bits[i] == keep))
 				bits[i] = 0;
-	tally->digest += round_digest(count, bits, index);
+	tally->digest += round_digest(g->d.format, count, bits, index);
 	round_write(g->d.format, count, bits, at);
 }
 
@@ -284,7 +284,7 @@ static void image_store(const struct gemm_finish *finish, uint32_t row, uint32_t
 	}
 	memcpy(at, limb, sizeof(limb));
 	for (uint32_t i = 0; i < QUIRE_IMAGE_LIMBS; i++)
-		tally->digest += gemm_digest_mix(index + i, limb[i]);
+		tally->digest += gemm_digest_pair(index + i, limb[i]);
 }
 
 /* Adds beta * C and bias. */

@@ -311,14 +311,18 @@ static inline uint8_t gemm_mx_scale_of(int32_t e)
 	return (uint8_t)(scale < (int32_t)QUIRE_MX_SCALE_NAN ? scale : (int32_t)QUIRE_MX_SCALE_NAN - 1);
 }
 
-/* The digest of one element of 64 bits, see quire/format.h. */
-static inline uint64_t gemm_digest_mix(uint64_t index, uint64_t bits)
+/* The share of 64 bits in the digest, two words of it; see quire/format.h. */
+static inline uint64_t gemm_digest_pair(uint64_t index, uint64_t bits)
 {
-	uint64_t x = bits + (index + 1) * QUIRE_DIGEST_INDEX;
+	return quire_digest_word(2 * index, (uint32_t)bits) +
+	       quire_digest_word(2 * index + 1, (uint32_t)(bits >> 32));
+}
 
-	x = (x ^ x >> 32) * QUIRE_DIGEST_MULTIPLIER;
-	x = (x ^ x >> 29) * QUIRE_DIGEST_MULTIPLIER;
-	return x ^ x >> 32;
+/* The share of one element. */
+static inline uint64_t gemm_digest_element(uint32_t format, uint64_t index, uint64_t bits)
+{
+	return QUIRE_FORMAT_BITS(format) > 32 ? gemm_digest_pair(index, bits) :
+						quire_digest_word(index, (uint32_t)bits);
 }
 
 uint64_t gemm_special_bits(uint32_t format, uint32_t special);

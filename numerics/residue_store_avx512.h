@@ -39,17 +39,16 @@ struct residue_tile_store {
 	const int32_t *exponent;	/* of columns */
 	uint32_t bits, bytes;		/* of an element */
 	bool overflows;
-	struct tally_exceptional infinite;
+	uint32_t magnitude, infinity;	/* bits of an element; one that overflowed */
 	double unit, error;		/* of a fraction of 2^-64; the unit has the factor's sign */
 	uint64_t decisive;		/* bits of a double that all between two decisions share */
 	uint32_t doubts;
 	const __m512d *by_column;	/* powers of two */
 };
 
-/* What its elements add up to. */
+/* What its elements add up to; exceptional ones are counted lane by lane. */
 struct residue_tally {
-	__m512i digest;
-	uint64_t exceptional;
+	__m512i digest, exceptional;
 };
 
 /*
@@ -235,26 +234,25 @@ residue_to_format(const struct residue_tile_store *s, const __m512d x[6], int ve
 
 /* Sixteen elements stored and counted, those that some says. */
 static inline __attribute__((always_inline)) void
-residue_put(const struct residue_tile_store *s, __m512i x, uint8_t *at, __m512i place, __mmask16 some,
+residue_put(const struct residue_tile_store *s, __m512i x, uint8_t *at, __m512i places, __mmask16 some,
 	    struct residue_tally *tally)
 {
 	const __m512i own = _mm512_set1_epi32((int)(uint32_t)((1ull << s->bits) - 1));
 	const uint32_t count = (uint32_t)__builtin_popcount(some);
-	__m512i first, second;
 
 	if (s->overflows)
-		tally->exceptional += (uint32_t)__builtin_popcount(tally_find(s->infinite, x) & some);
+		tally->exceptional = _mm512_mask_sub_epi32(
+			tally->exceptional,
+			_mm512_mask_cmpeq_epi32_mask(
+				some, _mm512_and_si512(x, _mm512_set1_epi32((int)s->magnitude)),
+				_mm512_set1_epi32((int)s->infinity)),
+			tally->exceptional, _mm512_set1_epi32(-1));
 	if (s->store->relu)
 		x = _mm512_maskz_mov_epi32(~_mm512_movepi32_mask(_mm512_sll_epi32(
 			x, _mm_cvtsi32_si128((int)(32 - s->bits)))), x);
 	convert_store(at, s->bytes, x, count);
 	x = _mm512_and_si512(x, own);
-	first = tally_mix(_mm512_cvtepu32_epi64(_mm512_castsi512_si256(x)), place);
-	second = tally_mix(_mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(x, 1)),
-			   _mm512_add_epi64(place, tally_step()));
-	tally->digest = _mm512_mask_add_epi64(tally->digest, (__mmask8)some, tally->digest, first);
-	tally->digest = _mm512_mask_add_epi64(tally->digest, (__mmask8)(some >> 8), tally->digest,
-					      second);
+	tally->digest = tally_words(tally->digest, x, places, s->bytes == 4, some);
 }
 
 /* Sixteen sums or less by way of integers. */
@@ -391,7 +389,8 @@ static void residue_store(const struct gemm_store *store, uint32_t moduli, const
 		.bits = bits,
 		.bytes = gemm_element_bytes(format),
 		.overflows = round_overflows(format),
-		.infinite = tally_exceptional_of(format),
+		.magnitude = (1u << ((bits - 1) & 31)) - 1,
+		.infinity = (uint32_t)gemm_special_bits(format, GEMM_PLUS_INF),
 		.unit = product * (store->negate ? -0x1p-64 : 0x1p-64),
 		.error = product * (RESIDUE_ERROR * 0x1p-64),
 		.decisive = residue_decisive(format, bits),
@@ -399,7 +398,7 @@ static void residue_store(const struct gemm_store *store, uint32_t moduli, const
 		/* a double has no room for FP64's decisions */
 		.doubts = format == QUIRE_FORMAT_FP64 ? RESIDUE_DOUBTS : 0,
 	};
-	struct residue_tally run = { _mm512_setzero_si512(), 0 };
+	struct residue_tally run = { _mm512_setzero_si512(), _mm512_setzero_si512() };
 
 	if (residue_powers(store, a, b, by_column) < -126)
 		s.doubts = RESIDUE_DOUBTS;
@@ -416,7 +415,8 @@ static void residue_store(const struct gemm_store *store, uint32_t moduli, const
 			residue_put_row(&s, from, 1, a->exponent[i], at, index, columns, &run, tally);
 	}
 	tally->digest += tally_total(run.digest);
-	tally->exceptional += run.exceptional;
+	/* a tile has fewer than 2^31 elements */
+	tally->exceptional += (uint32_t)_mm512_reduce_add_epi32(run.exceptional);
 }
 
 #endif /* QUIRE_RESIDUE_STORE_AVX512_H */

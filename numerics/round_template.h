@@ -340,32 +340,23 @@ static inline void round_write_run(uint32_t format, const uint64_t *bits, uint8_
 	}
 }
 
-static inline uint64_t round_digest(uint32_t count, const uint64_t *bits, uint64_t index)
+static inline uint64_t round_digest(uint32_t format, uint32_t count, const uint64_t *bits,
+				    uint64_t index)
 {
 	uint64_t digest = 0;
 
 	for (uint32_t i = 0; i < count; i++)
-		digest += gemm_digest_mix(index + i, bits[i]);
+		digest += gemm_digest_element(format, index + i, bits[i]);
 	return digest;
 }
 
-static inline uint64_t round_digest_run(const uint64_t *bits, uint64_t index)
+/* The same of a whole run. */
+static inline uint64_t round_digest_run(uint32_t format, const uint64_t *bits, uint64_t index)
 {
 #ifdef __AVX512F__
-	return tally_sixteen(_mm512_loadu_si512(bits), _mm512_loadu_si512(bits + 8), index);
+	return tally_sixteen(format, _mm512_loadu_si512(bits), _mm512_loadu_si512(bits + 8), index);
 #else
-	const round_lanes steps = { 1, 2, 3, 4 };
-	round_lanes at = (steps + index) * QUIRE_DIGEST_INDEX, sum = { 0 };
-
-	for (int i = 0; i < ROUND_RUN; i += ROUND_LANES) {
-		round_lanes x = *(const round_lanes *)(bits + i) + at;
-
-		x = (x ^ x >> 32) * QUIRE_DIGEST_MULTIPLIER;
-		x = (x ^ x >> 29) * QUIRE_DIGEST_MULTIPLIER;
-		sum += x ^ x >> 32;
-		at += ROUND_LANES * QUIRE_DIGEST_INDEX;
-	}
-	return sum[0] + sum[1] + sum[2] + sum[3];
+	return round_digest(format, ROUND_RUN, bits, index);
 #endif
 }
 

@@ -60,10 +60,10 @@ static void round_store(const struct gemm_store *store, uint32_t count, const ui
 		if (store->relu)
 			round_relu(format, bits);
 		if (here == ROUND_RUN) {
-			tally->digest += round_digest_run(bits, index + i);
+			tally->digest += round_digest_run(format, bits, index + i);
 			round_write_run(format, bits, at);
 		} else {
-			tally->digest += round_digest(here, bits, index + i);
+			tally->digest += round_digest(format, here, bits, index + i);
 			round_write(format, here, bits, at);
 		}
 	}

@@ -8,15 +8,39 @@
 
 #include "gemm_internal.h"
 
-/* See gemm_digest_mix(); at: (index + 1) * QUIRE_DIGEST_INDEX of eight elements. */
-static inline __m512i tally_mix(__m512i x, __m512i at)
+/* Places of sixteen words, the first at index; see quire_digest_word(). */
+static inline __m512i tally_places(uint64_t index)
 {
-	const __m512i multiplier = _mm512_set1_epi64((int64_t)QUIRE_DIGEST_MULTIPLIER);
+	const uint32_t low = (uint32_t)(index + 1), high = (uint32_t)((index + 1) >> 32);
+	const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+	const __m512i steps = _mm512_mullo_epi32(lane, _mm512_set1_epi32((int)QUIRE_DIGEST_PLACE));
+	const uint32_t first = low * QUIRE_DIGEST_PLACE + high * QUIRE_DIGEST_PLACE_HIGH;
+	__m512i at = _mm512_add_epi32(_mm512_set1_epi32((int)first), steps);
 
-	x = _mm512_add_epi64(x, at);
-	x = _mm512_mullo_epi64(_mm512_xor_si512(x, _mm512_srli_epi64(x, 32)), multiplier);
-	x = _mm512_mullo_epi64(_mm512_xor_si512(x, _mm512_srli_epi64(x, 29)), multiplier);
-	return _mm512_xor_si512(x, _mm512_srli_epi64(x, 32));
+	/* the upper half is one more from lane -low on */
+	if (__builtin_expect(low > UINT32_MAX - 15, 0))
+		at = _mm512_mask_add_epi32(at, (__mmask16)(0xffff << -low), at,
+					   _mm512_set1_epi32((int)QUIRE_DIGEST_PLACE_HIGH));
+	return at;
+}
+
+/*
+ * A sum and the shares of sixteen words, those that some says, in the digest.  Words below 2^16
+ * are as they are after the first step.
+ */
+static inline __attribute__((always_inline)) __m512i
+tally_words(__m512i sum, __m512i word, __m512i places, bool wide, __mmask16 some)
+{
+	__m512i x = word, odd;
+
+	if (wide)
+		x = _mm512_xor_si512(x, _mm512_srli_epi32(x, 16));
+	x = _mm512_mullo_epi32(_mm512_add_epi32(x, places),
+			       _mm512_set1_epi32((int)QUIRE_DIGEST_MULTIPLIER));
+	x = _mm512_maskz_xor_epi32(some, x, _mm512_srli_epi32(x, 15));
+	odd = _mm512_srli_epi64(x, 32);
+	sum = _mm512_add_epi64(sum, _mm512_mul_epu32(x, x));
+	return _mm512_add_epi64(sum, _mm512_mul_epu32(odd, odd));
 }
 
 static inline uint64_t tally_total(__m512i x)
@@ -27,31 +51,21 @@ static inline uint64_t tally_total(__m512i x)
 	return (uint64_t)_mm_cvtsi128_si64(_mm512_castsi512_si128(x));
 }
 
-/* (index + 1) * QUIRE_DIGEST_INDEX of eight elements, the first at index. */
-static inline __m512i tally_places(uint64_t index)
-{
-	const uint64_t step = QUIRE_DIGEST_INDEX;
-	const __m512i steps = _mm512_set_epi64((int64_t)(8 * step), (int64_t)(7 * step),
-					       (int64_t)(6 * step), (int64_t)(5 * step),
-					       (int64_t)(4 * step), (int64_t)(3 * step),
-					       (int64_t)(2 * step), (int64_t)step);
-
-	return _mm512_add_epi64(_mm512_set1_epi64((int64_t)(index * step)), steps);
-}
-
-/* What is added for the next eight. */
-static inline __m512i tally_step(void)
-{
-	return _mm512_set1_epi64((int64_t)(8 * QUIRE_DIGEST_INDEX));
-}
-
 /* The digest of sixteen elements in two vectors. */
-static inline uint64_t tally_sixteen(__m512i first, __m512i second, uint64_t index)
+static inline uint64_t tally_sixteen(uint32_t format, __m512i first, __m512i second, uint64_t index)
 {
-	const __m512i at = tally_places(index);
+	const __m512i none = _mm512_setzero_si512();
+	__m512i words, sum;
 
-	return tally_total(_mm512_add_epi64(tally_mix(first, at),
-					    tally_mix(second, _mm512_add_epi64(at, tally_step()))));
+	if (QUIRE_FORMAT_BITS(format) > 32) {
+		sum = tally_words(none, first, tally_places(2 * index), true, 0xffff);
+		sum = tally_words(sum, second, tally_places(2 * index + 16), true, 0xffff);
+	} else {
+		words = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi64_epi32(first)),
+					   _mm512_cvtepi64_epi32(second), 1);
+		sum = tally_words(none, words, tally_places(index), true, 0xffff);
+	}
+	return tally_total(sum);
 }
 
 /* Elements of at most 32 bits that are NaR, NaN or infinite: (x & mask) - first <= span. */
@@ -92,7 +106,7 @@ static inline __mmask8 tally_find_double(__m512i x)
 
 /* What a run of elements adds up to. */
 struct tally_run {
-	__m512i at, sum;	/* places of the next eight; digests */
+	__m512i digest;
 	uint64_t exceptional;
 };
 
@@ -106,32 +120,26 @@ static inline __attribute__((always_inline)) __m512i tally_load(const uint8_t *a
 	return _mm512_maskz_loadu_epi32(some, at);
 }
 
-/* Sixteen elements, or those of them that some says. */
+/* count elements, at most sixteen; of 8 bytes at most eight. */
 static inline __attribute__((always_inline)) void
 tally_add(struct tally_run *run, const uint8_t *stored, uint32_t bytes, __m512i own,
-	  struct tally_exceptional exceptional, __mmask16 some)
+	  struct tally_exceptional exceptional, uint64_t index, uint32_t count)
 {
-	__m512i low, high;
+	const __mmask16 some = (__mmask16)((1u << count) - 1);
 	__mmask16 found;
+	__m512i x;
 
 	if (bytes == 8) {
-		low = _mm512_maskz_loadu_epi64((__mmask8)some, stored);
-		high = _mm512_maskz_loadu_epi64((__mmask8)(some >> 8), stored + 64);
-		found = (__mmask16)(tally_find_double(low) | tally_find_double(high) << 8);
+		x = _mm512_maskz_loadu_epi64((__mmask8)some, stored);
+		found = tally_find_double(x);
+		run->digest = tally_words(run->digest, x, tally_places(2 * index), true,
+					  (__mmask16)((1u << 2 * count) - 1));
 	} else {
-		__m512i x = _mm512_and_si512(tally_load(stored, bytes, some), own);
-
+		x = _mm512_and_si512(tally_load(stored, bytes, some), own);
 		found = tally_find(exceptional, x);
-		low = _mm512_cvtepu32_epi64(_mm512_castsi512_si256(x));
-		high = _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(x, 1));
+		run->digest = tally_words(run->digest, x, tally_places(index), bytes == 4, some);
 	}
 	run->exceptional += (uint32_t)__builtin_popcount(found & some);
-	run->sum = _mm512_mask_add_epi64(run->sum, (__mmask8)some, run->sum,
-					 tally_mix(low, run->at));
-	run->at = _mm512_add_epi64(run->at, tally_step());
-	run->sum = _mm512_mask_add_epi64(run->sum, (__mmask8)(some >> 8), run->sum,
-					 tally_mix(high, run->at));
-	run->at = _mm512_add_epi64(run->at, tally_step());
 }
 
 static inline __attribute__((always_inline)) void
@@ -141,15 +149,16 @@ tally_of_width(uint32_t format, uint32_t bytes, uint32_t count, const uint8_t *s
 	const uint64_t own_bits = (1ull << (QUIRE_FORMAT_BITS(format) & 63)) - 1;
 	const __m512i own = _mm512_set1_epi32((int)(uint32_t)own_bits);
 	const struct tally_exceptional exceptional = tally_exceptional_of(format);
-	struct tally_run run = { tally_places(index), _mm512_setzero_si512(), 0 };
+	const uint32_t step = bytes == 8 ? 8 : 16;
+	struct tally_run run = { _mm512_setzero_si512(), 0 };
 	uint32_t i = 0;
 
-	for (; i + 16 <= count; i += 16)
-		tally_add(&run, stored + (size_t)i * bytes, bytes, own, exceptional, 0xffff);
+	for (; i + step <= count; i += step)
+		tally_add(&run, stored + (size_t)i * bytes, bytes, own, exceptional, index + i, step);
 	if (i < count)
-		tally_add(&run, stored + (size_t)i * bytes, bytes, own, exceptional,
-			  (__mmask16)((1u << (count - i)) - 1));
-	tally->digest += tally_total(run.sum);
+		tally_add(&run, stored + (size_t)i * bytes, bytes, own, exceptional, index + i,
+			  count - i);
+	tally->digest += tally_total(run.digest);
 	tally->exceptional += run.exceptional;
 }
 

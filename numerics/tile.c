@@ -172,16 +172,11 @@ int quire_tiled_view(const struct quire_tiled_header *header, const struct quire
 
 uint64_t quire_tiled_digest(const void *part, uint64_t offset, uint64_t bytes)
 {
-	const uint64_t *word = part;
-	uint64_t sum = 0, first = offset / 8;
+	const uint32_t *word = part;
+	uint64_t sum = 0;
 
-	for (uint64_t i = 0; i < bytes / 8; i++) {
-		uint64_t x = word[i] + (first + i + 1) * QUIRE_DIGEST_INDEX;
-
-		x = (x ^ x >> 32) * QUIRE_DIGEST_MULTIPLIER;
-		x = (x ^ x >> 29) * QUIRE_DIGEST_MULTIPLIER;
-		sum += x ^ x >> 32;
-	}
+	for (uint64_t i = 0; i < bytes / 4; i++)
+		sum += quire_digest_word(offset / 4 + i, word[i]);
 	return sum;
 }
 

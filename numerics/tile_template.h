@@ -54,22 +54,12 @@ static void tile_value(const uint64_t *patterns, uint32_t count, uint32_t bits, 
 		x[i] = pack_double(pack_posit((uint32_t)patterns[i] << (32 - bits))) * unit;
 }
 
-/* The digest of format.h, one element. */
-static inline uint64_t tile_mix(uint64_t index, uint64_t bits)
-{
-	uint64_t x = bits + (index + 1) * QUIRE_DIGEST_INDEX;
-
-	x = (x ^ x >> 32) * QUIRE_DIGEST_MULTIPLIER;
-	x = (x ^ x >> 29) * QUIRE_DIGEST_MULTIPLIER;
-	return x ^ x >> 32;
-}
-
 static inline uint64_t tile_checksum(const uint64_t *patterns, uint32_t count, uint64_t index)
 {
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < count; i++)
-		sum += tile_mix(index + i, patterns[i]);
+		sum += quire_digest_word(index + i, (uint32_t)patterns[i]);
 	return sum;
 }
 
@@ -216,7 +206,7 @@ static void tile_store(const uint64_t *x, uint32_t count, struct tile_row *row)
 	} else {
 		tile_round(x, count, row->format, row->nan_bits, bits);
 	}
-	row->digest += tile_checksum(bits, count, row->index);
+	row->digest += round_digest(row->format, count, bits, row->index);
 	row->exceptional += gemm_count_exceptional(row->format, bits, count);
 	switch (width <= 8 ? 1 : width <= 16 ? 2 : width <= 32 ? 4 : 8) {
 	case 1:

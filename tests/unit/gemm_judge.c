@@ -12,6 +12,7 @@
 #include <quirenum/convert.h>
 #include <quirenum/number.h>
 
+#include "../oracle/digest.h"
 #include "gemm_jobs.h"
 #include "gemm_judge.h"
 
@@ -231,7 +232,7 @@ static void judge(const struct product *p, const struct quire_gemm *g, const str
 					 g->activation, (unsigned long long)i, (unsigned long long)j,
 					 (unsigned long long)word, ldexp(mpz_get_d(p->sums[at]),
 									 -2 * OPERAND_UNIT));
-			digest += mix(at, word);
+			digest += oracle_digest_element(bytes, at, word);
 			exceptional += is_exceptional(format, word, &x, g->activation);
 		}
 		for (uint64_t at = (uint64_t)g->n * bytes; at < g->d.leading_dimension * bytes; at++)

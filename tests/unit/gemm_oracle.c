@@ -281,15 +281,6 @@ static enum special fp32_chain(const struct quire_gemm *g, uint64_t i, uint64_t 
 	return decode(QUIRE_FORMAT_FP32, word, sum);
 }
 
-uint64_t mix(uint64_t index, uint64_t bits)
-{
-	uint64_t x = bits + (index + 1) * 0x9e3779b97f4a7c15ull;
-
-	x = (x ^ x >> 32) * 0xd6e8feb86659fd93ull;
-	x = (x ^ x >> 29) * 0xd6e8feb86659fd93ull;
-	return x ^ x >> 32;
-}
-
 void expect(const struct quire_gemm *g, const void *c, uint64_t b, uint64_t i, uint64_t j,
 		   uint64_t *out)
 {

@@ -30,9 +30,6 @@ uint64_t encode(uint32_t f, enum special s, const mpz_t value);
 /* The pattern of element index. */
 uint64_t load(uint32_t f, const void *data, uint64_t index);
 
-/* A term of the digest, as quire/format.h defines it. */
-uint64_t mix(uint64_t index, uint64_t bits);
-
 /*
  * Element (i, j) of product b of a job whose C is at c: its pattern, or for an image its ten
  * words.

@@ -9,8 +9,8 @@ CFLAGS := -std=gnu11 -O1 -w -ffp-contract=off -pthread -DQUIRE_HAVE_X86_KERNELS 
 AVX2 := -mavx2 -mfma -mbmi2 -mlzcnt
 # what numerics/meson.build gives the same file
 IFMA := $(shell sed -n "/kernel_ifma.c/,/include_directories/p" numerics/meson.build | grep -o -- "-m[a-z0-9=-]*")
-TESTS := posit number text accumulator vectors convert mxfp8_convert gemm gemm_residues \
-	gemm_outliers gemm_doubt gemm_workspace gemm_fp32 gemm_unsteady
+TESTS := posit number text accumulator vectors convert mxfp8_convert digest gemm \
+	gemm_residues gemm_outliers gemm_doubt gemm_workspace gemm_fp32 gemm_unsteady
 
 SOURCES := $(wildcard numerics/*.c)
 OBJECTS := $(SOURCES:numerics/%.c=$(OUT)/%.o)

@@ -99,7 +99,7 @@ static void wrong_tile_ends_the_job_before_any_band(void **state)
 	WRONG_TILE(offset, 0);
 	WRONG_TILE(offset, 0xffffffff);
 	WRONG_HEADER(magic, 0);
-	WRONG_HEADER(version, 2);
+	WRONG_HEADER(version, QUIRE_TILED_VERSION + 1);
 	WRONG_HEADER(rows, 639);
 	WRONG_HEADER(columns, 630);
 	WRONG_HEADER(tile_rows, 8);

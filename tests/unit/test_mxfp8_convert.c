@@ -18,6 +18,7 @@
 #include <quirenum/gemm.h>
 #include <quirenum/threads.h>
 
+#include "../oracle/digest.h"
 #include "oracle.h"
 
 static const char *const kernels[] = { "generic", "avx2", "ifma" };
@@ -44,15 +45,6 @@ static uint64_t word_at(uint32_t format, const void *data, uint64_t index)
 	memcpy(&word, (const uint8_t *)data + index * bytes_of(format), bytes_of(format));
 	return QUIRE_FORMAT_BITS(format) == 64 ? word :
 						 word & ((1ull << QUIRE_FORMAT_BITS(format)) - 1);
-}
-
-static uint64_t mix(uint64_t index, uint64_t bits)
-{
-	uint64_t x = bits + (index + 1) * 0x9e3779b97f4a7c15ull;
-
-	x = (x ^ x >> 32) * 0xd6e8feb86659fd93ull;
-	x = (x ^ x >> 29) * 0xd6e8feb86659fd93ull;
-	return x ^ x >> 32;
 }
 
 /* factor * the word; *minus_zero when it is that */
@@ -137,7 +129,7 @@ static uint64_t digest_of(const uint8_t *bytes, uint64_t count, uint64_t *except
 
 	*exceptional = 0;
 	for (uint64_t i = 0; i < count; i++) {
-		digest += mix(i, bytes[i]);
+		digest += oracle_digest_word(i, bytes[i]);
 		*exceptional += i % 33 && (bytes[i] & 0x7f) == 0x7f;
 	}
 	return digest;

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "../oracle/digest.h"
 #include "sdk.h"
 
 static uint8_t *bytes_of(const struct quire_matrix *matrix)
@@ -84,16 +85,6 @@ static void block_of(const double *x, uint32_t count, uint8_t block[33])
 	block[0] = (uint8_t)scale;
 	for (uint32_t i = 0; i < count; i++)
 		block[1 + i] = nearest(ldexp(x[i], 127 - scale));
-}
-
-/* uapi/quire/format.h, written out again. */
-static uint64_t digest_of(uint64_t index, uint64_t bits)
-{
-	uint64_t x = bits + (index + 1) * 0x9e3779b97f4a7c15ull;
-
-	x = (x ^ x >> 32) * 0xd6e8feb86659fd93ull;
-	x = (x ^ x >> 29) * 0xd6e8feb86659fd93ull;
-	return x ^ x >> 32;
 }
 
 /* ---- Conversions ---- */
@@ -195,7 +186,7 @@ static void conversions_on_the_device(void **state)
 		for (uint64_t b = 0; b < rows * blocks * 33; b++) {
 			uint8_t byte = bytes_of(&mx)[b];
 
-			digest += digest_of(b, byte);
+			digest += oracle_digest_word(b, byte);
 			exceptional += b % 33 && (byte & 0x7f) == 0x7f;
 		}
 		assert_int_equal(0, quire_cmdlist_result(list, 0, &results[0]));

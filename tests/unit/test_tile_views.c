@@ -180,7 +180,7 @@ static void wrong_images_are_refused_by_name(void **state)
 		*h = good;                                                     \
 	} while (0)
 	WRONG(magic, 0);
-	WRONG(version, 2);
+	WRONG(version, QUIRE_TILED_VERSION + 1);
 	WRONG(rows, 0);
 	WRONG(rows, (1u << 24) + 1);
 	WRONG(columns, 0);

@@ -79,15 +79,6 @@ uint64_t posit_round(double x, uint32_t n)
 	return x < 0 ? -low & ((1ull << n) - 1) : low;
 }
 
-uint64_t mix(uint64_t index, uint64_t bits)
-{
-	uint64_t x = bits + (index + 1) * 0x9e3779b97f4a7c15ull;
-
-	x = (x ^ x >> 32) * 0xd6e8feb86659fd93ull;
-	x = (x ^ x >> 29) * 0xd6e8feb86659fd93ull;
-	return x ^ x >> 32;
-}
-
 uint64_t read_bits(const uint8_t *data, uint64_t position, uint32_t n)
 {
 	uint64_t value = 0;

@@ -26,9 +26,6 @@ double number(int spread);
 double posit_value(uint64_t pattern, uint32_t n);
 uint64_t posit_round(double x, uint32_t n);
 
-/* A term of the digest, as quire/format.h defines it. */
-uint64_t mix(uint64_t index, uint64_t bits);
-
 uint64_t read_bits(const uint8_t *data, uint64_t position, uint32_t n);
 /* Pattern of an element of an image, by the header's text alone. */
 uint64_t pattern_at(const void *image, uint32_t row, uint32_t column);

@@ -59,7 +59,7 @@ static void add_result(struct totals *totals, const struct quire_packet_result *
 	totals->macs += result->macs;
 	totals->bytes += result->bytes_read + result->bytes_written;
 	totals->modelled_pj += result->modelled_pj;
-	totals->digest = totals->digest * QUIRE_DIGEST_INDEX + result->digest;
+	totals->digest = totals->digest * QUIRE_DIGEST_SEQUENCE + result->digest;
 }
 
 /* Submit a list of `commands` commands, wait, and add up what they did. */

@@ -84,7 +84,7 @@ static int add_work(const struct product *p, const struct quire_packet_result *r
 	work->bytes += bytes;
 	work->pj += (double)result->modelled_pj;
 	work->memory_pj += (double)bytes * QUIRE_MODEL_CARD_PJ_PER_BYTE;
-	work->digest = work->digest * QUIRE_DIGEST_INDEX + result->digest;
+	work->digest = work->digest * QUIRE_DIGEST_SEQUENCE + result->digest;
 	work->jobs++;
 	return 0;
 }

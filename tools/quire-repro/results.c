@@ -29,13 +29,8 @@ static uint64_t digest_of(const uint32_t *result, uint32_t elements)
 {
 	uint64_t sum = 0;
 
-	for (uint64_t i = 0; i < elements; i++) {
-		uint64_t x = result[i] + (i + 1) * QUIRE_DIGEST_INDEX;
-
-		x = (x ^ x >> 32) * QUIRE_DIGEST_MULTIPLIER;
-		x = (x ^ x >> 29) * QUIRE_DIGEST_MULTIPLIER;
-		sum += x ^ x >> 32;
-	}
+	for (uint32_t i = 0; i < elements; i++)
+		sum += quire_digest_word(i, result[i]);
 	return sum;
 }
 

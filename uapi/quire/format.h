@@ -97,20 +97,39 @@ enum quire_format_kind {
 #define QUIRE_MX_SCALE_BIAS 127
 
 /*
- * Digest of a matrix: the sum modulo 2^64, over all elements, of
- * mix(index, bits), where index = (batch * rows + row) * columns + column and
- * bits is the element as stored, extended with zeros to 64 bits (posit<n>: the
- * low n bits).  A quire image counts as ten elements of 64 bits with index
- * 10 * index + limb.  MXFP8 counts as 33 elements of 8 bits for each block, the scale first,
- * with index 33 * ((batch * rows + row) * blocks + block) + byte.  Addition makes it independent of tiling and order.
+ * Digest of a matrix: the sum modulo 2^64 of quire_digest_word(index, word) over all
+ * elements, with index = (batch * rows + row) * columns + column and word the element as
+ * stored, extended with zeros to 32 bits (posit<n>: the low n bits).  Wider elements are words
+ * in the order of memory: FP64 two, with index 2 * index + word, a quire image twenty, with
+ * index 20 * index + word.  MXFP8 counts as 33 words of one byte for each block, the scale first,
+ * with index 33 * ((batch * rows + row) * blocks + block) + byte.  Addition makes it
+ * independent of tiling and order.  Modulo 2^32, but for the square:
  *
- *   x = bits + (index + 1) * QUIRE_DIGEST_INDEX          (modulo 2^64)
- *   x = (x ^ x >> 32) * QUIRE_DIGEST_MULTIPLIER
- *   x = (x ^ x >> 29) * QUIRE_DIGEST_MULTIPLIER
- *   mix = x ^ x >> 32
+ *   place = low(index + 1) * QUIRE_DIGEST_PLACE + high(index + 1) * QUIRE_DIGEST_PLACE_HIGH
+ *   x = ((word ^ word >> 16) + place) * QUIRE_DIGEST_MULTIPLIER
+ *   x = x ^ x >> 15
+ *   quire_digest_word = x * x                 (64 bits)
+ *
+ * with low and high the halves of 64 bits.  Each step from word to x can be undone, and no two
+ * numbers below 2^32 have the same square: a change within one word always changes the
+ * digest.  What several changes together do is in docs/numerics.md.
  */
-#define QUIRE_DIGEST_INDEX 0x9e3779b97f4a7c15ull
-#define QUIRE_DIGEST_MULTIPLIER 0xd6e8feb86659fd93ull
+#define QUIRE_DIGEST_PLACE 0x9e377311u
+#define QUIRE_DIGEST_PLACE_HIGH 0x7f4a7c15u
+#define QUIRE_DIGEST_MULTIPLIER 0x7feb352du
+
+static inline uint64_t quire_digest_word(uint64_t index, uint32_t word)
+{
+	uint32_t place = (uint32_t)(index + 1) * QUIRE_DIGEST_PLACE +
+			 (uint32_t)((index + 1) >> 32) * QUIRE_DIGEST_PLACE_HIGH;
+	uint32_t x = ((word ^ word >> 16) + place) * QUIRE_DIGEST_MULTIPLIER;
+
+	x ^= x >> 15;
+	return (uint64_t)x * x;
+}
+
+/* Digests in an order that matters: digest = digest * QUIRE_DIGEST_SEQUENCE + next. */
+#define QUIRE_DIGEST_SEQUENCE 0x9e3779b97f4a7c15ull
 
 /* Layouts are asserted in C and C++. */
 #ifndef __cplusplus

@@ -219,7 +219,7 @@ struct quire_ring_entry {
  * @fault_address: of an MMU fault
  * @cycles, @modelled_pj, @macs: sums over the packets executed
  * @digest:        over the packets with a digest, in order:
- *                 digest = digest * QUIRE_DIGEST_INDEX + packet digest
+ *                 digest = digest * QUIRE_DIGEST_SEQUENCE + packet digest
  */
 struct quire_fence_record {
 	uint64_t sequence;

@@ -36,7 +36,7 @@
 
 #define QUIRE_TILED_MAGIC 0x314d5451u	/* "QTM1" */
 #define QUIRE_TILED_PLAN 0x31505451u	/* "QTP1": header and descriptors await a PACK */
-#define QUIRE_TILED_VERSION 1u
+#define QUIRE_TILED_VERSION 2u
 #define QUIRE_TILED_ALIGN 64u		/* of the image in memory and of the first tile's data */
 #define QUIRE_TILED_UNIT 32u		/* offsets of tiles count units of this many bytes */
 #define QUIRE_TILED_MAX_DIMENSION (1u << 24)
@@ -79,8 +79,8 @@ struct quire_tiled_header {
  *            when an element is NaR
  * @offset:   of the data from the start of the image, in units of
  *            QUIRE_TILED_UNIT bytes
- * @checksum: sum modulo 2^64 of mix(i, n-bit pattern of element i) as the digest
- *            of format.h, over all elements of the tile, padding included
+ * @checksum: sum modulo 2^64 of quire_digest_word(i, n-bit pattern of element i), see
+ *            format.h, over all elements of the tile, padding included
  */
 struct quire_tile {
 	uint8_t bits;
@@ -100,8 +100,8 @@ struct quire_tile_choice {
  * struct quire_qtn_header - start of a .qtn file; the image follows it
  * @magic, @version: QUIRE_QTN_MAGIC, QUIRE_QTN_VERSION
  * @file_bytes:   of the whole file: this header and the image
- * @digest:       sum modulo 2^64 of mix(i, word i) as the digest of format.h, over the
- *                image as 64-bit words
+ * @digest:       sum modulo 2^64 of quire_digest_word(i, word i), see format.h, over the
+ *                image as 32-bit words
  * @reserved:     0
  */
 struct quire_qtn_header {
@@ -113,7 +113,7 @@ struct quire_qtn_header {
 };
 
 #define QUIRE_QTN_MAGIC 0x314e5451u	/* "QTN1" */
-#define QUIRE_QTN_VERSION 1u
+#define QUIRE_QTN_VERSION 2u
 
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_qtn_header) == 64, "qtn header");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_tiled_header) == 64, "tiled header");

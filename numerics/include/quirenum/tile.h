@@ -170,7 +170,7 @@ int quire_tiled_unpack(const struct quire_tiled *view, uint32_t rows, uint32_t c
 
 /*
  * The share of an image's digest, that of a .qtn file (quire/tiled.h), of @bytes bytes
- * at byte @offset of the image: both multiples of 8, and @part aligned to 8.  Shares add
+ * at byte @offset of the image: both multiples of 4, and @part aligned to 4.  Shares add
  * up modulo 2^64.
  */
 uint64_t quire_tiled_digest(const void *part, uint64_t offset, uint64_t bytes);
