@@ -11,6 +11,18 @@
 
 #include "gemm_internal.h"
 
+/*
+ * Across k a panel takes a few cache lines of each row, often a page of memory from one to the next,
+ * which the hardware's prefetch does not follow: so rows are asked for this many k's ahead.
+ */
+#define PACK_AHEAD 24
+
+/* A prefetch never faults, and its address may be anything. */
+static inline void pack_ask(const uint8_t *data, uint64_t further)
+{
+	_mm_prefetch((const char *)((uintptr_t)data + further), _MM_HINT_T0);
+}
+
 /* Sixteen elements as doubles, in order. */
 struct pack_sixteen {
 	__m512d first, second;
@@ -289,6 +301,7 @@ pack_sixteen_across_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32
 	for (uint32_t i = 0; i < kc; i++, data += pitch, out += lanes) {
 		struct pack_sixteen x = pack_load_of_row(format, data, lane, element, used);
 
+		pack_ask(data + lane * element, PACK_AHEAD * pitch);
 		if (range) {
 			pack_see(&range[0], x.first);
 			pack_see(&range[1], x.second);
@@ -312,6 +325,8 @@ pack_eight_across_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32_t
 						 two ? used : 0, &scale[1]);
 		struct pack_sixteen x;
 
+		pack_ask(data + lane * element, PACK_AHEAD * pitch);
+		pack_ask(data + lane * element, (PACK_AHEAD + 1) * pitch);
 		words = _mm512_inserti64x4(words, _mm512_castsi512_si256(next), 1);
 		x = pack_decode_words(format, words);
 		if (format == QUIRE_FORMAT_MXFP8) {
