@@ -21,7 +21,10 @@
 #define SUMS_ROWS 384u			/* of a block of C when k > GEMM_KC */
 #define SUMS_COLUMNS 512u
 
+
 #define FLAG_LOST 4			/* beside enum gemm_special: no memory, use plain */
+
+uint32_t gemm_cut_least = 400;
 
 struct block {
 	const struct quire_gemm *gemm;
@@ -42,6 +45,7 @@ struct block {
 	uint32_t a_group, b_group;	/* panels of one task */
 	bool keep_b;			/* its panels are weighed already */
 	bool last;			/* run of k */
+	uint32_t precision;		/* for panels, see there */
 };
 
 static uint32_t divide_up(uint32_t x, uint32_t y)
@@ -81,6 +85,7 @@ static void panel_task(struct block *block, uint32_t index, uint32_t b_count, un
 
 	if (gemm_cancelled(block->gemm) || (!weigh && (!panel->stale || panel->lost)))
 		return;
+	panel->precision = block->precision;
 	enter(&saved);
 	(weigh ? block->kernel->weigh : block->kernel->pack)
 		(panel, block->scratch + worker * block->scratch_stride, lanes, of_a ? &block->a : &block->b,
@@ -195,7 +200,7 @@ static void add_tile(const struct block *block, const struct gemm_panel *a, uint
 
 					if (l | (uint64_t)h)
 						gemm_sum_add(&sums[(size_t)i * stride + j], l, h,
-							     a->exponent[i] + b->exponent[j] +
+							     a->units.exponent[i] + b->units.exponent[j] +
 							     (int32_t)((p + q) * bits));
 				}
 		}
@@ -248,7 +253,7 @@ static void direct_tile(const struct block *block, const struct gemm_panel *a, u
 	multiply_parts(block, a, b, low, high);
 	for (uint32_t i = 0; i < rows; i++) {
 		for (uint32_t j = 0; j < nr; j++)
-			exponent[j] = a->exponent[i] + b->exponent[j];
+			exponent[j] = a->units.exponent[i] + b->units.exponent[j];
 		if (flags)
 			for (uint32_t j = 0; j < columns; j++)
 				special[j] = block->row_flags[row + i] |
@@ -312,19 +317,21 @@ static void plain_tile(struct block *block, uint32_t ia, uint32_t jb, struct gem
 	for (uint32_t r = 0; r < a->used; r++)
 		gemm_finish_direct(&block->finish, kernel, a->lane[r],
 				   block->column + jb * kernel->nr, b->used, low + r * kernel->nr,
-				   wide ? high + r * kernel->nr : NULL, b->exponent, a->exponent[r],
-				   tally);
+				   wide ? high + r * kernel->nr : NULL, b->units.exponent,
+				   a->units.exponent[r], tally);
 }
 
 /* The common case: many of them. */
 static void strip_of_tiles(struct block *block, const uint32_t *index, uint32_t count, uint32_t jb,
 			   struct gemm_tally *tally)
 {
-	const struct gemm_store store = gemm_finish_store(&block->finish);
+	struct gemm_store store = gemm_finish_store(&block->finish);
 	const struct gemm_place place = gemm_finish_place(&block->finish, 0,
 							  block->column + jb * block->kernel->nr);
 	const struct gemm_panel *a[GEMM_STRIP];
 
+	store.a = &block->a;
+	store.b = &block->b;
 	for (uint32_t i = 0; i < count; i++)
 		a[i] = &block->a_panels[index[i]];
 	block->kernel->strip(&store, block->kc, a, count, &block->b_panels[jb], &place, tally);
@@ -422,8 +429,14 @@ struct gemm_source gemm_source_of(const struct quire_gemm_operand *x, bool lanes
 	return s;
 }
 
+/* Only strips know what to do with cut lanes: when all tiles go there. */
+static bool may_cut(const struct block *block)
+{
+	return !flags_of(block->row_flags, block->rows) && !flags_of(block->column_flags, block->columns);
+}
+
 /*
- * Cut the tiles of a block into tasks: A in groups that stay in L2, enough tasks.  Those of a group
+ * Group the tiles of a block into tasks: A in groups that stay in L2, enough tasks.  Those of a group
  * follow each other, so that its panels, too, are mostly used by who packed them.
  */
 static uint32_t cut(struct block *block)
@@ -481,6 +494,8 @@ static void run_block(struct block *block, uint32_t a_count, uint32_t b_count)
 				  weigh_task, block);
 		if (gemm_cancelled(g))
 			return;
+		gemm_panels_cut(block->kernel, block->a_panels, block->a_count, block->b_panels,
+				block->b_count, may_cut(block) ? block->precision : 0);
 		sort_rows(block);
 		gemm_panels_plan(block->kernel, block->a_panels, block->a_count, block->b_panels,
 				 block->b_count);
@@ -520,6 +535,23 @@ static void run_blocks(struct block *block, uint32_t a_most, uint32_t b_most, bo
 				run_block(block, a_most, b_most);
 			}
 	}
+}
+
+/*
+ * See struct gemm_panel.  To look for lanes to cut costs something for each element of A and B, and to have
+ * cut them for each one of D: it is worth while where each takes part in many products.
+ */
+static uint32_t precision_of(const struct block *block)
+{
+	const struct quire_gemm *g = block->gemm;
+	const double m = g->m, n = g->n, k = g->k;
+	struct gemm_finish finish;
+
+	gemm_finish_init(&finish, g, 0);
+	if (!block->kernel->strip || !finish.direct || block->sums || block->gather ||
+	    m * n * k < gemm_cut_least * (m * k + k * n + m * n))
+		return 0;
+	return gemm_decision_bits(g->d.format);
 }
 
 static int run_exact(struct block *block)
@@ -562,6 +594,7 @@ static int run_exact(struct block *block)
 	    !block->lanes || (many && !block->sums))
 		goto out;
 	error = 0;
+	block->precision = precision_of(block);
 	block->b_panels = (struct gemm_panel *)(void *)room_b;
 	if (has_b)
 		recall_b(block);

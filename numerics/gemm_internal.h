@@ -17,6 +17,7 @@
  *	convert_mx.h    ... to blocks of MXFP8
  *	fp32_template.h panels of the FP32 mode
  *	residue_*.h     sums modulo small numbers, and from there to memory
+ *	cut_avx512.h    lanes in a unit that few of their elements are too small for
  *	*_avx512.h      what has a way of its own there
  *	workspace.c     memory kept from job to job
  *	kernel_*.c      the micro-kernels of one kind of CPU, with the
@@ -46,7 +47,7 @@
 /*
  * A panel is mr rows of op(A) or nr columns of op(B), "lanes", over a run of k,
  * as integers.  Lane l of part q at k is the integer v[q][k][l], and the lane's
- * numbers are sum over q of v[q][k][l] * 2^(exponent[l] + q * part_bits).
+ * numbers are sum over q of v[q][k][l] * 2^(exponent[l] + q * part_bits), if it is not cut.
  * A double x becomes the nearest integer as the pattern of x + (2^52 + 2^51), less
  * that number's own pattern: exact for |x| < 2^51.
  */
@@ -76,6 +77,36 @@ enum gemm_special {
 	GEMM_SPECIAL_INF = 2,
 };
 
+/* Lanes as integers: in which unit, and what the integers are then. */
+struct gemm_units {
+	int32_t exponent[GEMM_LANES_MAX];
+	double weights[GEMM_LANES_MAX];		/* of each lane, when there is one part */
+	uint8_t widths[GEMM_LANES_MAX];		/* they are at most 2^width */
+};
+
+/* What an integer leaves out of the element at k. */
+struct gemm_rest {
+	double rest;
+	uint32_t k;
+};
+
+#define GEMM_RESTS_MAX 32	/* of a lane */
+
+/*
+ * Lanes can be cut: taken in a unit so large that some elements, few and small, are no
+ * multiples of it.  Their integers are rounded to nearest, and what that leaves out, their rests, half a
+ * unit each at most, is made good where a sum is rounded (residue_store_avx512.h).
+ */
+struct gemm_cut {
+	struct gemm_units whole, units;		/* uncut, and cut */
+	double most[GEMM_LANES_MAX];		/* largest magnitude */
+	double lost[GEMM_LANES_MAX];		/* no less than the sum of the rests' magnitudes */
+	uint32_t count[GEMM_LANES_MAX];		/* of rests; 0: the lane is whole */
+	/* of each lane; in this panel's room or another's */
+	const struct gemm_rest *rests[GEMM_LANES_MAX];
+	struct gemm_rest room[];		/* for GEMM_RESTS_MAX of each lane */
+};
+
 struct gemm_panel {
 	uint64_t *part[GEMM_PARTS_MAX];		/* integers, written when words */
 	uint64_t *extra;			/* allocation behind part[1]..., or NULL */
@@ -87,15 +118,16 @@ struct gemm_panel {
 	uint32_t parts;
 	uint32_t width;				/* every number is below 2^width units */
 	double weight;				/* of the heaviest lane of any part */
-	/* of each lane, when there is one part */
-	double weights[GEMM_LANES_MAX];
-	uint8_t widths[GEMM_LANES_MAX];
+	struct gemm_units units;		/* those of cut that are in use, or of many parts */
+	struct gemm_cut *cut;			/* when there is one part and a precision */
+	bool is_cut;
+	/* significant bits of a decision of D's format, for which lanes may be cut; 0: none are */
+	uint32_t precision;
 	uint32_t lane[GEMM_LANES_MAX];		/* which one of the operand it is */
 	/* what tiles will ask for, and whether it is still to be packed */
 	uint32_t moduli;
 	bool words, stale;
 	bool lost;				/* no memory for the parts: use the plain path */
-	int32_t exponent[GEMM_LANES_MAX];
 	uint64_t sum[GEMM_PARTS_MAX][GEMM_LANES_MAX];	/* of v over k, two's complement */
 	uint8_t special[GEMM_LANES_MAX];	/* enum gemm_special; such elements are 0 in v */
 };
@@ -107,6 +139,12 @@ struct gemm_panel {
 static inline size_t gemm_plane_bytes(uint32_t lanes, uint32_t kc)
 {
 	return ((size_t)((kc + 7) / 8) * 8 * lanes + 63) / 128 * 128 + 64;
+}
+
+/* A byte for each k, a multiple of 64. */
+static inline size_t gemm_codes_bytes(uint32_t kc)
+{
+	return ((size_t)kc + 63) & ~(size_t)63;
 }
 
 struct quire_tiled;
@@ -134,6 +172,7 @@ struct gemm_store {
 	int32_t offset;			/* of the exponents */
 	bool negate;
 	bool relu;
+	const struct gemm_source *a, *b;	/* of strips, to look again at what was cut */
 };
 
 /* Counted by each worker on its own. */
@@ -166,8 +205,8 @@ struct gemm_kernel {
 	uint32_t fp32_mr, fp32_nr;
 	bool (*supported)(void);
 	/*
-	 * What a panel of lanes, used of them real, has to be: all of it but its integers.
-	 * scratch has room for lanes * kc doubles, kc rounded up to a multiple of 8.
+	 * What a panel of lanes, used of them real, has to be: all of it but its integers.  Its precision
+	 * is set.  scratch has gemm_scratch_bytes().
 	 */
 	void (*weigh)(struct gemm_panel *panel, double *scratch, uint32_t lanes,
 		      const struct gemm_source *source, uint64_t lane, uint32_t used, uint64_t k,
@@ -234,9 +273,11 @@ static inline uint32_t gemm_moduli(const struct gemm_kernel *kernel, const struc
 
 /* What weighing learns of a lane. */
 struct gemm_lane {
-	double weight;
-	uint32_t lane;
+	double weight, most, lost;
+	const struct gemm_rest *rests;
+	uint32_t lane, count;
 	int32_t exponent;
+	int32_t whole;			/* exponent when it is not cut */
 	uint8_t special, width;
 };
 
@@ -250,10 +291,22 @@ void gemm_panels_free_extras(struct gemm_panel *panels, uint32_t count);
 bool gemm_panels_can_stay(const struct gemm_panel *panels, uint32_t count);
 /* Bytes of their elements in the ways they are packed. */
 uint64_t gemm_panels_packed_bytes(const struct gemm_panel *panels, uint32_t count);
+/*
+ * Lanes are looked at for cutting when each element takes part in so many products, on the
+ * average.  Tests, which do with smaller matrices, set it to 0.
+ */
+extern uint32_t gemm_cut_least;
+
+/* Panels cut, when all were weighed for this precision and that saves residues, or whole. */
+void gemm_panels_cut(const struct gemm_kernel *kernel, struct gemm_panel *a, uint32_t a_count,
+		     struct gemm_panel *b, uint32_t b_count, uint32_t precision);
 /* Lanes in another order, the heaviest first: panels that are weighed, all of one part. */
 void gemm_panels_sort(struct gemm_panel *panels, uint32_t count, uint32_t lanes,
 		      struct gemm_lane *room);
-/* Bytes of scratch memory of one worker. */
+/*
+ * Bytes of scratch memory of one worker: room for the doubles of a panel, k rounded up to a multiple of 8,
+ * and of gemm_codes_bytes() and GEMM_RESTS_MAX rests for each lane.
+ */
 size_t gemm_scratch_bytes(const struct gemm_kernel *kernel, uint32_t kc);
 /* When all are weighed: what each has to be packed as, and whether it is not yet. */
 void gemm_panels_plan(const struct gemm_kernel *kernel, struct gemm_panel *a, uint32_t a_count,
@@ -325,6 +378,11 @@ static inline uint64_t gemm_digest_element(uint32_t format, uint64_t index, uint
 						quire_digest_word(index, (uint32_t)bits);
 }
 
+/*
+ * Significant bits behind the first of a number half-way between two elements of a format, where
+ * the rounding changes; at most.
+ */
+uint32_t gemm_decision_bits(uint32_t format);
 uint64_t gemm_special_bits(uint32_t format, uint32_t special);
 uint64_t gemm_count_exceptional(uint32_t format, const uint64_t *bits, uint32_t count);
 

@@ -17,6 +17,28 @@ uint32_t gemm_element_bytes(uint32_t format)
 	return bits <= 8 ? 1 : bits <= 16 ? 2 : bits <= 32 ? 4 : 8;
 }
 
+uint32_t gemm_decision_bits(uint32_t format)
+{
+	const uint32_t bits = QUIRE_FORMAT_BITS(format);
+
+	switch (format) {
+	case QUIRE_FORMAT_FP64:
+		return 53;
+	case QUIRE_FORMAT_FP32:
+		return 24;
+	case QUIRE_FORMAT_FP16:
+		return 11;
+	case QUIRE_FORMAT_BF16:
+	case QUIRE_FORMAT_INT8:
+		return 8;
+	case QUIRE_FORMAT_E4M3:
+	case QUIRE_FORMAT_E5M2:
+		return 4;
+	}
+	/* posit<bits + 1> */
+	return bits > 4 ? bits - 4 : 0;
+}
+
 bool gemm_format_is_operand(uint32_t format)
 {
 	uint32_t bits = QUIRE_FORMAT_BITS(format);

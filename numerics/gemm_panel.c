@@ -19,6 +19,16 @@ static size_t words_bytes(uint32_t lanes, uint32_t kc)
 	return round_up((size_t)lanes * kc * 8);
 }
 
+static size_t rests_bytes(uint32_t lanes)
+{
+	return lanes * GEMM_RESTS_MAX * sizeof(struct gemm_rest);
+}
+
+static size_t cut_bytes(const struct gemm_kernel *kernel, uint32_t lanes)
+{
+	return kernel->moduli ? round_up(sizeof(struct gemm_cut) + rests_bytes(lanes)) : 0;
+}
+
 static size_t residues_bytes(const struct gemm_kernel *kernel, uint32_t lanes, uint32_t kc)
 {
 	return round_up(gemm_plane_bytes(lanes, kc) * kernel->residue_moduli);
@@ -29,7 +39,8 @@ size_t gemm_panels_bytes(const struct gemm_kernel *kernel, uint32_t count, uint3
 			 uint32_t kc)
 {
 	return round_up(count * sizeof(struct gemm_panel)) +
-	       count * (words_bytes(lanes, kc) + residues_bytes(kernel, lanes, kc));
+	       count * (words_bytes(lanes, kc) + residues_bytes(kernel, lanes, kc) +
+			cut_bytes(kernel, lanes));
 }
 
 struct gemm_panel *gemm_panels_place(const struct gemm_kernel *kernel, uint32_t count,
@@ -45,6 +56,8 @@ struct gemm_panel *gemm_panels_place(const struct gemm_kernel *kernel, uint32_t 
 		panels[i].residues = at;
 	for (uint32_t i = 0; i < count; i++, at += words)
 		panels[i].part[0] = (uint64_t *)(void *)at;
+	for (uint32_t i = 0; i < count; i++, at += cut_bytes(kernel, lanes))
+		panels[i].cut = (struct gemm_cut *)(void *)at;
 	*memory = at;
 	return panels;
 }
@@ -79,7 +92,10 @@ uint64_t gemm_panels_packed_bytes(const struct gemm_panel *panels, uint32_t coun
 
 size_t gemm_scratch_bytes(const struct gemm_kernel *kernel, uint32_t kc)
 {
-	return words_bytes(kernel->mr > kernel->nr ? kernel->mr : kernel->nr, (kc + 7) / 8 * 8);
+	const uint32_t lanes = kernel->mr > kernel->nr ? kernel->mr : kernel->nr;
+
+	return words_bytes(lanes, (kc + 7) / 8 * 8) + gemm_codes_bytes(kc) * lanes +
+	       rests_bytes(lanes);
 }
 
 /* Of an operand's panels. */
@@ -134,6 +150,62 @@ void gemm_panels_plan(const struct gemm_kernel *kernel, struct gemm_panel *a, ui
 	plan(kernel, b, b_count, of_a);
 }
 
+/* The heaviest lane of any panel. */
+static double heaviest(const struct gemm_panel *panels, uint32_t count, uint32_t lanes, bool cut)
+{
+	double most = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct gemm_units *units = cut ? &panels[i].cut->units : &panels[i].cut->whole;
+
+		for (uint32_t l = 0; l < lanes; l++)
+			most = units->weights[l] > most ? units->weights[l] : most;
+	}
+	return most;
+}
+
+static void take_units(struct gemm_panel *panel, uint32_t lanes, bool cut)
+{
+	if (panel->is_cut == cut)
+		return;
+	panel->is_cut = cut;
+	panel->units = cut ? panel->cut->units : panel->cut->whole;
+	panel->weight = 0;
+	panel->width = 0;
+	panel->moduli = 0;
+	panel->words = false;
+	for (uint32_t l = 0; l < lanes; l++) {
+		if (panel->units.weights[l] > panel->weight)
+			panel->weight = panel->units.weights[l];
+		if (panel->units.widths[l] > panel->width)
+			panel->width = panel->units.widths[l];
+	}
+}
+
+static bool can_cut(const struct gemm_panel *panels, uint32_t count, uint32_t precision)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (panels[i].parts != 1 || panels[i].precision != precision)
+			return false;
+	return true;
+}
+
+void gemm_panels_cut(const struct gemm_kernel *kernel, struct gemm_panel *a, uint32_t a_count,
+		     struct gemm_panel *b, uint32_t b_count, uint32_t precision)
+{
+	bool cut = precision && can_cut(a, a_count, precision) && can_cut(b, b_count, precision);
+
+	if (cut)
+		cut = kernel->moduli(heaviest(a, a_count, kernel->mr, true) *
+				     heaviest(b, b_count, kernel->nr, true)) <
+		      kernel->moduli(heaviest(a, a_count, kernel->mr, false) *
+				     heaviest(b, b_count, kernel->nr, false));
+	for (uint32_t i = 0; i < a_count; i++)
+		take_units(&a[i], kernel->mr, cut);
+	for (uint32_t i = 0; i < b_count; i++)
+		take_units(&b[i], kernel->nr, cut);
+}
+
 #define WEIGHT_CLASSES 512
 
 /*
@@ -151,13 +223,40 @@ static uint32_t weight_class(double weight)
 	return bits - 1023 * 4 < WEIGHT_CLASSES ? (uint32_t)(bits - 1023 * 4) : WEIGHT_CLASSES - 1;
 }
 
+static struct gemm_lane get_lane(const struct gemm_panel *panel, uint32_t l)
+{
+	struct gemm_lane lane = {
+		.weight = panel->units.weights[l],
+		.lane = panel->lane[l],
+		.exponent = panel->units.exponent[l],
+		.special = panel->special[l],
+		.width = panel->units.widths[l],
+	};
+
+	if (panel->is_cut) {
+		lane.whole = panel->cut->whole.exponent[l];
+		lane.most = panel->cut->most[l];
+		lane.lost = panel->cut->lost[l];
+		lane.rests = panel->cut->rests[l];
+		lane.count = panel->cut->count[l];
+	}
+	return lane;
+}
+
 static void put_lane(struct gemm_panel *panel, uint32_t l, const struct gemm_lane *lane)
 {
 	panel->lane[l] = lane->lane;
-	panel->exponent[l] = lane->exponent;
 	panel->special[l] = lane->special;
-	panel->widths[l] = lane->width;
-	panel->weights[l] = lane->weight;
+	panel->units.exponent[l] = lane->exponent;
+	panel->units.widths[l] = lane->width;
+	panel->units.weights[l] = lane->weight;
+	if (panel->is_cut) {
+		panel->cut->whole.exponent[l] = lane->whole;
+		panel->cut->most[l] = lane->most;
+		panel->cut->lost[l] = lane->lost;
+		panel->cut->rests[l] = lane->rests;
+		panel->cut->count[l] = lane->count;
+	}
 	panel->width = lane->width > panel->width ? lane->width : panel->width;
 	panel->weight = lane->weight > panel->weight ? lane->weight : panel->weight;
 }
@@ -175,12 +274,8 @@ void gemm_panels_sort(struct gemm_panel *panels, uint32_t count, uint32_t lanes,
 		struct gemm_panel *panel = &panels[i];
 
 		for (uint32_t l = 0; l < panel->used; l++) {
-			room[i * lanes + l] = (struct gemm_lane){
-				.weight = panel->weights[l], .lane = panel->lane[l],
-				.exponent = panel->exponent[l], .special = panel->special[l],
-				.width = panel->widths[l],
-			};
-			start[weight_class(panel->weights[l])]++;
+			room[i * lanes + l] = get_lane(panel, l);
+			start[weight_class(panel->units.weights[l])]++;
 		}
 		total += panel->used;
 		panel->weight = 0;

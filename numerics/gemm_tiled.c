@@ -112,7 +112,7 @@ static void copy_panel(struct gemm_panel *to, const struct gemm_panel *from, uin
 		at += count;
 	}
 	memcpy(to->present, present, sizeof(to->present));
-	memcpy(to->exponent, from->exponent, sizeof(to->exponent));
+	memcpy(to->units.exponent, from->units.exponent, sizeof(to->units.exponent));
 	memcpy(to->lane, from->lane, sizeof(to->lane));
 	to->kc = stored;
 	to->used = from->used;

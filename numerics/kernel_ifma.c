@@ -203,7 +203,7 @@ static struct need need_of(const struct gemm_panel *a, const struct gemm_panel *
 		double heaviest = 0;
 
 		for (uint32_t l = v * 16; l < v * 16 + 16; l++)
-			heaviest = b->weights[l] > heaviest ? b->weights[l] : heaviest;
+			heaviest = b->units.weights[l] > heaviest ? b->units.weights[l] : heaviest;
 		need.moduli[v] = residue_moduli(a->weight * heaviest);
 		need.most = need.moduli[v] > need.most ? need.moduli[v] : need.most;
 	}

@@ -10,6 +10,7 @@
 #include <immintrin.h>
 
 #include "gemm_internal.h"
+#include "last_bits_avx512.h"
 
 /*
  * Across k a panel takes a few cache lines of each row, often a page of memory from one to the next,
@@ -199,9 +200,11 @@ struct pack_eight {
  * The weight of the last set bit is x - (x & (x - 1)) on patterns.  For a power of
  * two, which has no fraction bit to clear, that takes a bit from the exponent and
  * yields half of it, or a little less than it: the pattern's exponent is then one
- * too low, which is as good a unit.
+ * too low, which is as good a unit.  The elements' codes go to codes + at, unless
+ * there are none.
  */
-static inline __attribute__((always_inline)) void pack_see(struct pack_eight *range, __m512d x)
+static inline __attribute__((always_inline)) void pack_see(struct pack_eight *range, __m512d x,
+							   uint8_t *codes, size_t at)
 {
 	const __m512i less = _mm512_set1_epi64(-1);
 	__m512i magnitude = _mm512_castpd_si512(_mm512_abs_pd(x));
@@ -210,7 +213,10 @@ static inline __attribute__((always_inline)) void pack_see(struct pack_eight *ra
 							 _mm512_castsi512_pd(without)));
 
 	range->most = _mm512_max_epu64(range->most, magnitude);
-	range->last = _mm512_min_epu64(range->last, _mm512_add_epi64(last, less));
+	last = _mm512_add_epi64(last, less);
+	if (codes)
+		cut_put_eight(codes + at, last);
+	range->last = _mm512_min_epu64(range->last, last);
 	range->squares = _mm512_fmadd_pd(x, x, range->squares);
 }
 
@@ -254,8 +260,9 @@ static inline __attribute__((always_inline)) void pack_transpose(__m512i row[8])
 static inline __attribute__((always_inline)) void
 pack_eight_along_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32_t format,
 		   uint64_t pitch, const uint32_t *lane, uint32_t element, uint32_t used,
-		   uint64_t k, uint32_t kc, struct pack_eight *range)
+		   uint64_t k, uint32_t kc, struct pack_eight *range, uint8_t *codes)
 {
+	const uint32_t group = cut_group(lanes);
 	const uint8_t *row[8];
 
 	for (uint32_t l = 0; l < 8; l++)
@@ -281,9 +288,9 @@ pack_eight_along_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32_t 
 				x.second = _mm512_mul_pd(x.second, _mm512_load_pd((double *)scale));
 			}
 			if (range && step < count)
-				pack_see(range, x.first);
+				pack_see(range, x.first, codes, (size_t)(i + step) * group);
 			if (range && step + 4 < count)
-				pack_see(range, x.second);
+				pack_see(range, x.second, codes, (size_t)(i + step + 4) * group);
 			if (step < count)
 				_mm512_store_pd((double *)to, x.first);
 			if (step + 4 < count)
@@ -296,15 +303,15 @@ pack_eight_along_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32_t 
 static inline __attribute__((always_inline)) void
 pack_sixteen_across_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32_t format,
 		      uint64_t pitch, uint64_t lane, uint32_t element, uint32_t used, uint32_t kc,
-		      struct pack_eight range[2])
+		      struct pack_eight range[2], uint8_t *codes)
 {
 	for (uint32_t i = 0; i < kc; i++, data += pitch, out += lanes) {
 		struct pack_sixteen x = pack_load_of_row(format, data, lane, element, used);
 
 		pack_ask(data + lane * element, PACK_AHEAD * pitch);
 		if (range) {
-			pack_see(&range[0], x.first);
-			pack_see(&range[1], x.second);
+			pack_see(&range[0], x.first, codes, (size_t)i * 16);
+			pack_see(&range[1], x.second, codes, (size_t)i * 16 + 8);
 		}
 		_mm512_store_pd((double *)out, x.first);
 		_mm512_store_pd((double *)(out + 8), x.second);
@@ -315,7 +322,7 @@ pack_sixteen_across_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32
 static inline __attribute__((always_inline)) void
 pack_eight_across_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32_t format,
 		    uint64_t pitch, uint64_t lane, uint32_t element, uint32_t used, uint32_t kc,
-		    struct pack_eight *range)
+		    struct pack_eight *range, uint8_t *codes)
 {
 	for (uint32_t i = 0; i < kc; i += 2, data += 2 * pitch, out += 2 * (size_t)lanes) {
 		const bool two = i + 1 < kc;
@@ -336,8 +343,8 @@ pack_eight_across_k(uint64_t *out, uint32_t lanes, const uint8_t *data, uint32_t
 									(int64_t)scale[1])));
 		}
 		if (range) {
-			pack_see(range, x.first);
-			pack_see(range, x.second);
+			pack_see(range, x.first, codes, (size_t)i * cut_group(lanes));
+			pack_see(range, x.second, codes, (size_t)(i + 1) * cut_group(lanes));
 		}
 		_mm512_store_pd((double *)out, x.first);
 		if (two)

@@ -185,6 +185,21 @@ static inline __m512i pack_widen(__m256i x)
 	return _mm512_castpd_si512(_mm512_cvtps_pd(_mm256_castsi256_ps(x)));
 }
 
+/* Codes of vector j of a block, see pack_block_words(). */
+static inline __attribute__((always_inline)) void pack_float_codes(uint8_t *codes, uint32_t j, uint32_t lanes,
+								     __m512i last)
+{
+	const __m128i x = cut_sixteen(last);
+	const uint32_t k = j + (j & 4);
+
+	if (lanes == 16) {
+		_mm_storeu_si128((__m128i *)(void *)(codes + (size_t)j * 16), x);
+		return;
+	}
+	_mm_storel_epi64((__m128i *)(void *)(codes + (size_t)k * 8), x);
+	_mm_storel_epi64((__m128i *)(void *)(codes + (size_t)(k + 4) * 8), _mm_unpackhi_epi64(x, x));
+}
+
 /*
  * struct pack_range of 16 or 8 lanes over at most PACK_FLOAT_STEPS k's.  False: some are not within the limits
  * above, or NaN or infinite, or NaR, which looks like 2^-124.  The last set bit is found as in
@@ -192,7 +207,8 @@ static inline __m512i pack_widen(__m256i x)
  */
 static inline __attribute__((always_inline)) bool
 pack_float_see(uint32_t format, const struct gemm_source *source, uint32_t lanes, const uint32_t *lane,
-	       uint32_t used, uint64_t k, uint32_t kc, uint64_t *most, uint64_t *last, double *squares)
+	       uint32_t used, uint64_t k, uint32_t kc, uint64_t *most, uint64_t *last, double *squares,
+	       uint8_t *codes)
 {
 	const __m512i less = _mm512_set1_epi32(-1);
 	const __m512i least = _mm512_set1_epi32(PACK_FLOAT_NOTHING);
@@ -211,7 +227,11 @@ pack_float_see(uint32_t format, const struct gemm_source *source, uint32_t lanes
 			without = _mm512_and_si512(x, _mm512_add_epi32(x, less));
 			bit = _mm512_castps_si512(_mm512_sub_ps(_mm512_castsi512_ps(x),
 								_mm512_castsi512_ps(without)));
-			small = _mm512_mask_min_epu32(small, _mm512_test_epi32_mask(left, left), small, bit);
+			/* 0 has no last bit */
+			bit = _mm512_mask_mov_epi32(less, _mm512_test_epi32_mask(left, left), bit);
+			if (codes)
+				pack_float_codes(codes + (size_t)i * lanes, j, lanes, bit);
+			small = _mm512_min_epu32(small, bit);
 			large = _mm512_max_epu32(large, x);
 			sum = _mm512_fmadd_ps(_mm512_castsi512_ps(x), _mm512_castsi512_ps(x), sum);
 		}
@@ -293,7 +313,8 @@ static inline bool pack_is_float(uint32_t format)
 /* What pack_doubles() finds, without the doubles; false: it has to be asked. */
 static inline __attribute__((always_inline)) bool
 pack_float_range(uint32_t format, struct pack_range *range, const struct gemm_source *source,
-		 uint32_t lanes, const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc)
+		 uint32_t lanes, const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc,
+		 const struct pack_codes *codes)
 {
 	const uint32_t wide = lanes == 8 ? 8 : 16;
 
@@ -301,7 +322,8 @@ pack_float_range(uint32_t format, struct pack_range *range, const struct gemm_so
 		uint32_t left = used > l ? used - l : 0;
 
 		if (!pack_float_see(format, source, wide, lane + l, left < wide ? left : wide, k, kc,
-				    range->most + l, range->last + l, range->squares + l))
+				    range->most + l, range->last + l, range->squares + l,
+				    cut_codes_at(codes->all, lanes, codes->kc, l, codes->k)))
 			return false;
 	}
 	return true;
@@ -309,15 +331,16 @@ pack_float_range(uint32_t format, struct pack_range *range, const struct gemm_so
 
 static inline __attribute__((always_inline)) bool
 pack_floats_weigh(struct pack_range *range, const struct gemm_source *source, uint32_t lanes,
-		  const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc)
+		  const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc,
+		  const struct pack_codes *codes)
 {
 	switch (source->format) {
 	case QUIRE_FORMAT_POSIT16:
-		return pack_float_range(QUIRE_FORMAT_POSIT16, range, source, lanes, lane, used, k, kc);
+		return pack_float_range(QUIRE_FORMAT_POSIT16, range, source, lanes, lane, used, k, kc, codes);
 	case QUIRE_FORMAT_POSIT8:
-		return pack_float_range(QUIRE_FORMAT_POSIT8, range, source, lanes, lane, used, k, kc);
+		return pack_float_range(QUIRE_FORMAT_POSIT8, range, source, lanes, lane, used, k, kc, codes);
 	case QUIRE_FORMAT_BF16:
-		return pack_float_range(QUIRE_FORMAT_BF16, range, source, lanes, lane, used, k, kc);
+		return pack_float_range(QUIRE_FORMAT_BF16, range, source, lanes, lane, used, k, kc, codes);
 	}
 	return false;
 }
@@ -335,9 +358,9 @@ pack_floats_pack(const struct gemm_panel *panel, const struct gemm_source *sourc
 	if (panel->words || panel->width > 30)
 		return false;
 	for (uint32_t l = 0; l < lanes; l++) {
-		if (panel->special[l] || panel->exponent[l] < -120 || panel->exponent[l] > 120)
+		if (panel->special[l] || panel->units.exponent[l] < -120 || panel->units.exponent[l] > 120)
 			return false;
-		scale[l] = (float)pack_power(-panel->exponent[l]);
+		scale[l] = (float)pack_power(-panel->units.exponent[l]);
 	}
 	switch (source->format) {
 	case QUIRE_FORMAT_POSIT16:

@@ -177,6 +177,12 @@ struct pack_range {
 	double squares[GEMM_LANES_MAX];
 };
 
+/* Where codes of what is measured go (last_bits_avx512.h), if to anywhere: from k on of a panel of kc. */
+struct pack_codes {
+	uint8_t *all;
+	uint32_t k, kc;
+};
+
 /* The pattern of the weight of x's last set bit, infinity for zero. */
 static inline uint64_t pack_last_bit(uint64_t bits)
 {
@@ -293,7 +299,8 @@ static inline void pack_across_k(uint64_t *out, uint32_t lanes, const struct gem
 /* lanes is a multiple of eight, format that of source */
 static inline __attribute__((always_inline)) void
 pack_doubles_of(uint32_t format, uint64_t *out, uint32_t lanes, const struct gemm_source *source,
-		const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc, struct pack_range *range)
+		const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc,
+		const struct pack_codes *codes, struct pack_range *range)
 {
 	const uint32_t element = source->element;
 
@@ -302,13 +309,14 @@ pack_doubles_of(uint32_t format, uint64_t *out, uint32_t lanes, const struct gem
 						 _mm512_setzero_pd() };
 		struct pack_eight eight[2] = { none, none };
 		uint32_t left = used > l ? used - l : 0, groups = 1;
+		uint8_t *code = range ? cut_codes_at(codes->all, lanes, codes->kc, l, codes->k) : NULL;
 
 		if (source->k_stride == 1) {
 			const uint64_t pitch = gemm_offset(format, source->lane_stride);
 
 			pack_eight_along_k(out + l, lanes, source->data, format, pitch, lane + l,
 					   element, left < 8 ? left : 8, k, kc,
-					   range ? &eight[0] : NULL);
+					   range ? &eight[0] : NULL, code);
 		} else {
 			const uint64_t pitch = gemm_offset(format, source->k_stride);
 
@@ -316,11 +324,11 @@ pack_doubles_of(uint32_t format, uint64_t *out, uint32_t lanes, const struct gem
 			if (groups == 2)
 				pack_sixteen_across_k(out + l, lanes, source->data + k * pitch, format, pitch,
 						      lane[0] + l, element, left < 16 ? left : 16, kc,
-						      range ? eight : NULL);
+						      range ? eight : NULL, code);
 			else
 				pack_eight_across_k(out + l, lanes, source->data + k * pitch, format, pitch,
 						    lane[0] + l, element, left < 8 ? left : 8, kc,
-						    range ? eight : NULL);
+						    range ? eight : NULL, code);
 		}
 		for (uint32_t g = 0; range && g < groups; g++) {
 			_mm512_storeu_si512(range->most + l + 8 * g, eight[g].most);
@@ -334,18 +342,20 @@ pack_doubles_of(uint32_t format, uint64_t *out, uint32_t lanes, const struct gem
 /* posit32 has a loop of its own; other common formats go by pack_float_avx512.h. */
 static inline __attribute__((always_inline)) void
 pack_doubles(uint64_t *out, uint32_t lanes, const struct gemm_source *source,
-	     const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc, struct pack_range *range)
+	     const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc,
+	     const struct pack_codes *codes, struct pack_range *range)
 {
 	if (source->format == QUIRE_FORMAT_POSIT32)
-		pack_doubles_of(QUIRE_FORMAT_POSIT32, out, lanes, source, lane, used, k, kc, range);
+		pack_doubles_of(QUIRE_FORMAT_POSIT32, out, lanes, source, lane, used, k, kc, codes, range);
 	else
-		pack_doubles_of(source->format, out, lanes, source, lane, used, k, kc, range);
+		pack_doubles_of(source->format, out, lanes, source, lane, used, k, kc, codes, range);
 }
 #else
 static inline void pack_doubles(uint64_t *out, uint32_t lanes, const struct gemm_source *source,
 				const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc,
-				struct pack_range *range)
+				const struct pack_codes *codes, struct pack_range *range)
 {
+	(void)codes;
 	if (source->k_stride == 1)
 		pack_along_k(out, lanes, source, lane, used, k, kc, range);
 	else
@@ -420,7 +430,7 @@ static inline void pack_parts(struct gemm_panel *panel, double *rest, uint32_t l
 		double scale[GEMM_LANES_MAX], unit[GEMM_LANES_MAX];
 
 		for (uint32_t l = 0; l < lanes; l++) {
-			int32_t e = panel->exponent[l] + (int32_t)(q * kernel->part_bits);
+			int32_t e = panel->units.exponent[l] + (int32_t)(q * kernel->part_bits);
 
 			scale[l] = pack_power(-e);
 			unit[l] = pack_power(e);
@@ -458,6 +468,7 @@ static inline bool pack_make_room(struct gemm_panel *panel, uint32_t lanes, uint
 
 #include "pack_tiled.h"
 #ifdef __AVX512F__
+#include "cut_avx512.h"
 #include "pack_float_avx512.h"
 #endif
 
@@ -487,18 +498,23 @@ static inline void pack_range_of(struct gemm_panel *panel, double *scratch, uint
 {
 	uint64_t *doubles = (uint64_t *)(void *)scratch;
 	uint32_t steps = source->tiled ? kc : PACK_STEPS;
+	struct pack_codes codes = { .kc = kc };
 
 #ifdef __AVX512F__
 	if (pack_is_float(source->format))
 		steps = PACK_FLOAT_STEPS;
+	if (panel->precision)
+		codes.all = cut_codes(scratch, lanes, kc);
 #endif
 	pack_nothing_seen(range, lanes);
 	for (uint32_t i = 0; i < kc; i += steps) {
 		uint32_t count = kc - i < steps ? kc - i : steps;
 		struct pack_range some;
 
+		codes.k = i;
+
 #ifdef __AVX512F__
-		if (pack_floats_weigh(&some, source, lanes, panel->lane, used, k + i, count)) {
+		if (pack_floats_weigh(&some, source, lanes, panel->lane, used, k + i, count, &codes)) {
 			pack_add_range(range, &some, lanes);
 			continue;
 		}
@@ -508,12 +524,38 @@ static inline void pack_range_of(struct gemm_panel *panel, double *scratch, uint
 			count = panel->kc = pack_tiled(panel, doubles, lanes, source, lane, used, k, kc,
 						       &some);
 		else
-			pack_doubles(doubles, lanes, source, panel->lane, used, k + i, count, &some);
+			pack_doubles(doubles, lanes, source, panel->lane, used, k + i, count, &codes,
+				     &some);
 		for (uint32_t l = 0; l < lanes; l++)
 			if (some.most[l] >= PACK_INF)
 				pack_sanitise(panel, scratch, lanes, l, count, &some);
 		pack_add_range(range, &some, lanes);
 	}
+}
+
+/* The units of a panel's lanes; the width of the widest. */
+static inline int32_t pack_units(const struct pack_range *range, uint32_t lanes, struct gemm_units *units)
+{
+	int32_t widest = 0;
+
+	for (uint32_t l = 0; l < lanes; l++) {
+		int32_t e, width;
+
+		units->weights[l] = 0;
+		units->widths[l] = 0;
+		units->exponent[l] = 0;
+		if (!range->most[l])
+			continue;
+		/* every format's numbers are multiples of 2^-149 */
+		e = (int32_t)(range->last[l] >> 52) - 1023;
+		e = e < -149 ? -149 : e;
+		width = (int32_t)(range->most[l] >> 52) - 1023 - e + 1;
+		widest = width > widest ? width : widest;
+		units->exponent[l] = e;
+		units->weights[l] = range->squares[l] * pack_power(-e) * pack_power(-e);
+		units->widths[l] = (uint8_t)(width < 255 ? width : 255);
+	}
+	return widest;
 }
 
 static inline void pack_weigh(const struct gemm_kernel *kernel, struct gemm_panel *panel,
@@ -522,7 +564,7 @@ static inline void pack_weigh(const struct gemm_kernel *kernel, struct gemm_pane
 {
 	struct pack_range range;
 	double heaviest = 0, half;
-	int32_t widest = 0;
+	int32_t widest;
 	bool single;
 
 	memset(panel->special, 0, sizeof(panel->special));
@@ -530,27 +572,9 @@ static inline void pack_weigh(const struct gemm_kernel *kernel, struct gemm_pane
 	for (uint32_t l = 0; l < lanes; l++)
 		panel->lane[l] = (uint32_t)lane + l;
 	pack_range_of(panel, scratch, lanes, source, lane, used, k, kc, &range);
-	for (uint32_t l = 0; l < lanes; l++) {
-		int32_t e, width;
-		double weight;
-
-		panel->weights[l] = 0;
-		panel->widths[l] = 0;
-		if (!range.most[l]) {
-			panel->exponent[l] = 0;
-			continue;
-		}
-		/* every format's numbers are multiples of 2^-149 */
-		e = (int32_t)(range.last[l] >> 52) - 1023;
-		e = e < -149 ? -149 : e;
-		width = (int32_t)(range.most[l] >> 52) - 1023 - e + 1;
-		panel->exponent[l] = e;
-		widest = width > widest ? width : widest;
-		weight = range.squares[l] * pack_power(-e) * pack_power(-e);
-		panel->weights[l] = weight;
-		panel->widths[l] = (uint8_t)width;
-		heaviest = weight > heaviest ? weight : heaviest;
-	}
+	widest = pack_units(&range, lanes, &panel->units);
+	for (uint32_t l = 0; l < lanes; l++)
+		heaviest = panel->units.weights[l] > heaviest ? panel->units.weights[l] : heaviest;
 	single = widest <= (int32_t)kernel->single_bits &&
 		 !(kernel->narrow_only && heaviest * heaviest >= GEMM_SQUARE_64);
 	panel->used = used;
@@ -562,6 +586,11 @@ static inline void pack_weigh(const struct gemm_kernel *kernel, struct gemm_pane
 	panel->plane = gemm_plane_bytes(lanes, panel->kc);
 	panel->moduli = 0;
 	panel->words = false;
+	panel->is_cut = false;
+#ifdef __AVX512F__
+	if (single && panel->precision)
+		cut_panel(panel, scratch, lanes, kc, &range, source, k);
+#endif
 	panel->lost = !pack_make_room(panel, lanes, kc);
 }
 
@@ -577,7 +606,7 @@ static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel 
 		return;
 #endif
 	for (uint32_t l = 0; l < lanes; l++)
-		scale[l] = pack_power(-panel->exponent[l]);
+		scale[l] = pack_power(-panel->units.exponent[l]);
 	memset(panel->sum, 0, panel->parts * sizeof(panel->sum[0]));
 	for (uint32_t i = 0; i < kc; i += steps) {
 		uint32_t count = kc - i < steps ? kc - i : steps, padded;
@@ -587,7 +616,7 @@ static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel 
 					   k, kc, NULL);
 		else
 			pack_doubles((uint64_t *)(void *)scratch, lanes, source, panel->lane, used,
-				     k + i, count, NULL);
+				     k + i, count, NULL, NULL);
 		for (uint32_t l = 0; l < used; l++)
 			if (panel->special[l])
 				(void)pack_clear_specials(scratch, lanes, l, count);

@@ -13,6 +13,14 @@
 
 static uint64_t seed = 1;
 
+/* Lanes are cut in large products only (numerics/gemm_internal.h): in those of tests, too. */
+extern uint32_t gemm_cut_least;
+
+__attribute__((constructor)) static void cut_lanes_of_small_products(void)
+{
+	gemm_cut_least = 0;
+}
+
 uint64_t rnd(void)
 {
 	seed ^= seed << 13;
