@@ -12,51 +12,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gemm_block.h"
 #include "tile_internal.h"
 
 #define A_BYTES (8u << 20)		/* packed, of a block; bounds the memory taken */
 #define B_BYTES (8u * QUIRE_GEMM_KEPT_ELEMENTS)
 #define GROUP_BYTES (704u << 10)	/* of A walked again for each panel of B: most of L2 */
 #define TASKS 16u			/* of tiles for each worker, at least */
+#define WHOLE_B (1u << 17)		/* elements */
 #define SUMS_ROWS 384u			/* of a block of C when k > GEMM_KC */
 #define SUMS_COLUMNS 512u
 
-
-#define FLAG_LOST 4			/* beside enum gemm_special: no memory, use plain */
-
 uint32_t gemm_cut_least = 400;
-
-struct block {
-	const struct quire_gemm *gemm;
-	const struct gemm_kernel *kernel;
-	struct gemm_source a, b;
-	struct gemm_finish finish;
-	struct gemm_tally *tally;	/* one per worker, a cache line apart */
-	struct gemm_panel *a_panels, *b_panels;
-	double *scratch;		/* of the packing, scratch_stride of them per worker */
-	size_t scratch_stride;
-	uint8_t *row_flags, *column_flags;	/* of A's and B's lanes, in panels' order */
-	struct gemm_lane *lanes;	/* room to sort A's */
-	struct gemm_sum *sums;		/* NULL with a single run of k */
-	struct gemm_gather *gather;	/* one per worker when an operand is tiled, else NULL */
-	uint32_t row, rows, column, columns;
-	uint32_t k, kc;			/* a run of k */
-	uint32_t a_count, b_count;	/* panels there are */
-	uint32_t a_group, b_group;	/* panels of one task */
-	bool keep_b;			/* its panels are weighed already */
-	bool last;			/* run of k */
-	uint32_t precision;		/* for panels, see there */
-};
-
-static uint32_t divide_up(uint32_t x, uint32_t y)
-{
-	return x / y + (x % y != 0);
-}
-
-static uint32_t least(uint64_t x, uint64_t y)
-{
-	return (uint32_t)(x < y ? x : y);
-}
 
 /* The arithmetic of the packing needs the default environment. */
 static void enter(fenv_t *saved)
@@ -65,17 +32,9 @@ static void enter(fenv_t *saved)
 	fesetenv(FE_DFL_ENV);
 }
 
-/*
- * Weigh a panel, or pack it when it is not yet: task index of a_count + b_count.  The panels of B,
- * which are larger, lie evenly between those of A, so that all workers' shares are alike.
- */
-static void panel_task(struct block *block, uint32_t index, uint32_t b_count, unsigned int worker,
-		       bool weigh)
+/* Weigh a panel, or pack it when it is not yet. */
+static void do_panel(struct block *block, bool of_a, uint32_t p, unsigned int worker, bool weigh)
 {
-	const uint32_t all = block->a_count + b_count;
-	const uint32_t b_before = (uint32_t)((uint64_t)index * b_count / all);
-	const bool of_a = (uint64_t)(index + 1) * b_count / all == b_before;
-	const uint32_t p = of_a ? index - b_before : b_before;
 	uint32_t lanes = of_a ? block->kernel->mr : block->kernel->nr;
 	uint32_t first = p * lanes;
 	uint32_t used = least(lanes, (of_a ? block->rows : block->columns) - first);
@@ -85,7 +44,8 @@ static void panel_task(struct block *block, uint32_t index, uint32_t b_count, un
 
 	if (gemm_cancelled(block->gemm) || (!weigh && (!panel->stale || panel->lost)))
 		return;
-	panel->precision = block->precision;
+	if (weigh)
+		panel->precision = block->precision;
 	enter(&saved);
 	(weigh ? block->kernel->weigh : block->kernel->pack)
 		(panel, block->scratch + worker * block->scratch_stride, lanes, of_a ? &block->a : &block->b,
@@ -93,6 +53,36 @@ static void panel_task(struct block *block, uint32_t index, uint32_t b_count, un
 	for (uint32_t l = 0; l < used; l++)
 		flags[l] |= panel->special[l] | (panel->lost ? FLAG_LOST : 0);
 	fesetenv(&saved);
+}
+
+/*
+ * Task index of a_count + b_count.  The panels of B, which are larger, lie evenly between those of
+ * A, so that all workers' shares are alike.
+ */
+static void panel_task(struct block *block, uint32_t index, uint32_t b_count, unsigned int worker,
+		       bool weigh)
+{
+	const uint32_t all = block->a_count + b_count;
+	const uint32_t b_before = (uint32_t)((uint64_t)index * b_count / all);
+	const bool of_a = (uint64_t)(index + 1) * b_count / all == b_before;
+
+	do_panel(block, of_a, of_a ? index - b_before : b_before, worker, weigh);
+}
+
+/* A panel of B from the beginning to the end, when those of A are weighed. */
+static void whole_task(void *argument, unsigned int index, unsigned int worker)
+{
+	struct block *block = argument;
+
+	do_panel(block, false, index, worker, true);
+	gemm_panel_plan(block->kernel, &block->b_panels[index], block->a_panels, block->a_count);
+	do_panel(block, false, index, worker, false);
+}
+
+/* All panels of A. */
+static void weigh_a_task(void *argument, unsigned int index, unsigned int worker)
+{
+	do_panel(argument, true, index, worker, true);
 }
 
 static void weigh_task(void *argument, unsigned int index, unsigned int worker)
@@ -109,266 +99,6 @@ static void pack_task(void *argument, unsigned int index, unsigned int worker)
 	panel_task(block, index, block->b_count, worker, false);
 }
 
-/* mr x nr sums of products in 128 bits. */
-static void multiply(const struct block *block, const struct gemm_panel *a, uint32_t p,
-		     const struct gemm_panel *b, uint32_t q, uint64_t *low, int64_t *high)
-{
-	if (!block->kernel->multiply(a->kc, a, p, b, q, low, high))
-		for (uint32_t i = 0; i < block->kernel->mr * block->kernel->nr; i++)
-			high[i] = (int64_t)low[i] >> 63;
-}
-
-/*
- * The top of a sum in 127 bits, what is below ORed into the last of them: more
- * than any rounding looks at.
- */
-static void sum_top(const struct gemm_sum *sum, uint64_t *low, int64_t *high, int32_t *exponent)
-{
-	uint64_t sign = (uint64_t)((int64_t)sum->limb[QUIRE_IMAGE_LIMBS - 1] >> 63);
-	uint64_t below = 0;
-	int top = QUIRE_IMAGE_LIMBS - 1;
-
-	/* limbs that only repeat the sign, as long as the next one has it too */
-	while (top > 1 && sum->limb[top] == sign && (sum->limb[top - 1] ^ sign) >> 63 == 0)
-		top--;
-	for (int i = 0; i < top - 1; i++)
-		below |= sum->limb[i];
-	*high = (int64_t)sum->limb[top];
-	*low = sum->limb[top - 1];
-	*exponent = QUIRE_IMAGE_LSB_EXPONENT + 64 * (top - 1);
-	/* two's complement: what is below adds to the number, whatever its sign; with
-	 * top > 1 at least 62 bits of the number stand above the last */
-	*low |= below != 0;
-}
-
-/* Rows of a tile from sums; some are infinite, or lost. */
-static void finish_sums(const struct block *block, const struct gemm_panel *a, uint32_t row,
-			uint32_t rows, uint32_t column, uint32_t columns, const struct gemm_sum *sums,
-			uint32_t stride, struct gemm_tally *tally)
-{
-	for (uint32_t i = 0; i < rows; i++) {
-		uint64_t low[GEMM_NR_MAX] = { 0 };
-		int64_t high[GEMM_NR_MAX] = { 0 };
-		int32_t exponent[GEMM_NR_MAX] = { 0 };
-		uint8_t special[GEMM_NR_MAX];
-
-		for (uint32_t j = 0; j < columns; j++) {
-			uint32_t flags = block->row_flags[row + i] | block->column_flags[column + j];
-			struct gemm_sum plain = { .special = GEMM_FINITE };
-			const struct gemm_sum *sum = &sums[(size_t)i * stride + j];
-
-			if (flags & GEMM_SPECIAL_NAN) {
-				plain.special = GEMM_NAN;
-				sum = &plain;
-			} else if (flags) {
-				gemm_plain_sum(&block->a, &block->b, a->lane[i],
-					       block->column + column + j, block->gemm->k, &plain);
-				sum = &plain;
-			}
-			if (block->finish.direct) {
-				special[j] = (uint8_t)sum->special;
-				sum_top(sum, &low[j], &high[j], &exponent[j]);
-			} else {
-				gemm_finish_sum(&block->finish, a->lane[i],
-						block->column + column + j, sum, tally);
-			}
-		}
-		if (block->finish.direct)
-			gemm_finish_row(&block->finish, block->kernel, a->lane[i],
-					block->column + column, columns, low, high, exponent,
-					special, tally);
-	}
-}
-
-static void add_tile(const struct block *block, const struct gemm_panel *a, uint32_t rows,
-		     const struct gemm_panel *b, uint32_t columns, struct gemm_sum *sums,
-		     uint32_t stride)
-{
-	_Alignas(64) uint64_t low[GEMM_TILE_MAX];
-	_Alignas(64) int64_t high[GEMM_TILE_MAX];
-	const uint32_t nr = block->kernel->nr, bits = block->kernel->part_bits;
-
-	if (a->lost || b->lost)
-		return;
-	for (uint32_t p = 0; p < a->parts; p++)
-		for (uint32_t q = 0; q < b->parts; q++) {
-			multiply(block, a, p, b, q, low, high);
-			for (uint32_t i = 0; i < rows; i++)
-				for (uint32_t j = 0; j < columns; j++) {
-					uint64_t l = low[i * nr + j];
-					int64_t h = high[i * nr + j];
-
-					if (l | (uint64_t)h)
-						gemm_sum_add(&sums[(size_t)i * stride + j], l, h,
-							     a->units.exponent[i] + b->units.exponent[j] +
-							     (int32_t)((p + q) * bits));
-				}
-		}
-}
-
-/*
- * All pairs of parts in one 128-bit sum, in the unit of the lowest: it is below
- * 2^(width_a + width_b + 12), see direct_fits().
- */
-static void multiply_parts(const struct block *block, const struct gemm_panel *a,
-			   const struct gemm_panel *b, uint64_t *low, int64_t *high)
-{
-	_Alignas(64) uint64_t l[GEMM_TILE_MAX];
-	_Alignas(64) int64_t h[GEMM_TILE_MAX];
-	const uint32_t count = block->kernel->mr * block->kernel->nr;
-
-	multiply(block, a, 0, b, 0, low, high);
-	for (uint32_t p = 0; p < a->parts; p++)
-		for (uint32_t q = p ? 0 : 1; q < b->parts; q++) {
-			const uint32_t shift = (p + q) * block->kernel->part_bits;
-
-			multiply(block, a, p, b, q, l, h);
-			/* modulo 2^128: only the whole sum must fit */
-			for (uint32_t i = 0; i < count; i++) {
-				unsigned __int128 t = (unsigned __int128)(uint64_t)high[i] << 64 | low[i];
-
-				t += ((unsigned __int128)(uint64_t)h[i] << 64 | l[i]) << shift;
-				low[i] = (uint64_t)t;
-				high[i] = (int64_t)(t >> 64);
-			}
-		}
-}
-
-static bool direct_fits(const struct gemm_panel *a, const struct gemm_panel *b)
-{
-	return (a->parts == 1 && b->parts == 1) || a->width + b->width + 12 <= 126;
-}
-
-/* Sums that fit 128 bits, with something to add to them or with NaNs. */
-static void direct_tile(const struct block *block, const struct gemm_panel *a, uint32_t row,
-			uint32_t rows, const struct gemm_panel *b, uint32_t column,
-			uint32_t columns, uint32_t flags, struct gemm_tally *tally)
-{
-	_Alignas(64) uint64_t low[GEMM_TILE_MAX];
-	_Alignas(64) int64_t high[GEMM_TILE_MAX];
-	_Alignas(64) int32_t exponent[GEMM_NR_MAX];
-	uint8_t special[GEMM_NR_MAX];
-	const uint32_t nr = block->kernel->nr;
-
-	multiply_parts(block, a, b, low, high);
-	for (uint32_t i = 0; i < rows; i++) {
-		for (uint32_t j = 0; j < nr; j++)
-			exponent[j] = a->units.exponent[i] + b->units.exponent[j];
-		if (flags)
-			for (uint32_t j = 0; j < columns; j++)
-				special[j] = block->row_flags[row + i] |
-					     block->column_flags[column + j] ? GEMM_NAN : 0;
-		gemm_finish_row(&block->finish, block->kernel, a->lane[i],
-				block->column + column, columns, low + i * nr, high + i * nr,
-				exponent, flags ? special : NULL, tally);
-	}
-}
-
-static uint32_t flags_of(const uint8_t *flags, uint32_t count)
-{
-	uint32_t all = 0;
-
-	for (uint32_t i = 0; i < count; i++)
-		all |= flags[i];
-	return all;
-}
-
-static void tile(struct block *block, uint32_t ia, uint32_t jb, unsigned int worker,
-		 struct gemm_tally *tally)
-{
-	const struct gemm_kernel *kernel = block->kernel;
-	const struct gemm_panel *a = &block->a_panels[ia], *b = &block->b_panels[jb];
-	uint32_t row = ia * kernel->mr, column = jb * kernel->nr, flags;
-	uint32_t rows = least(kernel->mr, block->rows - row);
-	uint32_t columns = least(kernel->nr, block->columns - column);
-
-	if (block->gather)
-		gemm_gather_pair(gemm_gather_of(block->gather, worker), kernel, &a, &b);
-	if (block->sums) {
-		struct gemm_sum *sums = block->sums + (size_t)row * block->columns + column;
-
-		add_tile(block, a, rows, b, columns, sums, block->columns);
-		if (block->last)
-			finish_sums(block, a, row, rows, column, columns, sums, block->columns, tally);
-		return;
-	}
-	flags = flags_of(block->row_flags + row, rows) |
-		flags_of(block->column_flags + column, columns);
-	if (direct_fits(a, b) && !(flags & ~(uint32_t)GEMM_SPECIAL_NAN)) {
-		direct_tile(block, a, row, rows, b, column, columns, flags, tally);
-	} else {
-		struct gemm_sum sums[GEMM_TILE_MAX];
-
-		memset(sums, 0, sizeof(sums));
-		add_tile(block, a, rows, b, columns, sums, kernel->nr);
-		finish_sums(block, a, row, rows, column, columns, sums, kernel->nr, tally);
-	}
-}
-
-/* A tile of one part, finite, that needs rounding only. */
-static void plain_tile(struct block *block, uint32_t ia, uint32_t jb, struct gemm_tally *tally)
-{
-	const struct gemm_kernel *kernel = block->kernel;
-	const struct gemm_panel *a = &block->a_panels[ia], *b = &block->b_panels[jb];
-	_Alignas(64) uint64_t low[GEMM_TILE_MAX];
-	_Alignas(64) int64_t high[GEMM_TILE_MAX];
-	bool wide = kernel->multiply(block->kc, a, 0, b, 0, low, high);
-
-	for (uint32_t r = 0; r < a->used; r++)
-		gemm_finish_direct(&block->finish, kernel, a->lane[r],
-				   block->column + jb * kernel->nr, b->used, low + r * kernel->nr,
-				   wide ? high + r * kernel->nr : NULL, b->units.exponent,
-				   a->units.exponent[r], tally);
-}
-
-/* The common case: many of them. */
-static void strip_of_tiles(struct block *block, const uint32_t *index, uint32_t count, uint32_t jb,
-			   struct gemm_tally *tally)
-{
-	struct gemm_store store = gemm_finish_store(&block->finish);
-	const struct gemm_place place = gemm_finish_place(&block->finish, 0,
-							  block->column + jb * block->kernel->nr);
-	const struct gemm_panel *a[GEMM_STRIP];
-
-	store.a = &block->a;
-	store.b = &block->b;
-	for (uint32_t i = 0; i < count; i++)
-		a[i] = &block->a_panels[index[i]];
-	block->kernel->strip(&store, block->kc, a, count, &block->b_panels[jb], &place, tally);
-}
-
-/* One panel of B with some of A. */
-static void column_of_tiles(struct block *block, uint32_t ia, uint32_t a_end, uint32_t jb,
-			    unsigned int worker, struct gemm_tally *tally)
-{
-	const struct gemm_kernel *kernel = block->kernel;
-	uint32_t column = jb * kernel->nr, columns = least(kernel->nr, block->columns - column);
-	bool plain = block->finish.direct && !block->sums && !block->gather && block->b_panels[jb].parts == 1 &&
-		     !flags_of(block->column_flags + column, columns);
-	uint32_t index[GEMM_STRIP], count = 0;
-
-	for (uint32_t i = ia; i < a_end; i++) {
-		uint32_t row = i * kernel->mr;
-
-		if (!plain || block->a_panels[i].parts != 1 ||
-		    flags_of(block->row_flags + row, least(kernel->mr, block->rows - row))) {
-			tile(block, i, jb, worker, tally);
-			continue;
-		}
-		if (!kernel->strip) {
-			plain_tile(block, i, jb, tally);
-			continue;
-		}
-		index[count++] = i;
-		if (count == GEMM_STRIP) {
-			strip_of_tiles(block, index, count, jb, tally);
-			count = 0;
-		}
-	}
-	if (count)
-		strip_of_tiles(block, index, count, jb, tally);
-}
-
 static void tiles_task(void *argument, unsigned int index, unsigned int worker)
 {
 	struct block *block = argument;
@@ -383,7 +113,7 @@ static void tiles_task(void *argument, unsigned int index, unsigned int worker)
 	for (uint32_t j = jb; j < b_end; j++) {
 		if (gemm_cancelled(block->gemm))
 			break;
-		column_of_tiles(block, ia, a_end, j, worker, &tally);
+		gemm_column_of_tiles(block, ia, a_end, j, worker, &tally);
 	}
 	fesetenv(&saved);
 	block->tally[worker * GEMM_TALLY_STRIDE].digest += tally.digest;
@@ -476,6 +206,23 @@ static void sort_rows(struct block *block)
 		block->row_flags[i] = block->a_panels[i / mr].special[i % mr];
 }
 
+/*
+ * All panels weighed.  When the caches do not hold B its panels are packed as well, while they are
+ * read: for that A goes first, and nobody may want to cut lanes when all are known.
+ */
+static void weigh(struct block *block)
+{
+	struct quire_threads *threads = block->gemm->threads;
+
+	if (!block->keep_b && !block->precision && (size_t)block->kc * block->columns >= WHOLE_B) {
+		quire_threads_run(threads, block->a_count, weigh_a_task, block);
+		quire_threads_run(threads, block->b_count, whole_task, block);
+	} else {
+		quire_threads_run(threads, block->a_count + (block->keep_b ? 0 : block->b_count),
+				  weigh_task, block);
+	}
+}
+
 static void run_block(struct block *block, uint32_t a_count, uint32_t b_count)
 {
 	const struct quire_gemm *g = block->gemm;
@@ -490,8 +237,7 @@ static void run_block(struct block *block, uint32_t a_count, uint32_t b_count)
 	for (block->k = 0; block->k < g->k && !gemm_cancelled(g); block->k += block->kc) {
 		block->kc = least(GEMM_KC, g->k - block->k);
 		block->last = block->k + block->kc == g->k;
-		quire_threads_run(g->threads, block->a_count + (block->keep_b ? 0 : block->b_count),
-				  weigh_task, block);
+		weigh(block);
 		if (gemm_cancelled(g))
 			return;
 		gemm_panels_cut(block->kernel, block->a_panels, block->a_count, block->b_panels,

@@ -7,6 +7,7 @@
  *	gemm_number.c   single elements, and the reference: one accumulator per element
  *	gemm_finish.c   alpha, C, bias, activation, store, digest
  *	gemm_fp32.c     BF16 with FP32 accumulation
+ *	gemm_tiles.c    tiles of a block
  *	gemm_panel.c    memory of panels and how they are packed
  *	gemm_tiled.c    tiled operands: which parts of k two panels share
  *	convert.c       conversion of matrices
@@ -311,6 +312,10 @@ size_t gemm_scratch_bytes(const struct gemm_kernel *kernel, uint32_t kc);
 /* When all are weighed: what each has to be packed as, and whether it is not yet. */
 void gemm_panels_plan(const struct gemm_kernel *kernel, struct gemm_panel *a, uint32_t a_count,
 		      struct gemm_panel *b, uint32_t b_count);
+
+/* The same of one panel, when the others are weighed. */
+void gemm_panel_plan(const struct gemm_kernel *kernel, struct gemm_panel *panel,
+		     const struct gemm_panel *others, uint32_t count);
 
 extern const struct gemm_kernel gemm_kernel_generic;
 extern const struct gemm_kernel gemm_kernel_avx2;

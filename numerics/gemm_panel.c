@@ -150,6 +150,12 @@ void gemm_panels_plan(const struct gemm_kernel *kernel, struct gemm_panel *a, ui
 	plan(kernel, b, b_count, of_a);
 }
 
+void gemm_panel_plan(const struct gemm_kernel *kernel, struct gemm_panel *panel,
+		     const struct gemm_panel *others, uint32_t count)
+{
+	plan(kernel, panel, 1, side_of(others, count));
+}
+
 /* The heaviest lane of any panel. */
 static double heaviest(const struct gemm_panel *panels, uint32_t count, uint32_t lanes, bool cut)
 {

@@ -356,24 +356,7 @@ static inline uint64_t round_digest_run(uint32_t format, const uint64_t *bits, u
 #ifdef __AVX512F__
 	return tally_sixteen(format, _mm512_loadu_si512(bits), _mm512_loadu_si512(bits + 8), index);
 #else
-	const bool pairs = QUIRE_FORMAT_BITS(format) > 32;
-	const uint64_t first = pairs ? 2 * index : index;
-	uint32_t place = quire_digest_place(first);
-	uint64_t digest = 0;
-
-	if (quire_digest_run(first) < 2 * ROUND_RUN)
-		return round_digest(format, ROUND_RUN, bits, index);
-	if (pairs)
-		for (uint32_t i = 0; i < ROUND_RUN; i++) {
-			uint32_t at = place + 2 * i * QUIRE_DIGEST_PLACE;
-
-			digest += quire_digest_term(at, (uint32_t)bits[i]) +
-				  quire_digest_term(at + QUIRE_DIGEST_PLACE, (uint32_t)(bits[i] >> 32));
-		}
-	else
-		for (uint32_t i = 0; i < ROUND_RUN; i++)
-			digest += quire_digest_term(place + i * QUIRE_DIGEST_PLACE, (uint32_t)bits[i]);
-	return digest;
+	return round_digest(format, ROUND_RUN, bits, index);
 #endif
 }
 

@@ -173,18 +173,10 @@ int quire_tiled_view(const struct quire_tiled_header *header, const struct quire
 uint64_t quire_tiled_digest(const void *part, uint64_t offset, uint64_t bytes)
 {
 	const uint32_t *word = part;
-	uint64_t index = offset / 4, left = bytes / 4, sum = 0;
+	uint64_t sum = 0;
 
-	while (left) {
-		uint64_t run = quire_digest_run(index) < left ? quire_digest_run(index) : left;
-		uint32_t place = quire_digest_place(index);
-
-		for (uint64_t i = 0; i < run; i++)
-			sum += quire_digest_term(place + (uint32_t)i * QUIRE_DIGEST_PLACE, word[i]);
-		index += run;
-		word += run;
-		left -= run;
-	}
+	for (uint64_t i = 0; i < bytes / 4; i++)
+		sum += quire_digest_word(offset / 4 + i, word[i]);
 	return sum;
 }
 

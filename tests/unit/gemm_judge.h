@@ -21,8 +21,7 @@ double number_of(uint32_t format, uint64_t word);
 struct product {
 	struct quire_gemm g;		/* all but D, alpha and the activation */
 	double *a, *b;			/* k numbers of each row of op(A), of each column of op(B) */
-	void *memory[3];		/* A, B, C */
-	bool nan_row;			/* row 0 has a NaN */
+	void *memory[2];		/* A, B */
 	mpz_t *sums;			/* m x n, in units of 2^-298 */
 };
 
@@ -33,9 +32,6 @@ void product_init(struct product *p, uint32_t m, uint32_t n, uint32_t k, uint32_
  * takes its blocks' scales from the numbers, which are rounded to FP32 first.
  */
 void product_seal(struct product *p);
-/* Afterwards, which change the way that sums take and not their values: C of zeros, and NaN in row 0. */
-void product_add_zeros(struct product *p);
-void product_put_nan(struct product *p);
 /*
  * Run with the best kernel of this machine, and now and then with every one; fails unless D, what
  * lies between its rows, the digest and the count of exceptional elements are right.

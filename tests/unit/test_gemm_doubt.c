@@ -262,12 +262,6 @@ static void one_doubt(const struct doubt *d, struct quire_threads *threads)
 
 	p.g.threads = threads;
 	product_judge(&p, d->d_format, alpha, rnd() % 4 == 0);
-	/* the same sums where something is added, or where some are no numbers */
-	if (rnd() % 3 == 0)
-		product_add_zeros(&p);
-	else
-		product_put_nan(&p);
-	product_judge(&p, d->d_format, alpha, false);
 	product_free(&p);
 }
 
@@ -392,10 +386,10 @@ static void halves_of_any_unit(void **state)
 	}
 }
 
-/* As few k's and as many as there can be in one sum, and more. */
+/* As few k's and as many as there can be in one sum. */
 static void shortest_and_longest(void **state)
 {
-	static const uint32_t depth[] = { MANY, MANY + 1, 64, 65, 255, 1000, 1024, 4096, 4097, 4200, 5000 };
+	static const uint32_t depth[] = { MANY, MANY + 1, 64, 65, 255, 1000, 1024, 4096, 4097 };
 
 	(void)state;
 	for (int f = 0; f < RESULTS; f++)
@@ -403,10 +397,6 @@ static void shortest_and_longest(void **state)
 			struct doubt d = random_doubt(results[f]);
 
 			d.k = depth[i];
-			if (d.k > 4096) {	/* more than one sum */
-				d.places = ~0u;
-				d.ties = EVERY;
-			}
 			d.m = 1 + (uint32_t)(rnd() % (d.k > 1000 ? 3 : 9));
 			d.n = 1 + (uint32_t)(rnd() % (d.k > 1000 ? 9 : 60));
 			one_doubt(&d, NULL);

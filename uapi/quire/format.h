@@ -118,29 +118,14 @@ enum quire_format_kind {
 #define QUIRE_DIGEST_PLACE_HIGH 0x7f4a7c15u
 #define QUIRE_DIGEST_MULTIPLIER 0x7feb352du
 
-static inline uint32_t quire_digest_place(uint64_t index)
+static inline uint64_t quire_digest_word(uint64_t index, uint32_t word)
 {
-	return (uint32_t)(index + 1) * QUIRE_DIGEST_PLACE +
-	       (uint32_t)((index + 1) >> 32) * QUIRE_DIGEST_PLACE_HIGH;
-}
-
-static inline uint64_t quire_digest_term(uint32_t place, uint32_t word)
-{
+	uint32_t place = (uint32_t)(index + 1) * QUIRE_DIGEST_PLACE +
+			 (uint32_t)((index + 1) >> 32) * QUIRE_DIGEST_PLACE_HIGH;
 	uint32_t x = ((word ^ word >> 16) + place) * QUIRE_DIGEST_MULTIPLIER;
 
 	x ^= x >> 15;
 	return (uint64_t)x * x;
-}
-
-static inline uint64_t quire_digest_word(uint64_t index, uint32_t word)
-{
-	return quire_digest_term(quire_digest_place(index), word);
-}
-
-/* How many words from index on have places QUIRE_DIGEST_PLACE apart; 1 .. 2^32. */
-static inline uint64_t quire_digest_run(uint64_t index)
-{
-	return 0x100000000ull - (uint32_t)(index + 1);
 }
 
 /* Digests in an order that matters: digest = digest * QUIRE_DIGEST_SEQUENCE + next. */
