@@ -19,11 +19,11 @@
 #define B_BYTES (8u * QUIRE_GEMM_KEPT_ELEMENTS)
 #define GROUP_BYTES (704u << 10)	/* of A walked again for each panel of B: most of L2 */
 #define TASKS 16u			/* of tiles for each worker, at least */
-#define WHOLE_B (1u << 17)		/* elements */
+#define LARGE_B (1u << 17)		/* elements that the caches do not hold */
 #define SUMS_ROWS 384u			/* of a block of C when k > GEMM_KC */
 #define SUMS_COLUMNS 512u
 
-uint32_t gemm_cut_least = 400;
+uint32_t gemm_cut_least = 400;		/* measured: cubes of 1024 gain nothing, of 1536 they do */
 
 /* The arithmetic of the packing needs the default environment. */
 static void enter(fenv_t *saved)
@@ -69,8 +69,8 @@ static void panel_task(struct block *block, uint32_t index, uint32_t b_count, un
 	do_panel(block, of_a, of_a ? index - b_before : b_before, worker, weigh);
 }
 
-/* A panel of B from the beginning to the end, when those of A are weighed. */
-static void whole_task(void *argument, unsigned int index, unsigned int worker)
+/* A panel of B weighed and packed, when those of A are weighed. */
+static void weigh_and_pack_task(void *argument, unsigned int index, unsigned int worker)
 {
 	struct block *block = argument;
 
@@ -169,7 +169,7 @@ static bool may_cut(const struct block *block)
  * Group the tiles of a block into tasks: A in groups that stay in L2, enough tasks.  Those of a group
  * follow each other, so that its panels, too, are mostly used by who packed them.
  */
-static uint32_t cut(struct block *block)
+static uint32_t group_tiles(struct block *block)
 {
 	uint32_t workers = quire_threads_count(block->gemm->threads), a_groups, most = 1;
 	uint32_t wanted = workers > 1 ? TASKS * workers : 1;
@@ -214,9 +214,9 @@ static void weigh(struct block *block)
 {
 	struct quire_threads *threads = block->gemm->threads;
 
-	if (!block->keep_b && !block->precision && (size_t)block->kc * block->columns >= WHOLE_B) {
+	if (!block->keep_b && !block->precision && (size_t)block->kc * block->columns >= LARGE_B) {
 		quire_threads_run(threads, block->a_count, weigh_a_task, block);
-		quire_threads_run(threads, block->b_count, whole_task, block);
+		quire_threads_run(threads, block->b_count, weigh_and_pack_task, block);
 	} else {
 		quire_threads_run(threads, block->a_count + (block->keep_b ? 0 : block->b_count),
 				  weigh_task, block);
@@ -249,7 +249,7 @@ static void run_block(struct block *block, uint32_t a_count, uint32_t b_count)
 		gemm_gather_forget(block->gather, quire_threads_count(g->threads));
 		if (gemm_cancelled(g))
 			return;
-		quire_threads_run(g->threads, cut(block), tiles_task, block);
+		quire_threads_run(g->threads, group_tiles(block), tiles_task, block);
 	}
 }
 

@@ -96,7 +96,7 @@ struct gemm_rest {
 /*
  * Lanes can be cut: taken in a unit so large that some elements, few and small, are no
  * multiples of it.  Their integers are rounded to nearest, and what that leaves out, their rests, half a
- * unit each at most, is made good where a sum is rounded (residue_store_avx512.h).
+ * unit each at most, is made good where a sum is rounded (residue_cut_avx512.h).
  */
 struct gemm_cut {
 	struct gemm_units whole, units;		/* uncut, and cut */

@@ -168,15 +168,12 @@ residue_put_cut(const struct residue_tile_store *s, const int32_t *sums, uint32_
 /* The bound of what the rests of row i add to a sum, see struct residue_rests. */
 static inline struct residue_rests residue_rests_of_row(const struct residue_tile_store *s, uint32_t i)
 {
-	struct residue_rests row = { 0, 0 };
+	const double power = pack_power(s->store->offset);
 
-	if (s->cut) {
-		const double power = pack_power(s->store->offset);
-
-		row.lost = s->a->cut->lost[i] * power;
-		row.most = (s->a->cut->most[i] + s->a->cut->lost[i]) * power;
-	}
-	return row;
+	return (struct residue_rests){
+		.lost = s->a->cut->lost[i] * power,
+		.most = (s->a->cut->most[i] + s->a->cut->lost[i]) * power,
+	};
 }
 
 /*

@@ -46,8 +46,7 @@ struct residue_tile_store {
 	uint64_t decisive;		/* bits of a double that all between two decisions share */
 	uint32_t doubts;
 	const __m512d *by_column;	/* powers of two */
-	/* cut: what is in doubt is looked at again, columns from first on */
-	bool cut;
+	/* where to look again at what cut lanes leave in doubt, columns from first on */
 	const struct gemm_panel *a, *b;
 	uint32_t first;
 	/* of columns in their units: sum of rests' magnitudes, and an element's largest */

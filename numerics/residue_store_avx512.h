@@ -98,7 +98,6 @@ static void residue_store(const struct gemm_store *store, uint32_t moduli, const
 		.error = product * (RESIDUE_ERROR * 0x1p-64),
 		.decisive = residue_decisive(format),
 		.by_column = by_column + first / 8,
-		.cut = a->is_cut,
 		.a = a,
 		.b = b,
 		.first = first,
@@ -115,7 +114,7 @@ static void residue_store(const struct gemm_store *store, uint32_t moduli, const
 	for (int v = 6; v < 10; v++)
 		by_column[v] = lost[v] = most[v] = _mm512_setzero_pd();
 	residue_line_at(&s, &line, place, 0);
-	if (s.cut) {
+	if (a->is_cut) {
 		residue_rests_of_columns(b, lost, most);
 		residue_put_cut_tile(&s, &line, place, &run, tally);
 	} else {
