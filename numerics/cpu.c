@@ -15,6 +15,7 @@ static const struct choice {
 	const struct gemm_kernel *kernel;
 } choices[] = {
 #ifdef QUIRE_HAVE_X86_KERNELS
+	{ "amx", &gemm_kernel_amx },
 	{ "ifma", &gemm_kernel_ifma },
 	{ "avx2", &gemm_kernel_avx2 },
 #endif

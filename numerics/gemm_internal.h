@@ -36,10 +36,9 @@
 #include <quirenum/gemm.h>
 #include <quirenum/threads.h>
 
-#define GEMM_MR_MAX 8
 #define GEMM_NR_MAX 48
 #define GEMM_LANES_MAX 48
-#define GEMM_TILE_MAX (8 * 48)
+#define GEMM_TILE_MAX (16 * 48)
 #define GEMM_STRIP 8		/* tiles of one column of tiles, computed together */
 
 /* Longest run of k of one panel; the bounds of every kernel are built on it. */
@@ -133,15 +132,6 @@ struct gemm_panel {
 	uint8_t special[GEMM_LANES_MAX];	/* enum gemm_special; such elements are 0 in v */
 };
 
-/*
- * Bytes of one modulus of a panel: [k / 4][lane][4], a multiple of 8 k's.  An odd number of cache
- * lines, so that one step of all moduli does not fall into one set of a cache.
- */
-static inline size_t gemm_plane_bytes(uint32_t lanes, uint32_t kc)
-{
-	return ((size_t)((kc + 7) / 8) * 8 * lanes + 63) / 128 * 128 + 64;
-}
-
 /* A byte for each k, a multiple of 64. */
 static inline size_t gemm_codes_bytes(uint32_t kc)
 {
@@ -198,6 +188,12 @@ struct gemm_kernel {
 	uint32_t part_bits;
 	bool narrow_only;		/* sums must be below 2^62 and integers below 2^31 */
 	uint32_t residue_moduli;	/* the most planes of residues of a panel */
+	/*
+	 * Planes are [k / 4][lane][4] for a multiple of plane_steps k's.  rows: A's are [k / 64][lane][64],
+	 * plane_steps is 64, and those behind the last k are 0.
+	 */
+	uint32_t plane_steps;
+	bool rows;
 	/*
 	 * How many planes, of both panels of one part, sums whose squares are at most square need.
 	 * NULL: words of both.
@@ -264,6 +260,19 @@ struct gemm_kernel {
 		     bool first);
 };
 
+/*
+ * Bytes of one modulus of a panel.  An odd number of cache lines, so that one step of all moduli does
+ * not fall into one set of a cache.
+ */
+static inline size_t gemm_plane_bytes(const struct gemm_kernel *kernel, uint32_t lanes, uint32_t kc)
+{
+	const uint32_t steps = kernel->plane_steps;
+
+	if (!kernel->moduli)
+		return 0;
+	return ((size_t)((kc + steps - 1) / steps) * steps * lanes + 63) / 128 * 128 + 64;
+}
+
 /* How many planes of residues the products of two panels take; 0: words, for parts. */
 static inline uint32_t gemm_moduli(const struct gemm_kernel *kernel, const struct gemm_panel *a,
 				   const struct gemm_panel *b)
@@ -305,7 +314,7 @@ void gemm_panels_cut(const struct gemm_kernel *kernel, struct gemm_panel *a, uin
 void gemm_panels_sort(struct gemm_panel *panels, uint32_t count, uint32_t lanes,
 		      struct gemm_lane *room);
 /*
- * Bytes of scratch memory of one worker: room for the doubles of a panel, k rounded up to a multiple of 8,
+ * Bytes of scratch memory of one worker: room for the doubles of a panel, k rounded up to a multiple of 64,
  * and of gemm_codes_bytes() and GEMM_RESTS_MAX rests for each lane.
  */
 size_t gemm_scratch_bytes(const struct gemm_kernel *kernel, uint32_t kc);
@@ -320,6 +329,7 @@ void gemm_panel_plan(const struct gemm_kernel *kernel, struct gemm_panel *panel,
 extern const struct gemm_kernel gemm_kernel_generic;
 extern const struct gemm_kernel gemm_kernel_avx2;
 extern const struct gemm_kernel gemm_kernel_ifma;
+extern const struct gemm_kernel gemm_kernel_amx;
 
 /* NULL stands for the plain path. */
 const struct gemm_kernel *gemm_kernel_current(void);

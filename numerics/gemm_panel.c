@@ -31,7 +31,7 @@ static size_t cut_bytes(const struct gemm_kernel *kernel, uint32_t lanes)
 
 static size_t residues_bytes(const struct gemm_kernel *kernel, uint32_t lanes, uint32_t kc)
 {
-	return round_up(gemm_plane_bytes(lanes, kc) * kernel->residue_moduli);
+	return round_up(gemm_plane_bytes(kernel, lanes, kc) * kernel->residue_moduli);
 }
 
 /* Of count panels with room for one part of words each. */
@@ -94,7 +94,7 @@ size_t gemm_scratch_bytes(const struct gemm_kernel *kernel, uint32_t kc)
 {
 	const uint32_t lanes = kernel->mr > kernel->nr ? kernel->mr : kernel->nr;
 
-	return words_bytes(lanes, (kc + 7) / 8 * 8) + gemm_codes_bytes(kc) * lanes +
+	return words_bytes(lanes, (kc + 63) / 64 * 64) + gemm_codes_bytes(kc) * lanes +
 	       rests_bytes(lanes);
 }
 

@@ -23,8 +23,9 @@ struct gemm_gather {
 struct gemm_gather *gemm_gather_create(const struct gemm_kernel *kernel, uint32_t workers)
 {
 	const size_t a_words = (size_t)GEMM_KC * kernel->mr, b_words = (size_t)GEMM_KC * kernel->nr;
-	const size_t a_residues = gemm_plane_bytes(kernel->mr, GEMM_KC) * kernel->residue_moduli;
-	const size_t b_residues = gemm_plane_bytes(kernel->nr, GEMM_KC) * kernel->residue_moduli;
+	const uint32_t planes = kernel->residue_moduli;
+	const size_t a_residues = gemm_plane_bytes(kernel, kernel->mr, GEMM_KC) * planes;
+	const size_t b_residues = gemm_plane_bytes(kernel, kernel->nr, GEMM_KC) * planes;
 	const size_t bytes = (a_words + b_words) * GEMM_PARTS_MAX * 8 + a_residues + b_residues;
 	struct gemm_gather *gather = calloc(workers, sizeof(*gather));
 
@@ -62,20 +63,49 @@ struct gemm_gather *gemm_gather_of(struct gemm_gather *gather, uint32_t worker)
 	return gather + worker;
 }
 
+/* One granule of a plane of lanes in rows, from step at to step to_step; behind the last k are zeros. */
+static void copy_rows(uint8_t *to, uint32_t to_step, const uint8_t *from, uint32_t at, uint32_t lanes)
+{
+	to += to_step / 64 * 64 * lanes + to_step % 64;
+	from += at / 64 * 64 * lanes + at % 64;
+	for (uint32_t l = 0; l < lanes; l++)
+		memcpy(to + l * 64, from + l * 64, GEMM_GRANULE);
+}
+
 /*
  * Steps [at, at + count) of a panel to step `to_step` of a copy: planes of residues, or words when
  * moduli is 0.  at is a multiple of 16, and so is count unless it is the last.
  */
 static void copy_steps(struct gemm_panel *to, uint32_t to_step, const struct gemm_panel *from,
-		       uint32_t at, uint32_t count, uint32_t lanes, uint32_t moduli)
+		       uint32_t at, uint32_t count, uint32_t lanes, bool rows, uint32_t moduli)
 {
 	const size_t row = (size_t)lanes;
 
-	for (uint32_t t = 0; t < moduli; t++)
-		memcpy(to->residues + t * to->plane + to_step * row,
-		       from->residues + t * from->plane + at * row, (count + 3) / 4 * 4 * row);
+	for (uint32_t t = 0; t < moduli; t++) {
+		uint8_t *plane = to->residues + t * to->plane;
+		const uint8_t *from_plane = from->residues + t * from->plane;
+
+		if (rows)
+			copy_rows(plane, to_step, from_plane, at, lanes);
+		else
+			memcpy(plane + to_step * row, from_plane + at * row, (count + 3) / 4 * 4 * row);
+	}
 	for (uint32_t p = 0; !moduli && p < from->parts; p++)
 		memcpy(to->part[p] + to_step * row, from->part[p] + at * row, count * row * 8);
+}
+
+/* Planes in rows of so many k's, whole granules of which are there, end in zeros. */
+static void clear_rows(struct gemm_panel *panel, uint32_t kc, uint32_t lanes, uint32_t moduli)
+{
+	uint32_t step = (kc + GEMM_GRANULE - 1) / GEMM_GRANULE * GEMM_GRANULE;
+
+	for (; step % 64; step += GEMM_GRANULE)
+		for (uint32_t t = 0; t < moduli; t++) {
+			uint8_t *to = panel->residues + t * panel->plane + step / 64 * 64 * lanes + step % 64;
+
+			for (uint32_t l = 0; l < lanes; l++)
+				memset(to + l * 64, 0, GEMM_GRANULE);
+		}
 }
 
 static void sum_words(struct gemm_panel *panel, uint32_t lanes)
@@ -93,7 +123,7 @@ static void sum_words(struct gemm_panel *panel, uint32_t lanes)
 }
 
 /* The granules `present` of a panel that has those and more, in moduli planes or in words. */
-static void copy_panel(struct gemm_panel *to, const struct gemm_panel *from, uint32_t lanes,
+static void copy_panel(struct gemm_panel *to, const struct gemm_panel *from, uint32_t lanes, bool rows,
 		       const uint64_t *present, uint32_t moduli)
 {
 	uint32_t at = 0, stored = 0;
@@ -106,11 +136,13 @@ static void copy_panel(struct gemm_panel *to, const struct gemm_panel *from, uin
 			continue;
 		count = tile_least(GEMM_GRANULE, from->kc - at);
 		if (present[g / 64] >> g % 64 & 1) {
-			copy_steps(to, stored, from, at, count, lanes, moduli);
+			copy_steps(to, stored, from, at, count, lanes, rows, moduli);
 			stored += count;
 		}
 		at += count;
 	}
+	if (rows)
+		clear_rows(to, stored, lanes, moduli);
 	memcpy(to->present, present, sizeof(to->present));
 	memcpy(to->units.exponent, from->units.exponent, sizeof(to->units.exponent));
 	memcpy(to->lane, from->lane, sizeof(to->lane));
@@ -141,7 +173,7 @@ void gemm_gather_pair(struct gemm_gather *gather, const struct gemm_kernel *kern
 		b_more |= pb->present[i] != common[i];
 	}
 	if (a_more) {
-		copy_panel(&gather->a, pa, kernel->mr, common, moduli);
+		copy_panel(&gather->a, pa, kernel->mr, kernel->rows, common, moduli);
 		*a = &gather->a;
 	}
 	if (!b_more)
@@ -149,7 +181,7 @@ void gemm_gather_pair(struct gemm_gather *gather, const struct gemm_kernel *kern
 	/* panels of A in the same row of tiles want the same of B */
 	if (gather->b_of != pb || gather->b.moduli < moduli || (!moduli && gather->b.moduli) ||
 	    memcmp(gather->b_present, common, sizeof(common))) {
-		copy_panel(&gather->b, pb, kernel->nr, common, moduli);
+		copy_panel(&gather->b, pb, kernel->nr, false, common, moduli);
 		gather->b_of = pb;
 		memcpy(gather->b_present, common, sizeof(common));
 	}

@@ -299,7 +299,7 @@ pack_float_pack(uint32_t format, const struct gemm_panel *panel, const struct ge
 				for (uint32_t s = 0; s < 4; s++)
 					v[s] = pack_integers(format, w[4 * j + s], by);
 				residue_pack_narrow(v, panel->residues + (size_t)(i + j * steps) * lanes + l * 4,
-						    panel->plane, panel->moduli, lanes == 8);
+						    panel->plane, panel->moduli, residue_is_signed(lanes));
 			}
 		}
 }
@@ -355,7 +355,7 @@ pack_floats_pack(const struct gemm_panel *panel, const struct gemm_source *sourc
 {
 	float scale[GEMM_LANES_MAX];
 
-	if (panel->words || panel->width > 30)
+	if (panel->words || panel->width > 30 || lanes == RESIDUE_ROWS)
 		return false;
 	for (uint32_t l = 0; l < lanes; l++) {
 		if (panel->special[l] || panel->units.exponent[l] < -120 || panel->units.exponent[l] > 120)

@@ -583,7 +583,7 @@ static inline void pack_weigh(const struct gemm_kernel *kernel, struct gemm_pane
 	/* integers of parts are at most 2^(part_bits - 1) */
 	half = pack_power((int32_t)kernel->part_bits - 1);
 	panel->weight = single ? heaviest : kc * half * half;
-	panel->plane = gemm_plane_bytes(lanes, panel->kc);
+	panel->plane = gemm_plane_bytes(kernel, lanes, panel->kc);
 	panel->moduli = 0;
 	panel->words = false;
 	panel->is_cut = false;
@@ -620,14 +620,15 @@ static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel 
 		for (uint32_t l = 0; l < used; l++)
 			if (panel->special[l])
 				(void)pack_clear_specials(scratch, lanes, l, count);
-		padded = (count + 7) / 8 * 8;
+		padded = kernel->moduli ? (count + kernel->plane_steps - 1) / kernel->plane_steps *
+						  kernel->plane_steps : count;
 		/* not with 0 bytes: memset() may then touch a page that is not there, which is slow */
 		if (padded > count)
 			memset(scratch + (size_t)count * lanes, 0,
 			       (size_t)(padded - count) * lanes * sizeof(*scratch));
 #ifdef __AVX512F__
 		if (panel->moduli)
-			residue_pack(panel, scratch, lanes, i, count, scale, lanes == 8);
+			residue_pack(panel, scratch, lanes, i, count, scale);
 #endif
 		if (panel->words && panel->parts == 1)
 			pack_single(panel, scratch, lanes, i, count, scale);

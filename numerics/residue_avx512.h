@@ -184,17 +184,95 @@ residue_pack_wide(const __m512i x[4][2], uint8_t *out, size_t plane, uint32_t mo
 }
 
 /*
+ * Panels of 16 lanes are in rows, those of A's signed residues are of 8 or 16 lanes (-128..127, the others
+ * 0..255).
+ */
+#define RESIDUE_ROWS 16
+
+static inline bool residue_is_signed(uint32_t lanes)
+{
+	return lanes <= RESIDUE_ROWS;
+}
+
+/* Transpose eight vectors of eight words of 64 bits. */
+static inline __attribute__((always_inline)) void residue_transpose(__m512i x[8])
+{
+	const __m512i lower = _mm512_set_epi64(13, 12, 5, 4, 9, 8, 1, 0);
+	const __m512i upper = _mm512_set_epi64(15, 14, 7, 6, 11, 10, 3, 2);
+	__m512i pair[8], quad[8];
+
+	/* pair[2 i + p]: columns p, p + 2, p + 4, p + 6 of rows 2 i and 2 i + 1 */
+#pragma GCC unroll 4
+	for (int i = 0; i < 8; i += 2) {
+		pair[i] = _mm512_unpacklo_epi64(x[i], x[i + 1]);
+		pair[i + 1] = _mm512_unpackhi_epi64(x[i], x[i + 1]);
+	}
+	/* quad[4 i + p], quad[4 i + 2 + p]: columns p, p + 4 and p + 2, p + 6 of rows 4 i .. 4 i + 3 */
+#pragma GCC unroll 2
+	for (int i = 0; i < 8; i += 4)
+#pragma GCC unroll 2
+		for (int p = 0; p < 2; p++) {
+			quad[i + p] = _mm512_permutex2var_epi64(pair[i + p], lower, pair[i + 2 + p]);
+			quad[i + 2 + p] = _mm512_permutex2var_epi64(pair[i + p], upper, pair[i + 2 + p]);
+		}
+#pragma GCC unroll 4
+	for (int c = 0; c < 4; c++) {
+		x[c] = _mm512_shuffle_i64x2(quad[c], quad[c + 4], 0x44);
+		x[c + 4] = _mm512_shuffle_i64x2(quad[c], quad[c + 4], 0xee);
+	}
+}
+
+/*
+ * kc steps of a panel in rows, see residue_pack().  Of each lane, vector 2 j + h holds k's j, j + 4, ...
+ * j + 28 from 32 h on, from which residue_pack_wide() makes bytes in the order of k.
+ */
+static inline __attribute__((always_inline)) void
+residue_pack_rows(const struct gemm_panel *panel, const double *from, uint32_t k, uint32_t kc,
+		  const double *scale)
+{
+	const __m512d magic = _mm512_set1_pd(GEMM_MAGIC);
+	__m512i row[RESIDUE_ROWS][8];
+
+	for (uint32_t i = 0; i < kc; i += 64, from += 64 * RESIDUE_ROWS) {
+		uint8_t *to = panel->residues + (size_t)(k + i) * RESIDUE_ROWS;
+
+		for (uint32_t v = 0; v < 16; v++) {
+			const uint32_t first = v / 8 * 8, step = v % 2 * 32 + v % 8 / 2;
+			const __m512d by = _mm512_loadu_pd(scale + first);
+			__m512i x[8];
+
+#pragma GCC unroll 8
+			for (uint32_t j = 0; j < 8; j++)
+				x[j] = _mm512_castpd_si512(_mm512_fmadd_pd(
+					_mm512_load_pd(from + (size_t)(step + 4 * j) * RESIDUE_ROWS + first), by,
+					magic));
+			residue_transpose(x);
+#pragma GCC unroll 8
+			for (uint32_t j = 0; j < 8; j++)
+				row[first + j][v % 8] = x[j];
+		}
+		for (uint32_t l = 0; l < RESIDUE_ROWS; l++)
+			residue_pack_wide((const __m512i(*)[2])row[l], to + l * 64, panel->plane, panel->moduli,
+					  true);
+	}
+}
+
+/*
  * kc steps of 8 or a multiple of 16 lanes, doubles that times scale are integers, to residues
- * of a panel from k on; is_signed: -128..127, else 0..255.  Steps behind kc up to a multiple of 8 are
+ * of a panel from k on.  Steps behind kc up to a multiple of 8, of a panel in rows of 64, are
  * read as they are.
  */
 static inline __attribute__((always_inline)) void
 residue_pack(const struct gemm_panel *panel, const double *from, uint32_t lanes, uint32_t k,
-	     uint32_t kc, const double *scale, bool is_signed)
+	     uint32_t kc, const double *scale)
 {
 	const __m512d magic = _mm512_set1_pd(GEMM_MAGIC);
 	const uint32_t steps = lanes == 8 ? 8 : 4;
 
+	if (lanes == RESIDUE_ROWS) {
+		residue_pack_rows(panel, from, k, kc, scale);
+		return;
+	}
 	for (uint32_t i = 0; i < kc; i += steps)
 		for (uint32_t l = 0; l < lanes; l += 16) {
 			const __m512d by[2] = { _mm512_loadu_pd(scale + l),
@@ -211,7 +289,7 @@ residue_pack(const struct gemm_panel *panel, const double *from, uint32_t lanes,
 						_mm512_load_pd(from + at), by[h], magic));
 				}
 			residue_pack_wide(x, panel->residues + (size_t)(k + i) * lanes + l * 4,
-					  panel->plane, panel->moduli, is_signed);
+					  panel->plane, panel->moduli, residue_is_signed(lanes));
 		}
 }
 

@@ -303,7 +303,7 @@ static inline void residue_put_cut_tile(struct residue_tile_store *s, struct res
 					const struct gemm_place *place, struct residue_tally *run,
 					struct gemm_tally *tally)
 {
-	struct residue_later later[8];
+	struct residue_later later[RESIDUE_ROWS];
 	uint32_t count = 0;
 
 	for (; line->i < s->a->used; residue_line_at(s, line, place, line->i + 1)) {

@@ -417,7 +417,7 @@ static void check_macs(const struct quire_gemm *g, const struct quire_gemm_resul
 
 static void run(struct quire_gemm *g, struct input *in)
 {
-	static const char *const kernels[] = { "generic", "avx2", "ifma" };
+	static const char *const kernels[] = { "generic", "avx2", "ifma", "amx" };
 	struct memory m;
 
 	if (!memory_of(g, in, &m))

@@ -190,7 +190,7 @@ void drop(struct job *job)
 		free(job->memory[i]);
 }
 
-const char *const kernels[KERNELS] = { "ifma", "avx2", "generic", "plain" };
+const char *const kernels[KERNELS] = { "amx", "ifma", "avx2", "generic", "plain" };
 
 void check(struct job *job)
 {

@@ -19,7 +19,7 @@ uint64_t rnd(void);
 extern const uint32_t formats[FORMATS];
 
 /* The best first; quire_kernel_select() says which this machine has. */
-#define KERNELS 4
+#define KERNELS 5
 extern const char *const kernels[KERNELS];
 
 enum fill {

@@ -8,7 +8,7 @@ CFLAGS := -std=gnu11 -O1 -w -ffp-contract=off -pthread -DQUIRE_HAVE_X86_KERNELS 
 	-Inumerics/include -Inumerics -Iuapi -Itests/oracle -MMD $(EXTRA)
 AVX2 := -mavx2 -mfma -mbmi2 -mlzcnt
 # what numerics/meson.build gives the same file
-IFMA := $(shell sed -n "/kernel_ifma.c/,/include_directories/p" numerics/meson.build | grep -o -- "-m[a-z0-9=-]*")
+AVX512 := $(shell sed -n "/kernel_avx512.c/,/include_directories/p" numerics/meson.build | grep -o -- "-m[a-z0-9=-]*")
 TESTS := posit number text accumulator vectors convert mxfp8_convert digest gemm \
 	gemm_residues gemm_outliers gemm_doubt gemm_workspace gemm_fp32 gemm_unsteady
 
@@ -18,7 +18,7 @@ OBJECTS := $(SOURCES:numerics/%.c=$(OUT)/%.o)
 all: $(TESTS:%=$(OUT)/test_%)
 
 $(OUT)/kernel_avx2.o: CFLAGS += $(AVX2)
-$(OUT)/kernel_ifma.o: CFLAGS += $(IFMA)
+$(OUT)/kernel_avx512.o: CFLAGS += $(AVX512)
 
 $(OUT)/%.o: numerics/%.c
 	@gcc $(CFLAGS) -c $< -o $@

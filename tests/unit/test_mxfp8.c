@@ -18,7 +18,7 @@
 
 #include "oracle.h"
 
-static const char *const kernels[] = { "plain", "generic", "avx2", "ifma" };
+static const char *const kernels[] = { "plain", "generic", "avx2", "ifma", "amx" };
 #define KERNELS (sizeof(kernels) / sizeof(kernels[0]))
 
 /* The value of element (row, column) of blocks. */

@@ -162,16 +162,18 @@ static void check(const struct trial *t)
 
 static void products_equal_those_of_the_decoded_numbers(void **state)
 {
-	static const char *const kernels[] = { "generic", "avx2", "ifma", "plain" };
+	static const char *const kernels[] = { "generic", "avx2", "ifma", "amx", "plain" };
 	static const uint32_t formats[] = { QUIRE_FORMAT_FP32, QUIRE_FORMAT_POSIT16,
 					    QUIRE_FORMAT_BF16, QUIRE_FORMAT_QUIRE };
 
 	(void)state;
-	for (size_t k = 0; k < 4; k++) {
+	for (size_t k = 0; k < sizeof(kernels) / sizeof(kernels[0]); k++) {
+		const bool plain = !strcmp(kernels[k], "plain");
+
 		if (quire_kernel_select(kernels[k]))
 			continue;
-		for (uint32_t i = 0; i < (k < 3 ? 60u : 10u); i++) {
-			uint32_t limit = k < 3 ? 150 : 40;
+		for (uint32_t i = 0; i < (plain ? 10u : 60u); i++) {
+			uint32_t limit = plain ? 40 : 150;
 			struct trial t = {
 				.m = 1 + below(limit), .n = 1 + below(limit), .k = 1 + below(2 * limit),
 				.tiled_a = i % 3 != 1, .tiled_b = i % 3 != 0,

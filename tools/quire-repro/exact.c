@@ -268,7 +268,7 @@ static int run_local(const struct job *job, unsigned int threads, const char *ke
 static int run_locals(const struct job *job)
 {
 	static const unsigned int threads[] = { 1, 2, 3, 4, 8 };
-	static const char *const kernels[] = { "plain", "generic", "avx2", "ifma" };
+	static const char *const kernels[] = { "plain", "generic", "avx2", "ifma", "amx" };
 	int error = 0;
 
 	for (size_t i = 0; !error && i < sizeof(threads) / sizeof(threads[0]); i++)
