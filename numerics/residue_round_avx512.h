@@ -26,8 +26,11 @@
  * Fractions are wrong by less than this many units of 2^-64, see residue_fractions().  With six
  * moduli P is below 2^47.9 and S below 2^46.9: a double's last bit weighs less than 2^-5.
  */
-#define RESIDUE_ERROR 4
+#define RESIDUE_ERROR 2
 #define RESIDUE_WHOLE 6		/* moduli */
+
+/* What makes terms of fractions positive. */
+#define RESIDUE_OFFSET (1 << 18)
 
 /* A tile that had so many doubtful sixteens is taken for one whose sums often are. */
 #define RESIDUE_DOUBTS 4
@@ -38,6 +41,7 @@ struct residue_tile_store {
 	const int32_t *sums;
 	size_t tile;			/* sums from one modulus to the next */
 	uint32_t moduli;
+	uint64_t begin[2];		/* of upper and lower sums of fractions */
 	const int32_t *exponent;	/* of columns */
 	uint32_t bits, bytes;		/* of an element */
 	bool overflows;
@@ -65,12 +69,11 @@ struct residue_tally {
 
 /*
  * Fractions of 48 sums or less, eight columns to a vector, in units of 2^-64, from residues +
- * RESIDUE_BIAS.  Words f + RESIDUE_MAGIC_BITS, |f| < 2^17, are multiplied by c, which is 2^64 / m
- * to an integer, modulo 2^64: those of odd columns shifted down, those of even ones with the odd one
- * above, which adds 2^32 times the odd one's sum.  As floats, which they also are, they
- * give what is lost with c.  Terms are below 2^23.6 * 0.64, in an order that keeps their sums
- * below 2^23, so that an addition is wrong by at most a quarter.  The worst case over all
- * numbers of moduli, with the table's last bits, is 3.2 before the conversion to an integer adds a half.
+ * RESIDUE_BIAS.  f, below 2^17 in magnitude, is made positive by 2^18 and multiplied by upper and lower of
+ * 1 / m on the 52-bit multiplier: f * upper modulo 2^52, which is modulo 1, and f * lower, which is
+ * below 2^(19 + 33), to the bit.  Sums start with what 2^18 comes to, taken away.  1 / m is wrong by half a
+ * unit of 2^-85, 15 terms by less than 15 * 2^(17 - 1 - 21) < 0.5 units of 2^-64; the lower sum loses less than
+ * one more where it is cut to those.
  */
 static inline __attribute__((always_inline)) void
 residue_fractions(const struct residue_tile_store *s, const int32_t *sums, int vectors,
@@ -78,44 +81,44 @@ residue_fractions(const struct residue_tile_store *s, const int32_t *sums, int v
 {
 	const __m512i first = _mm512_set_epi64(11, 3, 10, 2, 9, 1, 8, 0);
 	const __m512i second = _mm512_set_epi64(15, 7, 14, 6, 13, 5, 12, 4);
+	const __m512i lower_half = _mm512_set1_epi64(UINT32_MAX);
 	const struct residue_system *system = &residue_system[s->moduli - 1];
-	/* what RESIDUE_MAGIC_BITS and RESIDUE_MAGIC come to, taken away again */
-	const uint64_t begin = residue_fraction[s->moduli - 1].begin;
-	const __m512 lost_begin = _mm512_set1_ps(residue_fraction[s->moduli - 1].lost_begin);
-	__m512i odd[3], even[3];
-	__m512 lost[3];
+	/* of even columns and of odd ones */
+	__m512i upper[3][2], lower[3][2];
 
 #pragma GCC unroll 3
 	for (int v = 0; v < vectors; v++) {
-		odd[v] = _mm512_set1_epi64((int64_t)begin);
-		even[v] = _mm512_set1_epi64((int64_t)(begin + (begin << 32)));
-		lost[v] = lost_begin;
+		upper[v][0] = upper[v][1] = _mm512_set1_epi64((int64_t)s->begin[0]);
+		lower[v][0] = lower[v][1] = _mm512_set1_epi64((int64_t)s->begin[1]);
 	}
 	for (uint32_t t = 0; t < s->moduli; t++, sums += s->tile) {
 		const struct residue_back *back = &system->back[t];
-		const __m512i start = _mm512_set1_epi32(RESIDUE_MAGIC_BITS + back->start);
+		const __m512i start = _mm512_set1_epi32(RESIDUE_OFFSET + back->start);
 		const __m512i weights = _mm512_set1_epi32((int)back->weights);
-		const __m512i c = _mm512_set1_epi64((int64_t)residue_fraction[t].c);
-		const __m512 rest = _mm512_set1_ps(residue_fraction[t].lost);
+		const __m512i c = _mm512_set1_epi64((int64_t)residue_fraction[t].upper);
+		const __m512i rest = _mm512_set1_epi64((int64_t)residue_fraction[t].lower);
 
 #pragma GCC unroll 3
 		for (int v = 0; v < vectors; v++) {
 			__m512i f = _mm512_dpbusd_epi32(start, _mm512_load_si512(sums + v * 16), weights);
+			const __m512i even = _mm512_and_si512(f, lower_half), odd = _mm512_srli_epi64(f, 32);
 
-			even[v] = _mm512_add_epi64(even[v], _mm512_mullo_epi64(f, c));
-			odd[v] = _mm512_add_epi64(odd[v], _mm512_mullo_epi64(_mm512_srli_epi64(f, 32), c));
-			lost[v] = _mm512_fmadd_ps(_mm512_castsi512_ps(f), rest, lost[v]);
+			upper[v][0] = _mm512_madd52lo_epu64(upper[v][0], even, c);
+			upper[v][1] = _mm512_madd52lo_epu64(upper[v][1], odd, c);
+			lower[v][0] = _mm512_madd52lo_epu64(lower[v][0], even, rest);
+			lower[v][1] = _mm512_madd52lo_epu64(lower[v][1], odd, rest);
 		}
 	}
 #pragma GCC unroll 3
 	for (int v = 0; v < vectors; v++) {
-		__m512i n = _mm512_cvtps_epi32(lost[v]), x, y;
+		__m512i x[2];
 
-		x = _mm512_sub_epi64(even[v], _mm512_slli_epi64(odd[v], 32));
-		x = _mm512_add_epi64(x, _mm512_srai_epi64(_mm512_slli_epi64(n, 32), 32));
-		y = _mm512_add_epi64(odd[v], _mm512_srai_epi64(n, 32));
-		out[2 * v] = _mm512_permutex2var_epi64(x, first, y);
-		out[2 * v + 1] = _mm512_permutex2var_epi64(x, second, y);
+#pragma GCC unroll 2
+		for (int h = 0; h < 2; h++)
+			x[h] = _mm512_add_epi64(_mm512_slli_epi64(upper[v][h], 12),
+						_mm512_srai_epi64(lower[v][h], 21));
+		out[2 * v] = _mm512_permutex2var_epi64(x[0], first, x[1]);
+		out[2 * v + 1] = _mm512_permutex2var_epi64(x[0], second, x[1]);
 	}
 }
 

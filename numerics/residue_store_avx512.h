@@ -109,6 +109,10 @@ static void residue_store(const struct gemm_store *store, uint32_t moduli, const
 	struct residue_line line = { .columns = columns };
 	struct residue_tally run = { _mm512_setzero_si512(), _mm512_setzero_si512() };
 
+	for (uint32_t t = 0; t < moduli; t++) {
+		s.begin[0] -= residue_fraction[t].upper * RESIDUE_OFFSET;
+		s.begin[1] -= residue_fraction[t].lower * RESIDUE_OFFSET;
+	}
 	if (residue_powers(store, a, b, by_column) < -126)
 		s.doubts = RESIDUE_DOUBTS;
 	for (int v = 6; v < 10; v++)

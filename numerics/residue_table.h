@@ -232,31 +232,26 @@ static const struct residue_system {
 };
 
 /*
- * Parts of 1, in units of 2^-64: 2^64 / m is c + lost.  c is one of the two integers next to it,
- * so that sums of lost over the first moduli are within +-0.55.  begin: of all moduli up to this one,
- * -(0x4b400000 c), modulo 2^64; lost_begin: -(12582912 lost).
+ * 1 / m in units of 2^-85, to nearest: upper * 2^33 + lower.
  */
 static const struct residue_fraction {
-	uint64_t c;
-	float lost;
-	uint64_t begin;
-	float lost_begin;
+	uint64_t upper, lower;
 } residue_fraction[RESIDUE_MODULI] = {
-	{ 0x0100000000000000ull, 0.0f / 256, 0x0000000000000000ull, 0.0f },
-	{ 0x0101010101010101ull, 1.0f / 255, 0x7474747474c00000ull, -49344.75390625f },
-	{ 0x0103091b51f5e1a5ull, -17.0f / 253, 0x2c9cede0b4800000ull, 796147.375f },
-	{ 0x0105197f7d734041ull, 69.0f / 251, 0x72fccd3d99400000ull, -2662900.25f },
-	{ 0x010953f39010953full, 55.0f / 247, 0x1ae3ed5ed4800000ull, -5464763.0f },
-	{ 0x010fef010fef0110ull, -16.0f / 241, 0x0af4ec4ee0800000ull, -4629383.0f },
-	{ 0x0112358e75d30337ull, -89.0f / 239, 0xead2a59cf5c00000ull, 56303.78515625f },
-	{ 0x0119453808ca29c0ull, 64.0f / 233, 0x323d38d745c00000ull, -3399946.75f },
-	{ 0x011e2ef3b3fb8744ull, 44.0f / 229, 0x0f95895488c00000ull, -5817624.0f },
-	{ 0x0120b470c67c0d89ull, -123.0f / 227, 0xe93d925a03800000ull, 1000429.5f },
-	{ 0x0125e22708092f11ull, 49.0f / 223, 0xf020df4444400000ull, -1764425.625f },
-	{ 0x012e025c04b80970ull, 16.0f / 217, 0x63bdc67e18400000ull, -2692198.0f },
-	{ 0x013698df3de07479ull, 69.0f / 211, 0xc4cd8c4187000000ull, -6806989.0f },
-	{ 0x0149539e3b2d066full, -73.0f / 199, 0x81e8901d66400000ull, -2191147.0f },
-	{ 0x014cab88725af6e7ull, 61.0f / 197, 0xa64b5309ff800000ull, -6087378.5f },
+	{ 0x100000000000ull, 0x000000000ull },
+	{ 0x101010101010ull, 0x020202020ull },
+	{ 0x103091b51f5eull, 0x0349dd98dull },
+	{ 0x105197f7d734ull, 0x00828cbfcull },
+	{ 0x10953f390109ull, 0x0a7e72021ull },
+	{ 0x10fef010fef0ull, 0x021fde022ull },
+	{ 0x112358e75d30ull, 0x066d4156cull },
+	{ 0x119453808ca2ull, 0x13808ca2aull },
+	{ 0x11e2ef3b3fb8ull, 0x0e8862602ull },
+	{ 0x120b470c67c0ull, 0x1b10ea92aull },
+	{ 0x125e22708092ull, 0x1e2270809ull },
+	{ 0x12e025c04b80ull, 0x12e025c05ull },
+	{ 0x13698df3de07ull, 0x08f2a76e7ull },
+	{ 0x149539e3b2d0ull, 0x0cdd442e5ull },
+	{ 0x14cab88725afull, 0x0dce9e89cull },
 };
 
 #endif /* QUIRE_RESIDUE_TABLE_H */
