@@ -200,20 +200,54 @@ static inline __attribute__((always_inline)) void pack_float_codes(uint8_t *code
 	_mm_storel_epi64((__m128i *)(void *)(codes + (size_t)(k + 4) * 8), _mm_unpackhi_epi64(x, x));
 }
 
+/* What is seen of sixteen numbers at a time: patterns of magnitudes and of last bits, and squares. */
+struct pack_float_eight {
+	__m512i large, small;
+	__m512 sum;
+};
+
+static inline struct pack_float_eight pack_float_nothing(void)
+{
+	return (struct pack_float_eight){ _mm512_setzero_si512(), _mm512_set1_epi32(-1), _mm512_setzero_ps() };
+}
+
+/* Aligned words; their last bits, found as in pack_see(). */
+static inline __attribute__((always_inline)) __m512i pack_float_add(uint32_t format,
+								     struct pack_float_eight *see, __m512i left)
+{
+	const __m512i less = _mm512_set1_epi32(-1);
+	__m512i x = pack_magnitudes(format, left);
+	__m512i without = _mm512_and_si512(x, _mm512_add_epi32(x, less));
+	__m512i bit = _mm512_castps_si512(_mm512_sub_ps(_mm512_castsi512_ps(x), _mm512_castsi512_ps(without)));
+
+	/* 0 has no last bit */
+	bit = _mm512_mask_mov_epi32(less, _mm512_test_epi32_mask(left, left), bit);
+	see->small = _mm512_min_epu32(see->small, bit);
+	see->large = _mm512_max_epu32(see->large, x);
+	see->sum = _mm512_fmadd_ps(_mm512_castsi512_ps(x), _mm512_castsi512_ps(x), see->sum);
+	return bit;
+}
+
+/* Are all within the limits above? */
+static inline bool pack_float_fits(const struct pack_float_eight *see)
+{
+	return !_mm512_cmpgt_epu32_mask(see->large, _mm512_set1_epi32(PACK_FLOAT_MOST)) &&
+	       !_mm512_cmplt_epu32_mask(see->small, _mm512_set1_epi32(PACK_FLOAT_LEAST));
+}
+
 /*
  * struct pack_range of 16 or 8 lanes over at most PACK_FLOAT_STEPS k's.  False: some are not within the limits
- * above, or NaN or infinite, or NaR, which looks like 2^-124.  The last set bit is found as in
- * pack_see().
+ * above, or NaN or infinite, or NaR, which looks like 2^-124.
  */
 static inline __attribute__((always_inline)) bool
 pack_float_see(uint32_t format, const struct gemm_source *source, uint32_t lanes, const uint32_t *lane,
 	       uint32_t used, uint64_t k, uint32_t kc, uint64_t *most, uint64_t *last, double *squares,
 	       uint8_t *codes)
 {
-	const __m512i less = _mm512_set1_epi32(-1);
 	const __m512i least = _mm512_set1_epi32(PACK_FLOAT_NOTHING);
-	__m512i large = _mm512_setzero_si512(), small = less;
-	__m512 sum = _mm512_setzero_ps();
+	struct pack_float_eight see = pack_float_nothing();
+	__m512i large, small;
+	__m512 sum;
 
 	for (uint32_t i = 0; i < kc; i += PACK_FLOAT_BLOCK) {
 		__m512i w[PACK_FLOAT_BLOCK];
@@ -221,31 +255,24 @@ pack_float_see(uint32_t format, const struct gemm_source *source, uint32_t lanes
 		pack_float_block(format, source, lanes, lane, used, k + i, kc - i, w);
 #pragma GCC unroll 16
 		for (uint32_t j = 0; j < lanes; j++) {
-			__m512i left = pack_aligned(format, w[j]);
-			__m512i x = pack_magnitudes(format, left), without, bit;
+			__m512i bit = pack_float_add(format, &see, pack_aligned(format, w[j]));
 
-			without = _mm512_and_si512(x, _mm512_add_epi32(x, less));
-			bit = _mm512_castps_si512(_mm512_sub_ps(_mm512_castsi512_ps(x),
-								_mm512_castsi512_ps(without)));
-			/* 0 has no last bit */
-			bit = _mm512_mask_mov_epi32(less, _mm512_test_epi32_mask(left, left), bit);
 			if (codes)
 				pack_float_codes(codes + (size_t)i * lanes, j, lanes, bit);
-			small = _mm512_min_epu32(small, bit);
-			large = _mm512_max_epu32(large, x);
-			sum = _mm512_fmadd_ps(_mm512_castsi512_ps(x), _mm512_castsi512_ps(x), sum);
 		}
 	}
+	large = see.large;
+	small = see.small;
+	sum = see.sum;
 	if (lanes == 8) {
 		large = _mm512_max_epu32(large, pack_swap(large));
 		small = _mm512_min_epu32(small, pack_swap(small));
 		sum = _mm512_add_ps(sum, _mm512_castsi512_ps(pack_swap(_mm512_castps_si512(sum))));
 	}
-	if (_mm512_cmpgt_epu32_mask(large, _mm512_set1_epi32(PACK_FLOAT_MOST)) ||
-	    _mm512_cmplt_epu32_mask(small, _mm512_set1_epi32(PACK_FLOAT_LEAST)))
+	if (!pack_float_fits(&see))
 		return false;
 	large = _mm512_maskz_mov_epi32(_mm512_cmpgt_epu32_mask(large, least), large);
-	small = _mm512_mask_mov_epi32(small, _mm512_cmpeq_epi32_mask(small, less),
+	small = _mm512_mask_mov_epi32(small, _mm512_cmpeq_epi32_mask(small, _mm512_set1_epi32(-1)),
 				      _mm512_set1_epi32(PACK_FLOAT_INFINITY));
 #pragma GCC unroll 2
 	for (uint32_t h = 0; h < lanes / 8; h++) {
@@ -261,12 +288,11 @@ pack_float_see(uint32_t format, const struct gemm_source *source, uint32_t lanes
 	return true;
 }
 
-/* Words times 2^-e.  The numbers that stand for 0 vanish: they are below 2^-124 * 2^120. */
-static inline __attribute__((always_inline)) __m512i pack_integers(uint32_t format, __m512i words,
-								    __m512 by)
+/* Aligned words times 2^-e.  The numbers that stand for 0 vanish: they are below 2^-124 * 2^120. */
+static inline __attribute__((always_inline)) __m512i pack_integers_of(uint32_t format, __m512i left,
+								       __m512 by)
 {
 	const __m512i sign = _mm512_set1_epi32((int)0x80000000u);
-	__m512i left = pack_aligned(format, words);
 	__m512i x = format == QUIRE_FORMAT_BF16 ? left :
 		    _mm512_ternarylogic_epi32(pack_posit_magnitudes(left), left, sign, 0xf8);
 
@@ -297,7 +323,8 @@ pack_float_pack(uint32_t format, const struct gemm_panel *panel, const struct ge
 
 #pragma GCC unroll 4
 				for (uint32_t s = 0; s < 4; s++)
-					v[s] = pack_integers(format, w[4 * j + s], by);
+					v[s] = pack_integers_of(format, pack_aligned(format, w[4 * j + s]),
+								by);
 				residue_pack_narrow(v, panel->residues + (size_t)(i + j * steps) * lanes + l * 4,
 						    panel->plane, panel->moduli, residue_is_signed(lanes));
 			}
@@ -346,22 +373,30 @@ pack_floats_weigh(struct pack_range *range, const struct gemm_source *source, ui
 }
 
 /*
- * All of a panel; false: another way has to be taken.  Scales are within what FP32 holds, and a
- * product by one is an integer of at most 24 significant bits below 2^30.
+ * Do scales fit FP32, and are integers below 2^30?  Then a product by a scale is exact, of at most 24
+ * significant bits.
  */
+static inline bool pack_floats_fit(const struct gemm_panel *panel, uint32_t lanes)
+{
+	if (panel->words || panel->width > 30)
+		return false;
+	for (uint32_t l = 0; l < lanes; l++)
+		if (panel->special[l] || panel->units.exponent[l] < -120 || panel->units.exponent[l] > 120)
+			return false;
+	return true;
+}
+
+/* All of a panel; false: another way has to be taken. */
 static inline __attribute__((always_inline)) bool
 pack_floats_pack(const struct gemm_panel *panel, const struct gemm_source *source, uint32_t lanes,
 		 const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc)
 {
 	float scale[GEMM_LANES_MAX];
 
-	if (panel->words || panel->width > 30 || lanes == RESIDUE_ROWS)
+	if (lanes == RESIDUE_ROWS || !pack_floats_fit(panel, lanes))
 		return false;
-	for (uint32_t l = 0; l < lanes; l++) {
-		if (panel->special[l] || panel->units.exponent[l] < -120 || panel->units.exponent[l] > 120)
-			return false;
+	for (uint32_t l = 0; l < lanes; l++)
 		scale[l] = (float)pack_power(-panel->units.exponent[l]);
-	}
 	switch (source->format) {
 	case QUIRE_FORMAT_POSIT16:
 		pack_float_pack(QUIRE_FORMAT_POSIT16, panel, source, lanes, lane, used, k, kc, scale);

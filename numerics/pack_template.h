@@ -481,6 +481,10 @@ static inline void pack_nothing_seen(struct pack_range *range, uint32_t lanes)
 	}
 }
 
+#ifdef __AVX512F__
+#include "pack_rows_avx512.h"
+#endif
+
 static inline void pack_add_range(struct pack_range *range, const struct pack_range *some,
 				  uint32_t lanes)
 {
@@ -501,6 +505,8 @@ static inline void pack_range_of(struct gemm_panel *panel, double *scratch, uint
 	struct pack_codes codes = { .kc = kc };
 
 #ifdef __AVX512F__
+	if (lanes == RESIDUE_ROWS && !panel->precision && pack_rows_weigh(range, panel, source, used, k, kc))
+		return;
 	if (pack_is_float(source->format))
 		steps = PACK_FLOAT_STEPS;
 	if (panel->precision)
@@ -602,6 +608,8 @@ static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel 
 	double scale[GEMM_LANES_MAX];
 
 #ifdef __AVX512F__
+	if (lanes == RESIDUE_ROWS && pack_rows_pack(panel, source, used, k, kc))
+		return;
 	if (pack_floats_pack(panel, source, lanes, panel->lane, used, k, kc))
 		return;
 #endif
