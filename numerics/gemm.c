@@ -17,7 +17,6 @@
 
 #define A_BYTES (8u << 20)		/* packed, of a block; bounds the memory taken */
 #define B_BYTES (8u * QUIRE_GEMM_KEPT_ELEMENTS)
-#define GROUP_BYTES (704u << 10)	/* of A walked again for each panel of B: most of L2 */
 #define TASKS 16u			/* of tiles for each worker, at least */
 #define LARGE_B (1u << 17)		/* elements that the caches do not hold */
 #define SUMS_ROWS 384u			/* of a block of C when k > GEMM_KC */
@@ -171,17 +170,17 @@ static bool may_cut(const struct block *block)
  */
 static uint32_t group_tiles(struct block *block)
 {
+	const struct gemm_kernel *kernel = block->kernel;
 	uint32_t workers = quire_threads_count(block->gemm->threads), a_groups, most = 1;
-	uint32_t wanted = workers > 1 ? TASKS * workers : 1;
-	size_t panel;
+	uint32_t wanted = workers > 1 ? TASKS * workers : 1, panels;
 
 	for (uint32_t i = 0; i < block->a_count; i++)
 		most = block->a_panels[i].moduli > most ? block->a_panels[i].moduli : most;
-	panel = (size_t)block->kernel->mr * block->kc * (block->kernel->moduli ? most : 8);
-	block->a_group = GROUP_BYTES / panel ? (uint32_t)(GROUP_BYTES / panel) : 1;
-	a_groups = divide_up(block->a_count, block->a_group);
+	panels = least(kernel->group_panels,
+		       kernel->group_bytes / ((uint64_t)kernel->mr * block->kc * (kernel->moduli ? most : 8)));
+	a_groups = divide_up(block->a_count, panels ? panels : 1);
 	/* even groups */
-	block->a_group = divide_up(block->a_count, a_groups);
+	block->a_group = divide_up(divide_up(block->a_count, a_groups), kernel->together) * kernel->together;
 	if ((uint64_t)divide_up(block->a_count, block->a_group) * block->b_count < wanted)
 		block->a_group = GEMM_STRIP * divide_up(block->a_count, GEMM_STRIP *
 							divide_up(wanted, block->b_count));

@@ -199,6 +199,11 @@ struct gemm_kernel {
 	 * NULL: words of both.
 	 */
 	uint32_t (*moduli)(double square);
+	/*
+	 * Panels of A that are walked again for each panel of B, so that L2 holds them: at most so many bytes and
+	 * panels, a multiple of those that are multiplied together.
+	 */
+	uint32_t group_bytes, group_panels, together;
 	uint32_t fp32_mr, fp32_nr;
 	bool (*supported)(void);
 	/*

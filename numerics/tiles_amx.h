@@ -16,6 +16,7 @@
 #define AMX_MR 16
 #define AMX_TILE (AMX_MR * NR)
 #define AMX_STEPS 64		/* k's of one instruction */
+#define AMX_VISIT 4		/* steps of a visit: 12 KiB of a plane of B, 8 KiB of A's of two panels */
 #define AMX_XTILEDATA 18	/* number of the state component (Intel SDM volume 1, 13.1) */
 
 /*
@@ -52,28 +53,45 @@ static void amx_end(void)
 	_tile_release();
 }
 
+/* What of B's next plane is asked for meanwhile, so many cache lines for each step: a prefetch never faults. */
+struct amx_ahead {
+	const uint8_t *b;
+	uint32_t lines;
+};
+
 /*
  * Sums of one modulus, see residue_tile(): of one or two panels of A, from a and further from there, and
  * 16 * vectors columns.  Tiles 0 to 2 are the first panel's, 3 to 5 the other's; 6 holds A, 7 B.
  */
 static inline __attribute__((always_inline)) void
 amx_sums(uint32_t steps, const uint8_t *a, const uint8_t *other, const uint8_t *b, int panels, int vectors,
-	 int32_t *out, int32_t *other_out)
+	 int32_t *out, int32_t *other_out, bool first, const struct amx_ahead *ahead)
 {
 	static const _Alignas(64) int32_t bias[16] = {
 		RESIDUE_BIAS, RESIDUE_BIAS, RESIDUE_BIAS, RESIDUE_BIAS, RESIDUE_BIAS, RESIDUE_BIAS,
 		RESIDUE_BIAS, RESIDUE_BIAS, RESIDUE_BIAS, RESIDUE_BIAS, RESIDUE_BIAS, RESIDUE_BIAS,
 		RESIDUE_BIAS, RESIDUE_BIAS, RESIDUE_BIAS, RESIDUE_BIAS,
 	};
+	/* at first all rows are the same */
+	const size_t stride = first ? 0 : NR * 4, next = first ? 0 : 16;
+	const int32_t *sums = first ? bias : out, *other_sums = first ? bias : other_out;
+	const uint8_t *asked = ahead->b;
 
-	/* all rows are the same */
-	_tile_loadd(0, bias, 0);
-	_tile_loadd(1, bias, 0);
-	_tile_loadd(2, bias, 0);
-	_tile_loadd(3, bias, 0);
-	_tile_loadd(4, bias, 0);
-	_tile_loadd(5, bias, 0);
+	_tile_loadd(0, sums, stride);
+	if (vectors > 1)
+		_tile_loadd(1, sums + next, stride);
+	if (vectors > 2)
+		_tile_loadd(2, sums + 2 * next, stride);
+	if (panels > 1) {
+		_tile_loadd(3, other_sums, stride);
+		if (vectors > 1)
+			_tile_loadd(4, other_sums + next, stride);
+		if (vectors > 2)
+			_tile_loadd(5, other_sums + 2 * next, stride);
+	}
 	for (uint32_t k = 0; k < steps; k++) {
+		for (uint32_t i = 0; i < ahead->lines; i++, asked += 64)
+			_mm_prefetch(asked, _MM_HINT_T1);
 		_tile_loadd(6, a, 64);
 		_tile_loadd(7, b, NR * 4);
 		_tile_dpbsud(0, 6, 7);
@@ -116,34 +134,45 @@ amx_sums(uint32_t steps, const uint8_t *a, const uint8_t *other, const uint8_t *
 	}
 }
 
-/* The same modulo m[t] of columns 16 * first to 16 * (first + vectors). */
-static void amx_columns(const struct gemm_panel *const *a, uint32_t panels, const struct gemm_panel *b,
-			uint32_t t, uint32_t first, uint32_t vectors, int32_t (*rest)[RESIDUE_MODULI][AMX_TILE])
-{
-	const uint32_t last = panels - 1, steps = (a[0]->kc + AMX_STEPS - 1) / AMX_STEPS;
-	const uint8_t *from = a[0]->residues + t * a[0]->plane, *other = a[last]->residues + t * a[last]->plane;
-	const uint8_t *columns = b->residues + t * b->plane + first * 64;
-	int32_t *out = rest[0][t] + first * 16, *other_out = rest[last][t] + first * 16;
+/* A visit: so many steps from step k on. */
+struct amx_visit {
+	uint32_t k, steps;
+	struct amx_ahead ahead;
+};
 
-	switch (panels * 4 + vectors) {
-	case 4 + 1:
-		amx_sums(steps, from, other, columns, 1, 1, out, other_out);
-		break;
-	case 4 + 2:
-		amx_sums(steps, from, other, columns, 1, 2, out, other_out);
-		break;
-	case 4 + 3:
-		amx_sums(steps, from, other, columns, 1, 3, out, other_out);
-		break;
-	case 8 + 1:
-		amx_sums(steps, from, other, columns, 2, 1, out, other_out);
-		break;
-	case 8 + 2:
-		amx_sums(steps, from, other, columns, 2, 2, out, other_out);
-		break;
-	default:
-		amx_sums(steps, from, other, columns, 2, 3, out, other_out);
-	}
+/* Sums modulo m[t] of columns 16 * first to 16 * (first + vectors). */
+static void amx_columns(const struct gemm_panel *const *a, uint32_t panels, const struct gemm_panel *b,
+			uint32_t t, const struct amx_visit *visit, struct need_columns c,
+			int32_t (*rest)[RESIDUE_MODULI][AMX_TILE])
+{
+	const struct gemm_panel *last = a[panels - 1];
+	const size_t at = (size_t)visit->k * AMX_STEPS;
+	const uint8_t *from = a[0]->residues + t * a[0]->plane + at * AMX_MR;
+	const uint8_t *other = last->residues + t * last->plane + at * AMX_MR;
+	const uint8_t *columns = b->residues + t * b->plane + at * NR + c.first * 64;
+	int32_t *out = rest[0][t] + c.first * 16, *other_out = rest[panels - 1][t] + c.first * 16;
+
+#define AMX_SUMS(panels, vectors)                                                                     \
+	amx_sums(visit->steps, from, other, columns, panels, vectors, out, other_out, visit->k == 0, \
+		 &visit->ahead)
+	if (panels == 1 && c.count == 1)
+		AMX_SUMS(1, 1);
+	else if (panels == 1 && c.count == 2)
+		AMX_SUMS(1, 2);
+	else if (panels == 1)
+		AMX_SUMS(1, 3);
+	else if (c.count == 1)
+		AMX_SUMS(2, 1);
+	else if (c.count == 2)
+		AMX_SUMS(2, 2);
+	else
+		AMX_SUMS(2, 3);
+#undef AMX_SUMS
+}
+
+static uint32_t amx_steps(uint32_t kc)
+{
+	return (kc + AMX_STEPS - 1) / AMX_STEPS;
 }
 
 static bool amx_multiply(uint32_t kc, const struct gemm_panel *a, uint32_t p,
@@ -151,6 +180,7 @@ static bool amx_multiply(uint32_t kc, const struct gemm_panel *a, uint32_t p,
 {
 	_Alignas(64) int32_t rest[1][RESIDUE_MODULI][AMX_TILE];
 	const uint32_t moduli = gemm_moduli(&gemm_kernel_amx, a, b);
+	const struct amx_visit all = { .k = 0, .steps = amx_steps(kc) };
 
 	if (!moduli) {
 		wide_tile(kc, a, p, AMX_MR, b, q, low, high);
@@ -158,53 +188,78 @@ static bool amx_multiply(uint32_t kc, const struct gemm_panel *a, uint32_t p,
 	}
 	amx_begin();
 	for (uint32_t t = 0; t < moduli; t++)
-		amx_columns(&a, 1, b, t, 0, vectors_of(b), rest);
+		amx_columns(&a, 1, b, t, &all, (struct need_columns){ 0, vectors_of(b) }, rest);
 	amx_end();
 	return restore(AMX_MR, b, moduli, rest[0][0], AMX_TILE, low, high);
 }
 
 /* Two panels modulo m[t]: together, so that a tile of B is loaded for both, as far as both take it. */
 static void amx_pair(const struct gemm_panel *const *a, const struct gemm_panel *b, const struct need *need,
-		     uint32_t t, int32_t (*rest)[RESIDUE_MODULI][AMX_TILE])
+		     uint32_t t, const struct amx_visit *visit, int32_t (*rest)[RESIDUE_MODULI][AMX_TILE])
 {
+	struct need_columns c, d;
+	uint32_t first, end;
+
+	if (t >= need[0].most && t >= need[1].most)
+		return;
 	if (t >= need[1].most) {
-		const struct need_columns c = need_columns(&need[0], t);
-
-		amx_columns(a, 1, b, t, c.first, c.count, rest);
-	} else if (t >= need[0].most) {
-		const struct need_columns c = need_columns(&need[1], t);
-
-		amx_columns(a + 1, 1, b, t, c.first, c.count, rest + 1);
-	} else {
-		const struct need_columns c = need_columns(&need[0], t), d = need_columns(&need[1], t);
-		const uint32_t first = c.first < d.first ? c.first : d.first;
-		const uint32_t end = c.first + c.count > d.first + d.count ? c.first + c.count :
-									     d.first + d.count;
-
-		amx_columns(a, 2, b, t, first, end - first, rest);
+		amx_columns(a, 1, b, t, visit, need_columns(&need[0], t), rest);
+		return;
 	}
+	if (t >= need[0].most) {
+		amx_columns(a + 1, 1, b, t, visit, need_columns(&need[1], t), rest + 1);
+		return;
+	}
+	c = need_columns(&need[0], t);
+	d = need_columns(&need[1], t);
+	first = c.first < d.first ? c.first : d.first;
+	end = c.first + c.count > d.first + d.count ? c.first + c.count : d.first + d.count;
+	amx_columns(a, 2, b, t, visit, (struct need_columns){ first, end - first }, rest);
 }
 
+/* All panels modulo m[t].  In a visit L1 holds the part of a plane of B that they have in common. */
+static void amx_modulus(const struct gemm_panel *const *a, uint32_t count, const struct gemm_panel *b,
+			const struct need *need, uint32_t t, uint32_t steps, const uint8_t *next,
+			int32_t (*rest)[RESIDUE_MODULI][AMX_TILE])
+{
+	const uint32_t pairs = (count + 1) / 2, lines = (NR + pairs - 1) / pairs;
+
+	for (uint32_t k = 0; k < steps; k += AMX_VISIT)
+		for (uint32_t i = 0; i < count; i += 2) {
+			const uint32_t now = steps - k < AMX_VISIT ? steps - k : AMX_VISIT;
+			const struct amx_visit visit = {
+				k, now, { next + ((size_t)k * pairs + i / 2 * now) * lines * 64, lines },
+			};
+
+			amx_pair(a + i, b, need + i, t, &visit, rest + i);
+		}
+}
+
+/* One modulus after the other, so that L2 holds what panels have in common. */
 static void amx_strip(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
 		      uint32_t count, const struct gemm_panel *b, const struct gemm_place *place,
 		      struct gemm_tally *tally)
 {
-	_Alignas(64) int32_t rest[2][RESIDUE_MODULI][AMX_TILE];
+	_Alignas(64) int32_t rest[GEMM_STRIP][RESIDUE_MODULI][AMX_TILE];
+	struct need need[GEMM_STRIP + 1];
+	uint32_t most = 0;
 
-	(void)kc;
+	for (uint32_t i = 0; i < count; i++) {
+		need[i] = need_of(a[i]->weight, b);
+		most = need[i].most > most ? need[i].most : most;
+	}
+	/* of a pair there may be one only */
+	need[count].most = 0;
 	amx_begin();
-	for (uint32_t i = 0; i < count; i += 2) {
-		const uint32_t panels = count - i < 2 ? count - i : 2;
-		struct need need[2] = { need_of(a[i]->weight, b), { .most = 0 } };
+	for (uint32_t t = 0; t < most; t++) {
+		/* behind the last modulus comes the next panel's first: see gemm_panels_place() */
+		const uint8_t *next = b->residues + (t + 1 < most ? t + 1 : RESIDUE_MODULI) * b->plane;
 
-		if (panels > 1)
-			need[1] = need_of(a[i + 1]->weight, b);
-		for (uint32_t t = 0; t < need[0].most || t < need[1].most; t++)
-			amx_pair(a + i, b, need, t, rest);
-		for (uint32_t p = 0; p < panels; p++)
-			store_columns(store, &need[p], rest[p][0], AMX_TILE, a[i + p], b, place, tally);
+		amx_modulus(a, count, b, need, t, amx_steps(kc), next, rest);
 	}
 	amx_end();
+	for (uint32_t i = 0; i < count; i++)
+		store_columns(store, &need[i], rest[i][0], AMX_TILE, a[i], b, place, tally);
 }
 
 #endif /* QUIRE_TILES_AMX_H */
