@@ -18,7 +18,6 @@
 #define A_BYTES (8u << 20)		/* packed, of a block; bounds the memory taken */
 #define B_BYTES (8u * QUIRE_GEMM_KEPT_ELEMENTS)
 #define TASKS 16u			/* of tiles for each worker, at least */
-#define LARGE_B (1u << 17)		/* elements that the caches do not hold */
 #define SUMS_ROWS 384u			/* of a block of C when k > GEMM_KC */
 #define SUMS_COLUMNS 512u
 
@@ -31,71 +30,58 @@ static void enter(fenv_t *saved)
 	fesetenv(FE_DFL_ENV);
 }
 
-/* Weigh a panel, or pack it when it is not yet. */
-static void do_panel(struct block *block, bool of_a, uint32_t p, unsigned int worker, bool weigh)
+enum work { WEIGH, PACK, WEIGH_AND_PACK };
+
+/* Weigh a panel; pack it when it is not yet; or both, of B, when A is weighed. */
+static void do_panel(struct block *block, bool of_a, uint32_t p, unsigned int worker, enum work work)
 {
-	uint32_t lanes = of_a ? block->kernel->mr : block->kernel->nr;
+	const struct gemm_kernel *kernel = block->kernel;
+	double *scratch = block->scratch + worker * block->scratch_stride;
+	uint32_t lanes = of_a ? kernel->mr : kernel->nr;
 	uint32_t first = p * lanes;
 	uint32_t used = least(lanes, (of_a ? block->rows : block->columns) - first);
+	uint64_t lane = (of_a ? block->row : block->column) + first;
 	struct gemm_panel *panel = of_a ? &block->a_panels[p] : &block->b_panels[p];
+	const struct gemm_source *source = of_a ? &block->a : &block->b;
 	uint8_t *flags = (of_a ? block->row_flags : block->column_flags) + first;
 	fenv_t saved;
 
-	if (gemm_cancelled(block->gemm) || (!weigh && (!panel->stale || panel->lost)))
+	if (gemm_cancelled(block->gemm))
 		return;
-	if (weigh)
-		panel->precision = block->precision;
 	enter(&saved);
-	(weigh ? block->kernel->weigh : block->kernel->pack)
-		(panel, block->scratch + worker * block->scratch_stride, lanes, of_a ? &block->a : &block->b,
-		 (of_a ? block->row : block->column) + first, used, block->k, block->kc);
-	for (uint32_t l = 0; l < used; l++)
-		flags[l] |= panel->special[l] | (panel->lost ? FLAG_LOST : 0);
+	if (work != PACK) {
+		panel->precision = block->precision;
+		kernel->weigh(panel, scratch, lanes, source, lane, used, block->k, block->kc);
+		for (uint32_t l = 0; l < used; l++)
+			flags[l] |= panel->special[l] | (panel->lost ? FLAG_LOST : 0);
+	}
+	if (work == WEIGH_AND_PACK) {
+		const bool special = flags_of(block->row_flags, block->rows) || flags_of(flags, used);
+
+		gemm_panel_plan(kernel, block->a_panels, block->a_count, panel, special ? 0 : block->precision);
+	}
+	if (work != WEIGH && panel->stale && !panel->lost)
+		kernel->pack(panel, scratch, lanes, source, lane, used, block->k, block->kc);
 	fesetenv(&saved);
 }
 
-/*
- * Task index of a_count + b_count.  The panels of B, which are larger, lie evenly between those of
- * A, so that all workers' shares are alike.
- */
-static void panel_task(struct block *block, uint32_t index, uint32_t b_count, unsigned int worker,
-		       bool weigh)
-{
-	const uint32_t all = block->a_count + b_count;
-	const uint32_t b_before = (uint32_t)((uint64_t)index * b_count / all);
-	const bool of_a = (uint64_t)(index + 1) * b_count / all == b_before;
-
-	do_panel(block, of_a, of_a ? index - b_before : b_before, worker, weigh);
-}
-
-/* A panel of B weighed and packed, when those of A are weighed. */
-static void weigh_and_pack_task(void *argument, unsigned int index, unsigned int worker)
-{
-	struct block *block = argument;
-
-	do_panel(block, false, index, worker, true);
-	gemm_panel_plan(block->kernel, &block->b_panels[index], block->a_panels, block->a_count);
-	do_panel(block, false, index, worker, false);
-}
-
-/* All panels of A. */
 static void weigh_a_task(void *argument, unsigned int index, unsigned int worker)
 {
-	do_panel(argument, true, index, worker, true);
+	do_panel(argument, true, index, worker, WEIGH);
 }
 
-static void weigh_task(void *argument, unsigned int index, unsigned int worker)
+static void weigh_and_pack_b_task(void *argument, unsigned int index, unsigned int worker)
 {
-	struct block *block = argument;
-
-	panel_task(block, index, block->keep_b ? 0 : block->b_count, worker, true);
+	do_panel(argument, false, index, worker, WEIGH_AND_PACK);
 }
 
+/* Panels of A, and those of B behind them. */
 static void pack_task(void *argument, unsigned int index, unsigned int worker)
 {
 	struct block *block = argument;
+	const bool of_a = index < block->a_count;
 
-	panel_task(block, index, block->b_count, worker, false);
+	do_panel(block, of_a, of_a ? index : index - block->a_count, worker, PACK);
 }
 
 static void tiles_task(void *argument, unsigned int index, unsigned int worker)
@@ -206,20 +192,25 @@ static void sort_rows(struct block *block)
 }
 
 /*
- * All panels weighed.  When the caches do not hold B its panels are packed as well, while they are
- * read: for that A goes first, and nobody may want to cut lanes when all are known.
+ * All panels weighed.  A goes first: then what a panel of B has to be packed as is known as soon as
+ * it is weighed, and it is packed while what was read of it is near.
  */
 static void weigh(struct block *block)
 {
 	struct quire_threads *threads = block->gemm->threads;
 
-	if (!block->keep_b && !block->precision && (size_t)block->kc * block->columns >= LARGE_B) {
-		quire_threads_run(threads, block->a_count, weigh_a_task, block);
-		quire_threads_run(threads, block->b_count, weigh_and_pack_task, block);
-	} else {
-		quire_threads_run(threads, block->a_count + (block->keep_b ? 0 : block->b_count),
-				  weigh_task, block);
-	}
+	quire_threads_run(threads, block->a_count, weigh_a_task, block);
+	if (!block->keep_b)
+		quire_threads_run(threads, block->b_count, weigh_and_pack_b_task, block);
+}
+
+/* Tasks of pack_task(): most products have no panel of B that has to be packed again. */
+static uint32_t count_to_pack(const struct block *block)
+{
+	for (uint32_t j = 0; j < block->b_count; j++)
+		if (block->b_panels[j].stale)
+			return block->a_count + block->b_count;
+	return block->a_count;
 }
 
 static void run_block(struct block *block, uint32_t a_count, uint32_t b_count)
@@ -244,7 +235,7 @@ static void run_block(struct block *block, uint32_t a_count, uint32_t b_count)
 		sort_rows(block);
 		gemm_panels_plan(block->kernel, block->a_panels, block->a_count, block->b_panels,
 				 block->b_count);
-		quire_threads_run(g->threads, block->a_count + block->b_count, pack_task, block);
+		quire_threads_run(g->threads, count_to_pack(block), pack_task, block);
 		gemm_gather_forget(block->gather, quire_threads_count(g->threads));
 		if (gemm_cancelled(g))
 			return;

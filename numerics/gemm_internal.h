@@ -327,9 +327,12 @@ size_t gemm_scratch_bytes(const struct gemm_kernel *kernel, uint32_t kc);
 void gemm_panels_plan(const struct gemm_kernel *kernel, struct gemm_panel *a, uint32_t a_count,
 		      struct gemm_panel *b, uint32_t b_count);
 
-/* The same of one panel, when the others are weighed. */
-void gemm_panel_plan(const struct gemm_kernel *kernel, struct gemm_panel *panel,
-		     const struct gemm_panel *others, uint32_t count);
+/*
+ * The same of one panel of B that is weighed, when A is: cut if that were good for it alone.  Should
+ * gemm_panels_cut() decide otherwise when all are weighed, it has to be packed again.
+ */
+void gemm_panel_plan(const struct gemm_kernel *kernel, const struct gemm_panel *a, uint32_t a_count,
+		     struct gemm_panel *b, uint32_t precision);
 
 extern const struct gemm_kernel gemm_kernel_generic;
 extern const struct gemm_kernel gemm_kernel_avx2;

@@ -150,12 +150,6 @@ void gemm_panels_plan(const struct gemm_kernel *kernel, struct gemm_panel *a, ui
 	plan(kernel, b, b_count, of_a);
 }
 
-void gemm_panel_plan(const struct gemm_kernel *kernel, struct gemm_panel *panel,
-		     const struct gemm_panel *others, uint32_t count)
-{
-	plan(kernel, panel, 1, side_of(others, count));
-}
-
 /* The heaviest lane of any panel. */
 static double heaviest(const struct gemm_panel *panels, uint32_t count, uint32_t lanes, bool cut)
 {
@@ -196,20 +190,39 @@ static bool can_cut(const struct gemm_panel *panels, uint32_t count, uint32_t pr
 	return true;
 }
 
+/* Are those panels that were weighed for this precision better cut? */
+static bool cut_saves(const struct gemm_kernel *kernel, const struct gemm_panel *a, uint32_t a_count,
+		      const struct gemm_panel *b, uint32_t b_count, uint32_t precision)
+{
+	if (!precision || !can_cut(a, a_count, precision) || !can_cut(b, b_count, precision))
+		return false;
+	return kernel->moduli(heaviest(a, a_count, kernel->mr, true) *
+			      heaviest(b, b_count, kernel->nr, true)) <
+	       kernel->moduli(heaviest(a, a_count, kernel->mr, false) *
+			      heaviest(b, b_count, kernel->nr, false));
+}
+
 void gemm_panels_cut(const struct gemm_kernel *kernel, struct gemm_panel *a, uint32_t a_count,
 		     struct gemm_panel *b, uint32_t b_count, uint32_t precision)
 {
-	bool cut = precision && can_cut(a, a_count, precision) && can_cut(b, b_count, precision);
+	const bool cut = cut_saves(kernel, a, a_count, b, b_count, precision);
 
-	if (cut)
-		cut = kernel->moduli(heaviest(a, a_count, kernel->mr, true) *
-				     heaviest(b, b_count, kernel->nr, true)) <
-		      kernel->moduli(heaviest(a, a_count, kernel->mr, false) *
-				     heaviest(b, b_count, kernel->nr, false));
 	for (uint32_t i = 0; i < a_count; i++)
 		take_units(&a[i], kernel->mr, cut);
 	for (uint32_t i = 0; i < b_count; i++)
 		take_units(&b[i], kernel->nr, cut);
+}
+
+void gemm_panel_plan(const struct gemm_kernel *kernel, const struct gemm_panel *a, uint32_t a_count,
+		     struct gemm_panel *b, uint32_t precision)
+{
+	const bool cut = cut_saves(kernel, a, a_count, b, 1, precision);
+	struct side of_a = side_of(a, a_count);
+
+	take_units(b, kernel->nr, cut);
+	if (cut)
+		of_a.heaviest = heaviest(a, a_count, kernel->mr, true);
+	plan(kernel, b, 1, of_a);
 }
 
 #define WEIGHT_CLASSES 512
