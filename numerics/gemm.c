@@ -44,6 +44,7 @@ static void do_panel(struct block *block, bool of_a, uint32_t p, unsigned int wo
 	struct gemm_panel *panel = of_a ? &block->a_panels[p] : &block->b_panels[p];
 	const struct gemm_source *source = of_a ? &block->a : &block->b;
 	uint8_t *flags = (of_a ? block->row_flags : block->column_flags) + first;
+	bool kept = false;
 	fenv_t saved;
 
 	if (gemm_cancelled(block->gemm))
@@ -51,7 +52,8 @@ static void do_panel(struct block *block, bool of_a, uint32_t p, unsigned int wo
 	enter(&saved);
 	if (work != PACK) {
 		panel->precision = block->precision;
-		kernel->weigh(panel, scratch, lanes, source, lane, used, block->k, block->kc);
+		kept = kernel->weigh(panel, scratch, lanes, source, lane, used, block->k, block->kc,
+				     work == WEIGH_AND_PACK);
 		for (uint32_t l = 0; l < used; l++)
 			flags[l] |= panel->special[l] | (panel->lost ? FLAG_LOST : 0);
 	}
@@ -61,7 +63,7 @@ static void do_panel(struct block *block, bool of_a, uint32_t p, unsigned int wo
 		gemm_panel_plan(kernel, block->a_panels, block->a_count, panel, special ? 0 : block->precision);
 	}
 	if (work != WEIGH && panel->stale && !panel->lost)
-		kernel->pack(panel, scratch, lanes, source, lane, used, block->k, block->kc);
+		kernel->pack(panel, scratch, lanes, kept ? NULL : source, lane, used, block->k, block->kc);
 	fesetenv(&saved);
 }
 

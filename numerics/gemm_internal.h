@@ -208,14 +208,16 @@ struct gemm_kernel {
 	bool (*supported)(void);
 	/*
 	 * What a panel of lanes, used of them real, has to be: all of it but its integers.  Its precision
-	 * is set.  scratch has gemm_scratch_bytes().
+	 * is set.  scratch has gemm_scratch_bytes(); with keep the panel's doubles may stay there, for
+	 * pack() to come next: true.
 	 */
-	void (*weigh)(struct gemm_panel *panel, double *scratch, uint32_t lanes,
+	bool (*weigh)(struct gemm_panel *panel, double *scratch, uint32_t lanes,
 		      const struct gemm_source *source, uint64_t lane, uint32_t used, uint64_t k,
-		      uint32_t kc);
+		      uint32_t kc, bool keep);
 	/*
 	 * The integers, in the ways that moduli and words say, after weigh() with the same; where k
-	 * runs along memory of the lanes that the panel names then, in any order.
+	 * runs along memory of the lanes that the panel names then, in any order.  source NULL: from
+	 * the doubles that weigh() has left in scratch.
 	 */
 	void (*pack)(struct gemm_panel *panel, double *scratch, uint32_t lanes,
 		     const struct gemm_source *source, uint64_t lane, uint32_t used, uint64_t k,

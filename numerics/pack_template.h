@@ -296,60 +296,7 @@ static inline void pack_across_k(uint64_t *out, uint32_t lanes, const struct gem
 #endif
 
 #ifdef __AVX512F__
-/* lanes is a multiple of eight, format that of source */
-static inline __attribute__((always_inline)) void
-pack_doubles_of(uint32_t format, uint64_t *out, uint32_t lanes, const struct gemm_source *source,
-		const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc,
-		const struct pack_codes *codes, struct pack_range *range)
-{
-	const uint32_t element = source->element;
-
-	for (uint32_t l = 0; l < lanes; l += 8) {
-		const struct pack_eight none = { _mm512_setzero_si512(), _mm512_set1_epi64(-1),
-						 _mm512_setzero_pd() };
-		struct pack_eight eight[2] = { none, none };
-		uint32_t left = used > l ? used - l : 0, groups = 1;
-		uint8_t *code = range ? cut_codes_at(codes->all, lanes, codes->kc, l, codes->k) : NULL;
-
-		if (source->k_stride == 1) {
-			const uint64_t pitch = gemm_offset(format, source->lane_stride);
-
-			pack_eight_along_k(out + l, lanes, source->data, format, pitch, lane + l,
-					   element, left < 8 ? left : 8, k, kc,
-					   range ? &eight[0] : NULL, code);
-		} else {
-			const uint64_t pitch = gemm_offset(format, source->k_stride);
-
-			groups = l + 16 <= lanes ? 2 : 1;
-			if (groups == 2)
-				pack_sixteen_across_k(out + l, lanes, source->data + k * pitch, format, pitch,
-						      lane[0] + l, element, left < 16 ? left : 16, kc,
-						      range ? eight : NULL, code);
-			else
-				pack_eight_across_k(out + l, lanes, source->data + k * pitch, format, pitch,
-						    lane[0] + l, element, left < 8 ? left : 8, kc,
-						    range ? eight : NULL, code);
-		}
-		for (uint32_t g = 0; range && g < groups; g++) {
-			_mm512_storeu_si512(range->most + l + 8 * g, eight[g].most);
-			_mm512_storeu_si512(range->last + l + 8 * g, pack_last(&eight[g]));
-			_mm512_storeu_pd(range->squares + l + 8 * g, eight[g].squares);
-		}
-		l += 8 * (groups - 1);
-	}
-}
-
-/* posit32 has a loop of its own; other common formats go by pack_float_avx512.h. */
-static inline __attribute__((always_inline)) void
-pack_doubles(uint64_t *out, uint32_t lanes, const struct gemm_source *source,
-	     const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc,
-	     const struct pack_codes *codes, struct pack_range *range)
-{
-	if (source->format == QUIRE_FORMAT_POSIT32)
-		pack_doubles_of(QUIRE_FORMAT_POSIT32, out, lanes, source, lane, used, k, kc, codes, range);
-	else
-		pack_doubles_of(source->format, out, lanes, source, lane, used, k, kc, codes, range);
-}
+#include "pack_doubles_avx512.h"
 #else
 static inline void pack_doubles(uint64_t *out, uint32_t lanes, const struct gemm_source *source,
 				const uint32_t *lane, uint32_t used, uint64_t k, uint32_t kc,
@@ -495,26 +442,32 @@ static inline void pack_add_range(struct pack_range *range, const struct pack_ra
 	}
 }
 
-/* Measure all of a panel's lanes. */
-static inline void pack_range_of(struct gemm_panel *panel, double *scratch, uint32_t lanes,
+/*
+ * Measure all of a panel's lanes.  keep: their doubles stay, but for formats that FP32 holds, which are
+ * decoded in less time than doubles are read; whether they did.
+ */
+static inline bool pack_range_of(struct gemm_panel *panel, double *scratch, uint32_t lanes,
 				 const struct gemm_source *source, uint64_t lane, uint32_t used,
-				 uint64_t k, uint32_t kc, struct pack_range *range)
+				 uint64_t k, uint32_t kc, bool keep, struct pack_range *range)
 {
-	uint64_t *doubles = (uint64_t *)(void *)scratch;
 	uint32_t steps = source->tiled ? kc : PACK_STEPS;
 	struct pack_codes codes = { .kc = kc };
 
 #ifdef __AVX512F__
 	if (lanes == RESIDUE_ROWS && !panel->precision && pack_rows_weigh(range, panel, source, used, k, kc))
-		return;
-	if (pack_is_float(source->format))
+		return false;
+	if (pack_is_float(source->format)) {
 		steps = PACK_FLOAT_STEPS;
+		keep = false;
+	}
 	if (panel->precision)
 		codes.all = cut_codes(scratch, lanes, kc);
 #endif
 	pack_nothing_seen(range, lanes);
 	for (uint32_t i = 0; i < kc; i += steps) {
 		uint32_t count = kc - i < steps ? kc - i : steps;
+		double *doubles = scratch + (keep ? (size_t)i * lanes : 0);
+		uint64_t *patterns = (uint64_t *)(void *)doubles;
 		struct pack_range some;
 
 		codes.k = i;
@@ -527,16 +480,17 @@ static inline void pack_range_of(struct gemm_panel *panel, double *scratch, uint
 #endif
 		pack_nothing_seen(&some, lanes);
 		if (source->tiled)
-			count = panel->kc = pack_tiled(panel, doubles, lanes, source, lane, used, k, kc,
+			count = panel->kc = pack_tiled(panel, patterns, lanes, source, lane, used, k, kc,
 						       &some);
 		else
-			pack_doubles(doubles, lanes, source, panel->lane, used, k + i, count, &codes,
+			pack_doubles(patterns, lanes, source, panel->lane, used, k + i, count, &codes,
 				     &some);
 		for (uint32_t l = 0; l < lanes; l++)
 			if (some.most[l] >= PACK_INF)
-				pack_sanitise(panel, scratch, lanes, l, count, &some);
+				pack_sanitise(panel, doubles, lanes, l, count, &some);
 		pack_add_range(range, &some, lanes);
 	}
+	return keep;
 }
 
 /* The units of a panel's lanes; the width of the widest. */
@@ -564,9 +518,9 @@ static inline int32_t pack_units(const struct pack_range *range, uint32_t lanes,
 	return widest;
 }
 
-static inline void pack_weigh(const struct gemm_kernel *kernel, struct gemm_panel *panel,
+static inline bool pack_weigh(const struct gemm_kernel *kernel, struct gemm_panel *panel,
 			      double *scratch, uint32_t lanes, const struct gemm_source *source,
-			      uint64_t lane, uint32_t used, uint64_t k, uint32_t kc)
+			      uint64_t lane, uint32_t used, uint64_t k, uint32_t kc, bool keep)
 {
 	struct pack_range range;
 	double heaviest = 0, half;
@@ -577,7 +531,7 @@ static inline void pack_weigh(const struct gemm_kernel *kernel, struct gemm_pane
 	pack_all_present(panel, kc);
 	for (uint32_t l = 0; l < lanes; l++)
 		panel->lane[l] = (uint32_t)lane + l;
-	pack_range_of(panel, scratch, lanes, source, lane, used, k, kc, &range);
+	keep = pack_range_of(panel, scratch, lanes, source, lane, used, k, kc, keep, &range);
 	widest = pack_units(&range, lanes, &panel->units);
 	for (uint32_t l = 0; l < lanes; l++)
 		heaviest = panel->units.weights[l] > heaviest ? panel->units.weights[l] : heaviest;
@@ -598,68 +552,85 @@ static inline void pack_weigh(const struct gemm_kernel *kernel, struct gemm_pane
 		cut_panel(panel, scratch, lanes, kc, &range, source, k);
 #endif
 	panel->lost = !pack_make_room(panel, lanes, kc);
+	return keep;
 }
 
+/* The doubles of count k's from k on, of kc, NaN and infinity as 0. */
+static inline void pack_decode_again(struct gemm_panel *panel, double *out, uint32_t lanes,
+				     const struct gemm_source *source, uint64_t lane, uint32_t used,
+				     uint64_t k, uint32_t count, uint32_t kc)
+{
+	uint64_t *patterns = (uint64_t *)(void *)out;
+
+	if (source->tiled)
+		(void)pack_tiled(panel, patterns, lanes, source, lane, used, k, kc, NULL);
+	else
+		pack_doubles(patterns, lanes, source, panel->lane, used, k, count, NULL, NULL);
+	for (uint32_t l = 0; l < used; l++)
+		if (panel->special[l])
+			(void)pack_clear_specials(out, lanes, l, count);
+}
+
+/* source NULL: the doubles are in scratch. */
 static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel *panel,
 			    double *scratch, uint32_t lanes, const struct gemm_source *source,
 			    uint64_t lane, uint32_t used, uint64_t k, uint32_t kc)
 {
-	uint32_t steps = source->tiled ? kc : PACK_STEPS;
+	const uint32_t steps = source && source->tiled ? kc : PACK_STEPS;
 	double scale[GEMM_LANES_MAX];
 
 #ifdef __AVX512F__
-	if (lanes == RESIDUE_ROWS && pack_rows_pack(panel, source, used, k, kc))
+	if (source && lanes == RESIDUE_ROWS && pack_rows_pack(panel, source, used, k, kc))
 		return;
-	if (pack_floats_pack(panel, source, lanes, panel->lane, used, k, kc))
+	if (source && pack_floats_pack(panel, source, lanes, panel->lane, used, k, kc))
 		return;
 #endif
 	for (uint32_t l = 0; l < lanes; l++)
 		scale[l] = pack_power(-panel->units.exponent[l]);
 	memset(panel->sum, 0, panel->parts * sizeof(panel->sum[0]));
-	for (uint32_t i = 0; i < kc; i += steps) {
-		uint32_t count = kc - i < steps ? kc - i : steps, padded;
+	for (uint32_t i = 0; i < panel->kc; i += steps) {
+		uint32_t count = panel->kc - i < steps ? panel->kc - i : steps, padded;
+		double *doubles = scratch + (source ? 0 : (size_t)i * lanes);
 
-		if (source->tiled)
-			count = pack_tiled(panel, (uint64_t *)(void *)scratch, lanes, source, lane, used,
-					   k, kc, NULL);
-		else
-			pack_doubles((uint64_t *)(void *)scratch, lanes, source, panel->lane, used,
-				     k + i, count, NULL, NULL);
-		for (uint32_t l = 0; l < used; l++)
-			if (panel->special[l])
-				(void)pack_clear_specials(scratch, lanes, l, count);
+		if (source)
+			pack_decode_again(panel, doubles, lanes, source, lane, used, k + i, count, kc);
 		padded = kernel->moduli ? (count + kernel->plane_steps - 1) / kernel->plane_steps *
 						  kernel->plane_steps : count;
 		/* not with 0 bytes: memset() may then touch a page that is not there, which is slow */
 		if (padded > count)
-			memset(scratch + (size_t)count * lanes, 0,
-			       (size_t)(padded - count) * lanes * sizeof(*scratch));
+			memset(doubles + (size_t)count * lanes, 0,
+			       (size_t)(padded - count) * lanes * sizeof(*doubles));
 #ifdef __AVX512F__
 		if (panel->moduli)
-			residue_pack(panel, scratch, lanes, i, count, scale);
+			residue_pack(panel, doubles, lanes, i, count, scale);
 #endif
 		if (panel->words && panel->parts == 1)
-			pack_single(panel, scratch, lanes, i, count, scale);
+			pack_single(panel, doubles, lanes, i, count, scale);
 		else if (panel->words)
-			pack_parts(panel, scratch, lanes, i, count, kernel);
+			pack_parts(panel, doubles, lanes, i, count, kernel);
 	}
 }
 
 /*
  * One copy per number of lanes, so that the loops over lanes have a fixed length.
  */
-#define PACK_ONE(name, body, kernel, mr, nr)                                               \
+#define PACK_DEFINE(name, kernel, mr, nr)                                                  \
+	static bool name##_weigh(struct gemm_panel *panel, double *scratch, uint32_t lanes, \
+				 const struct gemm_source *source, uint64_t lane,          \
+				 uint32_t used, uint64_t k, uint32_t kc, bool keep)        \
+	{                                                                                  \
+		return lanes == (mr) ?                                                     \
+			pack_weigh(kernel, panel, scratch, mr, source, lane, used, k, kc, keep) : \
+			pack_weigh(kernel, panel, scratch, nr, source, lane, used, k, kc, keep); \
+	}                                                                                  \
 	static void name(struct gemm_panel *panel, double *scratch, uint32_t lanes,        \
 			 const struct gemm_source *source, uint64_t lane, uint32_t used,   \
 			 uint64_t k, uint32_t kc)                                          \
 	{                                                                                  \
 		if (lanes == (mr))                                                         \
-			body(kernel, panel, scratch, mr, source, lane, used, k, kc);       \
+			pack_any(kernel, panel, scratch, mr, source, lane, used, k, kc);   \
 		else                                                                       \
-			body(kernel, panel, scratch, nr, source, lane, used, k, kc);       \
+			pack_any(kernel, panel, scratch, nr, source, lane, used, k, kc);   \
 	}
-#define PACK_DEFINE(name, kernel, mr, nr)                                                  \
-	PACK_ONE(name##_weigh, pack_weigh, kernel, mr, nr)                                 \
-	PACK_ONE(name, pack_any, kernel, mr, nr)
 
 #endif /* QUIRE_PACK_TEMPLATE_H */
