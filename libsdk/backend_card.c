@@ -202,6 +202,18 @@ static int card_info(quire_device *device, struct quire_device_info *out)
 	return 0;
 }
 
+/* A card whose digests are others would look as if it lost bits. */
+static int check_card(const quire_device *device)
+{
+	const uint32_t version = device->info.hw_version;
+
+	if (version >> 16 == QUIRE_HW_VERSION_VALUE >> 16)
+		return 0;
+	return fail(-EPROTO, QUIRE_LAYER_CARD, "use the library of the card's release",
+		    "the card's hardware version is %u.%u, the library knows %u", version >> 16,
+		    version & 0xffff, QUIRE_HW_VERSION_VALUE >> 16);
+}
+
 static int card_open(quire_device *device, const char *name)
 {
 	bool mine = device->fd < 0;
@@ -219,6 +231,8 @@ static int card_open(quire_device *device, const char *name)
 	error = check_driver(device);
 	if (!error)
 		error = card_info(device, &device->info);
+	if (!error)
+		error = check_card(device);
 	if (error && mine)
 		close(device->fd);
 	return error;

@@ -140,7 +140,8 @@ QUIRE_API int quire_enumerate(struct quire_card_name *names, uint32_t count);
  * without a card ignore it.
  *
  * -ENODEV: no such card; -EACCES: the node may not be opened; -EINVAL: unknown
- * name or QUIRE_BACKEND; -EPROTO: the driver's interface is not understood.
+ * name or QUIRE_BACKEND; -EPROTO: the driver's interface or the card's version is
+ * not understood.
  */
 QUIRE_API QUIRE_MUST_CHECK int quire_open(const char *name, quire_device **device);
 

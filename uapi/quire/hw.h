@@ -29,7 +29,8 @@
 #define QUIRE_REG_ID 0x000
 #define QUIRE_ID_VALUE 0x52495551u	/* "QUIR" */
 #define QUIRE_REG_HW_VERSION 0x004	/* major << 16 | minor */
-#define QUIRE_HW_VERSION_VALUE 0x00010000u
+/* The major number counts what results mean, too: 2 is the digest of quire/format.h. */
+#define QUIRE_HW_VERSION_VALUE 0x00020000u
 #define QUIRE_REG_CAP_QUEUES 0x008	/* contexts << 16 | queues */
 #define QUIRE_REG_CAP_ENGINES 0x00c
 #define QUIRE_REG_MEMORY_LO 0x010	/* bytes of card memory */
