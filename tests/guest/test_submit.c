@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* SUBMIT: order, dependencies, packets' fields, and every documented error. */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -368,6 +372,56 @@ TEST_F(submit, depths_of_1_4_and_32_run_without_a_timeout)
 	ASSERT_EQ(0, card_queue_state(self->card.fd, self->card.queue, &state));
 	EXPECT_EQ(6000, state.completed);
 	EXPECT_EQ(DRM_QUIRE_QUEUE_STATE_ACTIVE, state.state);
+}
+
+/* Interrupts of queues that a processor has taken. */
+static long interrupts(int cpu)
+{
+	FILE *file = fopen("/proc/interrupts", "r");
+	char line[512];
+	long sum = 0;
+
+	while (file && fgets(line, sizeof(line), file)) {
+		char *at = strchr(line, ':');
+		long count = 0;
+
+		if (!at || !strstr(line, "quire-queue"))
+			continue;
+		at++;
+		for (int i = 0; i <= cpu; i++)
+			count = strtol(at, &at, 10);
+		sum += count;
+	}
+	if (file)
+		fclose(file);
+	return sum;
+}
+
+/* Waking a thread by way of another processor costs as much as a short job. */
+TEST_F(submit, interrupts_follow_whoever_submits)
+{
+	enum { RUNS = 20, PLACES = 3 };
+	struct quire_packet_fill fill;
+	struct bo bo;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP(return, "there is one processor");
+	ASSERT_EQ(0, card_buffer(&self->card, 4 << 20, DRM_QUIRE_PLACEMENT_CARD, &bo));
+	packet_fill(&fill, bo.va, 4 << 20, 0x11);
+	for (int place = 0; place < PLACES; place++) {
+		int cpu = place % 2;
+		cpu_set_t set;
+		long before;
+
+		CPU_ZERO(&set);
+		CPU_SET(cpu, &set);
+		ASSERT_EQ(0, sched_setaffinity(0, sizeof(set), &set));
+		before = interrupts(cpu);
+		for (int run = 0; run < RUNS; run++)
+			ASSERT_EQ(0, card_run(&self->card, &fill, sizeof(fill)));
+		/* not all: the first go where the vector was, and what ends early needs none */
+		EXPECT_LT(0, interrupts(cpu) - before);
+	}
 }
 
 TEST_F(submit, result_is_written_for_a_gemm)
