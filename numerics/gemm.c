@@ -55,15 +55,18 @@ static void do_panel(struct block *block, bool of_a, uint32_t p, unsigned int wo
 		kept = kernel->weigh(panel, scratch, lanes, source, lane, used, block->k, block->kc,
 				     work == WEIGH_AND_PACK);
 		for (uint32_t l = 0; l < used; l++)
-			flags[l] |= panel->special[l] | (panel->lost ? FLAG_LOST : 0);
+			flags[l] |= panel->special[l];
 	}
 	if (work == WEIGH_AND_PACK) {
 		const bool special = flags_of(block->row_flags, block->rows) || flags_of(flags, used);
 
-		gemm_panel_plan(kernel, block->a_panels, block->a_count, panel, special ? 0 : block->precision);
+		gemm_panel_plan(kernel, block->a_panels, block->a_count, panel, special ? 0 : block->precision,
+				block->gather != NULL);
 	}
 	if (work != WEIGH && panel->stale && !panel->lost)
 		kernel->pack(panel, scratch, lanes, kept ? NULL : source, lane, used, block->k, block->kc);
+	for (uint32_t l = 0; l < used && panel->lost; l++)
+		flags[l] |= FLAG_LOST;
 	fesetenv(&saved);
 }
 
@@ -154,7 +157,8 @@ static bool may_cut(const struct block *block)
 
 /*
  * Group the tiles of a block into tasks: A in groups that stay in L2, enough tasks.  Those of a group
- * follow each other, so that its panels, too, are mostly used by who packed them.
+ * follow each other, so that its panels, too, are mostly used by who packed them.  Of whole integers' planes
+ * few panels would do so: there the panel of B is what stays.
  */
 static uint32_t group_tiles(struct block *block)
 {
@@ -236,7 +240,7 @@ static void run_block(struct block *block, uint32_t a_count, uint32_t b_count)
 				block->b_count, may_cut(block) ? block->precision : 0);
 		sort_rows(block);
 		gemm_panels_plan(block->kernel, block->a_panels, block->a_count, block->b_panels,
-				 block->b_count);
+				 block->b_count, block->gather != NULL);
 		quire_threads_run(g->threads, count_to_pack(block), pack_task, block);
 		gemm_gather_forget(block->gather, quire_threads_count(g->threads));
 		if (gemm_cancelled(g))

@@ -18,6 +18,7 @@
  *	convert_mx.h    ... to blocks of MXFP8
  *	fp32_template.h panels of the FP32 mode
  *	residue_*.h     sums modulo small numbers, and from there to memory
+ *	residue_whole*  ... of integers that do not fit one part
  *	cut_avx512.h    lanes in a unit that few of their elements are too small for
  *	*_avx512.h      what has a way of its own there
  *	workspace.c     memory kept from job to job
@@ -72,6 +73,20 @@
 
 #define GEMM_PARTS_MAX 12	/* 277 bits of FP32 in parts of 26, see pack_template.h */
 
+/*
+ * Sums of products of integers that do not fit one part, from their residues modulo up to so many
+ * moduli: digits of 44 bits, the last one of them signed.
+ */
+#define GEMM_WHOLE_MODULI 45
+#define GEMM_WHOLE_DIGITS 8
+#define GEMM_WHOLE_BITS 44
+#define GEMM_WHOLE_PANELS 4	/* of A, multiplied together */
+
+struct gemm_whole {
+	_Alignas(64) int64_t digit[GEMM_WHOLE_DIGITS][GEMM_TILE_MAX];
+	uint32_t digits;
+};
+
 enum gemm_special {
 	GEMM_SPECIAL_NAN = 1,	/* a NaR or NaN in this row or column */
 	GEMM_SPECIAL_INF = 2,
@@ -111,6 +126,8 @@ struct gemm_panel {
 	uint64_t *part[GEMM_PARTS_MAX];		/* integers, written when words */
 	uint64_t *extra;			/* allocation behind part[1]..., or NULL */
 	uint8_t *residues;			/* the planes of residue_avx512.h, or NULL */
+	uint8_t *whole;				/* an allocation: those of residue_whole_avx512.h, or NULL */
+	uint32_t whole_room;			/* for so many of them */
 	size_t plane;				/* bytes from one modulus to the next */
 	uint64_t present[GEMM_PRESENT_WORDS];	/* granules of k the panel has */
 	uint32_t kc;				/* k's in them */
@@ -118,6 +135,7 @@ struct gemm_panel {
 	uint32_t parts;
 	uint32_t width;				/* every number is below 2^width units */
 	double weight;				/* of the heaviest lane of any part */
+	double whole_weight;			/* of the heaviest lane whose integers are not cut into parts */
 	struct gemm_units units;		/* those of cut that are in use, or of many parts */
 	struct gemm_cut *cut;			/* when there is one part and a precision */
 	bool is_cut;
@@ -125,7 +143,7 @@ struct gemm_panel {
 	uint32_t precision;
 	uint32_t lane[GEMM_LANES_MAX];		/* which one of the operand it is */
 	/* what tiles will ask for, and whether it is still to be packed */
-	uint32_t moduli;
+	uint32_t moduli, whole_moduli;
 	bool words, stale;
 	bool lost;				/* no memory for the parts: use the plain path */
 	uint64_t sum[GEMM_PARTS_MAX][GEMM_LANES_MAX];	/* of v over k, two's complement */
@@ -200,6 +218,11 @@ struct gemm_kernel {
 	 */
 	uint32_t (*moduli)(double square);
 	/*
+	 * The same where a panel has more parts, of its whole integers; 0: more than there are, words
+	 * then.  NULL: words always.
+	 */
+	uint32_t (*whole_moduli)(double square);
+	/*
 	 * Panels of A that are walked again for each panel of B, so that L2 holds them: at most so many bytes and
 	 * panels, a multiple of those that are multiplied together.
 	 */
@@ -228,6 +251,19 @@ struct gemm_kernel {
 	 */
 	bool (*multiply)(uint32_t kc, const struct gemm_panel *a, uint32_t p,
 			 const struct gemm_panel *b, uint32_t q, uint64_t *low, int64_t *high);
+	/*
+	 * All parts at once of up to GEMM_WHOLE_PANELS a's with b, when they have planes of whole integers
+	 * enough.
+	 */
+	void (*whole)(const struct gemm_panel *const *a, uint32_t count, const struct gemm_panel *b,
+		      struct gemm_whole *sums);
+	/*
+	 * The top of such sums, mr x nr numbers (high:low) * 2^exponent below 2^126, what is below ORed
+	 * into their last bits: they have 80 bits then, more than any rounding looks at.  Sums below 2^124
+	 * are exact.
+	 */
+	void (*whole_top)(const struct gemm_whole *sums, const struct gemm_panel *b, uint64_t *low,
+			  int64_t *high, int32_t *exponent);
 	/*
 	 * Tiles of count panels of one part with one of B, in the order that is best for the
 	 * caches, stored, see store(), in the rows of D that the panels' lanes are.  place is that
@@ -288,6 +324,23 @@ static inline uint32_t gemm_moduli(const struct gemm_kernel *kernel, const struc
 	       kernel->moduli(a->weight * b->weight) : 0;
 }
 
+static inline double gemm_whole_weight(const struct gemm_panel *panel)
+{
+	return panel->parts == 1 ? panel->weight : panel->whole_weight;
+}
+
+/* How many planes of whole integers they take; 0: words. */
+static inline uint32_t gemm_whole_planes(const struct gemm_kernel *kernel, const struct gemm_panel *a,
+					 const struct gemm_panel *b)
+{
+	uint32_t moduli;
+
+	if (!kernel->whole_moduli || (a->parts == 1 && b->parts == 1))
+		return 0;
+	moduli = kernel->whole_moduli(gemm_whole_weight(a) * gemm_whole_weight(b));
+	return moduli <= a->whole_moduli && moduli <= b->whole_moduli ? moduli : 0;
+}
+
 /* What weighing learns of a lane. */
 struct gemm_lane {
 	double weight, most, lost;
@@ -325,16 +378,19 @@ void gemm_panels_sort(struct gemm_panel *panels, uint32_t count, uint32_t lanes,
  * and of gemm_codes_bytes() and GEMM_RESTS_MAX rests for each lane.
  */
 size_t gemm_scratch_bytes(const struct gemm_kernel *kernel, uint32_t kc);
-/* When all are weighed: what each has to be packed as, and whether it is not yet. */
+/*
+ * When all are weighed: what each has to be packed as, and whether it is not yet.  tiled: one of the
+ * operands is, and pairs of many parts meet as words.
+ */
 void gemm_panels_plan(const struct gemm_kernel *kernel, struct gemm_panel *a, uint32_t a_count,
-		      struct gemm_panel *b, uint32_t b_count);
+		      struct gemm_panel *b, uint32_t b_count, bool tiled);
 
 /*
  * The same of one panel of B that is weighed, when A is: cut if that were good for it alone.  Should
  * gemm_panels_cut() decide otherwise when all are weighed, it has to be packed again.
  */
 void gemm_panel_plan(const struct gemm_kernel *kernel, const struct gemm_panel *a, uint32_t a_count,
-		     struct gemm_panel *b, uint32_t precision);
+		     struct gemm_panel *b, uint32_t precision, bool tiled);
 
 extern const struct gemm_kernel gemm_kernel_generic;
 extern const struct gemm_kernel gemm_kernel_avx2;

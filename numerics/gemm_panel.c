@@ -4,6 +4,7 @@
  * residues: most products need one of them only, and pages that are never touched take no
  * memory.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,8 +65,13 @@ struct gemm_panel *gemm_panels_place(const struct gemm_kernel *kernel, uint32_t 
 
 void gemm_panels_free_extras(struct gemm_panel *panels, uint32_t count)
 {
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++) {
 		free(panels[i].extra);
+		panels[i].extra = NULL;
+		free(panels[i].whole);
+		panels[i].whole = NULL;
+		panels[i].whole_room = panels[i].whole_moduli = 0;
+	}
 }
 
 bool gemm_panels_can_stay(const struct gemm_panel *panels, uint32_t count)
@@ -82,7 +88,8 @@ uint64_t gemm_panels_packed_bytes(const struct gemm_panel *panels, uint32_t coun
 
 	for (uint32_t i = 0; i < count; i++) {
 		const struct gemm_panel *panel = &panels[i];
-		uint32_t element = panel->moduli + (panel->words ? 8 * panel->parts : 0);
+		uint32_t element = panel->moduli + panel->whole_moduli +
+				   (panel->words ? 8 * panel->parts : 0);
 
 		if (!panel->lost)
 			bytes += (uint64_t)panel->used * panel->kc * element;
@@ -98,23 +105,57 @@ size_t gemm_scratch_bytes(const struct gemm_kernel *kernel, uint32_t kc)
 	       rests_bytes(lanes);
 }
 
+/* The weights of some panels' whole integers, of the lightest and the heaviest. */
+struct whole_range {
+	double least, most;
+};
+
 /* Of an operand's panels. */
 struct side {
 	double heaviest;		/* weight of those of one part */
 	bool parts;			/* there are some of more */
+	struct whole_range of_parts, of_all;
 };
+
+static void widen(struct whole_range *range, double weight)
+{
+	range->least = weight < range->least ? weight : range->least;
+	range->most = weight > range->most ? weight : range->most;
+}
 
 static struct side side_of(const struct gemm_panel *panels, uint32_t count)
 {
-	struct side side = { 0, false };
+	struct side side = { .of_parts = { INFINITY, 0 }, .of_all = { INFINITY, 0 } };
 
 	for (uint32_t i = 0; i < count; i++) {
-		if (panels[i].parts > 1)
+		const double whole = gemm_whole_weight(&panels[i]);
+
+		widen(&side.of_all, whole);
+		if (panels[i].parts > 1) {
 			side.parts = true;
-		else if (panels[i].weight > side.heaviest)
+			widen(&side.of_parts, whole);
+		} else if (panels[i].weight > side.heaviest) {
 			side.heaviest = panels[i].weight;
+		}
 	}
 	return side;
+}
+
+/*
+ * Planes of a panel's whole integers, for all of the other panels that it meets so; as many as there
+ * are when only some of them are light enough, and words for the others then.
+ */
+static uint32_t plan_whole(const struct gemm_kernel *kernel, const struct gemm_panel *panel,
+			   const struct side *other, bool *words)
+{
+	const struct whole_range *range = panel->parts == 1 ? &other->of_parts : &other->of_all;
+	const double weight = gemm_whole_weight(panel);
+	const uint32_t moduli = kernel->whole_moduli(weight * range->most);
+
+	*words = !moduli;
+	if (moduli)
+		return moduli;
+	return kernel->whole_moduli(weight * range->least) ? GEMM_WHOLE_MODULI : 0;
 }
 
 /*
@@ -122,32 +163,36 @@ static struct side side_of(const struct gemm_panel *panels, uint32_t count)
  * panels are enough for all.
  */
 static void plan(const struct gemm_kernel *kernel, struct gemm_panel *panels, uint32_t count,
-		 struct side other)
+		 const struct side *other, bool tiled)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		struct gemm_panel *panel = &panels[i];
-		uint32_t moduli = 0;
+		uint32_t moduli = 0, whole = 0;
 		bool words = true;
 
 		if (kernel->moduli && panel->parts == 1) {
-			moduli = kernel->moduli(panel->weight * other.heaviest);
-			words = other.parts;
+			moduli = kernel->moduli(panel->weight * other->heaviest);
+			words = other->parts;
 		}
-		panel->stale = moduli > panel->moduli || (words && !panel->words);
+		if (words && kernel->whole_moduli && !tiled)
+			whole = plan_whole(kernel, panel, other, &words);
+		panel->stale = moduli > panel->moduli || whole > panel->whole_moduli ||
+			       (words && !panel->words);
 		if (panel->stale) {
 			panel->moduli = moduli > panel->moduli ? moduli : panel->moduli;
+			panel->whole_moduli = whole > panel->whole_moduli ? whole : panel->whole_moduli;
 			panel->words |= words;
 		}
 	}
 }
 
 void gemm_panels_plan(const struct gemm_kernel *kernel, struct gemm_panel *a, uint32_t a_count,
-		      struct gemm_panel *b, uint32_t b_count)
+		      struct gemm_panel *b, uint32_t b_count, bool tiled)
 {
 	const struct side of_a = side_of(a, a_count), of_b = side_of(b, b_count);
 
-	plan(kernel, a, a_count, of_b);
-	plan(kernel, b, b_count, of_a);
+	plan(kernel, a, a_count, &of_b, tiled);
+	plan(kernel, b, b_count, &of_a, tiled);
 }
 
 /* The heaviest lane of any panel. */
@@ -172,7 +217,7 @@ static void take_units(struct gemm_panel *panel, uint32_t lanes, bool cut)
 	panel->units = cut ? panel->cut->units : panel->cut->whole;
 	panel->weight = 0;
 	panel->width = 0;
-	panel->moduli = 0;
+	panel->moduli = panel->whole_moduli = 0;
 	panel->words = false;
 	for (uint32_t l = 0; l < lanes; l++) {
 		if (panel->units.weights[l] > panel->weight)
@@ -214,7 +259,7 @@ void gemm_panels_cut(const struct gemm_kernel *kernel, struct gemm_panel *a, uin
 }
 
 void gemm_panel_plan(const struct gemm_kernel *kernel, const struct gemm_panel *a, uint32_t a_count,
-		     struct gemm_panel *b, uint32_t precision)
+		     struct gemm_panel *b, uint32_t precision, bool tiled)
 {
 	const bool cut = cut_saves(kernel, a, a_count, b, 1, precision);
 	struct side of_a = side_of(a, a_count);
@@ -222,7 +267,7 @@ void gemm_panel_plan(const struct gemm_kernel *kernel, const struct gemm_panel *
 	take_units(b, kernel->nr, cut);
 	if (cut)
 		of_a.heaviest = heaviest(a, a_count, kernel->mr, true);
-	plan(kernel, b, 1, of_a);
+	plan(kernel, b, 1, &of_a, tiled);
 }
 
 #define WEIGHT_CLASSES 512

@@ -78,6 +78,33 @@ static void finish_sums(const struct block *block, const struct gemm_panel *a, u
 	}
 }
 
+/* Two digits at a time: below 2^88 but for the last ones, which are signed, and exact in 128 bits. */
+static void add_digits(struct gemm_sum *sum, const struct gemm_whole *whole, uint32_t at, int32_t exponent)
+{
+	for (uint32_t p = 0; p < whole->digits; p += 2) {
+		__int128 x = whole->digit[p][at];
+
+		if (p + 1 < whole->digits)
+			x += (__int128)whole->digit[p + 1][at] * ((__int128)1 << GEMM_WHOLE_BITS);
+		if (x)
+			gemm_sum_add(sum, (uint64_t)x, (int64_t)(x >> 64),
+				     exponent + (int32_t)(p * GEMM_WHOLE_BITS));
+	}
+}
+
+static void add_whole_tile(const struct block *block, const struct gemm_panel *a, uint32_t rows,
+			   const struct gemm_panel *b, uint32_t columns, struct gemm_sum *sums,
+			   uint32_t stride)
+{
+	struct gemm_whole whole;
+
+	block->kernel->whole(&a, 1, b, &whole);
+	for (uint32_t i = 0; i < rows; i++)
+		for (uint32_t j = 0; j < columns; j++)
+			add_digits(&sums[(size_t)i * stride + j], &whole, i * block->kernel->nr + j,
+				   a->units.exponent[i] + b->units.exponent[j]);
+}
+
 static void add_tile(const struct block *block, const struct gemm_panel *a, uint32_t rows,
 		     const struct gemm_panel *b, uint32_t columns, struct gemm_sum *sums,
 		     uint32_t stride)
@@ -88,6 +115,10 @@ static void add_tile(const struct block *block, const struct gemm_panel *a, uint
 
 	if (a->lost || b->lost)
 		return;
+	if (gemm_whole_planes(block->kernel, a, b)) {
+		add_whole_tile(block, a, rows, b, columns, sums, stride);
+		return;
+	}
 	for (uint32_t p = 0; p < a->parts; p++)
 		for (uint32_t q = 0; q < b->parts; q++) {
 			multiply(block, a, p, b, q, low, high);
@@ -137,6 +168,27 @@ static bool direct_fits(const struct gemm_panel *a, const struct gemm_panel *b)
 	return (a->parts == 1 && b->parts == 1) || a->width + b->width + 12 <= 126;
 }
 
+/* Rows of a tile from sums in 128 bits, in units of 2^exponent times those of the lanes; NaNs may be among them. */
+static void finish_direct(const struct block *block, const struct gemm_panel *a, uint32_t row, uint32_t rows,
+			  const struct gemm_panel *b, uint32_t column, uint32_t columns, uint32_t flags,
+			  uint64_t *low, int64_t *high, int32_t *exponent, struct gemm_tally *tally)
+{
+	const uint32_t nr = block->kernel->nr;
+	uint8_t special[GEMM_NR_MAX];
+
+	for (uint32_t i = 0; i < rows; i++) {
+		for (uint32_t j = 0; j < columns; j++)
+			exponent[i * nr + j] += a->units.exponent[i] + b->units.exponent[j];
+		if (flags)
+			for (uint32_t j = 0; j < columns; j++)
+				special[j] = block->row_flags[row + i] |
+					     block->column_flags[column + j] ? GEMM_NAN : 0;
+		gemm_finish_row(&block->finish, block->kernel, a->lane[i],
+				block->column + column, columns, low + i * nr, high + i * nr,
+				exponent + i * nr, flags ? special : NULL, tally);
+	}
+}
+
 /* Sums that fit 128 bits, with something to add to them or with NaNs. */
 static void direct_tile(const struct block *block, const struct gemm_panel *a, uint32_t row,
 			uint32_t rows, const struct gemm_panel *b, uint32_t column,
@@ -144,22 +196,57 @@ static void direct_tile(const struct block *block, const struct gemm_panel *a, u
 {
 	_Alignas(64) uint64_t low[GEMM_TILE_MAX];
 	_Alignas(64) int64_t high[GEMM_TILE_MAX];
-	_Alignas(64) int32_t exponent[GEMM_NR_MAX];
-	uint8_t special[GEMM_NR_MAX];
-	const uint32_t nr = block->kernel->nr;
+	_Alignas(64) int32_t exponent[GEMM_TILE_MAX] = { 0 };
 
 	multiply_parts(block, a, b, low, high);
-	for (uint32_t i = 0; i < rows; i++) {
-		for (uint32_t j = 0; j < nr; j++)
-			exponent[j] = a->units.exponent[i] + b->units.exponent[j];
-		if (flags)
-			for (uint32_t j = 0; j < columns; j++)
-				special[j] = block->row_flags[row + i] |
-					     block->column_flags[column + j] ? GEMM_NAN : 0;
-		gemm_finish_row(&block->finish, block->kernel, a->lane[i],
-				block->column + column, columns, low + i * nr, high + i * nr,
-				exponent, flags ? special : NULL, tally);
+	finish_direct(block, a, row, rows, b, column, columns, flags, low, high, exponent, tally);
+}
+
+/*
+ * Can the tops of sums of whole integers be finished?  They are all of a sum below 2^124, and otherwise enough to
+ * round it.
+ */
+static bool whole_fits(const struct block *block, uint32_t ia, uint32_t jb)
+{
+	const struct gemm_kernel *kernel = block->kernel;
+	const struct gemm_panel *a = &block->a_panels[ia], *b = &block->b_panels[jb];
+	const uint32_t row = ia * kernel->mr, column = jb * kernel->nr;
+
+	return !block->sums && gemm_whole_planes(kernel, a, b) &&
+	       (block->finish.direct || a->width + b->width + 12 <= 124) &&
+	       !((flags_of(block->row_flags + row, least(kernel->mr, block->rows - row)) |
+		  flags_of(block->column_flags + column, least(kernel->nr, block->columns - column))) &
+		 ~(uint32_t)GEMM_SPECIAL_NAN);
+}
+
+/* As many tiles from ia on as can be made so together, of one column; how many they are. */
+static uint32_t whole_tiles(const struct block *block, uint32_t ia, uint32_t a_end, uint32_t jb,
+			    struct gemm_tally *tally)
+{
+	const struct gemm_kernel *kernel = block->kernel;
+	const uint32_t column = jb * kernel->nr, columns = least(kernel->nr, block->columns - column);
+	const struct gemm_panel *a[GEMM_WHOLE_PANELS], *b = &block->b_panels[jb];
+	struct gemm_whole sums[GEMM_WHOLE_PANELS];
+	uint32_t count = 0;
+
+	while (count < GEMM_WHOLE_PANELS && ia + count < a_end && whole_fits(block, ia + count, jb)) {
+		a[count] = &block->a_panels[ia + count];
+		count++;
 	}
+	if (count)
+		kernel->whole(a, count, b, sums);
+	for (uint32_t i = 0; i < count; i++) {
+		_Alignas(64) uint64_t low[GEMM_TILE_MAX];
+		_Alignas(64) int64_t high[GEMM_TILE_MAX];
+		_Alignas(64) int32_t exponent[GEMM_TILE_MAX];
+		const uint32_t row = (ia + i) * kernel->mr, rows = least(kernel->mr, block->rows - row);
+		const uint32_t flags = flags_of(block->row_flags + row, rows) |
+				       flags_of(block->column_flags + column, columns);
+
+		kernel->whole_top(&sums[i], b, low, high, exponent);
+		finish_direct(block, a[i], row, rows, b, column, columns, flags, low, high, exponent, tally);
+	}
+	return count;
 }
 
 static void tile(struct block *block, uint32_t ia, uint32_t jb, unsigned int worker,
@@ -183,7 +270,7 @@ static void tile(struct block *block, uint32_t ia, uint32_t jb, unsigned int wor
 	}
 	flags = flags_of(block->row_flags + row, rows) |
 		flags_of(block->column_flags + column, columns);
-	if (direct_fits(a, b) && !(flags & ~(uint32_t)GEMM_SPECIAL_NAN)) {
+	if (direct_fits(a, b) && !gemm_whole_planes(kernel, a, b) && !(flags & ~(uint32_t)GEMM_SPECIAL_NAN)) {
 		direct_tile(block, a, row, rows, b, column, columns, flags, tally);
 	} else {
 		struct gemm_sum sums[GEMM_TILE_MAX];
@@ -236,8 +323,12 @@ void gemm_column_of_tiles(struct block *block, uint32_t ia, uint32_t a_end, uint
 	uint32_t index[GEMM_STRIP], count = 0;
 
 	for (uint32_t i = ia; i < a_end; i++) {
-		uint32_t row = i * kernel->mr;
+		uint32_t row = i * kernel->mr, whole = whole_tiles(block, i, a_end, jb, tally);
 
+		if (whole) {
+			i += whole - 1;
+			continue;
+		}
 		if (!plain || block->a_panels[i].parts != 1 ||
 		    flags_of(block->row_flags + row, least(kernel->mr, block->rows - row))) {
 			tile(block, i, jb, worker, tally);

@@ -403,6 +403,9 @@ static inline bool pack_make_room(struct gemm_panel *panel, uint32_t lanes, uint
 
 	free(panel->extra);
 	panel->extra = NULL;
+	free(panel->whole);
+	panel->whole = NULL;
+	panel->whole_room = 0;
 	if (panel->parts == 1)
 		return true;
 	panel->extra = aligned_alloc(64, bytes * (panel->parts - 1));
@@ -417,6 +420,7 @@ static inline bool pack_make_room(struct gemm_panel *panel, uint32_t lanes, uint
 #ifdef __AVX512F__
 #include "cut_avx512.h"
 #include "pack_float_avx512.h"
+#include "residue_whole_avx512.h"
 #endif
 
 static inline void pack_nothing_seen(struct pack_range *range, uint32_t lanes)
@@ -543,8 +547,9 @@ static inline bool pack_weigh(const struct gemm_kernel *kernel, struct gemm_pane
 	/* integers of parts are at most 2^(part_bits - 1) */
 	half = pack_power((int32_t)kernel->part_bits - 1);
 	panel->weight = single ? heaviest : kc * half * half;
+	panel->whole_weight = heaviest;
 	panel->plane = gemm_plane_bytes(kernel, lanes, panel->kc);
-	panel->moduli = 0;
+	panel->moduli = panel->whole_moduli = 0;
 	panel->words = false;
 	panel->is_cut = false;
 #ifdef __AVX512F__
@@ -580,9 +585,15 @@ static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel 
 	double scale[GEMM_LANES_MAX];
 
 #ifdef __AVX512F__
-	if (source && lanes == RESIDUE_ROWS && pack_rows_pack(panel, source, used, k, kc))
+	const bool whole = panel->whole_moduli;
+
+	if (!whole_make_room(panel)) {
+		panel->lost = true;
 		return;
-	if (source && pack_floats_pack(panel, source, lanes, panel->lane, used, k, kc))
+	}
+	if (source && !whole && lanes == RESIDUE_ROWS && pack_rows_pack(panel, source, used, k, kc))
+		return;
+	if (source && !whole && pack_floats_pack(panel, source, lanes, panel->lane, used, k, kc))
 		return;
 #endif
 	for (uint32_t l = 0; l < lanes; l++)
@@ -603,6 +614,8 @@ static inline void pack_any(const struct gemm_kernel *kernel, struct gemm_panel 
 #ifdef __AVX512F__
 		if (panel->moduli)
 			residue_pack(panel, doubles, lanes, i, count, scale);
+		if (whole)
+			whole_pack(panel, doubles, lanes, i, count);
 #endif
 		if (panel->words && panel->parts == 1)
 			pack_single(panel, doubles, lanes, i, count, scale);

@@ -140,17 +140,30 @@ struct amx_visit {
 	struct amx_ahead ahead;
 };
 
-/* Sums modulo m[t] of columns 16 * first to 16 * (first + vectors). */
-static void amx_columns(const struct gemm_panel *const *a, uint32_t panels, const struct gemm_panel *b,
-			uint32_t t, const struct amx_visit *visit, struct need_columns c,
-			int32_t (*rest)[RESIDUE_MODULI][AMX_TILE])
+/*
+ * Planes of panels of A that are multiplied together and of one of B, and tiles of sums: the next modulus' is
+ * AMX_TILE words further.
+ */
+struct amx_operands {
+	const uint8_t *a[GEMM_STRIP], *b;
+	size_t a_plane, b_plane;
+	const uint8_t *behind;		/* what is read next, when the last modulus is through */
+	int32_t *rest[GEMM_STRIP];
+	struct need need[GEMM_STRIP + 1];
+	uint32_t count, steps;
+};
+
+/* Sums modulo m[t] of so many panels of A from i on, of columns 16 * first to 16 * (first + vectors). */
+static inline __attribute__((always_inline)) void
+amx_columns(const struct amx_operands *x, uint32_t i, uint32_t panels, uint32_t t, const struct amx_visit *visit,
+	    struct need_columns c)
 {
-	const struct gemm_panel *last = a[panels - 1];
-	const size_t at = (size_t)visit->k * AMX_STEPS;
-	const uint8_t *from = a[0]->residues + t * a[0]->plane + at * AMX_MR;
-	const uint8_t *other = last->residues + t * last->plane + at * AMX_MR;
-	const uint8_t *columns = b->residues + t * b->plane + at * NR + c.first * 64;
-	int32_t *out = rest[0][t] + c.first * 16, *other_out = rest[panels - 1][t] + c.first * 16;
+	const uint32_t last = i + panels - 1;
+	const size_t at = (size_t)visit->k * AMX_STEPS, from_a = t * x->a_plane + at * AMX_MR;
+	const uint8_t *from = x->a[i] + from_a, *other = x->a[last] + from_a;
+	const uint8_t *columns = x->b + t * x->b_plane + at * NR + c.first * 64;
+	int32_t *out = x->rest[i] + t * AMX_TILE + c.first * 16;
+	int32_t *other_out = x->rest[last] + t * AMX_TILE + c.first * 16;
 
 #define AMX_SUMS(panels, vectors)                                                                     \
 	amx_sums(visit->steps, from, other, columns, panels, vectors, out, other_out, visit->k == 0, \
@@ -175,11 +188,69 @@ static uint32_t amx_steps(uint32_t kc)
 	return (kc + AMX_STEPS - 1) / AMX_STEPS;
 }
 
+/* Two panels modulo m[t]: together, so that a tile of B is loaded for both, as far as both take it. */
+static inline __attribute__((always_inline)) void
+amx_pair(const struct amx_operands *x, uint32_t i, uint32_t t, const struct amx_visit *visit)
+{
+	const struct need *need = &x->need[i];
+	struct need_columns c, d;
+	uint32_t first, end;
+
+	if (t >= need[0].most && t >= need[1].most)
+		return;
+	if (t >= need[1].most) {
+		amx_columns(x, i, 1, t, visit, need_columns(&need[0], t));
+		return;
+	}
+	if (t >= need[0].most) {
+		amx_columns(x, i + 1, 1, t, visit, need_columns(&need[1], t));
+		return;
+	}
+	c = need_columns(&need[0], t);
+	d = need_columns(&need[1], t);
+	first = c.first < d.first ? c.first : d.first;
+	end = c.first + c.count > d.first + d.count ? c.first + c.count : d.first + d.count;
+	amx_columns(x, i, 2, t, visit, (struct need_columns){ first, end - first });
+}
+
+/* All panels modulo m[t].  In a visit L1 holds the part of a plane of B that they have in common. */
+static inline __attribute__((always_inline)) void
+amx_modulus(const struct amx_operands *x, uint32_t t, const uint8_t *next)
+{
+	const uint32_t pairs = (x->count + 1) / 2, lines = (NR + pairs - 1) / pairs;
+
+	for (uint32_t k = 0; k < x->steps; k += AMX_VISIT)
+		for (uint32_t i = 0; i < x->count; i += 2) {
+			const uint32_t now = x->steps - k < AMX_VISIT ? x->steps - k : AMX_VISIT;
+			const struct amx_visit visit = {
+				k, now, { next + ((size_t)k * pairs + i / 2 * now) * lines * 64, lines },
+			};
+
+			amx_pair(x, i, t, &visit);
+		}
+}
+
+/* One modulus after the other, so that L2 holds what panels have in common. */
+static inline __attribute__((always_inline)) void amx_all(struct amx_operands *x)
+{
+	uint32_t most = 0;
+
+	for (uint32_t i = 0; i < x->count; i++)
+		most = x->need[i].most > most ? x->need[i].most : most;
+	/* of a pair there may be one only */
+	x->need[x->count].most = 0;
+	amx_begin();
+	for (uint32_t t = 0; t < most; t++)
+		amx_modulus(x, t, t + 1 < most ? x->b + (t + 1) * x->b_plane : x->behind);
+	amx_end();
+}
+
 static bool amx_multiply(uint32_t kc, const struct gemm_panel *a, uint32_t p,
 			 const struct gemm_panel *b, uint32_t q, uint64_t *low, int64_t *high)
 {
-	_Alignas(64) int32_t rest[1][RESIDUE_MODULI][AMX_TILE];
+	_Alignas(64) int32_t rest[RESIDUE_MODULI][AMX_TILE];
 	const uint32_t moduli = gemm_moduli(&gemm_kernel_amx, a, b);
+	const struct amx_operands x = { { a->residues }, b->residues, a->plane, b->plane, .rest = { rest[0] } };
 	const struct amx_visit all = { .k = 0, .steps = amx_steps(kc) };
 
 	if (!moduli) {
@@ -188,78 +259,56 @@ static bool amx_multiply(uint32_t kc, const struct gemm_panel *a, uint32_t p,
 	}
 	amx_begin();
 	for (uint32_t t = 0; t < moduli; t++)
-		amx_columns(&a, 1, b, t, &all, (struct need_columns){ 0, vectors_of(b) }, rest);
+		amx_columns(&x, 0, 1, t, &all, (struct need_columns){ 0, vectors_of(b) });
 	amx_end();
-	return restore(AMX_MR, b, moduli, rest[0][0], AMX_TILE, low, high);
+	return restore(AMX_MR, b, moduli, rest[0], AMX_TILE, low, high);
 }
 
-/* Two panels modulo m[t]: together, so that a tile of B is loaded for both, as far as both take it. */
-static void amx_pair(const struct gemm_panel *const *a, const struct gemm_panel *b, const struct need *need,
-		     uint32_t t, const struct amx_visit *visit, int32_t (*rest)[RESIDUE_MODULI][AMX_TILE])
+static void amx_whole(const struct gemm_panel *const *a, uint32_t count, const struct gemm_panel *b,
+		      struct gemm_whole *sums)
 {
-	struct need_columns c, d;
-	uint32_t first, end;
+	_Alignas(64) int32_t rest[GEMM_WHOLE_PANELS][GEMM_WHOLE_MODULI][AMX_TILE];
+	struct amx_operands x = {
+		.b = b->whole, .a_plane = a[0]->plane, .b_plane = b->plane, .behind = b->whole,
+		.count = count, .steps = amx_steps(b->kc),
+	};
 
-	if (t >= need[0].most && t >= need[1].most)
-		return;
-	if (t >= need[1].most) {
-		amx_columns(a, 1, b, t, visit, need_columns(&need[0], t), rest);
-		return;
+	for (uint32_t i = 0; i < count; i++) {
+		x.a[i] = a[i]->whole;
+		x.rest[i] = rest[i][0];
+		x.need[i] = need_by(gemm_whole_moduli, gemm_whole_weight(a[i]), b);
 	}
-	if (t >= need[0].most) {
-		amx_columns(a + 1, 1, b, t, visit, need_columns(&need[1], t), rest + 1);
-		return;
-	}
-	c = need_columns(&need[0], t);
-	d = need_columns(&need[1], t);
-	first = c.first < d.first ? c.first : d.first;
-	end = c.first + c.count > d.first + d.count ? c.first + c.count : d.first + d.count;
-	amx_columns(a, 2, b, t, visit, (struct need_columns){ first, end - first }, rest);
+	amx_all(&x);
+	for (uint32_t i = 0; i < count; i++)
+		restore_whole(AMX_MR, b, &x.need[i], rest[i][0], AMX_TILE, &sums[i]);
 }
 
-/* All panels modulo m[t].  In a visit L1 holds the part of a plane of B that they have in common. */
-static void amx_modulus(const struct gemm_panel *const *a, uint32_t count, const struct gemm_panel *b,
-			const struct need *need, uint32_t t, uint32_t steps, const uint8_t *next,
-			int32_t (*rest)[RESIDUE_MODULI][AMX_TILE])
+static void amx_whole_top(const struct gemm_whole *sums, const struct gemm_panel *b, uint64_t *low, int64_t *high,
+			  int32_t *exponent)
 {
-	const uint32_t pairs = (count + 1) / 2, lines = (NR + pairs - 1) / pairs;
-
-	for (uint32_t k = 0; k < steps; k += AMX_VISIT)
-		for (uint32_t i = 0; i < count; i += 2) {
-			const uint32_t now = steps - k < AMX_VISIT ? steps - k : AMX_VISIT;
-			const struct amx_visit visit = {
-				k, now, { next + ((size_t)k * pairs + i / 2 * now) * lines * 64, lines },
-			};
-
-			amx_pair(a + i, b, need + i, t, &visit, rest + i);
-		}
+	whole_top(AMX_MR, sums, b, low, high, exponent);
 }
 
-/* One modulus after the other, so that L2 holds what panels have in common. */
 static void amx_strip(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
 		      uint32_t count, const struct gemm_panel *b, const struct gemm_place *place,
 		      struct gemm_tally *tally)
 {
 	_Alignas(64) int32_t rest[GEMM_STRIP][RESIDUE_MODULI][AMX_TILE];
-	struct need need[GEMM_STRIP + 1];
-	uint32_t most = 0;
+	struct amx_operands x = {
+		.b = b->residues, .a_plane = a[0]->plane, .b_plane = b->plane,
+		/* the next panel's first: see gemm_panels_place() */
+		.behind = b->residues + RESIDUE_MODULI * b->plane,
+		.count = count, .steps = amx_steps(kc),
+	};
 
 	for (uint32_t i = 0; i < count; i++) {
-		need[i] = need_of(a[i]->weight, b);
-		most = need[i].most > most ? need[i].most : most;
+		x.a[i] = a[i]->residues;
+		x.rest[i] = rest[i][0];
+		x.need[i] = need_of(a[i]->weight, b);
 	}
-	/* of a pair there may be one only */
-	need[count].most = 0;
-	amx_begin();
-	for (uint32_t t = 0; t < most; t++) {
-		/* behind the last modulus comes the next panel's first: see gemm_panels_place() */
-		const uint8_t *next = b->residues + (t + 1 < most ? t + 1 : RESIDUE_MODULI) * b->plane;
-
-		amx_modulus(a, count, b, need, t, amx_steps(kc), next, rest);
-	}
-	amx_end();
+	amx_all(&x);
 	for (uint32_t i = 0; i < count; i++)
-		store_columns(store, &need[i], rest[i][0], AMX_TILE, a[i], b, place, tally);
+		store_columns(store, &x.need[i], rest[i][0], AMX_TILE, a[i], b, place, tally);
 }
 
 #endif /* QUIRE_TILES_AMX_H */

@@ -11,6 +11,7 @@
 #include "gemm_internal.h"
 #include "residue_avx512.h"
 #include "residue_store_avx512.h"
+#include "residue_whole_avx512.h"
 
 #define NR 48
 #define VECTORS (NR / 16)
@@ -106,7 +107,8 @@ struct need {
 	uint32_t moduli[VECTORS], most;
 };
 
-static struct need need_of(double weight, const struct gemm_panel *b)
+static inline __attribute__((always_inline)) struct need
+need_by(uint32_t (*moduli)(double square), double weight, const struct gemm_panel *b)
 {
 	struct need need = { .most = 0 };
 
@@ -115,10 +117,15 @@ static struct need need_of(double weight, const struct gemm_panel *b)
 
 		for (uint32_t l = v * 16; l < v * 16 + 16; l++)
 			heaviest = b->units.weights[l] > heaviest ? b->units.weights[l] : heaviest;
-		need.moduli[v] = residue_moduli(weight * heaviest);
+		need.moduli[v] = moduli(weight * heaviest);
 		need.most = need.moduli[v] > need.most ? need.moduli[v] : need.most;
 	}
 	return need;
+}
+
+static struct need need_of(double weight, const struct gemm_panel *b)
+{
+	return need_by(residue_moduli, weight, b);
 }
 
 /* Vectors of columns that take modulus t, of those that there are. */
@@ -149,6 +156,27 @@ static void store_columns(const struct gemm_store *store, const struct need *nee
 		residue_store(store, need->moduli[first], rest, tile, a, b, place, first * 16, end * 16,
 			      tally);
 	}
+}
+
+/* Sums of so many rows from the residues of whole integers, see restore(). */
+static void restore_whole(uint32_t rows, const struct gemm_panel *b, const struct need *need, const int32_t *rest,
+			  uint32_t tile, struct gemm_whole *sums)
+{
+	sums->digits = gemm_whole_constants.system[need->most - 1].digits;
+	for (uint32_t i = 0; i < rows; i++)
+		for (uint32_t v = 0; v < vectors_of(b); v++) {
+			uint32_t at = i * NR + v * 16;
+
+			whole_sums(rest + at, tile, need->moduli[v], sums, at);
+		}
+}
+
+static void whole_top(uint32_t rows, const struct gemm_whole *sums, const struct gemm_panel *b, uint64_t *low,
+		      int64_t *high, int32_t *exponent)
+{
+	for (uint32_t i = 0; i < rows; i++)
+		for (uint32_t at = i * NR; at < i * NR + vectors_of(b) * 16; at += 8)
+			whole_top_of_eight(sums, at, low, high, exponent);
 }
 
 #endif /* QUIRE_TILES_AVX512_H */

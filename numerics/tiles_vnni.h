@@ -23,23 +23,27 @@ static const uint8_t *residues_at(const struct gemm_panel *panel, uint32_t lanes
 	return panel->residues + t * panel->plane + (size_t)k * lanes * 4;
 }
 
-/*
- * Columns 16 * first to 16 * (first + count) of a tile modulo m[t], from step k on.
- */
+/* Columns 16 * first to 16 * (first + count) of a tile modulo one m, see residue_tile(). */
+static void sum_columns(uint32_t fours, const uint8_t *a, const uint8_t *b, uint32_t first, uint32_t count,
+			int32_t *out, bool from_0, const struct residue_ahead *ahead)
+{
+	b += (size_t)first * 64;
+	out += first * 16;
+	if (count == 3)
+		residue_tile(fours, a, b, NR, 3, out, from_0, ahead);
+	else if (count == 2)
+		residue_tile(fours, a, b, NR, 2, out, from_0, ahead);
+	else
+		residue_tile(fours, a, b, NR, 1, out, from_0, ahead);
+}
+
+/* The same modulo m[t], from step k on. */
 static void sum_residues(uint32_t k, uint32_t fours, const struct gemm_panel *a,
 			 const struct gemm_panel *b, uint32_t t, uint32_t first, uint32_t count,
 			 int32_t *out, const struct residue_ahead *ahead)
 {
-	const uint8_t *from_a = residues_at(a, VNNI_MR, t, k);
-	const uint8_t *from_b = residues_at(b, NR, t, k) + (size_t)first * 64;
-
-	out += first * 16;
-	if (count == 3)
-		residue_tile(fours, from_a, from_b, NR, 3, out, k == 0, ahead);
-	else if (count == 2)
-		residue_tile(fours, from_a, from_b, NR, 2, out, k == 0, ahead);
-	else
-		residue_tile(fours, from_a, from_b, NR, 1, out, k == 0, ahead);
+	sum_columns(fours, residues_at(a, VNNI_MR, t, k), residues_at(b, NR, t, k), first, count, out, k == 0,
+		    ahead);
 }
 
 static bool vnni_multiply(uint32_t kc, const struct gemm_panel *a, uint32_t p,
@@ -59,6 +63,39 @@ static bool vnni_multiply(uint32_t kc, const struct gemm_panel *a, uint32_t p,
 		sum_residues(0, fours, a, b, t, 0, vectors_of(b), rest[t], &ahead);
 	}
 	return restore(VNNI_MR, b, moduli, rest[0], VNNI_TILE, low, high);
+}
+
+static void vnni_whole(const struct gemm_panel *const *a, uint32_t count, const struct gemm_panel *b,
+		       struct gemm_whole *sums)
+{
+	_Alignas(64) int32_t rest[GEMM_WHOLE_PANELS][GEMM_WHOLE_MODULI][VNNI_TILE];
+	struct need need[GEMM_WHOLE_PANELS];
+	uint32_t most = 0;
+
+	for (uint32_t p = 0; p < count; p++) {
+		need[p] = need_by(gemm_whole_moduli, gemm_whole_weight(a[p]), b);
+		most = need[p].most > most ? need[p].most : most;
+	}
+	for (uint32_t t = 0; t < most; t++)
+		for (uint32_t p = 0; p < count; p++) {
+			const uint8_t *from_a = a[p]->whole + t * a[p]->plane, *from_b = b->whole + t * b->plane;
+			const struct residue_ahead ahead = { from_a + a[p]->plane, from_b + b->plane, 64 };
+			struct need_columns c;
+
+			if (t >= need[p].most)
+				continue;
+			c = need_columns(&need[p], t);
+			sum_columns((a[p]->kc + 3) / 4, from_a, from_b, c.first, c.count, rest[p][t], true,
+				    &ahead);
+		}
+	for (uint32_t p = 0; p < count; p++)
+		restore_whole(VNNI_MR, b, &need[p], rest[p][0], VNNI_TILE, &sums[p]);
+}
+
+static void vnni_whole_top(const struct gemm_whole *sums, const struct gemm_panel *b, uint64_t *low,
+			   int64_t *high, int32_t *exponent)
+{
+	whole_top(VNNI_MR, sums, b, low, high, exponent);
 }
 
 /*
