@@ -17,6 +17,9 @@
 
 #define A_BYTES (8u << 20)		/* packed, of a block; bounds the memory taken */
 #define B_BYTES (8u * QUIRE_GEMM_KEPT_ELEMENTS)
+#define BLOCK_BYTES (1536u << 10)	/* of one modulus of A and B of a block of tiles: of L2 */
+#define BLOCK_LEAST 6u		/* panels of A with which strips are faster */
+#define BLOCK_TASKS 4u
 #define TASKS 16u			/* of tiles for each worker, at least */
 #define SUMS_ROWS 384u			/* of a block of C when k > GEMM_KC */
 #define SUMS_COLUMNS 512u
@@ -100,6 +103,9 @@ static void tiles_task(void *argument, unsigned int index, unsigned int worker)
 	fenv_t saved;
 
 	enter(&saved);
+	if (block->blocks && !gemm_cancelled(block->gemm) &&
+	    gemm_block_of_tiles(block, ia, a_end, jb, b_end, worker, &tally))
+		jb = b_end;
 	for (uint32_t j = jb; j < b_end; j++) {
 		if (gemm_cancelled(block->gemm))
 			break;
@@ -156,6 +162,26 @@ static bool may_cut(const struct block *block)
 }
 
 /*
+ * Where L2 does not hold enough of A, all of its moduli, to make up for B passing by, tasks are blocks of
+ * tiles, of which it holds one modulus of A and B.  Not too many moduli of sums, and enough tasks.
+ */
+static uint32_t group_blocks(struct block *block, uint32_t workers)
+{
+	const struct gemm_kernel *kernel = block->kernel;
+	const uint32_t half = BLOCK_BYTES / 2 / block->kc;
+	uint32_t tasks;
+
+	block->a_group = least(least(GEMM_BLOCK_A, half / kernel->mr), block->a_count);
+	block->b_group = least(least(GEMM_BLOCK_B, half / kernel->nr), block->b_count);
+	for (;;) {
+		tasks = divide_up(block->a_count, block->a_group) * divide_up(block->b_count, block->b_group);
+		if (workers == 1 || tasks >= BLOCK_TASKS * workers || block->a_group <= 2 * kernel->together)
+			return tasks;
+		block->a_group = divide_up(block->a_group / 2, kernel->together) * kernel->together;
+	}
+}
+
+/*
  * Group the tiles of a block into tasks: A in groups that stay in L2, enough tasks.  Those of a group
  * follow each other, so that its panels, too, are mostly used by who packed them.  Of whole integers' planes
  * few panels would do so: there the panel of B is what stays.
@@ -170,6 +196,9 @@ static uint32_t group_tiles(struct block *block)
 		most = block->a_panels[i].moduli > most ? block->a_panels[i].moduli : most;
 	panels = least(kernel->group_panels,
 		       kernel->group_bytes / ((uint64_t)kernel->mr * block->kc * (kernel->moduli ? most : 8)));
+	block->blocks = kernel->strips && panels < BLOCK_LEAST && panels < block->a_count && !block->sums;
+	if (block->blocks)
+		return group_blocks(block, workers);
 	a_groups = divide_up(block->a_count, panels ? panels : 1);
 	/* even groups */
 	block->a_group = divide_up(divide_up(block->a_count, a_groups), kernel->together) * kernel->together;
@@ -318,7 +347,7 @@ static int run_exact(struct block *block)
 	has_b = gemm_workspace_use_b(workspace, g, kernel);
 	room_a = gemm_workspace_room(workspace, GEMM_ROOM_A,
 				     gemm_panels_bytes(kernel, a_most, kernel->mr, kc) +
-				     scratch_bytes * quire_threads_count(g->threads));
+				     (scratch_bytes + gemm_tiles_bytes(kernel)) * quire_threads_count(g->threads));
 	room_b = gemm_workspace_room(workspace, GEMM_ROOM_B,
 				     gemm_panels_bytes(kernel, b_most, kernel->nr, kc));
 	block->row_flags = malloc((size_t)a_most * kernel->mr);
@@ -345,6 +374,7 @@ static int run_exact(struct block *block)
 	block->a_panels = gemm_panels_place(kernel, a_most, kernel->mr, kc, &room_a);
 	block->scratch = (double *)(void *)room_a;
 	block->scratch_stride = scratch_bytes / sizeof(double);
+	block->tiles = room_a + scratch_bytes * quire_threads_count(g->threads);
 	run_blocks(block, a_most, b_most, has_b);
 	if (!gemm_cancelled(g) && g->batch == 1 && !many && !block->b.tiled && !block->column &&
 	    gemm_panels_can_stay(block->b_panels, b_most))

@@ -16,6 +16,7 @@ struct block {
 	struct gemm_panel *a_panels, *b_panels;
 	double *scratch;		/* of the packing, scratch_stride of them per worker */
 	size_t scratch_stride;
+	uint8_t *tiles;			/* room for a block of tiles per worker, or nothing */
 	uint8_t *row_flags, *column_flags;	/* of A's and B's lanes, in panels' order */
 	struct gemm_lane *lanes;	/* room to sort A's */
 	struct gemm_sum *sums;		/* NULL with a single run of k */
@@ -24,6 +25,7 @@ struct block {
 	uint32_t k, kc;			/* a run of k */
 	uint32_t a_count, b_count;	/* panels there are */
 	uint32_t a_group, b_group;	/* panels of one task */
+	bool blocks;			/* the tiles of a task are a block, if they are all plain */
 	bool keep_b;			/* its panels are weighed already */
 	bool last;			/* run of k */
 	uint32_t precision;		/* for panels, see there */
@@ -47,6 +49,10 @@ static inline uint32_t flags_of(const uint8_t *flags, uint32_t count)
 		all |= flags[i];
 	return all;
 }
+
+/* Those of A from ia to before a_end with those of B from jb to before b_end as a block; false: strips must do. */
+bool gemm_block_of_tiles(struct block *block, uint32_t ia, uint32_t a_end, uint32_t jb, uint32_t b_end,
+			 unsigned int worker, struct gemm_tally *tally);
 
 /* One panel of B with those of A from ia to before a_end. */
 void gemm_column_of_tiles(struct block *block, uint32_t ia, uint32_t a_end, uint32_t jb,

@@ -41,6 +41,8 @@
 #define GEMM_LANES_MAX 48
 #define GEMM_TILE_MAX (16 * 48)
 #define GEMM_STRIP 8		/* tiles of one column of tiles, computed together */
+#define GEMM_BLOCK_A 16		/* panels of a block of tiles, computed together */
+#define GEMM_BLOCK_B 5
 
 /* Longest run of k of one panel; the bounds of every kernel are built on it. */
 #define GEMM_KC 4096
@@ -272,6 +274,14 @@ struct gemm_kernel {
 	void (*strip)(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
 		      uint32_t count, const struct gemm_panel *b, const struct gemm_place *place,
 		      struct gemm_tally *tally);
+	/*
+	 * The same with b_count panels of B from b on, for which room has tile_bytes for each tile.  NULL: strips will
+	 * do.
+	 */
+	void (*strips)(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
+		       uint32_t a_count, const struct gemm_panel *b, uint32_t b_count,
+		       const struct gemm_place *place, void *room, struct gemm_tally *tally);
+	size_t tile_bytes;
 	/* elements of format from count numbers (high:low) * 2^exponent */
 	void (*round)(uint32_t format, uint32_t count, const uint64_t *low, const int64_t *high,
 		      const int32_t *exponent, uint64_t *bits);
@@ -378,6 +388,12 @@ void gemm_panels_sort(struct gemm_panel *panels, uint32_t count, uint32_t lanes,
  * and of gemm_codes_bytes() and GEMM_RESTS_MAX rests for each lane.
  */
 size_t gemm_scratch_bytes(const struct gemm_kernel *kernel, uint32_t kc);
+/* Bytes of room of one worker for a block of tiles. */
+static inline size_t gemm_tiles_bytes(const struct gemm_kernel *kernel)
+{
+	return kernel->tile_bytes * GEMM_BLOCK_A * GEMM_BLOCK_B;
+}
+
 /*
  * When all are weighed: what each has to be packed as, and whether it is not yet.  tiled: one of the
  * operands is, and pairs of many parts meet as words.

@@ -297,40 +297,81 @@ static void plain_tile(struct block *block, uint32_t ia, uint32_t jb, struct gem
 				   a->units.exponent[r], tally);
 }
 
+static bool is_plain_b(const struct block *block, uint32_t jb)
+{
+	const uint32_t column = jb * block->kernel->nr;
+
+	return block->finish.direct && !block->sums && !block->gather && block->b_panels[jb].parts == 1 &&
+	       !flags_of(block->column_flags + column, least(block->kernel->nr, block->columns - column));
+}
+
+static bool is_plain_a(const struct block *block, uint32_t ia)
+{
+	const uint32_t row = ia * block->kernel->mr;
+
+	return block->a_panels[ia].parts == 1 &&
+	       !flags_of(block->row_flags + row, least(block->kernel->mr, block->rows - row));
+}
+
+static struct gemm_store store_of(const struct block *block)
+{
+	struct gemm_store store = gemm_finish_store(&block->finish);
+
+	store.a = &block->a;
+	store.b = &block->b;
+	return store;
+}
+
 /* The common case: many of them. */
 static void strip_of_tiles(struct block *block, const uint32_t *index, uint32_t count, uint32_t jb,
 			   struct gemm_tally *tally)
 {
-	struct gemm_store store = gemm_finish_store(&block->finish);
+	const struct gemm_store store = store_of(block);
 	const struct gemm_place place = gemm_finish_place(&block->finish, 0,
 							  block->column + jb * block->kernel->nr);
 	const struct gemm_panel *a[GEMM_STRIP];
 
-	store.a = &block->a;
-	store.b = &block->b;
 	for (uint32_t i = 0; i < count; i++)
 		a[i] = &block->a_panels[index[i]];
 	block->kernel->strip(&store, block->kc, a, count, &block->b_panels[jb], &place, tally);
+}
+
+bool gemm_block_of_tiles(struct block *block, uint32_t ia, uint32_t a_end, uint32_t jb, uint32_t b_end,
+			 unsigned int worker, struct gemm_tally *tally)
+{
+	const struct gemm_kernel *kernel = block->kernel;
+	const struct gemm_place place = gemm_finish_place(&block->finish, 0, block->column + jb * kernel->nr);
+	const struct gemm_store store = store_of(block);
+	const struct gemm_panel *a[GEMM_BLOCK_A];
+
+	for (uint32_t i = ia; i < a_end; i++) {
+		if (!is_plain_a(block, i))
+			return false;
+		a[i - ia] = &block->a_panels[i];
+	}
+	for (uint32_t j = jb; j < b_end; j++)
+		if (!is_plain_b(block, j))
+			return false;
+	kernel->strips(&store, block->kc, a, a_end - ia, &block->b_panels[jb], b_end - jb, &place,
+		       block->tiles + worker * gemm_tiles_bytes(kernel), tally);
+	return true;
 }
 
 void gemm_column_of_tiles(struct block *block, uint32_t ia, uint32_t a_end, uint32_t jb,
 			  unsigned int worker, struct gemm_tally *tally)
 {
 	const struct gemm_kernel *kernel = block->kernel;
-	uint32_t column = jb * kernel->nr, columns = least(kernel->nr, block->columns - column);
-	bool plain = block->finish.direct && !block->sums && !block->gather && block->b_panels[jb].parts == 1 &&
-		     !flags_of(block->column_flags + column, columns);
+	const bool plain = is_plain_b(block, jb);
 	uint32_t index[GEMM_STRIP], count = 0;
 
 	for (uint32_t i = ia; i < a_end; i++) {
-		uint32_t row = i * kernel->mr, whole = whole_tiles(block, i, a_end, jb, tally);
+		const uint32_t whole = whole_tiles(block, i, a_end, jb, tally);
 
 		if (whole) {
 			i += whole - 1;
 			continue;
 		}
-		if (!plain || block->a_panels[i].parts != 1 ||
-		    flags_of(block->row_flags + row, least(kernel->mr, block->rows - row))) {
+		if (!plain || !is_plain_a(block, i)) {
 			tile(block, i, jb, worker, tally);
 			continue;
 		}

@@ -145,11 +145,11 @@ struct amx_visit {
  * AMX_TILE words further.
  */
 struct amx_operands {
-	const uint8_t *a[GEMM_STRIP], *b;
+	const uint8_t *a[GEMM_BLOCK_A], *b;
 	size_t a_plane, b_plane;
 	const uint8_t *behind;		/* what is read next, when the last modulus is through */
-	int32_t *rest[GEMM_STRIP];
-	struct need need[GEMM_STRIP + 1];
+	int32_t *rest[GEMM_BLOCK_A];
+	struct need need[GEMM_BLOCK_A + 1];
 	uint32_t count, steps;
 };
 
@@ -230,18 +230,31 @@ amx_modulus(const struct amx_operands *x, uint32_t t, const uint8_t *next)
 		}
 }
 
-/* One modulus after the other, so that L2 holds what panels have in common. */
-static inline __attribute__((always_inline)) void amx_all(struct amx_operands *x)
+/*
+ * One modulus after the other, of the same panels of A with some of B, one an x: so that L2 holds what tiles have
+ * in common.
+ */
+static inline __attribute__((always_inline)) void amx_all(struct amx_operands *x, uint32_t count)
 {
 	uint32_t most = 0;
 
-	for (uint32_t i = 0; i < x->count; i++)
-		most = x->need[i].most > most ? x->need[i].most : most;
-	/* of a pair there may be one only */
-	x->need[x->count].most = 0;
+	for (uint32_t j = 0; j < count; j++) {
+		for (uint32_t i = 0; i < x[j].count; i++)
+			most = x[j].need[i].most > most ? x[j].need[i].most : most;
+		/* of a pair there may be one only */
+		x[j].need[x[j].count].most = 0;
+	}
 	amx_begin();
 	for (uint32_t t = 0; t < most; t++)
-		amx_modulus(x, t, t + 1 < most ? x->b + (t + 1) * x->b_plane : x->behind);
+		for (uint32_t j = 0; j < count; j++) {
+			const uint8_t *next = x[j].behind;
+
+			if (j + 1 < count)
+				next = x[j + 1].b + t * x[j + 1].b_plane;
+			else if (t + 1 < most)
+				next = x[0].b + (t + 1) * x[0].b_plane;
+			amx_modulus(&x[j], t, next);
+		}
 	amx_end();
 }
 
@@ -278,7 +291,7 @@ static void amx_whole(const struct gemm_panel *const *a, uint32_t count, const s
 		x.rest[i] = rest[i][0];
 		x.need[i] = need_by(gemm_whole_moduli, gemm_whole_weight(a[i]), b);
 	}
-	amx_all(&x);
+	amx_all(&x, 1);
 	for (uint32_t i = 0; i < count; i++)
 		restore_whole(AMX_MR, b, &x.need[i], rest[i][0], AMX_TILE, &sums[i]);
 }
@@ -289,26 +302,53 @@ static void amx_whole_top(const struct gemm_whole *sums, const struct gemm_panel
 	whole_top(AMX_MR, sums, b, low, high, exponent);
 }
 
+/* rest is of each panel of A for the first of B, and so on. */
+static void amx_block(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
+		      uint32_t a_count, const struct gemm_panel *b, uint32_t b_count,
+		      const struct gemm_place *place, int32_t (*rest)[RESIDUE_MODULI][AMX_TILE],
+		      struct gemm_tally *tally)
+{
+	struct amx_operands x[GEMM_BLOCK_B];
+
+	for (uint32_t j = 0; j < b_count; j++) {
+		x[j].b = b[j].residues;
+		x[j].a_plane = a[0]->plane;
+		x[j].b_plane = b[j].plane;
+		/* the next panel's first: see gemm_panels_place() */
+		x[j].behind = b[j].residues + RESIDUE_MODULI * b[j].plane;
+		x[j].count = a_count;
+		x[j].steps = amx_steps(kc);
+		for (uint32_t i = 0; i < a_count; i++) {
+			x[j].a[i] = a[i]->residues;
+			x[j].rest[i] = rest[j * a_count + i][0];
+			x[j].need[i] = need_of(a[i]->weight, &b[j]);
+		}
+	}
+	amx_all(x, b_count);
+	for (uint32_t j = 0; j < b_count; j++) {
+		struct gemm_place there = *place;
+
+		there.at += (size_t)j * NR * gemm_element_bytes(store->format);
+		there.index += j * NR;
+		for (uint32_t i = 0; i < a_count; i++)
+			store_columns(store, &x[j].need[i], x[j].rest[i], AMX_TILE, a[i], &b[j], &there, tally);
+	}
+}
+
 static void amx_strip(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
 		      uint32_t count, const struct gemm_panel *b, const struct gemm_place *place,
 		      struct gemm_tally *tally)
 {
 	_Alignas(64) int32_t rest[GEMM_STRIP][RESIDUE_MODULI][AMX_TILE];
-	struct amx_operands x = {
-		.b = b->residues, .a_plane = a[0]->plane, .b_plane = b->plane,
-		/* the next panel's first: see gemm_panels_place() */
-		.behind = b->residues + RESIDUE_MODULI * b->plane,
-		.count = count, .steps = amx_steps(kc),
-	};
 
-	for (uint32_t i = 0; i < count; i++) {
-		x.a[i] = a[i]->residues;
-		x.rest[i] = rest[i][0];
-		x.need[i] = need_of(a[i]->weight, b);
-	}
-	amx_all(&x);
-	for (uint32_t i = 0; i < count; i++)
-		store_columns(store, &x.need[i], rest[i][0], AMX_TILE, a[i], b, place, tally);
+	amx_block(store, kc, a, count, b, 1, place, rest, tally);
+}
+
+static void amx_strips(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
+		       uint32_t a_count, const struct gemm_panel *b, uint32_t b_count,
+		       const struct gemm_place *place, void *room, struct gemm_tally *tally)
+{
+	amx_block(store, kc, a, a_count, b, b_count, place, room, tally);
 }
 
 #endif /* QUIRE_TILES_AMX_H */
