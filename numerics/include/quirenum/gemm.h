@@ -210,10 +210,12 @@ void quire_gemm_workspace_destroy(struct quire_gemm_workspace *workspace);
 uint64_t quire_gemm_workspace_packed_bytes(const struct quire_gemm_workspace *workspace);
 
 /*
- * Kernels: "ifma" (AVX-512 IFMA), "avx2" (AVX2 with FMA), "generic" (portable).
+ * Kernels: "amx" (AMX-INT8 beside the next), "ifma" (AVX-512 IFMA), "avx2" (AVX2 with
+ * FMA), "generic" (portable).
  * The best one the CPU has is taken; the variable QUIRE_KERNEL or a call of
  * quire_kernel_select() before the first job forces another; NULL returns to the
- * best.  "plain" is the reference: one accumulator per element, no blocking.
+ * best.  "plain" is the reference: one accumulator per element, no blocking.  "amx" asks Linux to save
+ * the process' tiles, see NOTES of quirenum(3).
  * Returns 0, -EINVAL (no such kernel) or -ENOTSUP (not on this CPU).
  */
 int quire_kernel_select(const char *name);
