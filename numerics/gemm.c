@@ -347,7 +347,7 @@ static int run_exact(struct block *block)
 	has_b = gemm_workspace_use_b(workspace, g, kernel);
 	room_a = gemm_workspace_room(workspace, GEMM_ROOM_A,
 				     gemm_panels_bytes(kernel, a_most, kernel->mr, kc) +
-				     (scratch_bytes + gemm_tiles_bytes(kernel)) * quire_threads_count(g->threads));
+				     (scratch_bytes + gemm_room_bytes(kernel)) * quire_threads_count(g->threads));
 	room_b = gemm_workspace_room(workspace, GEMM_ROOM_B,
 				     gemm_panels_bytes(kernel, b_most, kernel->nr, kc));
 	block->row_flags = malloc((size_t)a_most * kernel->mr);
@@ -374,7 +374,7 @@ static int run_exact(struct block *block)
 	block->a_panels = gemm_panels_place(kernel, a_most, kernel->mr, kc, &room_a);
 	block->scratch = (double *)(void *)room_a;
 	block->scratch_stride = scratch_bytes / sizeof(double);
-	block->tiles = room_a + scratch_bytes * quire_threads_count(g->threads);
+	block->room = room_a + scratch_bytes * quire_threads_count(g->threads);
 	run_blocks(block, a_most, b_most, has_b);
 	if (!gemm_cancelled(g) && g->batch == 1 && !many && !block->b.tiled && !block->column &&
 	    gemm_panels_can_stay(block->b_panels, b_most))

@@ -16,7 +16,7 @@ struct block {
 	struct gemm_panel *a_panels, *b_panels;
 	double *scratch;		/* of the packing, scratch_stride of them per worker */
 	size_t scratch_stride;
-	uint8_t *tiles;			/* room for a block of tiles per worker, or nothing */
+	uint8_t *room;			/* gemm_room_bytes() per worker */
 	uint8_t *row_flags, *column_flags;	/* of A's and B's lanes, in panels' order */
 	struct gemm_lane *lanes;	/* room to sort A's */
 	struct gemm_sum *sums;		/* NULL with a single run of k */

@@ -258,11 +258,16 @@ struct gemm_kernel {
 	bool (*multiply)(uint32_t kc, const struct gemm_panel *a, uint32_t p,
 			 const struct gemm_panel *b, uint32_t q, uint64_t *low, int64_t *high);
 	/*
+	 * Memory of each worker for sums of tiles that are computed together, the room of whole, strip and strips:
+	 * too much for a stack.
+	 */
+	size_t room_bytes;
+	/*
 	 * All parts at once of up to GEMM_WHOLE_PANELS a's with b, when they have planes of whole integers
 	 * enough.
 	 */
 	void (*whole)(const struct gemm_panel *const *a, uint32_t count, const struct gemm_panel *b,
-		      struct gemm_whole *sums);
+		      struct gemm_whole *sums, void *room);
 	/*
 	 * The top of such sums, mr x nr numbers (high:low) * 2^exponent below 2^126, what is below ORed
 	 * into their last bits: they have 80 bits then, more than any rounding looks at.  Sums below 2^124
@@ -276,16 +281,15 @@ struct gemm_kernel {
 	 * of row 0 and of b's first column.  NULL: one by one will do.
 	 */
 	void (*strip)(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
-		      uint32_t count, const struct gemm_panel *b, const struct gemm_place *place,
+		      uint32_t count, const struct gemm_panel *b, const struct gemm_place *place, void *room,
 		      struct gemm_tally *tally);
 	/*
-	 * The same with b_count panels of B from b on, for which room has tile_bytes for each tile.  NULL: strips will
-	 * do.
+	 * The same with b_count panels of B from b on, up to GEMM_BLOCK_A by GEMM_BLOCK_B tiles.  NULL: one strip after
+	 * the other will do.
 	 */
 	void (*strips)(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
 		       uint32_t a_count, const struct gemm_panel *b, uint32_t b_count,
 		       const struct gemm_place *place, void *room, struct gemm_tally *tally);
-	size_t tile_bytes;
 	/* elements of format from count numbers (high:low) * 2^exponent */
 	void (*round)(uint32_t format, uint32_t count, const uint64_t *low, const int64_t *high,
 		      const int32_t *exponent, uint64_t *bits);
@@ -392,10 +396,10 @@ void gemm_panels_sort(struct gemm_panel *panels, uint32_t count, uint32_t lanes,
  * and of gemm_codes_bytes() and GEMM_RESTS_MAX rests for each lane.
  */
 size_t gemm_scratch_bytes(const struct gemm_kernel *kernel, uint32_t kc);
-/* Bytes of room of one worker for a block of tiles. */
-static inline size_t gemm_tiles_bytes(const struct gemm_kernel *kernel)
+/* Bytes of one worker: the kernel's room, and behind it sums of GEMM_WHOLE_PANELS tiles. */
+static inline size_t gemm_room_bytes(const struct gemm_kernel *kernel)
 {
-	return kernel->tile_bytes * GEMM_BLOCK_A * GEMM_BLOCK_B;
+	return kernel->room_bytes + (kernel->whole ? GEMM_WHOLE_PANELS * sizeof(struct gemm_whole) : 0);
 }
 
 /*

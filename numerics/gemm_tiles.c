@@ -92,22 +92,33 @@ static void add_digits(struct gemm_sum *sum, const struct gemm_whole *whole, uin
 	}
 }
 
+static uint8_t *room_of(const struct block *block, unsigned int worker)
+{
+	return block->room + worker * gemm_room_bytes(block->kernel);
+}
+
+/* GEMM_WHOLE_PANELS of them. */
+static struct gemm_whole *whole_of(const struct block *block, unsigned int worker)
+{
+	return (struct gemm_whole *)(void *)(room_of(block, worker) + block->kernel->room_bytes);
+}
+
 static void add_whole_tile(const struct block *block, const struct gemm_panel *a, uint32_t rows,
 			   const struct gemm_panel *b, uint32_t columns, struct gemm_sum *sums,
-			   uint32_t stride)
+			   uint32_t stride, unsigned int worker)
 {
-	struct gemm_whole whole;
+	struct gemm_whole *whole = whole_of(block, worker);
 
-	block->kernel->whole(&a, 1, b, &whole);
+	block->kernel->whole(&a, 1, b, whole, room_of(block, worker));
 	for (uint32_t i = 0; i < rows; i++)
 		for (uint32_t j = 0; j < columns; j++)
-			add_digits(&sums[(size_t)i * stride + j], &whole, i * block->kernel->nr + j,
+			add_digits(&sums[(size_t)i * stride + j], whole, i * block->kernel->nr + j,
 				   a->units.exponent[i] + b->units.exponent[j]);
 }
 
 static void add_tile(const struct block *block, const struct gemm_panel *a, uint32_t rows,
 		     const struct gemm_panel *b, uint32_t columns, struct gemm_sum *sums,
-		     uint32_t stride)
+		     uint32_t stride, unsigned int worker)
 {
 	_Alignas(64) uint64_t low[GEMM_TILE_MAX];
 	_Alignas(64) int64_t high[GEMM_TILE_MAX];
@@ -116,7 +127,7 @@ static void add_tile(const struct block *block, const struct gemm_panel *a, uint
 	if (a->lost || b->lost)
 		return;
 	if (gemm_whole_planes(block->kernel, a, b)) {
-		add_whole_tile(block, a, rows, b, columns, sums, stride);
+		add_whole_tile(block, a, rows, b, columns, sums, stride, worker);
 		return;
 	}
 	for (uint32_t p = 0; p < a->parts; p++)
@@ -221,12 +232,12 @@ static bool whole_fits(const struct block *block, uint32_t ia, uint32_t jb)
 
 /* As many tiles from ia on as can be made so together, of one column; how many they are. */
 static uint32_t whole_tiles(const struct block *block, uint32_t ia, uint32_t a_end, uint32_t jb,
-			    struct gemm_tally *tally)
+			    unsigned int worker, struct gemm_tally *tally)
 {
 	const struct gemm_kernel *kernel = block->kernel;
 	const uint32_t column = jb * kernel->nr, columns = least(kernel->nr, block->columns - column);
 	const struct gemm_panel *a[GEMM_WHOLE_PANELS], *b = &block->b_panels[jb];
-	struct gemm_whole sums[GEMM_WHOLE_PANELS];
+	struct gemm_whole *sums = whole_of(block, worker);
 	uint32_t count = 0;
 
 	while (count < GEMM_WHOLE_PANELS && ia + count < a_end && whole_fits(block, ia + count, jb)) {
@@ -234,7 +245,7 @@ static uint32_t whole_tiles(const struct block *block, uint32_t ia, uint32_t a_e
 		count++;
 	}
 	if (count)
-		kernel->whole(a, count, b, sums);
+		kernel->whole(a, count, b, sums, room_of(block, worker));
 	for (uint32_t i = 0; i < count; i++) {
 		_Alignas(64) uint64_t low[GEMM_TILE_MAX];
 		_Alignas(64) int64_t high[GEMM_TILE_MAX];
@@ -263,7 +274,7 @@ static void tile(struct block *block, uint32_t ia, uint32_t jb, unsigned int wor
 	if (block->sums) {
 		struct gemm_sum *sums = block->sums + (size_t)row * block->columns + column;
 
-		add_tile(block, a, rows, b, columns, sums, block->columns);
+		add_tile(block, a, rows, b, columns, sums, block->columns, worker);
 		if (block->last)
 			finish_sums(block, a, row, rows, column, columns, sums, block->columns, tally);
 		return;
@@ -276,7 +287,7 @@ static void tile(struct block *block, uint32_t ia, uint32_t jb, unsigned int wor
 		struct gemm_sum sums[GEMM_TILE_MAX];
 
 		memset(sums, 0, sizeof(sums));
-		add_tile(block, a, rows, b, columns, sums, kernel->nr);
+		add_tile(block, a, rows, b, columns, sums, kernel->nr, worker);
 		finish_sums(block, a, row, rows, column, columns, sums, kernel->nr, tally);
 	}
 }
@@ -324,7 +335,7 @@ static struct gemm_store store_of(const struct block *block)
 
 /* The common case: many of them. */
 static void strip_of_tiles(struct block *block, const uint32_t *index, uint32_t count, uint32_t jb,
-			   struct gemm_tally *tally)
+			   unsigned int worker, struct gemm_tally *tally)
 {
 	const struct gemm_store store = store_of(block);
 	const struct gemm_place place = gemm_finish_place(&block->finish, 0,
@@ -333,7 +344,8 @@ static void strip_of_tiles(struct block *block, const uint32_t *index, uint32_t 
 
 	for (uint32_t i = 0; i < count; i++)
 		a[i] = &block->a_panels[index[i]];
-	block->kernel->strip(&store, block->kc, a, count, &block->b_panels[jb], &place, tally);
+	block->kernel->strip(&store, block->kc, a, count, &block->b_panels[jb], &place,
+			     room_of(block, worker), tally);
 }
 
 bool gemm_block_of_tiles(struct block *block, uint32_t ia, uint32_t a_end, uint32_t jb, uint32_t b_end,
@@ -353,7 +365,7 @@ bool gemm_block_of_tiles(struct block *block, uint32_t ia, uint32_t a_end, uint3
 		if (!is_plain_b(block, j))
 			return false;
 	kernel->strips(&store, block->kc, a, a_end - ia, &block->b_panels[jb], b_end - jb, &place,
-		       block->tiles + worker * gemm_tiles_bytes(kernel), tally);
+		       room_of(block, worker), tally);
 	return true;
 }
 
@@ -365,7 +377,7 @@ void gemm_column_of_tiles(struct block *block, uint32_t ia, uint32_t a_end, uint
 	uint32_t index[GEMM_STRIP], count = 0;
 
 	for (uint32_t i = ia; i < a_end; i++) {
-		const uint32_t whole = whole_tiles(block, i, a_end, jb, tally);
+		const uint32_t whole = whole_tiles(block, i, a_end, jb, worker, tally);
 
 		if (whole) {
 			i += whole - 1;
@@ -381,10 +393,10 @@ void gemm_column_of_tiles(struct block *block, uint32_t ia, uint32_t a_end, uint
 		}
 		index[count++] = i;
 		if (count == GEMM_STRIP) {
-			strip_of_tiles(block, index, count, jb, tally);
+			strip_of_tiles(block, index, count, jb, worker, tally);
 			count = 0;
 		}
 	}
 	if (count)
-		strip_of_tiles(block, index, count, jb, tally);
+		strip_of_tiles(block, index, count, jb, worker, tally);
 }

@@ -17,6 +17,8 @@
 #define AMX_TILE (AMX_MR * NR)
 #define AMX_STEPS 64		/* k's of one instruction */
 #define AMX_VISIT 4		/* steps of a visit: 12 KiB of a plane of B, 8 KiB of A's of two panels */
+/* of a block; strips and four tiles of whole integers have fewer */
+#define AMX_ROOM sizeof(int32_t[GEMM_BLOCK_A * GEMM_BLOCK_B][RESIDUE_MODULI][AMX_TILE])
 #define AMX_XTILEDATA 18	/* number of the state component (Intel SDM volume 1, 13.1) */
 
 /*
@@ -278,9 +280,9 @@ static bool amx_multiply(uint32_t kc, const struct gemm_panel *a, uint32_t p,
 }
 
 static void amx_whole(const struct gemm_panel *const *a, uint32_t count, const struct gemm_panel *b,
-		      struct gemm_whole *sums)
+		      struct gemm_whole *sums, void *room)
 {
-	_Alignas(64) int32_t rest[GEMM_WHOLE_PANELS][GEMM_WHOLE_MODULI][AMX_TILE];
+	int32_t (*rest)[GEMM_WHOLE_MODULI][AMX_TILE] = room;
 	struct amx_operands x = {
 		.b = b->whole, .a_plane = a[0]->plane, .b_plane = b->plane, .behind = b->whole,
 		.count = count, .steps = amx_steps(b->kc),
@@ -336,12 +338,10 @@ static void amx_block(const struct gemm_store *store, uint32_t kc, const struct 
 }
 
 static void amx_strip(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
-		      uint32_t count, const struct gemm_panel *b, const struct gemm_place *place,
+		      uint32_t count, const struct gemm_panel *b, const struct gemm_place *place, void *room,
 		      struct gemm_tally *tally)
 {
-	_Alignas(64) int32_t rest[GEMM_STRIP][RESIDUE_MODULI][AMX_TILE];
-
-	amx_block(store, kc, a, count, b, 1, place, rest, tally);
+	amx_block(store, kc, a, count, b, 1, place, room, tally);
 }
 
 static void amx_strips(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,

@@ -17,6 +17,9 @@
  */
 #define VNNI_VISIT 1024
 
+/* of whole integers; a strip has fewer */
+#define VNNI_ROOM sizeof(int32_t[GEMM_WHOLE_PANELS][GEMM_WHOLE_MODULI][VNNI_TILE])
+
 /* Residues of a panel modulo m[t], from the four k's number k on. */
 static const uint8_t *residues_at(const struct gemm_panel *panel, uint32_t lanes, uint32_t t, uint32_t k)
 {
@@ -66,9 +69,9 @@ static bool vnni_multiply(uint32_t kc, const struct gemm_panel *a, uint32_t p,
 }
 
 static void vnni_whole(const struct gemm_panel *const *a, uint32_t count, const struct gemm_panel *b,
-		       struct gemm_whole *sums)
+		       struct gemm_whole *sums, void *room)
 {
-	_Alignas(64) int32_t rest[GEMM_WHOLE_PANELS][GEMM_WHOLE_MODULI][VNNI_TILE];
+	int32_t (*rest)[GEMM_WHOLE_MODULI][VNNI_TILE] = room;
 	struct need need[GEMM_WHOLE_PANELS];
 	uint32_t most = 0;
 
@@ -129,10 +132,10 @@ static void visit(uint32_t k, uint32_t fours, const struct gemm_panel *const *a,
 }
 
 static void vnni_strip(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
-		       uint32_t count, const struct gemm_panel *b, const struct gemm_place *place,
+		       uint32_t count, const struct gemm_panel *b, const struct gemm_place *place, void *room,
 		       struct gemm_tally *tally)
 {
-	_Alignas(64) int32_t rest[GEMM_STRIP][RESIDUE_MODULI][VNNI_TILE];
+	int32_t (*rest)[RESIDUE_MODULI][VNNI_TILE] = room;
 	const uint32_t fours = (kc + 3) / 4;
 	struct need need[GEMM_STRIP];
 	uint32_t most = 0;

@@ -2,13 +2,14 @@
 /*
  * Products long enough in k that tiles are taken in blocks of several panels of A and B: against the
  * oracle, with rows and columns that blocks leave over, by several threads, and with lanes
- * that no block can take.
+ * that no block can take; and on a small stack.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,6 +93,39 @@ static void some_lanes_of_another_kind(void **state)
 	one(34, 21, LONG, QUIRE_FORMAT_BF16, QUIRE_FORMAT_POSIT32, QUIRE_FORMAT_FP32, false, FEW);
 }
 
+/* What quirenum(3) says is enough; sanitizers put more on it. */
+#ifdef __SANITIZE_ADDRESS__
+#define STACK (2048 << 10)
+#else
+#define STACK (256 << 10)
+#endif
+
+static void *products_of_every_kind(void *argument)
+{
+	const uint32_t f = QUIRE_FORMAT_POSIT32;
+
+	(void)argument;
+	one(34, 20, LONG, f, f, f, false, NEAR_ONE);
+	one(70, 50, 100, f, f, f, false, NEAR_ONE);
+	one(70, 50, 100, f, f, f, false, PATTERNS);
+	one(20, 50, 100, f, QUIRE_FORMAT_FP32, QUIRE_FORMAT_QUIRE, true, PATTERNS);
+	one(20, 30, 4200, QUIRE_FORMAT_POSIT16, f, f, false, FEW);
+	return NULL;
+}
+
+static void threads_with_little_stack(void **state)
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_attr_init(&attributes), 0);
+	assert_int_equal(pthread_attr_setstacksize(&attributes, STACK), 0);
+	assert_int_equal(pthread_create(&thread, &attributes, products_of_every_kind, NULL), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	pthread_attr_destroy(&attributes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -99,6 +133,7 @@ int main(void)
 		cmocka_unit_test(wide_and_tall),
 		cmocka_unit_test(many_threads),
 		cmocka_unit_test(some_lanes_of_another_kind),
+		cmocka_unit_test(threads_with_little_stack),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
