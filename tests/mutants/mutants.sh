@@ -80,14 +80,16 @@ one() { # FILE TESTS FROM TO REASON
 	*) return ;;
 	esac
 	change="$3 -> $4"
-	case "$1" in
-	*ifma* | *avx512*)
-		if ! grep -q avx512ifma /proc/cpuinfo; then
-			skipped=$((skipped + 1))
-			printf '%3d %-28s %-13s %s\n' "$number" "$1" "no such CPU" "$change"
-			return
-		fi ;;
+	feature=
+	case "$2 $1" in
+	"amx "*) feature=amx_int8 ;;
+	*avx512*) feature=avx512ifma ;;
 	esac
+	if [ -n "$feature" ] && ! grep -q "$feature" /proc/cpuinfo; then
+		skipped=$((skipped + 1))
+		printf '%3d %-28s %-13s %s\n' "$number" "$1" "no such CPU" "$change"
+		return
+	fi
 	if ! replace "$1" "$3" "$4"; then
 		verdict="NOT FOUND"
 	elif ! build; then
