@@ -24,6 +24,15 @@ static inline void pack_ask(const uint8_t *data, uint64_t further)
 	_mm_prefetch((const char *)((uintptr_t)data + further), _MM_HINT_T0);
 }
 
+/* 64 bytes from first on of data, which has count; 0 behind them, where nothing is read. */
+static inline __m512i pack_row_bytes(const uint8_t *data, uint32_t count, uint32_t first)
+{
+	const uint32_t left = count > first ? count - first : 0;
+	const __mmask64 mask = left >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << left) - 1;
+
+	return _mm512_maskz_loadu_epi8(mask, data + first);
+}
+
 /* Sixteen elements as doubles, in order. */
 struct pack_sixteen {
 	__m512d first, second;

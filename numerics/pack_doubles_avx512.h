@@ -8,14 +8,6 @@
 
 #include "pack_avx512.h"
 
-/* The bytes of a row of so many from at on, 64 of them at most. */
-static inline __mmask64 pack_row_mask(uint32_t bytes, uint32_t at)
-{
-	const uint32_t left = bytes > at ? bytes - at : 0;
-
-	return left >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << left) - 1;
-}
-
 /*
  * The elements of lanes that lie side by side in memory, used of them real, from (lane, k) on: row
  * behind row, and up to 63 bytes more.
@@ -32,7 +24,7 @@ static inline struct gemm_source pack_gather(const struct gemm_source *source, u
 
 	for (uint32_t i = 0; i < kc; i++, from += source->k_stride * element, to += row)
 		for (uint32_t at = 0; at < row; at += 64)
-			_mm512_storeu_si512(to + at, _mm512_maskz_loadu_epi8(pack_row_mask(bytes, at), from + at));
+			_mm512_storeu_si512(to + at, pack_row_bytes(from, bytes, at));
 	return near;
 }
 

@@ -201,19 +201,19 @@ static inline __attribute__((always_inline)) void pack_float_codes(uint8_t *code
 }
 
 /* What is seen of sixteen numbers at a time: patterns of magnitudes and of last bits, and squares. */
-struct pack_float_eight {
+struct pack_float_seen {
 	__m512i large, small;
 	__m512 sum;
 };
 
-static inline struct pack_float_eight pack_float_nothing(void)
+static inline struct pack_float_seen pack_float_nothing(void)
 {
-	return (struct pack_float_eight){ _mm512_setzero_si512(), _mm512_set1_epi32(-1), _mm512_setzero_ps() };
+	return (struct pack_float_seen){ _mm512_setzero_si512(), _mm512_set1_epi32(-1), _mm512_setzero_ps() };
 }
 
 /* Aligned words; their last bits, found as in pack_see(). */
 static inline __attribute__((always_inline)) __m512i pack_float_add(uint32_t format,
-								     struct pack_float_eight *see, __m512i left)
+								     struct pack_float_seen *see, __m512i left)
 {
 	const __m512i less = _mm512_set1_epi32(-1);
 	__m512i x = pack_magnitudes(format, left);
@@ -229,7 +229,7 @@ static inline __attribute__((always_inline)) __m512i pack_float_add(uint32_t for
 }
 
 /* Are all within the limits above? */
-static inline bool pack_float_fits(const struct pack_float_eight *see)
+static inline bool pack_float_fits(const struct pack_float_seen *see)
 {
 	return !_mm512_cmpgt_epu32_mask(see->large, _mm512_set1_epi32(PACK_FLOAT_MOST)) &&
 	       !_mm512_cmplt_epu32_mask(see->small, _mm512_set1_epi32(PACK_FLOAT_LEAST));
@@ -245,7 +245,7 @@ pack_float_see(uint32_t format, const struct gemm_source *source, uint32_t lanes
 	       uint8_t *codes)
 {
 	const __m512i least = _mm512_set1_epi32(PACK_FLOAT_NOTHING);
-	struct pack_float_eight see = pack_float_nothing();
+	struct pack_float_seen see = pack_float_nothing();
 	__m512i large, small;
 	__m512 sum;
 
@@ -289,7 +289,7 @@ pack_float_see(uint32_t format, const struct gemm_source *source, uint32_t lanes
 }
 
 /* Aligned words times 2^-e.  The numbers that stand for 0 vanish: they are below 2^-124 * 2^120. */
-static inline __attribute__((always_inline)) __m512i pack_integers_of(uint32_t format, __m512i left,
+static inline __attribute__((always_inline)) __m512i pack_integers(uint32_t format, __m512i left,
 								       __m512 by)
 {
 	const __m512i sign = _mm512_set1_epi32((int)0x80000000u);
@@ -323,7 +323,7 @@ pack_float_pack(uint32_t format, const struct gemm_panel *panel, const struct ge
 
 #pragma GCC unroll 4
 				for (uint32_t s = 0; s < 4; s++)
-					v[s] = pack_integers_of(format, pack_aligned(format, w[4 * j + s]),
+					v[s] = pack_integers(format, pack_aligned(format, w[4 * j + s]),
 								by);
 				residue_pack_narrow(v, panel->residues + (size_t)(i + j * steps) * lanes + l * 4,
 						    panel->plane, panel->moduli, residue_is_signed(lanes));

@@ -23,16 +23,6 @@ static inline const uint8_t *pack_row(const struct gemm_source *source, uint32_t
 	return source->data + (lane * source->lane_stride + k) * source->element;
 }
 
-/* Bytes from data on, of count from there; those behind are 0. */
-static inline __m512i pack_row_bytes(const uint8_t *data, uint32_t count, uint32_t first)
-{
-	const uint32_t left = count > first ? count - first : 0;
-
-	if (left >= 64)
-		return _mm512_loadu_si512(data + first);
-	return left ? _mm512_maskz_loadu_epi8((1ull << left) - 1, data + first) : _mm512_setzero_si512();
-}
-
 /* Words 0, 2, 4 ... of two vectors, or 1, 3, 5 ... */
 static inline __m512i pack_every_other(__m512i x, __m512i y, int first)
 {
@@ -53,11 +43,12 @@ static inline __attribute__((always_inline)) void pack_row_words(const uint8_t *
 	__m512i x[4];
 
 	if (element == 1) {
-		/* what is below the byte says nothing: see pack_row_aligned() */
+		const __m512i top = _mm512_set1_epi32((int)0xff000000u);
+
 		left[0] = _mm512_slli_epi32(first, 24);
-		left[1] = _mm512_slli_epi32(_mm512_srli_epi32(first, 8), 24);
-		left[2] = _mm512_slli_epi32(_mm512_srli_epi32(first, 16), 24);
-		left[3] = _mm512_slli_epi32(_mm512_srli_epi32(first, 24), 24);
+		left[1] = _mm512_and_si512(_mm512_slli_epi32(first, 16), top);
+		left[2] = _mm512_and_si512(_mm512_slli_epi32(first, 8), top);
+		left[3] = _mm512_and_si512(first, top);
 		return;
 	}
 	x[0] = first;
@@ -127,7 +118,7 @@ static inline __attribute__((always_inline)) bool
 pack_row_see_floats(uint32_t format, const uint8_t *data, uint32_t element, uint32_t kc,
 		    struct pack_range *range, uint32_t l)
 {
-	struct pack_float_eight see = pack_float_nothing();
+	struct pack_float_seen see = pack_float_nothing();
 	uint32_t large, small;
 	__m512d sum;
 
@@ -199,7 +190,7 @@ pack_row_narrow(uint32_t format, const struct gemm_panel *panel, const uint8_t *
 		pack_row_words(data, element, kc - i < 64 ? kc - i : 64, v);
 #pragma GCC unroll 4
 		for (int j = 0; j < 4; j++)
-			v[j] = pack_integers_of(format, v[j], by);
+			v[j] = pack_integers(format, v[j], by);
 		residue_pack_narrow(v, to, panel->plane, panel->moduli, true);
 	}
 }
@@ -227,20 +218,27 @@ pack_row_wide(uint32_t format, const struct gemm_panel *panel, const uint8_t *da
 	}
 }
 
-/* Rows that no lane is at: products of what they hold are not looked at. */
-static inline void pack_no_rows(const struct gemm_panel *panel, uint32_t used, uint32_t kc)
+/* The one that will do; narrow: all of the panel's integers are below 2^30 and scales fit FP32. */
+static inline __attribute__((always_inline)) void
+pack_row_to_residues(uint32_t format, const struct gemm_panel *panel, const uint8_t *data, uint32_t l,
+		     uint32_t kc, bool narrow)
 {
-	for (uint32_t t = 0; t < panel->moduli; t++)
-		for (uint32_t i = 0; i < kc; i += 64)
-			memset(panel->residues + t * panel->plane + (size_t)i * RESIDUE_ROWS + used * 64, 0,
-			       (RESIDUE_ROWS - used) * 64);
+	const uint32_t element = QUIRE_FORMAT_BITS(format) / 8;
+
+	if (narrow)
+		pack_row_narrow(format, panel, data, element, l, kc);
+	else
+		pack_row_wide(format, panel, data, element, l, kc);
 }
 
-/* All of a panel; false: another way has to be taken. */
+/*
+ * All of a panel; false: another way has to be taken.  What is in rows that no lane is at multiplies only
+ * sums that nobody looks at.
+ */
 static inline bool pack_rows_pack(const struct gemm_panel *panel, const struct gemm_source *source,
 				  uint32_t used, uint64_t k, uint32_t kc)
 {
-	bool narrow = pack_floats_fit(panel, RESIDUE_ROWS);
+	const bool narrow = pack_floats_fit(panel, RESIDUE_ROWS);
 
 	if (!pack_has_rows(source) || panel->words)
 		return false;
@@ -252,26 +250,22 @@ static inline bool pack_rows_pack(const struct gemm_panel *panel, const struct g
 
 		switch (source->format) {
 		case QUIRE_FORMAT_POSIT32:
-			pack_row_wide(QUIRE_FORMAT_POSIT32, panel, row, 4, l, kc);
+			pack_row_to_residues(QUIRE_FORMAT_POSIT32, panel, row, l, kc, false);
 			break;
 		case QUIRE_FORMAT_FP32:
-			pack_row_wide(QUIRE_FORMAT_FP32, panel, row, 4, l, kc);
+			pack_row_to_residues(QUIRE_FORMAT_FP32, panel, row, l, kc, false);
 			break;
 		case QUIRE_FORMAT_POSIT16:
-			narrow ? pack_row_narrow(QUIRE_FORMAT_POSIT16, panel, row, 2, l, kc) :
-				 pack_row_wide(QUIRE_FORMAT_POSIT16, panel, row, 2, l, kc);
+			pack_row_to_residues(QUIRE_FORMAT_POSIT16, panel, row, l, kc, narrow);
 			break;
 		case QUIRE_FORMAT_POSIT8:
-			narrow ? pack_row_narrow(QUIRE_FORMAT_POSIT8, panel, row, 1, l, kc) :
-				 pack_row_wide(QUIRE_FORMAT_POSIT8, panel, row, 1, l, kc);
+			pack_row_to_residues(QUIRE_FORMAT_POSIT8, panel, row, l, kc, narrow);
 			break;
 		case QUIRE_FORMAT_BF16:
-			narrow ? pack_row_narrow(QUIRE_FORMAT_BF16, panel, row, 2, l, kc) :
-				 pack_row_wide(QUIRE_FORMAT_BF16, panel, row, 2, l, kc);
+			pack_row_to_residues(QUIRE_FORMAT_BF16, panel, row, l, kc, narrow);
 			break;
 		}
 	}
-	pack_no_rows(panel, used, kc);
 	return true;
 }
 

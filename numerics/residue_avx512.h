@@ -183,12 +183,10 @@ residue_pack_wide(const __m512i x[4][2], uint8_t *out, size_t plane, uint32_t mo
 	}
 }
 
-/*
- * Panels of 16 lanes are in rows, those of A's signed residues are of 8 or 16 lanes (-128..127, the others
- * 0..255).
- */
+/* Panels of A have 8 lanes, or 16, which are in rows; those of B have more. */
 #define RESIDUE_ROWS 16
 
+/* -128..127, else 0..255: one operand of a dot product of bytes is signed, the other one is not. */
 static inline bool residue_is_signed(uint32_t lanes)
 {
 	return lanes <= RESIDUE_ROWS;
@@ -223,37 +221,46 @@ static inline __attribute__((always_inline)) void residue_transpose(__m512i x[8]
 }
 
 /*
- * kc steps of a panel in rows, see residue_pack().  Of each lane, vector 2 j + h holds k's j, j + 4, ...
- * j + 28 from 32 h on, from which residue_pack_wide() makes bytes in the order of k.
+ * 64 steps of 16 lanes, lane by lane.  Vector 2 j + h of a lane holds k's j, j + 4, ... j + 28 from 32 h on,
+ * from which residue_pack_narrow() makes bytes in the order of k.
  */
+static inline __attribute__((always_inline)) void residue_rows(const double *from, __m512d row[RESIDUE_ROWS][8])
+{
+	for (uint32_t v = 0; v < 16; v++) {
+		const uint32_t first = v / 8 * 8, step = v % 2 * 32 + v % 8 / 2;
+		__m512i x[8];
+
+#pragma GCC unroll 8
+		for (uint32_t j = 0; j < 8; j++)
+			x[j] = _mm512_load_si512(from + (size_t)(step + 4 * j) * RESIDUE_ROWS + first);
+		residue_transpose(x);
+#pragma GCC unroll 8
+		for (uint32_t j = 0; j < 8; j++)
+			row[first + j][v % 8] = _mm512_castsi512_pd(x[j]);
+	}
+}
+
+/* kc steps of a panel in rows, see residue_pack(). */
 static inline __attribute__((always_inline)) void
 residue_pack_rows(const struct gemm_panel *panel, const double *from, uint32_t k, uint32_t kc,
 		  const double *scale)
 {
 	const __m512d magic = _mm512_set1_pd(GEMM_MAGIC);
-	__m512i row[RESIDUE_ROWS][8];
+	__m512d row[RESIDUE_ROWS][8];
 
 	for (uint32_t i = 0; i < kc; i += 64, from += 64 * RESIDUE_ROWS) {
 		uint8_t *to = panel->residues + (size_t)(k + i) * RESIDUE_ROWS;
 
-		for (uint32_t v = 0; v < 16; v++) {
-			const uint32_t first = v / 8 * 8, step = v % 2 * 32 + v % 8 / 2;
-			const __m512d by = _mm512_loadu_pd(scale + first);
-			__m512i x[8];
+		residue_rows(from, row);
+		for (uint32_t l = 0; l < RESIDUE_ROWS; l++, to += 64) {
+			const __m512d by = _mm512_set1_pd(scale[l]);
+			__m512i x[4][2];
 
 #pragma GCC unroll 8
-			for (uint32_t j = 0; j < 8; j++)
-				x[j] = _mm512_castpd_si512(_mm512_fmadd_pd(
-					_mm512_load_pd(from + (size_t)(step + 4 * j) * RESIDUE_ROWS + first), by,
-					magic));
-			residue_transpose(x);
-#pragma GCC unroll 8
-			for (uint32_t j = 0; j < 8; j++)
-				row[first + j][v % 8] = x[j];
+			for (uint32_t v = 0; v < 8; v++)
+				x[v / 2][v % 2] = _mm512_castpd_si512(_mm512_fmadd_pd(row[l][v], by, magic));
+			residue_pack_wide((const __m512i(*)[2])x, to, panel->plane, panel->moduli, true);
 		}
-		for (uint32_t l = 0; l < RESIDUE_ROWS; l++)
-			residue_pack_wide((const __m512i(*)[2])row[l], to + l * 64, panel->plane, panel->moduli,
-					  true);
 	}
 }
 

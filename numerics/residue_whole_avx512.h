@@ -126,23 +126,12 @@ static inline __m512i whole_lowest(const int32_t *exponent)
 static inline __attribute__((always_inline)) void
 whole_pack_rows(const struct gemm_panel *panel, const double *from, uint32_t k, uint32_t kc)
 {
-	__m512i row[RESIDUE_ROWS][8];
+	__m512d row[RESIDUE_ROWS][8];
 
 	for (uint32_t i = 0; i < kc; i += 64, from += 64 * RESIDUE_ROWS) {
 		uint8_t *to = panel->whole + (size_t)(k + i) * RESIDUE_ROWS;
 
-		for (uint32_t v = 0; v < 16; v++) {
-			const uint32_t first = v / 8 * 8, step = v % 2 * 32 + v % 8 / 2;
-			__m512i x[8];
-
-#pragma GCC unroll 8
-			for (uint32_t j = 0; j < 8; j++)
-				x[j] = _mm512_load_si512(from + (size_t)(step + 4 * j) * RESIDUE_ROWS + first);
-			residue_transpose(x);
-#pragma GCC unroll 8
-			for (uint32_t j = 0; j < 8; j++)
-				row[first + j][v % 8] = x[j];
-		}
+		residue_rows(from, row);
 		for (uint32_t l = 0; l < RESIDUE_ROWS; l++) {
 			const __m512i lowest = _mm512_set1_epi64(panel->units.exponent[l]);
 			struct whole_block block;
