@@ -17,9 +17,8 @@
 
 #define A_BYTES (8u << 20)		/* packed, of a block; bounds the memory taken */
 #define B_BYTES (8u * QUIRE_GEMM_KEPT_ELEMENTS)
-#define BLOCK_BYTES (1536u << 10)	/* of one modulus of A and B of a block of tiles: of L2 */
-#define BLOCK_LEAST 6u		/* panels of A with which strips are faster */
-#define BLOCK_TASKS 4u
+#define BLOCK_LEAST 6u			/* panels of A with which strips are faster than blocks */
+#define BLOCK_TASKS 4u			/* blocks for each worker, at least */
 #define TASKS 16u			/* of tiles for each worker, at least */
 #define SUMS_ROWS 384u			/* of a block of C when k > GEMM_KC */
 #define SUMS_COLUMNS 512u
@@ -163,12 +162,13 @@ static bool may_cut(const struct block *block)
 
 /*
  * Where L2 does not hold enough of A, all of its moduli, to make up for B passing by, tasks are blocks of
- * tiles, of which it holds one modulus of A and B.  Not too many moduli of sums, and enough tasks.
+ * tiles, of which it holds one modulus of A and B: as large as it holds and as there is room for sums, but for
+ * many workers smaller.
  */
 static uint32_t group_blocks(struct block *block, uint32_t workers)
 {
 	const struct gemm_kernel *kernel = block->kernel;
-	const uint32_t half = BLOCK_BYTES / 2 / block->kc;
+	const uint32_t half = kernel->block_bytes / 2 / block->kc;
 	uint32_t tasks;
 
 	block->a_group = least(least(GEMM_BLOCK_A, half / kernel->mr), block->a_count);
@@ -196,7 +196,7 @@ static uint32_t group_tiles(struct block *block)
 		most = block->a_panels[i].moduli > most ? block->a_panels[i].moduli : most;
 	panels = least(kernel->group_panels,
 		       kernel->group_bytes / ((uint64_t)kernel->mr * block->kc * (kernel->moduli ? most : 8)));
-	block->blocks = kernel->strips && panels < BLOCK_LEAST && panels < block->a_count && !block->sums;
+	block->blocks = kernel->block_bytes && panels < BLOCK_LEAST && panels < block->a_count && !block->sums;
 	if (block->blocks)
 		return group_blocks(block, workers);
 	a_groups = divide_up(block->a_count, panels ? panels : 1);
@@ -319,7 +319,7 @@ static uint32_t precision_of(const struct block *block)
 	struct gemm_finish finish;
 
 	gemm_finish_init(&finish, g, 0);
-	if (!block->kernel->strip || !finish.direct || block->sums || block->gather ||
+	if (!block->kernel->strips || !finish.direct || block->sums || block->gather ||
 	    m * n * k < gemm_cut_least * (m * k + k * n + m * n))
 		return 0;
 	return gemm_decision_bits(g->d.format);

@@ -233,6 +233,11 @@ struct gemm_kernel {
 	 * panels, a multiple of those that are multiplied together.
 	 */
 	uint32_t group_bytes, group_panels, together;
+	/*
+	 * Where that were too few, one modulus of A and B of a block of tiles: of L2 as well.  0: there are
+	 * no blocks.
+	 */
+	uint32_t block_bytes;
 	uint32_t fp32_mr, fp32_nr;
 	bool (*supported)(void);
 	/*
@@ -258,8 +263,8 @@ struct gemm_kernel {
 	bool (*multiply)(uint32_t kc, const struct gemm_panel *a, uint32_t p,
 			 const struct gemm_panel *b, uint32_t q, uint64_t *low, int64_t *high);
 	/*
-	 * Memory of each worker for sums of tiles that are computed together, the room of whole, strip and strips:
-	 * too much for a stack.
+	 * Memory of each worker for sums of tiles that are computed together, the room of whole and strips: too
+	 * much for a stack.
 	 */
 	size_t room_bytes;
 	/*
@@ -276,16 +281,10 @@ struct gemm_kernel {
 	void (*whole_top)(const struct gemm_whole *sums, const struct gemm_panel *b, uint64_t *low,
 			  int64_t *high, int32_t *exponent);
 	/*
-	 * Tiles of count panels of one part with one of B, in the order that is best for the
-	 * caches, stored, see store(), in the rows of D that the panels' lanes are.  place is that
-	 * of row 0 and of b's first column.  NULL: one by one will do.
-	 */
-	void (*strip)(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
-		      uint32_t count, const struct gemm_panel *b, const struct gemm_place *place, void *room,
-		      struct gemm_tally *tally);
-	/*
-	 * The same with b_count panels of B from b on, up to GEMM_BLOCK_A by GEMM_BLOCK_B tiles.  NULL: one strip after
-	 * the other will do.
+	 * Tiles of a_count panels of one part with b_count of B from b on, in the order that is best for
+	 * the caches, stored, see store(), in the rows of D that the panels' lanes are.  place is that
+	 * of row 0 and of b's first column.  At most a strip, GEMM_STRIP by 1, or when there are block_bytes
+	 * a block, GEMM_BLOCK_A by GEMM_BLOCK_B.  NULL: one by one will do.
 	 */
 	void (*strips)(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
 		       uint32_t a_count, const struct gemm_panel *b, uint32_t b_count,

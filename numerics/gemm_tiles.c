@@ -344,8 +344,8 @@ static void strip_of_tiles(struct block *block, const uint32_t *index, uint32_t 
 
 	for (uint32_t i = 0; i < count; i++)
 		a[i] = &block->a_panels[index[i]];
-	block->kernel->strip(&store, block->kc, a, count, &block->b_panels[jb], &place,
-			     room_of(block, worker), tally);
+	block->kernel->strips(&store, block->kc, a, count, &block->b_panels[jb], 1, &place,
+			      room_of(block, worker), tally);
 }
 
 bool gemm_block_of_tiles(struct block *block, uint32_t ia, uint32_t a_end, uint32_t jb, uint32_t b_end,
@@ -387,7 +387,7 @@ void gemm_column_of_tiles(struct block *block, uint32_t ia, uint32_t a_end, uint
 			tile(block, i, jb, worker, tally);
 			continue;
 		}
-		if (!kernel->strip) {
+		if (!kernel->strips) {
 			plain_tile(block, i, jb, tally);
 			continue;
 		}

@@ -4,7 +4,8 @@
  * of two panels' lanes are bounded by Cauchy and Schwarz: |sum|^2 <= weight_a * weight_b.
  * Sums of panels of one part are taken modulo as many small moduli as they need
  * (residue_avx512.h), an eighth of an operation of 512 bits on the two multipliers of a core
- * each for eight products; those of parts as 104-bit products in halves, two operations.
+ * each for eight products, or far less on a tile unit (AMX-INT8), which makes it another kernel; those of parts
+ * as 104-bit products in halves, two operations.
  */
 #include <immintrin.h>
 #include <math.h>
@@ -61,7 +62,7 @@ const struct gemm_kernel gemm_kernel_ifma = {
 	.multiply = vnni_multiply,
 	.whole = vnni_whole,
 	.whole_top = vnni_whole_top,
-	.strip = vnni_strip,
+	.strips = vnni_strips,
 	.room_bytes = VNNI_ROOM,
 	.round = round_elements,
 	.store = round_store,
@@ -88,6 +89,7 @@ const struct gemm_kernel gemm_kernel_amx = {
 	.group_bytes = 1088 << 10,
 	.group_panels = GEMM_STRIP,
 	.together = 2,
+	.block_bytes = 1536 << 10,
 	.fp32_mr = FP32_MR,
 	.fp32_nr = FP32_NR,
 	.supported = amx_kernel_supported,
@@ -96,7 +98,6 @@ const struct gemm_kernel gemm_kernel_amx = {
 	.multiply = amx_multiply,
 	.whole = amx_whole,
 	.whole_top = amx_whole_top,
-	.strip = amx_strip,
 	.strips = amx_strips,
 	.room_bytes = AMX_ROOM,
 	.round = round_elements,

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+/* The constants of residues of whole integers, all from the moduli, computed when first needed. */
 #include <pthread.h>
 
 #include "residue_whole.h"

@@ -17,7 +17,7 @@
 #define AMX_TILE (AMX_MR * NR)
 #define AMX_STEPS 64		/* k's of one instruction */
 #define AMX_VISIT 4		/* steps of a visit: 12 KiB of a plane of B, 8 KiB of A's of two panels */
-/* of a block; strips and four tiles of whole integers have fewer */
+/* of a block; a strip and tiles of whole integers have fewer */
 #define AMX_ROOM sizeof(int32_t[GEMM_BLOCK_A * GEMM_BLOCK_B][RESIDUE_MODULI][AMX_TILE])
 #define AMX_XTILEDATA 18	/* number of the state component (Intel SDM volume 1, 13.1) */
 
@@ -304,12 +304,12 @@ static void amx_whole_top(const struct gemm_whole *sums, const struct gemm_panel
 	whole_top(AMX_MR, sums, b, low, high, exponent);
 }
 
-/* rest is of each panel of A for the first of B, and so on. */
-static void amx_block(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
-		      uint32_t a_count, const struct gemm_panel *b, uint32_t b_count,
-		      const struct gemm_place *place, int32_t (*rest)[RESIDUE_MODULI][AMX_TILE],
-		      struct gemm_tally *tally)
+static void amx_strips(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
+		       uint32_t a_count, const struct gemm_panel *b, uint32_t b_count,
+		       const struct gemm_place *place, void *room, struct gemm_tally *tally)
 {
+	/* of each panel of A for the first of B, and so on */
+	int32_t (*rest)[RESIDUE_MODULI][AMX_TILE] = room;
 	struct amx_operands x[GEMM_BLOCK_B];
 
 	for (uint32_t j = 0; j < b_count; j++) {
@@ -328,27 +328,11 @@ static void amx_block(const struct gemm_store *store, uint32_t kc, const struct 
 	}
 	amx_all(x, b_count);
 	for (uint32_t j = 0; j < b_count; j++) {
-		struct gemm_place there = *place;
+		const struct gemm_place there = place_of(place, store, j);
 
-		there.at += (size_t)j * NR * gemm_element_bytes(store->format);
-		there.index += j * NR;
 		for (uint32_t i = 0; i < a_count; i++)
 			store_columns(store, &x[j].need[i], x[j].rest[i], AMX_TILE, a[i], &b[j], &there, tally);
 	}
-}
-
-static void amx_strip(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
-		      uint32_t count, const struct gemm_panel *b, const struct gemm_place *place, void *room,
-		      struct gemm_tally *tally)
-{
-	amx_block(store, kc, a, count, b, 1, place, room, tally);
-}
-
-static void amx_strips(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
-		       uint32_t a_count, const struct gemm_panel *b, uint32_t b_count,
-		       const struct gemm_place *place, void *room, struct gemm_tally *tally)
-{
-	amx_block(store, kc, a, a_count, b, b_count, place, room, tally);
 }
 
 #endif /* QUIRE_TILES_AMX_H */

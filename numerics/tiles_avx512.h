@@ -17,9 +17,9 @@
 #define VECTORS (NR / 16)
 
 /*
- * Eight rows, of a panel of A with so many, and columns by the 52-bit multipliers.  The operands are u = v + 2^51, unsigned in the
- * low 52 bits of a word; two instructions give eight products of 104 bits, in halves.
- * A half adds less than 2^52 per step and kc <= 2^12: the sums of halves stay below
+ * Eight rows, of a panel of A with so many, and eight columns by the 52-bit multipliers.  The operands
+ * are u = v + 2^51, unsigned in the low 52 bits of a word; two instructions give eight products of
+ * 104 bits, in halves.  A half adds less than 2^52 per step and kc <= 2^12: the sums of halves stay below
  * 2^64.  Then
  *
  *	sum u_a u_b = sum v_a v_b + 2^51 (sum v_a + sum v_b) + kc 2^102
@@ -88,7 +88,10 @@ static uint32_t vectors_of(const struct gemm_panel *b)
 	return (b->used + 15) / 16;
 }
 
-/* Sums of so many rows from their residues modulo m[0], and the next tile further the others; true: of 128 bits. */
+/*
+ * Sums of so many rows from their residues: those modulo m[0] at rest, those of the next modulus tile words
+ * further.  True: of 128 bits.
+ */
 static bool restore(uint32_t rows, const struct gemm_panel *b, uint32_t moduli, const int32_t *rest,
 		    uint32_t tile, uint64_t *low, int64_t *high)
 {
@@ -156,6 +159,16 @@ static void store_columns(const struct gemm_store *store, const struct need *nee
 		residue_store(store, need->moduli[first], rest, tile, a, b, place, first * 16, end * 16,
 			      tally);
 	}
+}
+
+/* Where the columns of panel j of B go, when place is that of panel 0. */
+static struct gemm_place place_of(const struct gemm_place *place, const struct gemm_store *store, uint32_t j)
+{
+	struct gemm_place there = *place;
+
+	there.at += (size_t)j * NR * gemm_element_bytes(store->format);
+	there.index += j * NR;
+	return there;
 }
 
 /* Sums of so many rows from the residues of whole integers, see restore(). */

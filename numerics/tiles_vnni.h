@@ -132,10 +132,9 @@ static void visit(uint32_t k, uint32_t fours, const struct gemm_panel *const *a,
 }
 
 static void vnni_strip(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
-		       uint32_t count, const struct gemm_panel *b, const struct gemm_place *place, void *room,
-		       struct gemm_tally *tally)
+		       uint32_t count, const struct gemm_panel *b, const struct gemm_place *place,
+		       int32_t (*rest)[RESIDUE_MODULI][VNNI_TILE], struct gemm_tally *tally)
 {
-	int32_t (*rest)[RESIDUE_MODULI][VNNI_TILE] = room;
 	const uint32_t fours = (kc + 3) / 4;
 	struct need need[GEMM_STRIP];
 	uint32_t most = 0;
@@ -149,6 +148,17 @@ static void vnni_strip(const struct gemm_store *store, uint32_t kc, const struct
 			visit(k, fours, a, need, count, b, t, most, rest);
 	for (uint32_t i = 0; i < count; i++)
 		store_columns(store, &need[i], rest[i][0], VNNI_TILE, a[i], b, place, tally);
+}
+
+static void vnni_strips(const struct gemm_store *store, uint32_t kc, const struct gemm_panel *const *a,
+			uint32_t a_count, const struct gemm_panel *b, uint32_t b_count,
+			const struct gemm_place *place, void *room, struct gemm_tally *tally)
+{
+	for (uint32_t j = 0; j < b_count; j++) {
+		const struct gemm_place there = place_of(place, store, j);
+
+		vnni_strip(store, kc, a, a_count, &b[j], &there, room, tally);
+	}
 }
 
 #endif /* QUIRE_TILES_VNNI_H */
