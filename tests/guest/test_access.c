@@ -2,11 +2,15 @@
 /* What the SDK says to somebody who cannot use a card: which file, whose, and what helps. */
 #include <errno.h>
 #include <grp.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <drm/quire_drm.h>
 #include <quire.h>
 
 #include "kselftest_harness.h"
@@ -15,6 +19,30 @@
 
 #define EXPECT_SAYS(words) \
 	EXPECT_NE(NULL, strstr(quire_last_error(), words)) TH_LOG("%s", quire_last_error())
+
+/* When not 0, the hardware version that the driver seems to tell. */
+static uint32_t other_version;
+
+/* In place of the C library's, for libdrm. */
+int ioctl(int fd, unsigned long request, ...)
+{
+	va_list arguments;
+	void *argument;
+	int result;
+
+	va_start(arguments, request);
+	argument = va_arg(arguments, void *);
+	va_end(arguments);
+	result = (int)syscall(SYS_ioctl, fd, request, argument);
+	if (!result && other_version && request == DRM_IOCTL_QUIRE_DEV_QUERY) {
+		const struct drm_quire_dev_query *query = argument;
+		struct drm_quire_device_info *info = (void *)(uintptr_t)query->pointer;
+
+		if (query->type == DRM_QUIRE_QUERY_DEVICE)
+			info->hw_version = other_version;
+	}
+	return result;
+}
 
 FIXTURE(access) {
 	quire_device *device;
@@ -78,6 +106,19 @@ TEST_F(access, serial_number_opens_the_card_and_a_wrong_one_says_so)
 	self->device = NULL;
 	EXPECT_EQ(-ENODEV, quire_open("serial:4711", &self->device));
 	EXPECT_SAYS("serial:4711");
+}
+
+/* Its digests would be others, and look like bits lost on the way. */
+TEST_F(access, card_of_another_major_version_is_refused)
+{
+	other_version = 0x00010000;
+	EXPECT_EQ(-EPROTO, quire_open(NULL, &self->device));
+	EXPECT_SAYS("hardware version is 1.0");
+	EXPECT_EQ(NULL, self->device);
+	/* a later minor one has only more */
+	other_version = 0x00020007;
+	EXPECT_EQ(0, quire_open(NULL, &self->device));
+	other_version = 0;
 }
 
 FIXTURE(no_card) {
