@@ -39,12 +39,11 @@ struct quire_queue *quire_queue_lookup(struct quire_file *qfile, u32 id)
 static void quire_queue_free_rings(struct quire_queue *queue)
 {
 	struct device *dev = queue->qdev->drm.dev;
-	size_t bytes = QUIRE_RING_ENTRIES * sizeof(*queue->ring);
 
 	if (queue->ring)
-		dma_free_coherent(dev, bytes, queue->ring, queue->ring_bus);
+		dma_free_coherent(dev, QUIRE_RING_BYTES, queue->ring, queue->ring_bus);
 	if (queue->records)
-		dma_free_coherent(dev, bytes, queue->records, queue->records_bus);
+		dma_free_coherent(dev, QUIRE_RECORDS_BYTES, queue->records, queue->records_bus);
 	queue->ring = NULL;
 	queue->records = NULL;
 }
@@ -52,10 +51,10 @@ static void quire_queue_free_rings(struct quire_queue *queue)
 static int quire_queue_alloc_rings(struct quire_queue *queue)
 {
 	struct device *dev = queue->qdev->drm.dev;
-	size_t bytes = QUIRE_RING_ENTRIES * sizeof(*queue->ring);
 
-	queue->ring = dma_alloc_coherent(dev, bytes, &queue->ring_bus, GFP_KERNEL);
-	queue->records = dma_alloc_coherent(dev, bytes, &queue->records_bus, GFP_KERNEL);
+	queue->ring = dma_alloc_coherent(dev, QUIRE_RING_BYTES, &queue->ring_bus, GFP_KERNEL);
+	queue->records = dma_alloc_coherent(dev, QUIRE_RECORDS_BYTES, &queue->records_bus,
+					    GFP_KERNEL);
 	if (queue->ring && queue->records)
 		return 0;
 	quire_queue_free_rings(queue);
@@ -181,8 +180,9 @@ static int quire_queue_check(struct drm_device *drm, const struct drm_quire_queu
 		return quire_inval(drm, "queue_create.flags %#x must be 0", args->flags);
 	if (args->pad)
 		return quire_inval(drm, "queue_create.pad must be 0");
-	if (args->priority > DRM_QUIRE_QUEUE_PRIORITY_HIGH)
-		return quire_inval(drm, "queue_create.priority %u is unknown", args->priority);
+	if (args->priority < DRM_QUIRE_QUEUE_PRIORITY_LOW ||
+	    args->priority > DRM_QUIRE_QUEUE_PRIORITY_HIGH)
+		return quire_inval(drm, "queue_create.priority %d is unknown", args->priority);
 	if (args->time_limit_ms > QUIRE_TIME_LIMIT_MAX_MS)
 		return quire_inval(drm, "queue_create.time_limit_ms %u is over %u",
 				   args->time_limit_ms, QUIRE_TIME_LIMIT_MAX_MS);

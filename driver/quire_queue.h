@@ -14,6 +14,8 @@
 
 #define QUIRE_RING_LOG2 8
 #define QUIRE_RING_ENTRIES BIT(QUIRE_RING_LOG2)
+#define QUIRE_RING_BYTES (QUIRE_RING_ENTRIES * sizeof(struct quire_ring_entry))
+#define QUIRE_RECORDS_BYTES (QUIRE_RING_ENTRIES * sizeof(struct quire_fence_record))
 #define QUIRE_TIME_LIMIT_DEFAULT_MS 10000
 
 /** struct quire_job - one command stream on its way; owned by its fence */
@@ -68,7 +70,7 @@ struct quire_queue {
 	/** @hw: number of the hardware queue */
 	u32 hw;
 	/** @priority: enum drm_quire_queue_priority */
-	u32 priority;
+	s32 priority;
 	/** @limit: longest time a job may run, in jiffies */
 	unsigned long limit;
 	/** @ring: struct quire_ring_entry, QUIRE_RING_ENTRIES of them */

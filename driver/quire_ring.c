@@ -243,7 +243,8 @@ int quire_ring_start(struct quire_queue *queue)
 	quire_write64(qdev, base + QUIRE_QUEUE_RECORD_LO, queue->records_bus);
 	quire_write(qdev, base + QUIRE_QUEUE_ENTRIES_LOG2, QUIRE_RING_LOG2);
 	quire_write(qdev, base + QUIRE_QUEUE_CONTEXT, queue->vm->context);
-	quire_write(qdev, base + QUIRE_QUEUE_PRIORITY, queue->priority);
+	quire_write(qdev, base + QUIRE_QUEUE_PRIORITY,
+		    QUIRE_QUEUE_PRIORITY_NORMAL + queue->priority);
 	ret = quire_mailbox_send(qdev, QUIRE_MAILBOX_QUEUE_START, queue->hw);
 	if (ret)
 		return ret;

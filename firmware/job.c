@@ -108,7 +108,7 @@ static uint32_t check_entry(const struct queue *q)
 
 	if (e->sequence != q->sequence || e->flags & ~QUIRE_RING_FLAGS)
 		return QUIRE_STATUS_FIRMWARE;
-	for (uint32_t i = 0; i < 5; i++)
+	for (uint32_t i = 0; i < sizeof(e->reserved) / sizeof(e->reserved[0]); i++)
 		if (e->reserved[i])
 			return QUIRE_STATUS_FIRMWARE;
 	if (e->stream_bytes & (QUIRE_STREAM_ALIGN - 1) ||

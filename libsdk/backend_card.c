@@ -355,7 +355,7 @@ static int card_buffer_map(quire_buffer *buffer, void **pointer)
 
 static int card_queue_create(quire_queue *queue, enum quire_priority priority, uint32_t limit_ms)
 {
-	static const uint32_t priorities[] = {
+	static const int32_t priorities[] = {
 		[QUIRE_PRIORITY_NORMAL] = DRM_QUIRE_QUEUE_PRIORITY_NORMAL,
 		[QUIRE_PRIORITY_LOW] = DRM_QUIRE_QUEUE_PRIORITY_LOW,
 		[QUIRE_PRIORITY_HIGH] = DRM_QUIRE_QUEUE_PRIORITY_HIGH,

@@ -131,7 +131,7 @@ static void streams_and_entries_are_checked(void **state)
 		else if (wrong == 1)
 			entry.flags = 4;
 		else
-			entry.reserved[4] = 1;
+			entry.reserved[2] = 1;
 		memcpy(card->bus + RING(0) + sizeof(entry), &entry, sizeof(entry));
 		card->sequence[0] = 1;
 		ring(card, 0);

@@ -79,8 +79,13 @@ enum drm_quire_dev_query_type {
 	DRM_QUIRE_QUERY_DEVICE = 0,
 	/** @DRM_QUIRE_QUERY_MEMORY: struct drm_quire_memory_info */
 	DRM_QUIRE_QUERY_MEMORY = 1,
-	/** @DRM_QUIRE_QUERY_TELEMETRY: struct drm_quire_telemetry_info */
+	/**
+	 * @DRM_QUIRE_QUERY_TELEMETRY: struct drm_quire_telemetry_info, of all processes:
+	 * -EACCES without CAP_PERFMON
+	 */
 	DRM_QUIRE_QUERY_TELEMETRY = 2,
+	/** @DRM_QUIRE_QUERY_USAGE: struct drm_quire_usage_info, of this open file */
+	DRM_QUIRE_QUERY_USAGE = 3,
 };
 
 /**
@@ -103,9 +108,9 @@ struct drm_quire_device_info {
 	__u32 fw_release;
 	/** @interface_version: negotiated between driver and firmware */
 	__u32 interface_version;
-	/** @queues: hardware queues of the card */
+	/** @queues: hardware queues of the card, lent to the queues that have work */
 	__u32 queues;
-	/** @contexts: address spaces of the card */
+	/** @contexts: hardware address spaces of the card, lent likewise */
 	__u32 contexts;
 	/** @engines: engines of the card */
 	__u32 engines;
@@ -121,6 +126,13 @@ struct drm_quire_device_info {
 	__u32 max_time_limit_ms;
 	/** @resets: card resets since the driver was bound */
 	__u32 resets;
+	/**
+	 * @vram_lost: times since then that buffers lying in card memory lost their contents
+	 * (a reset of the function, a power cut).  They read as zeros or anything afterwards.
+	 */
+	__u32 vram_lost;
+	/** @pad: reads as 0 */
+	__u32 pad;
 };
 
 struct drm_quire_memory_info {
@@ -130,6 +142,21 @@ struct drm_quire_memory_info {
 	__u64 card_used;
 	/** @system_used: bytes of system memory in buffers, by all files */
 	__u64 system_used;
+	/** @pad: reads as 0 */
+	__u64 pad;
+};
+
+struct drm_quire_usage_info {
+	/** @jobs: ended, of all queues this file has and had */
+	__u64 jobs;
+	/** @busy_ns: time the card worked on them, of its clock */
+	__u64 busy_ns;
+	/** @macs: multiply-accumulates */
+	__u64 macs;
+	/** @cycles: modelled */
+	__u64 cycles;
+	/** @modelled_pj: modelled energy, picojoule */
+	__u64 modelled_pj;
 	/** @pad: reads as 0 */
 	__u64 pad;
 };
@@ -144,8 +171,9 @@ struct drm_quire_telemetry_info {
  * struct drm_quire_vm_create - create an address space
  * @flags: must be 0
  * @vm_id: out
- * -ENOSPC: all contexts of the card are in use
+ * -EMFILE: the file has DRM_QUIRE_FILE_MAX_VMS of them
  */
+#define DRM_QUIRE_FILE_MAX_VMS 1024
 struct drm_quire_vm_create {
 	__u32 flags;
 	__u32 vm_id;
@@ -274,24 +302,26 @@ struct drm_quire_vm_bind {
 
 /** enum drm_quire_queue_priority - HIGH needs CAP_SYS_NICE (-EACCES) */
 enum drm_quire_queue_priority {
-	DRM_QUIRE_QUEUE_PRIORITY_LOW = 0,
-	DRM_QUIRE_QUEUE_PRIORITY_NORMAL = 1,
-	DRM_QUIRE_QUEUE_PRIORITY_HIGH = 2,
+	DRM_QUIRE_QUEUE_PRIORITY_LOW = -1,
+	DRM_QUIRE_QUEUE_PRIORITY_NORMAL = 0,
+	DRM_QUIRE_QUEUE_PRIORITY_HIGH = 1,
 };
 
 /**
  * struct drm_quire_queue_create - create a queue
  * @vm_id:         address space its jobs run in
  * @priority:      enum drm_quire_queue_priority
- * @time_limit_ms: longest time one job may run, 0 = default of 10 s
+ * @time_limit_ms: longest time the card may work on one job, 0 = default of 10 s; time in
+ *                 which it works on others does not count
  * @flags:         must be 0
  * @queue_id:      out
  * @pad:           must be 0
- * -ENOSPC: all queues of the card are in use
+ * -EMFILE: the file has DRM_QUIRE_FILE_MAX_QUEUES of them
  */
+#define DRM_QUIRE_FILE_MAX_QUEUES 1024
 struct drm_quire_queue_create {
 	__u32 vm_id;
-	__u32 priority;
+	__s32 priority;
 	__u32 time_limit_ms;
 	__u32 flags;
 	__u32 queue_id;
@@ -308,6 +338,16 @@ enum drm_quire_queue_state {
 	DRM_QUIRE_QUEUE_STATE_ACTIVE = 1,
 	/** @DRM_QUIRE_QUEUE_STATE_BANNED: a job failed; SUBMIT gives -ECANCELED */
 	DRM_QUIRE_QUEUE_STATE_BANNED = 2,
+};
+
+/** enum drm_quire_queue_reset - what resets of the card meant for a queue */
+enum drm_quire_queue_reset {
+	/** @DRM_QUIRE_QUEUE_RESET_NONE: it has seen none with jobs on the card */
+	DRM_QUIRE_QUEUE_RESET_NONE = 0,
+	/** @DRM_QUIRE_QUEUE_RESET_INNOCENT: its jobs on the card were run again */
+	DRM_QUIRE_QUEUE_RESET_INNOCENT = 1,
+	/** @DRM_QUIRE_QUEUE_RESET_GUILTY: a job of it was the reason; it is banned */
+	DRM_QUIRE_QUEUE_RESET_GUILTY = 2,
 };
 
 /** struct drm_quire_queue_query - state of a queue; @fault_*: of the job that failed */
@@ -337,6 +377,12 @@ struct drm_quire_queue_query {
 	__u64 modelled_pj;
 	/** @macs: out: multiply-accumulates of all jobs */
 	__u64 macs;
+	/** @busy_ns: out: time the card worked on its jobs, of the card's clock */
+	__u64 busy_ns;
+	/** @reset: out: enum drm_quire_queue_reset */
+	__u32 reset;
+	/** @rerun: out: jobs that were run again after a reset */
+	__u32 rerun;
 };
 
 /**
@@ -344,12 +390,16 @@ struct drm_quire_queue_query {
  * @stream_va:    8-byte aligned address in the queue's address space
  * @stream_bytes: multiple of 8, up to QUIRE_STREAM_MAX_BYTES; 0 = only the fence
  * @flags:        must be 0
+ * @outcome_va:   where in the queue's address space the card writes a struct
+ *                quire_job_outcome (quire/packet.h), 8-byte aligned, or 0.  A job whose
+ *                outcome cannot be written fails with an MMU fault of unit RESULT.
  * @syncs:        array of struct drm_quire_sync
  */
 struct drm_quire_job {
 	__u64 stream_va;
 	__u32 stream_bytes;
 	__u32 flags;
+	__u64 outcome_va;
 	struct drm_quire_obj_array syncs;
 };
 
@@ -403,8 +453,9 @@ struct drm_quire_submit {
 DRM_QUIRE_ASSERT_SIZE(drm_quire_obj_array, 16);
 DRM_QUIRE_ASSERT_SIZE(drm_quire_sync, 16);
 DRM_QUIRE_ASSERT_SIZE(drm_quire_dev_query, 16);
-DRM_QUIRE_ASSERT_SIZE(drm_quire_device_info, 64);
+DRM_QUIRE_ASSERT_SIZE(drm_quire_device_info, 72);
 DRM_QUIRE_ASSERT_SIZE(drm_quire_memory_info, 32);
+DRM_QUIRE_ASSERT_SIZE(drm_quire_usage_info, 48);
 DRM_QUIRE_ASSERT_SIZE(drm_quire_telemetry_info, 128);
 DRM_QUIRE_ASSERT_SIZE(drm_quire_vm_create, 8);
 DRM_QUIRE_ASSERT_SIZE(drm_quire_vm_destroy, 8);
@@ -416,8 +467,8 @@ DRM_QUIRE_ASSERT_SIZE(drm_quire_vm_bind_op, 40);
 DRM_QUIRE_ASSERT_SIZE(drm_quire_vm_bind, 40);
 DRM_QUIRE_ASSERT_SIZE(drm_quire_queue_create, 24);
 DRM_QUIRE_ASSERT_SIZE(drm_quire_queue_destroy, 8);
-DRM_QUIRE_ASSERT_SIZE(drm_quire_queue_query, 80);
-DRM_QUIRE_ASSERT_SIZE(drm_quire_job, 32);
+DRM_QUIRE_ASSERT_SIZE(drm_quire_queue_query, 96);
+DRM_QUIRE_ASSERT_SIZE(drm_quire_job, 40);
 DRM_QUIRE_ASSERT_SIZE(drm_quire_submit, 24);
 
 #if defined(__cplusplus)

@@ -29,8 +29,11 @@
 #define QUIRE_REG_ID 0x000
 #define QUIRE_ID_VALUE 0x52495551u	/* "QUIR" */
 #define QUIRE_REG_HW_VERSION 0x004	/* major << 16 | minor */
-/* The major number counts what results mean, too: 2 is the digest of quire/format.h. */
-#define QUIRE_HW_VERSION_VALUE 0x00020000u
+/*
+ * The major number counts what results mean, too: 2 is the digest of quire/format.h.  3 has
+ * flushes that drain, queues that can be parked, and records of 128 bytes with times.
+ */
+#define QUIRE_HW_VERSION_VALUE 0x00030000u
 #define QUIRE_REG_CAP_QUEUES 0x008	/* contexts << 16 | queues */
 #define QUIRE_REG_CAP_ENGINES 0x00c
 #define QUIRE_REG_MEMORY_LO 0x010	/* bytes of card memory */
@@ -57,6 +60,15 @@
 #define QUIRE_REG_PANIC_CAUSE 0x074	/* RISC-V mcause */
 #define QUIRE_REG_PANIC_VALUE 0x078	/* RISC-V mtval */
 
+/*
+ * Log of the firmware: the newest QUIRE_LOG_BYTES characters.  LOG_WRITTEN counts all since
+ * the function was reset (a boot keeps them); character i is byte i % QUIRE_LOG_BYTES of the
+ * window, and lines end with a newline.
+ */
+#define QUIRE_REG_LOG_WRITTEN 0x06c
+#define QUIRE_REG_LOG(i) (0x4000 + 4 * (i))	/* word i of the window, read-only */
+#define QUIRE_LOG_BYTES 4096u
+
 enum quire_boot_status {
 	QUIRE_BOOT_OFF = 0,
 	QUIRE_BOOT_RUNNING = 1,		/* ROM accepted the image, firmware not ready yet */
@@ -70,8 +82,8 @@ enum quire_boot_status {
 };
 
 /* --- Interface version of this header, negotiated at boot --- */
-#define QUIRE_INTERFACE_VERSION_MIN 1
-#define QUIRE_INTERFACE_VERSION_MAX 1
+#define QUIRE_INTERFACE_VERSION_MIN 2
+#define QUIRE_INTERFACE_VERSION_MAX 2
 
 /* --- Events: vector 0 is raised when a bit of STATUS & ENABLE becomes set --- */
 #define QUIRE_REG_EVENT_STATUS 0x080	/* write 1 to clear */
@@ -80,6 +92,8 @@ enum quire_boot_status {
 #define QUIRE_EVENT_MAILBOX 0x2u	/* MAILBOX_DONE changed */
 #define QUIRE_EVENT_QUEUE_FAULT 0x4u	/* a queue stopped on an error */
 #define QUIRE_EVENT_CRASH 0x8u		/* the firmware trapped or halted */
+#define QUIRE_EVENT_DRAINED 0x10u	/* DRAINED(c) of some context has moved */
+#define QUIRE_EVENT_QUEUE_PARKED 0x20u	/* a queue has come to rest after QUEUE_PARK */
 
 /* --- Mailbox: one command at a time from driver to firmware --- */
 #define QUIRE_REG_MAILBOX_COMMAND 0x0a0	/* enum quire_mailbox_command */
@@ -92,6 +106,13 @@ enum quire_mailbox_command {
 	QUIRE_MAILBOX_PING = 0,
 	QUIRE_MAILBOX_QUEUE_START = 1,	/* argument: queue; its registers are set */
 	QUIRE_MAILBOX_QUEUE_STOP = 2,	/* argument: queue; cancels what runs, done when nothing does */
+	/*
+	 * argument: queue.  No band of it is started any more; once none runs, what is needed to
+	 * go on is written to SAVE, and STATE becomes PARKED or FAULTED with the event
+	 * QUEUE_PARKED.  The command itself is answered at once.  A parked queue is ended by
+	 * QUEUE_STOP, and can go on, on any ring, by QUEUE_START with RESUME.
+	 */
+	QUIRE_MAILBOX_QUEUE_PARK = 3,
 };
 
 enum quire_mailbox_result {
@@ -108,6 +129,17 @@ enum quire_mailbox_result {
 #define QUIRE_REG_FAULT_ADDRESS_LO 0x108
 #define QUIRE_REG_FAULT_ADDRESS_HI 0x10c
 #define QUIRE_REG_FAULT_INFO 0x110	/* QUIRE_FAULT_* */
+
+/*
+ * A flush that drains.  FLUSHED(c) counts the flushes of context c, those of all contexts
+ * included.  DRAINED(c) is the number of the newest flush for which nothing of context c runs
+ * that began before it: no engine's band, no transfer of the control processor.  So whoever
+ * has flushed reads FLUSHED, and once DRAINED has reached that number (both wrap around) the
+ * card touches neither page nor table that only old translations reached.  Both are equal
+ * where nothing runs.
+ */
+#define QUIRE_REG_FLUSHED(c) (0x1100 + 8 * (c))
+#define QUIRE_REG_DRAINED(c) (0x1104 + 8 * (c))
 
 /*
  * Context c: root of its page table.  Same layout as a table entry: address,
@@ -167,6 +199,18 @@ enum quire_fault_reason {
 #define QUIRE_QUEUE_STATE 0x1c		/* enum quire_queue_state, read-only to the driver */
 #define QUIRE_QUEUE_COMPLETED 0x20	/* low word of the last sequence number finished, read-only */
 #define QUIRE_QUEUE_TAIL 0x24		/* last doorbell value, read-only */
+#define QUIRE_QUEUE_SAVE_LO 0x28	/* bus address of a page of QUIRE_SAVE_BYTES, or 0: no PARK */
+#define QUIRE_QUEUE_SAVE_HI 0x2c
+#define QUIRE_QUEUE_RESUME 0x30		/* 1: QUEUE_START goes on with what SAVE holds; else 0 */
+/*
+ * Read-only, of the job in progress: low word of its sequence number (0: none), the time in
+ * microseconds in which a band of it was on an engine or the firmware worked on it, up to
+ * 50 ms old while a band runs, and its bands on engines now.
+ */
+#define QUIRE_QUEUE_JOB 0x34
+#define QUIRE_QUEUE_JOB_US 0x38
+#define QUIRE_QUEUE_JOB_BANDS 0x3c
+#define QUIRE_SAVE_BYTES 4096u
 
 #define QUIRE_QUEUE_ENTRIES_LOG2_MIN 4
 #define QUIRE_QUEUE_ENTRIES_LOG2_MAX 12
@@ -181,6 +225,7 @@ enum quire_queue_state {
 	QUIRE_QUEUE_OFF = 0,
 	QUIRE_QUEUE_ACTIVE = 1,
 	QUIRE_QUEUE_FAULTED = 2,	/* stopped itself on the first failed job */
+	QUIRE_QUEUE_PARKED = 3,		/* at rest, to go on later */
 };
 
 /*
@@ -197,13 +242,18 @@ enum quire_queue_state {
  * @stream_address: of the command stream in the queue's context; 8-byte aligned
  * @stream_bytes:   0 (nothing but a fence) .. QUIRE_STREAM_MAX_BYTES
  * @flags:          QUIRE_RING_*
+ * @outcome:        where in the queue's context to write a struct quire_job_outcome
+ *                  (packet.h) before the record, 8-byte aligned, or 0
+ * @number:         the job's number, for that outcome
  */
 struct quire_ring_entry {
 	uint64_t sequence;
 	uint64_t stream_address;
 	uint32_t stream_bytes;
 	uint32_t flags;
-	uint64_t reserved[5];
+	uint64_t outcome;
+	uint64_t number;
+	uint64_t reserved[3];
 };
 
 #define QUIRE_RING_INTERRUPT 0x1u	/* raise the queue's vector; a failed job always does */
@@ -221,6 +271,8 @@ struct quire_ring_entry {
  * @cycles, @modelled_pj, @macs: sums over the packets executed
  * @digest:        over the packets with a digest, in order:
  *                 digest = digest * QUIRE_DIGEST_SEQUENCE + packet digest
+ * @started, @ended: when the firmware began and ended the job, nanoseconds of the card's clock
+ * @busy_ns:       of that, the time in which a band was on an engine or the firmware worked
  */
 struct quire_fence_record {
 	uint64_t sequence;
@@ -233,6 +285,10 @@ struct quire_fence_record {
 	uint64_t modelled_pj;
 	uint64_t digest;
 	uint64_t macs;
+	uint64_t started;
+	uint64_t ended;
+	uint64_t busy_ns;
+	uint64_t reserved[5];
 };
 
 /*
@@ -407,7 +463,7 @@ struct quire_band {
 };
 
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_ring_entry) == 64, "ring entry");
-QUIRE_ASSERT_LAYOUT(sizeof(struct quire_fence_record) == 64, "fence record");
+QUIRE_ASSERT_LAYOUT(sizeof(struct quire_fence_record) == 128, "fence record");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_fw_header) == 64, "firmware header");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_band) == 112, "band");
 

@@ -36,7 +36,7 @@ enum quire_status {
 	QUIRE_STATUS_BAD_PACKET = 2,	/* a field is wrong; detail = its byte offset in the packet */
 	QUIRE_STATUS_BAD_STREAM = 3,	/* stream address, length or packet size is wrong */
 	QUIRE_STATUS_MMU_FAULT = 4,	/* fault_address and fault_info say where and why */
-	QUIRE_STATUS_CANCELLED = 5,	/* stopped by the driver: time limit, or queue destroyed */
+	QUIRE_STATUS_CANCELLED = 5,	/* stopped by the driver: time limit, reset, or queue destroyed */
 	QUIRE_STATUS_ENGINE_ERROR = 6,	/* the engine gave up; detail = engine's own code */
 	QUIRE_STATUS_LIMIT = 7,		/* over 2^31 - 1 products in one accumulator */
 	QUIRE_STATUS_FIRMWARE = 8,	/* the firmware refused the ring entry */
@@ -50,6 +50,36 @@ enum quire_status {
 };
 
 #define QUIRE_BAD_TILE_HEADER 0xffffffffffffffffull
+
+/*
+ * struct quire_job_outcome - what became of one job, written at the address its SUBMIT names
+ * when the card ends the job, well or with an error, before its fence signals.  A job that
+ * the driver ended (time limit, reset, queue destroyed) leaves it untouched, so clear
+ * @status to QUIRE_STATUS_PENDING before: its fence tells.
+ * @number:        of the job in its queue, counted from 1
+ * @status .. @fault_address: as in struct drm_quire_queue_query
+ * @macs, @cycles, @modelled_pj: sums over the packets executed; the last two are modelled
+ * @digest:        over the packets with a digest, in order:
+ *                 digest = digest * QUIRE_DIGEST_SEQUENCE + packet digest
+ * @started, @ended: nanoseconds of the card's clock
+ * @busy_ns:       of that, the time in which the card worked on this job
+ */
+struct quire_job_outcome {
+	uint64_t number;
+	uint32_t status;
+	uint32_t packet;
+	uint32_t detail;
+	uint32_t fault_info;
+	uint64_t fault_address;
+	uint64_t macs;
+	uint64_t cycles;
+	uint64_t modelled_pj;
+	uint64_t digest;
+	uint64_t started;
+	uint64_t ended;
+	uint64_t busy_ns;
+	uint64_t reserved;
+};
 
 /*
  * struct quire_packet_header - start of every packet
@@ -234,6 +264,7 @@ struct quire_packet_pack {
 
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_packet_header) == 16, "header");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_packet_result) == 64, "result");
+QUIRE_ASSERT_LAYOUT(sizeof(struct quire_job_outcome) == 96, "outcome");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_operand) == 24, "operand");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_packet_gemm) == 160, "gemm");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_packet_copy) == 64, "copy");
