@@ -32,6 +32,8 @@ struct card {
 	uint32_t mailbox;		/* sequence number of the last command */
 };
 
+/* The interface version that driver and firmware of this tree speak, alone. */
+#define CARD_VERSIONS (QUIRE_INTERFACE_VERSION_MAX << 16 | QUIRE_INTERFACE_VERSION_MAX)
 #define CARD_ENTRIES_LOG2 4
 #define CARD_ENTRIES (1u << CARD_ENTRIES_LOG2)
 

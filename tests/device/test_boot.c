@@ -21,7 +21,7 @@ static void the_real_image_boots(void **state)
 	(void)state;
 	card_boot(card);
 	assert_int_equal(1, card_read(card, QUIRE_REG_NEGOTIATED));
-	assert_int_equal(1u << 16 | 1, card_read(card, QUIRE_REG_FW_VERSIONS));
+	assert_int_equal(CARD_VERSIONS, card_read(card, QUIRE_REG_FW_VERSIONS));
 	assert_int_equal(0x010000, card_read(card, QUIRE_REG_FW_RELEASE));
 	assert_int_equal(0, card_read(card, QUIRE_REG_BOOT_DETAIL));
 	assert_true(card_read(card, QUIRE_REG_EVENT_STATUS) & QUIRE_EVENT_BOOT);
@@ -45,7 +45,7 @@ static void an_image_may_lie_at_any_page(void **state)
 	card->access.memory_write(card->access.opaque, last, image, bytes);
 	memset(image, 0, bytes);
 	card->access.memory_write(card->access.opaque, 0, image, bytes);
-	card_write(card, QUIRE_REG_DRIVER_VERSIONS, 0x10001);
+	card_write(card, QUIRE_REG_DRIVER_VERSIONS, CARD_VERSIONS);
 	card_write(card, QUIRE_REG_FW_ADDRESS_LO, last);
 	assert_int_equal(QUIRE_BOOT_READY, card_start(card));
 	board_stop(board);
@@ -168,9 +168,10 @@ static void both_sides_name_their_versions(void **state)
 
 	(void)state;
 	card_load_firmware(card);
-	card_write(card, QUIRE_REG_DRIVER_VERSIONS, 2u << 16 | 9);
-	expect(card, QUIRE_BOOT_BAD_VERSION, 2u << 16 | 9);
-	assert_int_equal(1u << 16 | 1, card_read(card, QUIRE_REG_FW_VERSIONS));
+	card_write(card, QUIRE_REG_DRIVER_VERSIONS,
+		   (QUIRE_INTERFACE_VERSION_MAX + 1) << 16 | 9);
+	expect(card, QUIRE_BOOT_BAD_VERSION, (QUIRE_INTERFACE_VERSION_MAX + 1) << 16 | 9);
+	assert_int_equal(CARD_VERSIONS, card_read(card, QUIRE_REG_FW_VERSIONS));
 	/* it does not run: no heartbeat, no answer; and it can be started again */
 	assert_int_equal(0, card_read(card, QUIRE_REG_HEARTBEAT));
 	card_boot(card);
@@ -232,7 +233,7 @@ static void a_corrupted_load_is_found_and_retried(void **state)
 	(void)state;
 	qtest_set_property(board->qtest, "card0", "inject-corrupt-firmware", 1);
 	card_load_firmware(card);
-	card_write(card, QUIRE_REG_DRIVER_VERSIONS, 0x10001);
+	card_write(card, QUIRE_REG_DRIVER_VERSIONS, CARD_VERSIONS);
 	assert_int_equal(QUIRE_BOOT_BAD_DIGEST, card_start(card));
 	assert_int_equal(QUIRE_BOOT_READY, card_start(card));
 	board_stop(board);

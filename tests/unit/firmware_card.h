@@ -14,6 +14,8 @@
 #include "mcu.h"
 
 #define BUS_BYTES (1u << 20)	/* memory, at bus and virtual address 0 */
+/* The interface version that driver and firmware of this tree speak, alone. */
+#define VERSIONS (QUIRE_INTERFACE_VERSION_MAX << 16 | QUIRE_INTERFACE_VERSION_MAX)
 #define RING(q) (0x10000u + 0x4000u * (q))
 #define RECORDS(q) (0x12000u + 0x4000u * (q))
 #define STREAM 0x80000u

@@ -16,14 +16,14 @@ static void boots_and_negotiates(void **state)
 
 	(void)state;
 	assert_int_equal(QUIRE_BOOT_READY, card->boot_status);
-	assert_int_equal(1, card->negotiated);
-	assert_int_equal(1u << 16 | 1, card->fw_versions);
+	assert_int_equal(QUIRE_INTERFACE_VERSION_MAX, card->negotiated);
+	assert_int_equal(VERSIONS, card->fw_versions);
 	destroy(card);
 }
 
 static void refuses_a_driver_without_common_version(void **state)
 {
-	struct card *card = boot(2u << 16 | 9);
+	struct card *card = boot((QUIRE_INTERFACE_VERSION_MAX + 1) << 16 | 9);
 
 	(void)state;
 	assert_int_equal(QUIRE_BOOT_BAD_VERSION, card->boot_status);
@@ -33,7 +33,7 @@ static void refuses_a_driver_without_common_version(void **state)
 
 static void mailbox_checks_its_commands(void **state)
 {
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 
 	(void)state;
 	assert_int_equal(QUIRE_MAILBOX_OK, mailbox(card, QUIRE_MAILBOX_PING, 0));
@@ -60,7 +60,7 @@ static void mailbox_checks_its_commands(void **state)
 
 static void empty_jobs_get_records_in_order(void **state)
 {
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 	uint64_t before, single, batch;
 
 	(void)state;
@@ -97,7 +97,7 @@ static void late_interrupts_are_for_jobs_nobody_waits_for(void **state)
 	static const struct { uint32_t serving, raised; } cases[] = {
 		{ 5, 0 }, { 6, 1 }, { QUIRE_SERVING_NONE, 2 }, { 5, 2 },
 	};
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 
 	(void)state;
 	start_queue(card, 5, 1);
@@ -129,7 +129,7 @@ static void late_interrupts_are_for_jobs_nobody_waits_for(void **state)
 static void packets_of_a_job_run_in_order(void **state)
 {
 	struct quire_packet_gemm packets[12];
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 
 	(void)state;
 	start_queue(card, 0, 1);
@@ -148,7 +148,7 @@ static void packets_of_a_job_run_in_order(void **state)
 
 static void a_doorbell_beyond_the_ring_faults_the_queue(void **state)
 {
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 
 	(void)state;
 	start_queue(card, 0, 1);
@@ -163,7 +163,7 @@ static void a_doorbell_beyond_the_ring_faults_the_queue(void **state)
 static void an_engine_fault_ends_the_job_with_its_place(void **state)
 {
 	struct quire_packet_gemm packets[2] = { gemm(8, 8, 8, 1), gemm(512, 512, 64, 1) };
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 	struct quire_fence_record r;
 
 	(void)state;
@@ -195,7 +195,7 @@ static void an_engine_fault_ends_the_job_with_its_place(void **state)
 static void stopping_a_queue_in_mid_job_cancels_and_gives_no_record(void **state)
 {
 	struct quire_packet_gemm p = gemm(512, 512, 64, 1);
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 
 	(void)state;
 	start_queue(card, 0, 1);
@@ -227,7 +227,7 @@ static void stopping_a_queue_in_mid_job_cancels_and_gives_no_record(void **state
 static void a_command_during_a_stop_is_answered_after_it(void **state)
 {
 	struct quire_packet_gemm p = gemm(512, 512, 64, 1);
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 
 	(void)state;
 	start_queue(card, 0, 1);
@@ -256,7 +256,7 @@ static void a_command_during_a_stop_is_answered_after_it(void **state)
 
 static void doorbells_of_queues_that_are_off_are_forgotten(void **state)
 {
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 
 	(void)state;
 	card->queue[9][QUIRE_QUEUE_TAIL / 4] = 5;
@@ -274,7 +274,7 @@ static void results_are_written_and_their_faults_reported(void **state)
 {
 	struct quire_packet_gemm p = gemm(8, 8, 8, 2);
 	struct quire_packet_result result;
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 
 	(void)state;
 	start_queue(card, 0, 1);

@@ -18,7 +18,7 @@ static void bands_of_one_packet_share_a_serial_that_no_other_has(void **state)
 		gemm(64, 64, 1024, 200),
 	};
 	uint32_t serial[4] = { 0 };
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 
 	(void)state;
 	start_queue(card, 0, 1);
@@ -51,7 +51,7 @@ static void bands_tile_the_output_exactly(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct card *card = boot(0x10001);
+		struct card *card = boot(VERSIONS);
 		struct quire_packet_gemm p =
 			gemm(cases[i].m, cases[i].n, cases[i].k, cases[i].batch);
 
@@ -75,7 +75,7 @@ static void bands_tile_the_output_exactly(void **state)
 static void round_robin_reaches_every_queue(void **state)
 {
 	static const unsigned int queues[] = { 0, 1, 31, 32, 62, 63 };
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 	unsigned int served[QUIRE_QUEUES] = { 0 };
 
 	(void)state;
@@ -118,7 +118,7 @@ static void long_rows_are_cut(void **state)
 	struct quire_packet_convert convert = {
 		{ QUIRE_PACKET_CONVERT, sizeof(convert), 0, 0 }, 2, 3 << 20, 0,
 		{ 0, 0, QUIRE_FORMAT_FP32, 3 << 20 }, { 1ull << 40, 0, QUIRE_FORMAT_POSIT8, 3 << 20 } };
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 	uint64_t pieces = 0;
 
 	(void)state;
@@ -158,7 +158,7 @@ static void serve(struct card *card, unsigned int rounds, unsigned int count[8])
 
 static void long_jobs_share_and_short_ones_do_not_wait(void **state)
 {
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 	unsigned int count[8] = { 0 };
 	struct quire_packet_gemm p;
 
@@ -183,7 +183,7 @@ static void long_jobs_share_and_short_ones_do_not_wait(void **state)
 
 static void high_priority_comes_first_and_low_does_not_starve(void **state)
 {
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 	unsigned int count[8] = { 0 };
 
 	(void)state;
@@ -210,7 +210,7 @@ static void bands_keep_blocks(void **state)
 		{ 300, 5000, 5000, QUIRE_GEMM_TRANSPOSE_A, 32, 32 },
 		{ 70, 33, 1 << 29, QUIRE_GEMM_TRANSPOSE_A, 32, 32 },
 	};
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
@@ -278,7 +278,7 @@ static void b_is_packed_once(void **state)
 	for (unsigned int i = 0; i < 4 * sizeof(cases) / sizeof(cases[0]); i++) {
 		const uint32_t m = cases[i / 4].m, n = cases[i / 4].n, k = cases[i / 4].k;
 		struct quire_packet_gemm p = gemm(m, n, k, cases[i / 4].batch);
-		struct card *card = boot(0x10001);
+		struct card *card = boot(VERSIONS);
 
 		p.gemm_flags = i & 1 ? QUIRE_GEMM_TRANSPOSE_B : 0;
 		p.b.format = formats[i >> 1 & 1];
@@ -327,7 +327,7 @@ static void windows_are_not_narrow(void **state)
 	(void)state;
 	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct quire_packet_gemm p = gemm(cases[i].m, cases[i].n, cases[i].k, 1);
-		struct card *card = boot(0x10001);
+		struct card *card = boot(VERSIONS);
 		uint32_t rows = 0;
 
 		run_product(card, &p);
@@ -354,7 +354,7 @@ static void bands_that_keep_nothing_are_near_squares(void **state)
 	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const double area = (double)BAND_MACS / cases[i].k;
 		struct quire_packet_gemm p = gemm(cases[i].m, cases[i].n, cases[i].k, 1);
-		struct card *card = boot(0x10001);
+		struct card *card = boot(VERSIONS);
 		double packed = 0, elements = (double)p.m * p.n;
 
 		p.mode = cases[i].mode;

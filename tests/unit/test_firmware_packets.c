@@ -12,7 +12,7 @@
 
 static void wrong_fields_are_named(void **state)
 {
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 	struct quire_packet_gemm p;
 
 	(void)state;
@@ -81,7 +81,7 @@ static void wrong_fields_are_named(void **state)
 
 static void too_many_products_is_a_limit(void **state)
 {
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 	struct quire_packet_gemm p = gemm(1, 1, 1, 1);
 
 	(void)state;
@@ -109,7 +109,7 @@ static void streams_and_entries_are_checked(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct card *card = boot(0x10001);
+		struct card *card = boot(VERSIONS);
 
 		memcpy(card->bus + STREAM, &p, sizeof(p));
 		start_queue(card, 0, 1);
@@ -122,7 +122,7 @@ static void streams_and_entries_are_checked(void **state)
 		destroy(card);
 	}
 	for (int wrong = 0; wrong < 3; wrong++) {
-		struct card *card = boot(0x10001);
+		struct card *card = boot(VERSIONS);
 
 		start_queue(card, 0, 1);
 		entry = (struct quire_ring_entry){ .sequence = 1 };
@@ -150,7 +150,7 @@ static void other_packets_are_checked(void **state)
 	struct quire_packet_convert convert = {
 		{ QUIRE_PACKET_CONVERT, sizeof(convert), 0, 0 }, 4, 4, 0,
 		{ 0x10000, 0, QUIRE_FORMAT_FP32, 4 }, { 0x20000, 0, QUIRE_FORMAT_POSIT8, 4 } };
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 
 	(void)state;
 #define CASE(packet, field, value, expected)                                                   \
@@ -208,7 +208,7 @@ static void blocks_are_checked(void **state)
 	struct quire_packet_convert back = {
 		{ QUIRE_PACKET_CONVERT, sizeof(back), 0, 0 }, 4, 40, 0,
 		{ 0x20001, 0, QUIRE_FORMAT_MXFP8, 64 }, { 0x10000, 0, QUIRE_FORMAT_MXFP8, 96 } };
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 
 	(void)state;
 	good.a = (struct quire_operand){ 0x100000001ull, 8 * 64, QUIRE_FORMAT_MXFP8, 64 };

@@ -43,7 +43,7 @@ static void bands_of_a_tiled_product_hold_what_is_stored(void **state)
 
 	(void)state;
 	for (int i = -1; i < 4; i++) {
-		struct card *card = boot(0x10001);
+		struct card *card = boot(VERSIONS);
 		struct quire_packet_gemm p = tiled_gemm(card, i < 0 ? 0 : stored[i]);
 
 		if (i < 0)
@@ -65,7 +65,7 @@ static void bands_of_a_tiled_product_hold_what_is_stored(void **state)
 static void wrong_tile_ends_the_job_before_any_band(void **state)
 {
 	enum { ROW = 23, COLUMN = 7 };	/* in the fourth piece of the walk */
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 	struct quire_packet_gemm p = tiled_gemm(card, GRID);
 	struct quire_tiled_header *h = (struct quire_tiled_header *)(card->bus + IMAGE);
 	struct quire_tile *tile = (struct quire_tile *)(h + 1) + ROW * GRID + COLUMN;
@@ -174,7 +174,7 @@ static void bands_of_packing_are_whole_tiles(void **state)
 	(void)state;
 	for (int i = 0; i < 4; i++) {
 		const uint32_t *c = cases[i];
-		struct card *card = boot(0x10001);
+		struct card *card = boot(VERSIONS);
 		struct quire_packet_pack p = pack_of(card, QUIRE_PACKET_PACK);
 		struct quire_tiled_header *h = (struct quire_tiled_header *)(card->bus + IMAGE);
 
@@ -203,7 +203,7 @@ static void image_is_one_only_when_all_bands_have_ended(void **state)
 {
 	(void)state;
 	for (int fails = 0; fails < 2; fails++) {
-		struct card *card = boot(0x10001);
+		struct card *card = boot(VERSIONS);
 		struct quire_packet_pack p = pack_of(card, QUIRE_PACKET_PACK);
 		struct quire_tiled_header *h = (struct quire_tiled_header *)(card->bus + IMAGE);
 
@@ -228,7 +228,7 @@ static void image_is_one_only_when_all_bands_have_ended(void **state)
 static void wrong_plan_ends_the_job_with_nothing_written(void **state)
 {
 	enum { TILE = 23 * GRID + 7 };
-	struct card *card = boot(0x10001);
+	struct card *card = boot(VERSIONS);
 	struct quire_tiled_header *h = (struct quire_tiled_header *)(card->bus + IMAGE);
 	struct quire_tile *tile = (struct quire_tile *)(h + 1) + TILE;
 	uint8_t *before = malloc(BUS_BYTES - IMAGE);
