@@ -107,6 +107,7 @@ int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev)
 	qdev->pdev = pdev;
 	pci_set_drvdata(pdev, qdev);
 	xa_init_flags(&qdev->mmus, XA_FLAGS_ALLOC);
+	spin_lock_init(&qdev->counter_lock);
 	ret = drmm_mutex_init(drm, &qdev->mmu_lock);
 	if (ret)
 		return ret;

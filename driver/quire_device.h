@@ -85,6 +85,9 @@ struct quire_device {
 	u32 fw_release;
 	/** @interface_version: written by firmware boot */
 	u32 interface_version;
+	/** @counter_lock: the card latches the high word of one counter at a time */
+	spinlock_t counter_lock;
+
 	/** @resets: card resets since probe */
 	atomic_t resets;
 	/** @wedged: reset failed; jobs and queues are refused with -EIO */
@@ -110,6 +113,8 @@ struct quire_usage {
 	u64 jobs;
 	/** @modelled_pj: energy */
 	u64 modelled_pj;
+	/** @busy_ns: time the card worked on them, of its clock */
+	u64 busy_ns;
 };
 
 /** struct quire_file - one open file */
@@ -166,6 +171,9 @@ void quire_device_unplug(struct quire_device *qdev);
 
 /* quire_sysfs.c: what anybody may read */
 extern const struct attribute_group *quire_attribute_groups[];
+
+/* Telemetry counter @i (enum quire_counter), inside drm_dev_enter(); any context. */
+u64 quire_counter(struct quire_device *qdev, u32 i);
 
 int quire_dev_query_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 void quire_show_fdinfo(struct drm_printer *p, struct drm_file *file);

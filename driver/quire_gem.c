@@ -151,7 +151,8 @@ int quire_bo_info_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 /* Sizes of the file's buffers by where they were asked for and where they are. */
 void quire_gem_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 {
-	static const char *const regions[] = { "system", "card" };
+	/* "memory" is the name reserved for system memory. */
+	static const char *const regions[] = { "memory", "card" };
 	struct drm_memory_stats stats[ARRAY_SIZE(regions)] = {};
 	struct drm_gem_object *object;
 	int id;

@@ -36,6 +36,18 @@ static void query_memory(struct quire_device *qdev, struct drm_quire_memory_info
 	};
 }
 
+/* Two readers at once would get each other's high words. */
+u64 quire_counter(struct quire_device *qdev, u32 i)
+{
+	unsigned long flags;
+	u64 value;
+
+	spin_lock_irqsave(&qdev->counter_lock, flags);
+	value = quire_read64(qdev, QUIRE_REG_COUNTER_LO(i));
+	spin_unlock_irqrestore(&qdev->counter_lock, flags);
+	return value;
+}
+
 static int query_telemetry(struct quire_device *qdev, struct drm_quire_telemetry_info *info)
 {
 	unsigned int i;
@@ -44,7 +56,7 @@ static int query_telemetry(struct quire_device *qdev, struct drm_quire_telemetry
 	if (!drm_dev_enter(&qdev->drm, &idx))
 		return -ENODEV;
 	for (i = 0; i < DRM_QUIRE_TELEMETRY_COUNTERS; i++)
-		info->counters[i] = quire_read64(qdev, QUIRE_REG_COUNTER_LO(i));
+		info->counters[i] = quire_counter(qdev, i);
 	drm_dev_exit(idx);
 	return 0;
 }

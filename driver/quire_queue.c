@@ -163,6 +163,8 @@ static struct quire_queue *quire_queue_new(struct quire_device *qdev, struct qui
 	queue->qdev = qdev;
 	queue->vm = quire_vm_get(vm);
 	queue->priority = args->priority;
+	queue->pid = task_tgid_nr(current);
+	get_task_comm(queue->comm, current->group_leader);
 	queue->limit = msecs_to_jiffies(limit);
 	queue->fence_context = dma_fence_context_alloc(1);
 	mutex_init(&queue->submit_lock);
@@ -251,6 +253,7 @@ static void quire_queue_add_usage(struct quire_queue *queue, struct quire_usage 
 	usage->cycles += queue->cycles;
 	usage->jobs += queue->completed;
 	usage->modelled_pj += queue->modelled_pj;
+	usage->busy_ns += queue->busy_ns;
 	spin_unlock_irqrestore(&queue->lock, flags);
 }
 
@@ -272,6 +275,7 @@ static bool quire_queue_retire(struct quire_file *qfile, u32 id)
 		qfile->past.cycles += left.cycles;
 		qfile->past.jobs += left.jobs;
 		qfile->past.modelled_pj += left.modelled_pj;
+		qfile->past.busy_ns += left.busy_ns;
 	}
 	xa_unlock(&qfile->queues);
 	if (!queue)
@@ -282,6 +286,7 @@ static bool quire_queue_retire(struct quire_file *qfile, u32 id)
 	qfile->past.cycles += ended.cycles - left.cycles;
 	qfile->past.jobs += ended.jobs - left.jobs;
 	qfile->past.modelled_pj += ended.modelled_pj - left.modelled_pj;
+	qfile->past.busy_ns += ended.busy_ns - left.busy_ns;
 	xa_unlock(&qfile->queues);
 	quire_queue_put(queue);
 	return true;
@@ -336,7 +341,10 @@ void quire_queues_close_file(struct quire_file *qfile)
 		quire_queue_retire(qfile, id);
 }
 
-/* The clock of the model runs at 1 GHz, so that a cycle is a nanosecond. */
+/*
+ * A job counts once, however many engines it is spread over.  The cycles are the model's, so
+ * they are none that drm-cycles- means.
+ */
 void quire_queues_show_fdinfo(struct drm_printer *p, struct quire_file *qfile)
 {
 	struct quire_queue *queue;
@@ -348,8 +356,10 @@ void quire_queues_show_fdinfo(struct drm_printer *p, struct quire_file *qfile)
 	xa_for_each(&qfile->queues, id, queue)
 		quire_queue_add_usage(queue, &usage);
 	xa_unlock(&qfile->queues);
-	drm_printf(p, "drm-engine-compute:\t%llu ns\n", usage.cycles);
+	drm_printf(p, "drm-engine-compute:\t%llu ns\n", usage.busy_ns);
+	drm_printf(p, "drm-engine-capacity-compute:\t%u\n", qfile->qdev->engines);
 	drm_printf(p, "quire-jobs:\t%llu\n", usage.jobs);
+	drm_printf(p, "quire-modelled-cycles:\t%llu\n", usage.cycles);
 	drm_printf(p, "quire-modelled-energy:\t%llu pJ\n", usage.modelled_pj);
 }
 

@@ -5,6 +5,7 @@
 #include <linux/dma-fence.h>
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -71,6 +72,10 @@ struct quire_queue {
 	u32 hw;
 	/** @priority: enum drm_quire_queue_priority */
 	s32 priority;
+	/** @pid: process that made it, as the initial name space counts */
+	pid_t pid;
+	/** @comm: its name then */
+	char comm[TASK_COMM_LEN];
 	/** @limit: longest time a job may run, in jiffies */
 	unsigned long limit;
 	/** @ring: struct quire_ring_entry, QUIRE_RING_ENTRIES of them */
@@ -127,6 +132,8 @@ struct quire_queue {
 	u64 modelled_pj;
 	/** @macs: of all jobs */
 	u64 macs;
+	/** @busy_ns: time the card worked on them, of its clock */
+	u64 busy_ns;
 
 	/** @timeout: looks whether the oldest job is over its limit */
 	struct delayed_work timeout;

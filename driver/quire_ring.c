@@ -127,6 +127,7 @@ static void quire_ring_collect(struct quire_queue *queue, struct list_head *ende
 		queue->cycles += record.cycles;
 		queue->modelled_pj += record.modelled_pj;
 		queue->macs += record.macs;
+		queue->busy_ns += record.busy_ns;
 		queue->completed++;
 		queue->on_ring--;
 		queue->started = jiffies;

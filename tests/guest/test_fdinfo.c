@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* fdinfo: the keys of drm-usage-stats, and that they follow what the file does. */
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "card.h"
@@ -78,7 +81,7 @@ TEST_F(fdinfo, names_driver_client_and_card)
 TEST_F(fdinfo, counts_memory_by_region)
 {
 	int fd = self->card.fd;
-	unsigned long long card = bytes(fd, "drm-total-card"), system = bytes(fd, "drm-total-system");
+	unsigned long long card = bytes(fd, "drm-total-card"), system = bytes(fd, "drm-total-memory");
 	unsigned long long there = bytes(fd, "drm-resident-card");
 	uint32_t handle;
 
@@ -87,27 +90,99 @@ TEST_F(fdinfo, counts_memory_by_region)
 	ASSERT_EQ(0, card_bo_create(fd, 4 << 20, DRM_QUIRE_PLACEMENT_CARD, 0, &handle));
 	EXPECT_EQ(card + (4 << 20), bytes(fd, "drm-total-card"));
 	EXPECT_EQ(there + (4 << 20), bytes(fd, "drm-resident-card"));
-	EXPECT_EQ(system, bytes(fd, "drm-total-system"));
+	EXPECT_EQ(system, bytes(fd, "drm-total-memory"));
 	card_close_handle(fd, handle);
 	EXPECT_EQ(card, bytes(fd, "drm-total-card"));
 	ASSERT_EQ(0, card_bo_create(fd, 4 << 20, DRM_QUIRE_PLACEMENT_SYSTEM, 0, &handle));
-	EXPECT_EQ(system + (4 << 20), bytes(fd, "drm-total-system"));
-	EXPECT_EQ(system + (4 << 20), bytes(fd, "drm-resident-system"));
+	EXPECT_EQ(system + (4 << 20), bytes(fd, "drm-total-memory"));
+	EXPECT_EQ(system + (4 << 20), bytes(fd, "drm-resident-memory"));
+}
+
+static unsigned long long nanoseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+TEST_F(fdinfo, engine_capacity_is_the_number_of_engines)
+{
+	struct drm_quire_device_info info;
+	struct drm_quire_dev_query query = {
+		.type = DRM_QUIRE_QUERY_DEVICE, .size = sizeof(info), .pointer = (uintptr_t)&info,
+	};
+
+	ASSERT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_DEV_QUERY, &query));
+	EXPECT_EQ(info.engines, strtoull(value(self->card.fd, "drm-engine-capacity-compute"), NULL, 10));
+}
+
+/* Keys of the kernel's document, and ours, which begin with the driver's name; each once. */
+TEST_F(fdinfo, has_only_keys_of_the_standard_and_its_own)
+{
+	static const char *const keys[] = {
+		"drm-driver", "drm-client-id", "drm-client-name", "drm-pdev", "drm-engine-compute",
+		"drm-engine-capacity-compute", "drm-total-memory", "drm-shared-memory",
+		"drm-active-memory", "drm-resident-memory", "drm-total-card", "drm-shared-card",
+		"drm-active-card", "drm-resident-card",
+	};
+	char path[64], line[256], seen[64][64];
+	unsigned int lines = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", self->card.fd);
+	file = fopen(path, "r");
+	ASSERT_NE(NULL, file);
+	while (fgets(line, sizeof(line), file) && lines < 64) {
+		bool known = false;
+
+		line[strcspn(line, ":")] = '\0';
+		if (strncmp(line, "drm-", 4))
+			continue;
+		for (unsigned int i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+			known |= !strcmp(line, keys[i]);
+		EXPECT_TRUE(known)
+			TH_LOG("key %s", line);
+		for (unsigned int i = 0; i < lines; i++)
+			EXPECT_STRNE(line, seen[i]);
+		snprintf(seen[lines++], sizeof(seen[0]), "%.63s", line);
+	}
+	fclose(file);
+	EXPECT_GE(lines, 13); /* the name is newer than the others */
+}
+
+TEST_F(fdinfo, a_buffer_with_two_handles_is_shared)
+{
+	unsigned long long shared = bytes(self->card.fd, "drm-shared-memory");
+	struct drm_prime_handle prime = { .flags = DRM_CLOEXEC };
+	int other = card_open_node(0);
+
+	ASSERT_EQ(0, card_bo_create(self->card.fd, 1 << 20, DRM_QUIRE_PLACEMENT_SYSTEM, 0,
+				    &prime.handle));
+	EXPECT_EQ(shared, bytes(self->card.fd, "drm-shared-memory"));
+	ASSERT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime));
+	ASSERT_EQ(0, card_ioctl(other, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime));
+	EXPECT_EQ(shared + (1 << 20), bytes(self->card.fd, "drm-shared-memory"));
+	EXPECT_EQ(1 << 20, bytes(other, "drm-shared-memory"));
+	close(prime.fd);
+	close(other);
 }
 
 TEST_F(fdinfo, engine_time_grows_and_never_goes_back)
 {
 	struct quire_packet_fill fill;
-	unsigned long long before, after, jobs;
+	unsigned long long before, after, jobs, start = nanoseconds();
 
 	packet_fill(&fill, self->card.stream.va + PAGE, 4 * PAGE, 1);
 	ASSERT_EQ(0, card_run(&self->card, &fill, sizeof(fill)));
 	before = strtoull(value(self->card.fd, "drm-engine-compute"), NULL, 10);
 	EXPECT_NE(NULL, strstr(value(self->card.fd, "drm-engine-compute"), " ns"));
 	EXPECT_GT(before, 0);
+	EXPECT_NE(0, strtoull(value(self->card.fd, "quire-modelled-cycles"), NULL, 10));
 	ASSERT_EQ(0, card_run(&self->card, &fill, sizeof(fill)));
 	after = strtoull(value(self->card.fd, "drm-engine-compute"), NULL, 10);
-	EXPECT_EQ(2 * before, after);
+	EXPECT_GT(after, before);
+	EXPECT_LE(after, nanoseconds() - start);
 	EXPECT_NE(0, strtoull(value(self->card.fd, "quire-modelled-energy"), NULL, 10));
 	jobs = strtoull(value(self->card.fd, "quire-jobs"), NULL, 10);
 	EXPECT_EQ(2, jobs);

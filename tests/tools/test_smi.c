@@ -32,7 +32,7 @@ static json_object *report(const char *command)
 	if (r.status)
 		fail_msg("%s: exit status %d: %s", command, r.status, r.err);
 	object = run_json(&r);
-	assert_true(is_string(object, "schema", "quire-smi/1"));
+	assert_true(is_string(object, "schema", "quire-smi/2"));
 	return object;
 }
 
@@ -62,7 +62,7 @@ static void json_without_a_card_is_an_empty_list(void **state)
 	run(&r, "$T/quire-smi --json");
 	assert_int_equal(r.status, 3);
 	object = run_json(&r);
-	assert_true(is_string(object, "schema", "quire-smi/1"));
+	assert_true(is_string(object, "schema", "quire-smi/2"));
 	assert_int_equal(json_object_array_length(at(object, "cards")), 0);
 	json_object_put(object);
 }

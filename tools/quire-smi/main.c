@@ -29,7 +29,7 @@ struct arguments {
 
 static const struct argp_option options[] = {
 	{ "device", 'd', "NAME", 0, "only this card: index, PCI address or serial:NUMBER", 0 },
-	{ "json", 'j', NULL, 0, "print JSON, schema quire-smi/1; unknown values are null", 0 },
+	{ "json", 'j', NULL, 0, "print JSON, schema quire-smi/2; unknown values are null", 0 },
 	{ 0 },
 };
 

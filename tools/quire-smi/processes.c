@@ -134,7 +134,7 @@ static void add_row(json_object *rows, const char *pid, const struct card *card,
 	smi_put_integer(row, "client", client->id);
 	smi_put_integer(row, "memory_bytes", client->memory_bytes);
 	smi_put_integer(row, "jobs", client->jobs);
-	smi_put_integer(row, "modelled_busy_ns", client->busy_ns);
+	smi_put_integer(row, "busy_ns", client->busy_ns);
 	smi_put_integer(row, "modelled_pj", client->modelled_pj);
 	json_object_array_add(rows, row);
 }

@@ -40,7 +40,7 @@ json_object *smi_report_create(const char *command)
 	struct tm tm;
 
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
-	smi_put_string(report, "schema", "quire-smi/1");
+	smi_put_string(report, "schema", "quire-smi/2");
 	smi_put_string(report, "version", quire_version());
 	smi_put_string(report, "command", command);
 	smi_put_string(report, "time", text);
