@@ -9,8 +9,10 @@
 #include <drm/drm_gem.h>
 #include <drm/drm_ioctl.h>
 
+#include "quire_debugfs.h"
 #include "quire_device.h"
 #include "quire_gem.h"
+#include "quire_hwmon.h"
 #include "quire_vm.h"
 
 static int quire_open(struct drm_device *drm, struct drm_file *file)
@@ -103,11 +105,13 @@ static int quire_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = quire_device_init(qdev, pdev);
 	if (ret)
 		return ret;
+	quire_debugfs_init(qdev);
 	ret = drm_dev_register(&qdev->drm, 0);
 	if (ret) {
 		quire_device_unplug(qdev);
 		return ret;
 	}
+	quire_hwmon_init(qdev);
 	drm_info(&qdev->drm, "serial %llu, %u engines, %llu MiB, firmware %u.%u.%u, interface %u\n",
 		 qdev->serial, qdev->engines, qdev->memory_bytes >> 20, qdev->fw_release >> 16,
 		 (qdev->fw_release >> 8) & 0xff, qdev->fw_release & 0xff,

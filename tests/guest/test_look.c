@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+/* hwmon and debugfs: there, readable by whom they should be, and true. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "card.h"
+#include "kselftest_harness.h"
+
+#define DEVICE "/sys/class/accel/accel0/device"
+#define HWMON DEVICE "/hwmon/"
+
+FIXTURE(look) {
+	struct card card;
+	char hwmon[128];
+	char debugfs[128];
+};
+
+FIXTURE_SETUP(look)
+{
+	DIR *directory = opendir(HWMON);
+	struct dirent *entry;
+	char link[256] = "";
+
+	ASSERT_EQ(true, readlink(DEVICE, link, sizeof(link) - 1) > 0);
+	snprintf(self->debugfs, sizeof(self->debugfs), "/sys/kernel/debug/accel/%.32s/",
+		 strrchr(link, '/') + 1);
+	ASSERT_EQ(0, card_setup(&self->card, 0));
+	ASSERT_NE(NULL, directory);
+	while ((entry = readdir(directory)))
+		if (!strncmp(entry->d_name, "hwmon", 5))
+			snprintf(self->hwmon, sizeof(self->hwmon), HWMON "%.32s/", entry->d_name);
+	closedir(directory);
+}
+
+FIXTURE_TEARDOWN(look)
+{
+	card_teardown(&self->card);
+}
+
+/* Contents of a file, empty if it cannot be read. */
+static const char *text(const char *directory, const char *name)
+{
+	static char contents[1 << 18];
+	char path[256];
+	ssize_t got;
+	size_t length = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s%s", directory, name);
+	fd = open(path, O_RDONLY);
+	while (fd >= 0 && (got = read(fd, contents + length, sizeof(contents) - 1 - length)) > 0)
+		length += got;
+	contents[length] = '\0';
+	close(fd);
+	return contents;
+}
+
+static unsigned int mode(const char *directory, const char *name)
+{
+	struct stat status;
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s%s", directory, name);
+	return stat(path, &status) ? 0 : status.st_mode & 0777;
+}
+
+/* Products enough for the model to see energy. */
+static void work(struct __test_metadata *_metadata, struct card *card)
+{
+	struct quire_packet_gemm gemm;
+	struct bo a;
+
+	ASSERT_EQ(0, card_buffer(card, 1 << 20, DRM_QUIRE_PLACEMENT_CARD, &a));
+	memset(a.map, 0, a.size);
+	packet_gemm(&gemm, QUIRE_FORMAT_BF16, 256, 256, 256, a.va, a.va + (256 << 10),
+		    a.va + (512 << 10));
+	ASSERT_EQ(0, card_run(card, &gemm, sizeof(gemm)));
+}
+
+TEST_F(look, hwmon_says_that_it_is_modelled)
+{
+	EXPECT_STREQ("quire\n", text(self->hwmon, "name"));
+	EXPECT_STREQ("modelled temperature\n", text(self->hwmon, "temp1_label"));
+	EXPECT_STREQ("modelled power\n", text(self->hwmon, "power1_label"));
+	EXPECT_STREQ("modelled energy\n", text(self->hwmon, "energy1_label"));
+}
+
+TEST_F(look, temperature_is_plausible)
+{
+	long millidegrees = atol(text(self->hwmon, "temp1_input"));
+
+	EXPECT_GT(millidegrees, 10000);
+	EXPECT_LT(millidegrees, 120000);
+}
+
+TEST_F(look, energy_grows_with_work_and_is_for_root)
+{
+	unsigned long long before = strtoull(text(self->hwmon, "energy1_input"), NULL, 10), after;
+
+	work(_metadata, &self->card);
+	after = strtoull(text(self->hwmon, "energy1_input"), NULL, 10);
+	EXPECT_GT(after, before);
+	EXPECT_EQ(0400, mode(self->hwmon, "energy1_input"));
+	EXPECT_EQ(0444, mode(self->hwmon, "power1_average"));
+	EXPECT_EQ(0444, mode(self->hwmon, "temp1_input"));
+}
+
+/* Work in an interval shows in its mean, and the interval after it has none. */
+TEST_F(look, power_is_a_mean_of_at_least_a_second)
+{
+	unsigned long long before, after, power;
+
+	usleep(1100000);
+	text(self->hwmon, "power1_average");
+	before = strtoull(text(self->hwmon, "energy1_input"), NULL, 10);
+	work(_metadata, &self->card);
+	usleep(1100000);
+	power = strtoull(text(self->hwmon, "power1_average"), NULL, 10);
+	after = strtoull(text(self->hwmon, "energy1_input"), NULL, 10);
+	EXPECT_GT(power, 0);
+	EXPECT_LE(power, after - before + 1);
+	/* Asked again at once it is the same. */
+	EXPECT_EQ(power, strtoull(text(self->hwmon, "power1_average"), NULL, 10));
+	usleep(1100000);
+	EXPECT_EQ(0, strtoull(text(self->hwmon, "power1_average"), NULL, 10));
+}
+
+TEST_F(look, debugfs_is_for_root)
+{
+	static const char *const names[] = { "fw_log", "registers", "queues", "rings",
+					     "address_spaces", "memory" };
+
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		EXPECT_EQ(0400, mode(self->debugfs, names[i]))
+			TH_LOG("%s", names[i]);
+	}
+}
+
+TEST_F(look, registers_have_names_and_values)
+{
+	const char *registers = text(self->debugfs, "registers");
+
+	EXPECT_NE(NULL, strstr(registers, "00000 ID               52495551\n"));
+	EXPECT_NE(NULL, strstr(registers, "BOOT_STATUS      00000002\n"));
+	EXPECT_NE(NULL, strstr(registers, "context 31: "));
+	EXPECT_NE(NULL, strstr(registers, "counter 15: "));
+}
+
+TEST_F(look, queues_name_their_process)
+{
+	char wanted[64];
+
+	snprintf(wanted, sizeof(wanted), "%6u %6d test_look", self->card.queue, getpid());
+	EXPECT_NE(NULL, strstr(text(self->debugfs, "queues"), wanted));
+}
+
+TEST_F(look, rings_show_jobs_and_their_records)
+{
+	char wanted[64];
+
+	work(_metadata, &self->card);
+	snprintf(wanted, sizeof(wanted), "stream %012llx+", (unsigned long long)self->card.stream.va);
+	EXPECT_NE(NULL, strstr(text(self->debugfs, "rings"), wanted));
+	EXPECT_NE(NULL, strstr(text(self->debugfs, "rings"), " status 0 "));
+}
+
+TEST_F(look, address_spaces_show_mappings)
+{
+	char wanted[64];
+	struct bo bo;
+
+	ASSERT_EQ(0, card_buffer(&self->card, 64 << 10, DRM_QUIRE_PLACEMENT_CARD, &bo));
+	snprintf(wanted, sizeof(wanted), "%012llx-%012llx rw card ", (unsigned long long)bo.va,
+		 (unsigned long long)(bo.va + bo.size - 1));
+	EXPECT_NE(NULL, strstr(text(self->debugfs, "address_spaces"), wanted));
+}
+
+TEST_F(look, memory_shows_each_place)
+{
+	const char *memory = text(self->debugfs, "memory");
+
+	EXPECT_NE(NULL, strstr(memory, "card:\n"));
+	EXPECT_NE(NULL, strstr(memory, "system:\n"));
+}
+
+TEST_F(look, firmware_log_has_lines_of_the_boot)
+{
+	const char *log = text(self->debugfs, "fw_log");
+
+	EXPECT_NE(NULL, strchr(log, '\n'));
+	EXPECT_EQ(strlen(log), strspn(log, "\n\t !\"#$%&'()*+,-./0123456789:;<=>?@"
+					   "ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"));
+}
+
+TEST_HARNESS_MAIN
