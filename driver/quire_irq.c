@@ -45,14 +45,10 @@ u32 quire_irq_queue_vectors(struct quire_device *qdev)
 	return qdev->irq->vectors - 1;
 }
 
-/*
- * The vector goes to the processor that creates the queue, because that is the
- * one that will wait for it: waking a thread of another one costs much more.
- */
+/* Where the interrupt goes is left to the administrator. */
 int quire_irq_request_queue(struct quire_queue *queue)
 {
 	int irq = pci_irq_vector(queue->qdev->pdev, 1 + queue->hw);
-	unsigned int cpu = raw_smp_processor_id();
 	int ret;
 
 	if (irq < 0)
@@ -60,27 +56,8 @@ int quire_irq_request_queue(struct quire_queue *queue)
 	ret = request_irq(irq, quire_irq_queue, 0, "quire-queue", queue);
 	if (ret)
 		return ret;
-	irq_set_affinity(irq, cpumask_of(cpu));
-	queue->irq_cpu = cpu;
-	queue->submit_cpu = cpu;
 	queue->irq = irq;
 	return 0;
-}
-
-/*
- * The vector follows whoever submits to another processor, when two submissions in a row come
- * from there: threads that take turns do not make it wander.  Under submit_lock, in a
- * submission to a queue that is not banned: it has its interrupt.
- */
-void quire_irq_follow(struct quire_queue *queue)
-{
-	unsigned int cpu = raw_smp_processor_id();
-
-	if (cpu != queue->irq_cpu && cpu == queue->submit_cpu) {
-		irq_set_affinity(queue->irq, cpumask_of(cpu));
-		queue->irq_cpu = cpu;
-	}
-	queue->submit_cpu = cpu;
 }
 
 /*

@@ -97,10 +97,6 @@ struct quire_queue {
 
 	/** @submit_lock: jobs get their numbers and places in one order */
 	struct mutex submit_lock;
-	/** @irq_cpu: where the interrupt goes; under @submit_lock once there are jobs */
-	unsigned int irq_cpu;
-	/** @submit_cpu: where the last submission came from; same lock */
-	unsigned int submit_cpu;
 	/** @submitted: jobs accepted, and fence number of the last; under @submit_lock */
 	u64 submitted;
 
@@ -189,7 +185,6 @@ void quire_job_init_fence(struct quire_job *job, struct quire_queue *queue, u64 
 int quire_irq_enable(struct quire_device *qdev);
 void quire_irq_enable_events(struct quire_device *qdev);
 int quire_irq_request_queue(struct quire_queue *queue);
-void quire_irq_follow(struct quire_queue *queue);
 void quire_irq_free_queue(struct quire_queue *queue);
 u32 quire_irq_queue_vectors(struct quire_device *qdev);
 

@@ -162,10 +162,8 @@ static int quire_submit_jobs(struct quire_queue *queue, struct quire_submission 
 		ret = -EIO;
 	if (!ret && READ_ONCE(queue->banned))
 		ret = -ECANCELED;
-	if (!ret) {
-		quire_irq_follow(queue);
+	if (!ret)
 		quire_submit_commit(queue, &exec, submission);
-	}
 	drm_exec_fini(&exec);
 	mutex_unlock(&queue->submit_lock);
 	return ret;
