@@ -115,9 +115,10 @@ int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev)
 	ret = pcim_enable_device(pdev);
 	if (ret)
 		return dev_err_probe(&pdev->dev, ret, "cannot enable\n");
-	ret = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64));
+	/* What an entry of a page table can hold. */
+	ret = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(QUIRE_DMA_BITS));
 	if (ret)
-		return dev_err_probe(&pdev->dev, ret, "no 64-bit DMA\n");
+		return dev_err_probe(&pdev->dev, ret, "no DMA of %u bits\n", QUIRE_DMA_BITS);
 	dma_set_max_seg_size(&pdev->dev, UINT_MAX);
 	ret = map_bars(qdev);
 	if (ret)

@@ -30,6 +30,9 @@ struct quire_vm;
 /* The end of card memory belongs to the driver: the firmware image lies there. */
 #define QUIRE_CARD_RESERVED_BYTES SZ_1M
 
+/* Bits of a bus address: an entry of a page table (QUIRE_PTE_ADDRESS) has no more. */
+#define QUIRE_DMA_BITS 52
+
 /* The longest time limit a queue may ask for. */
 #define QUIRE_TIME_LIMIT_MAX_MS 600000
 
