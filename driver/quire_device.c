@@ -7,8 +7,9 @@
 #include "quire_device.h"
 #include "quire_gem.h"
 #include "quire_mmu.h"
+#include "quire_queue.h"
 
-static int map_bars(struct quire_device *qdev)
+static int quire_device_map_bars(struct quire_device *qdev)
 {
 	struct pci_dev *pdev = qdev->pdev;
 	int ret;
@@ -28,7 +29,7 @@ static int map_bars(struct quire_device *qdev)
 	return 0;
 }
 
-static int identify(struct quire_device *qdev)
+static int quire_device_identify(struct quire_device *qdev)
 {
 	struct device *dev = &qdev->pdev->dev;
 	u64 bar = pci_resource_len(qdev->pdev, QUIRE_BAR_MEMORY);
@@ -62,41 +63,50 @@ static int identify(struct quire_device *qdev)
 	return qdev->memory ? 0 : -ENOMEM;
 }
 
-static int init_firmware(struct quire_device *qdev)
+static void quire_device_destroy_workqueue(struct drm_device *drm, void *wq)
+{
+	destroy_workqueue(wq);
+}
+
+/*
+ * Everything that touches the card ends, in the order jobs, firmware, page tables, DMA.
+ * In probe's error path nobody but us knows the card; in remove open files stay, but
+ * drm_dev_unplug() keeps them off.
+ */
+static void quire_device_end(void *data)
+{
+	struct quire_device *qdev = data;
+
+	quire_queues_fini(qdev);
+	quire_fw_fini(qdev);
+	quire_reset_fini(qdev);
+	quire_irq_fini(qdev);
+	pci_clear_master(qdev->pdev);
+	/* Works that have ended queue others, which free. */
+	drain_workqueue(qdev->bind_wq);
+	quire_mmu_unplug(qdev);
+	quire_gem_unplug(qdev);
+}
+
+/* What only takes memory comes first: quire_device_end() finds all of it. */
+static int quire_device_start(struct quire_device *qdev)
 {
 	int ret;
 
 	ret = quire_irq_init(qdev);
-	if (ret)
-		return ret;
-	ret = quire_mailbox_init(qdev);
-	if (ret)
-		goto err_irq;
-	ret = quire_reset_init(qdev);
-	if (ret)
-		goto err_mailbox;
-	ret = quire_fw_init(qdev);
-	if (ret)
-		goto err_reset;
-	ret = quire_queues_init(qdev);
-	if (ret)
-		goto err_fw;
-	return 0;
-
-err_fw:
-	quire_fw_fini(qdev);
-err_reset:
-	quire_reset_fini(qdev);
-err_mailbox:
-	quire_mailbox_fini(qdev);
-err_irq:
-	quire_irq_fini(qdev);
-	return ret;
-}
-
-static void destroy_workqueue_action(struct drm_device *drm, void *wq)
-{
-	destroy_workqueue(wq);
+	if (!ret)
+		ret = quire_mailbox_init(qdev);
+	if (!ret)
+		ret = quire_reset_init(qdev);
+	if (!ret)
+		ret = quire_queues_init(qdev);
+	if (!ret)
+		ret = quire_fw_init(qdev);
+	if (!ret)
+		ret = quire_irq_request_events(qdev);
+	if (!ret)
+		ret = devm_add_action_or_reset(qdev->drm.dev, quire_device_end, qdev);
+	return ret ?: quire_fw_boot(qdev);
 }
 
 int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev)
@@ -120,41 +130,35 @@ int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev)
 	if (ret)
 		return dev_err_probe(&pdev->dev, ret, "no DMA of %u bits\n", QUIRE_DMA_BITS);
 	dma_set_max_seg_size(&pdev->dev, UINT_MAX);
-	ret = map_bars(qdev);
+	ret = quire_device_map_bars(qdev);
 	if (ret)
 		return ret;
-	ret = identify(qdev);
+	ret = quire_device_identify(qdev);
+	if (ret)
+		return ret;
+	ret = quire_fw_quiet(qdev);
 	if (ret)
 		return ret;
 
 	qdev->bind_wq = alloc_workqueue("quire-bind", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!qdev->bind_wq)
 		return -ENOMEM;
-	ret = drmm_add_action_or_reset(drm, destroy_workqueue_action, qdev->bind_wq);
+	ret = drmm_add_action_or_reset(drm, quire_device_destroy_workqueue, qdev->bind_wq);
 	if (ret)
 		return ret;
 	ret = quire_gem_init(qdev);
 	if (ret)
 		return ret;
-	return init_firmware(qdev);
+	return quire_device_start(qdev);
 }
 
 /*
- * The card goes, by unbind or by the hand that pulled it.  Open files stay; from
- * drm_dev_unplug() on nothing new touches the card, so what is left is ended in
- * the order jobs, page tables, DMA.
+ * The card goes, by unbind or because somebody has pulled it.  Its jobs end before
+ * drm_dev_unplug() waits for calls, because a call may wait for a job.
  */
 void quire_device_unplug(struct quire_device *qdev)
 {
+	quire_queues_end(qdev);
 	drm_dev_unplug(&qdev->drm);
-	quire_queues_fini(qdev);
-	quire_fw_fini(qdev);
-	quire_reset_fini(qdev);
-	quire_mailbox_fini(qdev);
-	quire_irq_fini(qdev);
-	pci_clear_master(qdev->pdev);
-	/* Works that have ended queue others, which free. */
-	drain_workqueue(qdev->bind_wq);
-	quire_mmu_unplug(qdev);
-	quire_gem_unplug(qdev);
+	devm_release_action(qdev->drm.dev, quire_device_end, qdev);
 }

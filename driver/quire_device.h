@@ -173,7 +173,7 @@ int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev);
 void quire_device_unplug(struct quire_device *qdev);
 
 /* quire_sysfs.c: what anybody may read */
-extern const struct attribute_group *quire_attribute_groups[];
+extern const struct attribute_group quire_attribute_group;
 
 /* Telemetry counter @i (enum quire_counter), inside drm_dev_enter(); any context. */
 u64 quire_counter(struct quire_device *qdev, u32 i);
@@ -182,25 +182,30 @@ int quire_dev_query_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 void quire_show_fdinfo(struct drm_printer *p, struct drm_file *file);
 
 /*
- * Firmware and queues: quire_fw.c, quire_irq.c, quire_mailbox.c, quire_queue.c,
- * quire_reset.c.  The init functions run in this order in probe and may sleep;
- * the fini functions run in the reverse order after drm_dev_unplug() and must
- * leave nothing that touches the card: interrupts off, MCU reset, every job
- * ended with -ENODEV.  Memory may live on in drmm_ allocations.
+ * Firmware and queues.  The init functions run in this order in probe; what they allocate
+ * is managed.  The fini functions run in the reverse order when the card goes and leave
+ * nothing that touches it: every job has ended with -ENODEV, the card has stopped.
  */
 int quire_irq_init(struct quire_device *qdev);
 int quire_mailbox_init(struct quire_device *qdev);
 int quire_reset_init(struct quire_device *qdev);
-int quire_fw_init(struct quire_device *qdev);
 int quire_queues_init(struct quire_device *qdev);
+int quire_fw_init(struct quire_device *qdev);
+int quire_irq_request_events(struct quire_device *qdev);
 void quire_queues_fini(struct quire_device *qdev);
 void quire_fw_fini(struct quire_device *qdev);
 void quire_reset_fini(struct quire_device *qdev);
+void quire_irq_fini(struct quire_device *qdev);
+
+/* The card stops, all jobs end with -ENODEV, and so does every later one. */
+void quire_queues_end(struct quire_device *qdev);
+
+/* Stop what the card may still run for somebody before us, before it gets the bus. */
+int quire_fw_quiet(struct quire_device *qdev);
+
 /* Callbacks of the PCI core around a reset of the function. */
 void quire_reset_prepare(struct pci_dev *pdev);
 void quire_reset_done(struct pci_dev *pdev);
-void quire_mailbox_fini(struct quire_device *qdev);
-void quire_irq_fini(struct quire_device *qdev);
 
 /* Ends all queues of a file; returns when none of them runs a job any more. */
 void quire_queues_close_file(struct quire_file *qfile);

@@ -41,7 +41,7 @@ static void quire_postclose(struct drm_device *drm, struct drm_file *file)
 }
 
 #define QUIRE_IOCTL(name, function) \
-	DRM_IOCTL_DEF_DRV(QUIRE_##name, function, DRM_RENDER_ALLOW)
+	DRM_IOCTL_DEF_DRV(QUIRE_##name, function, 0)
 
 static const struct drm_ioctl_desc quire_ioctls[] = {
 	QUIRE_IOCTL(DEV_QUERY, quire_dev_query_ioctl),
@@ -105,12 +105,14 @@ static int quire_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = quire_device_init(qdev, pdev);
 	if (ret)
 		return ret;
+	/* Before the node: who gets its event finds the files. */
+	ret = devm_device_add_group(&pdev->dev, &quire_attribute_group);
+	if (ret)
+		return ret;
 	quire_debugfs_init(qdev);
 	ret = drm_dev_register(&qdev->drm, 0);
-	if (ret) {
-		quire_device_unplug(qdev);
+	if (ret)
 		return ret;
-	}
 	quire_hwmon_init(qdev);
 	drm_info(&qdev->drm, "serial %llu, %u engines, %llu MiB, firmware %u.%u.%u, interface %u\n",
 		 qdev->serial, qdev->engines, qdev->memory_bytes >> 20, qdev->fw_release >> 16,
@@ -140,7 +142,6 @@ static struct pci_driver quire_pci_driver = {
 	.id_table = quire_ids,
 	.probe = quire_probe,
 	.remove = quire_remove,
-	.dev_groups = quire_attribute_groups,
 	.err_handler = &quire_err_handler,
 };
 module_pci_driver(quire_pci_driver);
@@ -148,5 +149,4 @@ module_pci_driver(quire_pci_driver);
 MODULE_DESCRIPTION("Driver of the Quire accelerator");
 MODULE_AUTHOR("The Quire authors");
 MODULE_LICENSE("GPL");
-MODULE_FIRMWARE(QUIRE_FW_NAME);
 QUIRE_IMPORT_DMA_BUF;

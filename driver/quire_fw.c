@@ -103,6 +103,7 @@ int quire_fw_boot(struct quire_device *qdev)
 {
 	const struct firmware *image = qdev->fw->image;
 	u64 offset = qdev->memory_bytes - QUIRE_CARD_RESERVED_BYTES;
+	int ret;
 
 	pci_set_master(qdev->pdev);
 	quire_irq_enable_events(qdev);
@@ -120,7 +121,12 @@ int quire_fw_boot(struct quire_device *qdev)
 			quire_read(qdev, QUIRE_REG_BOOT_STATUS));
 		return -EIO;
 	}
-	return quire_fw_report(qdev, quire_read(qdev, QUIRE_REG_BOOT_STATUS));
+	ret = quire_fw_report(qdev, quire_read(qdev, QUIRE_REG_BOOT_STATUS));
+	if (ret)
+		return ret;
+	qdev->fw_release = quire_read(qdev, QUIRE_REG_FW_RELEASE);
+	qdev->interface_version = quire_read(qdev, QUIRE_REG_NEGOTIATED);
+	return 0;
 }
 
 /* Stop processor and engines: afterwards the card touches no memory.  -EIO: only by force. */
@@ -160,7 +166,8 @@ static int quire_fw_check_versions(struct quire_device *qdev, const struct firmw
 static int quire_fw_load(struct quire_device *qdev)
 {
 	struct quire_fw *fw = qdev->fw;
-	int ret = request_firmware(&fw->image, QUIRE_FW_NAME, qdev->drm.dev);
+	/* From the file system only: nobody waits a minute for a helper of user space. */
+	int ret = request_firmware_direct(&fw->image, QUIRE_FW_NAME, qdev->drm.dev);
 
 	if (ret) {
 		drm_err(&qdev->drm, "cannot load firmware %s (%d): install it below /lib/firmware\n",
@@ -183,36 +190,45 @@ static int quire_fw_load(struct quire_device *qdev)
 int quire_fw_init(struct quire_device *qdev)
 {
 	struct quire_fw *fw;
-	int ret;
 
 	fw = drmm_kzalloc(&qdev->drm, sizeof(*fw), GFP_KERNEL);
 	if (!fw)
 		return -ENOMEM;
 	init_waitqueue_head(&fw->changed);
 	qdev->fw = fw;
-	ret = quire_fw_load(qdev);
-	if (ret)
-		return ret;
-	ret = quire_irq_enable(qdev);
-	if (ret)
-		return ret;
-	ret = quire_fw_boot(qdev);
-	if (ret) {
-		quire_fw_stop(qdev);
-		return ret;
-	}
-	qdev->fw_release = quire_read(qdev, QUIRE_REG_FW_RELEASE);
-	qdev->interface_version = quire_read(qdev, QUIRE_REG_NEGOTIATED);
-	drm_info(&qdev->drm, "firmware %u.%u.%u, interface version %u\n", qdev->fw_release >> 16,
-		 qdev->fw_release >> 8 & 0xff, qdev->fw_release & 0xff, qdev->interface_version);
-	return 0;
+	return quire_fw_load(qdev);
 }
 
 /* Before the interrupts go. */
 void quire_fw_fini(struct quire_device *qdev)
 {
-	if (qdev->fw && qdev->fw->image)
-		quire_fw_stop(qdev);
+	quire_fw_stop(qdev);
+}
+
+/*
+ * The kernel before us may have left a firmware that runs jobs at its addresses; it has
+ * lost the bus only because that kernel, or ours, has taken the bus-master bit away.
+ */
+int quire_fw_quiet(struct quire_device *qdev)
+{
+	struct pci_dev *pdev = qdev->pdev;
+	unsigned long deadline = jiffies + QUIRE_FW_STOP_TIMEOUT;
+	int ret;
+
+	pci_clear_master(pdev);
+	quire_write(qdev, QUIRE_REG_EVENT_ENABLE, 0);
+	quire_write(qdev, QUIRE_REG_MCU_CONTROL, QUIRE_MCU_RESET);
+	while (!quire_fw_off(qdev)) {
+		if (time_before(jiffies, deadline)) {
+			usleep_range(100, 1000);
+			continue;
+		}
+		pci_save_state(pdev);
+		ret = __pci_reset_function_locked(pdev);
+		pci_restore_state(pdev);
+		return ret ? dev_err_probe(&pdev->dev, ret, "the card does not stop\n") : 0;
+	}
+	return 0;
 }
 
 MODULE_FIRMWARE(QUIRE_FW_NAME);

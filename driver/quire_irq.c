@@ -6,15 +6,12 @@
 
 #include "quire_queue.h"
 
-#define QUIRE_EVENTS                                                           \
-	(QUIRE_EVENT_BOOT | QUIRE_EVENT_MAILBOX | QUIRE_EVENT_QUEUE_FAULT | QUIRE_EVENT_CRASH)
+#define QUIRE_EVENTS (QUIRE_EVENT_BOOT | QUIRE_EVENT_MAILBOX | QUIRE_EVENT_CRASH)
 
 /** struct quire_irq - vectors of a card */
 struct quire_irq {
 	/** @vectors: allocated */
 	u32 vectors;
-	/** @requested: the event vector is ours */
-	bool requested;
 };
 
 static irqreturn_t quire_irq_event(int irq, void *data)
@@ -22,7 +19,8 @@ static irqreturn_t quire_irq_event(int irq, void *data)
 	struct quire_device *qdev = data;
 	u32 status = quire_read(qdev, QUIRE_REG_EVENT_STATUS);
 
-	if (!status)
+	/* All ones: the card has been pulled or sleeps. */
+	if (!status || status == ~0u)
 		return IRQ_NONE;
 	quire_write(qdev, QUIRE_REG_EVENT_STATUS, status);
 	if (status & QUIRE_EVENT_MAILBOX)
@@ -79,6 +77,7 @@ int quire_irq_init(struct quire_device *qdev)
 	irq = drmm_kzalloc(&qdev->drm, sizeof(*irq), GFP_KERNEL);
 	if (!irq)
 		return -ENOMEM;
+	/* pcim_enable_device() gives them back. */
 	count = pci_alloc_irq_vectors(qdev->pdev, 2, QUIRE_MSIX_VECTORS, PCI_IRQ_MSIX);
 	if (count < 0) {
 		drm_err(&qdev->drm, "no MSI-X vectors (%d), at least 2 are needed\n", count);
@@ -93,14 +92,10 @@ int quire_irq_init(struct quire_device *qdev)
 }
 
 /* Events may come from here on: what they wake must exist. */
-int quire_irq_enable(struct quire_device *qdev)
+int quire_irq_request_events(struct quire_device *qdev)
 {
-	int ret = request_irq(pci_irq_vector(qdev->pdev, 0), quire_irq_event, 0, "quire", qdev);
-
-	if (ret)
-		return ret;
-	qdev->irq->requested = true;
-	return 0;
+	return devm_request_irq(qdev->drm.dev, pci_irq_vector(qdev->pdev, 0), quire_irq_event, 0,
+				"quire", qdev);
 }
 
 /* Before each boot: a reset of the function forgets them. */
@@ -112,11 +107,6 @@ void quire_irq_enable_events(struct quire_device *qdev)
 
 void quire_irq_fini(struct quire_device *qdev)
 {
-	if (!qdev->irq)
-		return;
-	if (qdev->irq->requested) {
-		quire_write(qdev, QUIRE_REG_EVENT_ENABLE, 0);
-		free_irq(pci_irq_vector(qdev->pdev, 0), qdev);
-	}
-	pci_free_irq_vectors(qdev->pdev);
+	quire_write(qdev, QUIRE_REG_EVENT_ENABLE, 0);
+	synchronize_irq(pci_irq_vector(qdev->pdev, 0));
 }

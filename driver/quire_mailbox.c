@@ -87,8 +87,3 @@ int quire_mailbox_init(struct quire_device *qdev)
 	qdev->mailbox = mailbox;
 	return 0;
 }
-
-void quire_mailbox_fini(struct quire_device *qdev)
-{
-	/* Nobody waits: calls are inside drm_dev_enter(), and the card is unplugged. */
-}

@@ -71,7 +71,9 @@ static int quire_queue_take_hw(struct quire_queue *queue)
 	for (queue->hw = 0; queue->hw < queues->count; queue->hw++)
 		if (!queues->table[queue->hw])
 			break;
-	if (queue->qdev->wedged)
+	if (queues->ended)
+		ret = -ENODEV;
+	else if (queue->qdev->wedged)
 		ret = -EIO;
 	else if (queue->hw == queues->count)
 		ret = -ENOSPC;
@@ -92,6 +94,8 @@ static int quire_queue_start(struct quire_queue *queue)
 		return ret;
 	ret = quire_irq_request_queue(queue);
 	mutex_lock(&queues->lock);
+	if (!ret && queues->ended)
+		ret = -ENODEV;
 	if (!ret && queue->qdev->wedged)
 		ret = -EIO;
 	if (!ret)
@@ -127,7 +131,8 @@ static void quire_queue_close(struct quire_queue *queue)
 	mutex_lock(&queues->lock);
 	/*
 	 * Still in the table: unplug, if it has begun, has not come to the queues yet
-	 * and waits for the lock, so the card may run this one and can be touched.
+	 * and waits for the lock, so the card may run this one and can be touched.  Vector
+	 * and rings go before it gets the lock, because they are the device's.
 	 */
 	if (queues->table[queue->hw] == queue) {
 		/* A card that does not stop a queue is stopped as a whole. */
@@ -135,18 +140,19 @@ static void quire_queue_close(struct quire_queue *queue)
 			quire_fw_stop(qdev);
 			quire_reset_schedule(qdev, "a queue could not be stopped");
 		}
-		queues->table[queue->hw] = NULL;
 		quire_irq_free_queue(queue);
+		quire_ring_reap(queue);
+		quire_ring_abort(queue, -ECANCELED, -ECANCELED, false);
+		quire_queue_free_rings(queue);
+		queues->table[queue->hw] = NULL;
 	}
 	mutex_unlock(&queues->lock);
 	/* The works signal, too: lockdep does not let one such path wait for another. */
 	dma_fence_end_signalling(signalling);
 	cancel_delayed_work_sync(&queue->timeout);
 	cancel_work_sync(&queue->push);
-	quire_ring_reap(queue);
 	quire_ring_abort(queue, -ECANCELED, -ECANCELED, true);
 	cancel_work_sync(&queue->push);
-	quire_queue_free_rings(queue);
 	quire_vm_detach_queue(queue->vm);
 	quire_queue_put(queue);
 }
@@ -392,16 +398,17 @@ int quire_queues_init(struct quire_device *qdev)
 	return 0;
 }
 
-/* The card is going away: what it still ran is over, and nobody gets new queues. */
-void quire_queues_fini(struct quire_device *qdev)
+/*
+ * The card is going away, or has gone: every job ends now, so that nobody waits for one,
+ * and nobody gets new queues.  Calls may be in progress.
+ */
+void quire_queues_end(struct quire_device *qdev)
 {
 	struct quire_queues *queues = qdev->queues;
-	bool signalling;
+	bool signalling = dma_fence_begin_signalling();
 
-	if (!queues)
-		return;
-	signalling = dma_fence_begin_signalling();
 	mutex_lock(&queues->lock);
+	WRITE_ONCE(queues->ended, true);
 	quire_fw_stop(qdev);
 	for (u32 i = 0; i < queues->count; i++) {
 		struct quire_queue *queue = queues->table[i];
@@ -413,14 +420,29 @@ void quire_queues_fini(struct quire_device *qdev)
 		queue->live = false;
 		queue->banned = true;
 		spin_unlock_irqrestore(&queue->lock, flags);
-		quire_irq_free_queue(queue);
 		quire_ring_reap(queue);
 		quire_ring_abort(queue, -ENODEV, -ENODEV, true);
-		/* The rings are DMA memory of a device that is going. */
+	}
+	mutex_unlock(&queues->lock);
+	dma_fence_end_signalling(signalling);
+}
+
+/* Calls are over: interrupts and rings, which are the device's memory, go. */
+void quire_queues_fini(struct quire_device *qdev)
+{
+	struct quire_queues *queues = qdev->queues;
+
+	quire_queues_end(qdev);
+	mutex_lock(&queues->lock);
+	for (u32 i = 0; i < queues->count; i++) {
+		struct quire_queue *queue = queues->table[i];
+
+		if (!queue)
+			continue;
+		quire_irq_free_queue(queue);
 		quire_queue_free_rings(queue);
 		queues->table[i] = NULL;
 	}
 	mutex_unlock(&queues->lock);
-	dma_fence_end_signalling(signalling);
 	flush_workqueue(queues->wq);
 }

@@ -151,6 +151,8 @@ struct quire_queues {
 	 * queues marked on_card are started at the end; under @lock
 	 */
 	bool in_reset;
+	/** @ended: the card is going or gone; set under @lock, never cleared */
+	bool ended;
 	/** @count: that have an interrupt vector */
 	u32 count;
 	/** @wq: time limits and delayed pushes */
@@ -182,7 +184,6 @@ void quire_job_disarm(struct quire_job *job);
 void quire_job_init_fence(struct quire_job *job, struct quire_queue *queue, u64 number);
 
 /* quire_irq.c */
-int quire_irq_enable(struct quire_device *qdev);
 void quire_irq_enable_events(struct quire_device *qdev);
 int quire_irq_request_queue(struct quire_queue *queue);
 void quire_irq_free_queue(struct quire_queue *queue);

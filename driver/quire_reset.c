@@ -103,7 +103,7 @@ static void quire_reset_card(struct quire_device *qdev, const char *why)
 
 	mutex_lock(&queues->lock);
 	/* Else it boots when the function is back. */
-	if (!queues->in_reset) {
+	if (!queues->in_reset && !queues->ended) {
 		drm_warn(&qdev->drm, "resetting the card: %s\n", why);
 		ret = quire_fw_stop(qdev);
 		quire_reset_abort(queues, -EIO, ret != 0);

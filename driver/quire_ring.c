@@ -260,7 +260,8 @@ int quire_ring_start(struct quire_queue *queue)
 int quire_ring_stop(struct quire_queue *queue)
 {
 	struct quire_device *qdev = queue->qdev;
-	bool on_card = queue->on_card && !qdev->wedged && !qdev->queues->in_reset;
+	bool on_card = queue->on_card && !qdev->wedged && !qdev->queues->in_reset &&
+		       !qdev->queues->ended;
 	unsigned long flags;
 
 	queue->on_card = false;

@@ -129,7 +129,9 @@ static void quire_submit_commit(struct quire_queue *queue, struct drm_exec *exec
 	quire_vm_add_fence(queue->vm, exec, fence);
 
 	spin_lock_irqsave(&queue->lock, flags);
-	if (READ_ONCE(queue->qdev->wedged))
+	if (READ_ONCE(queue->qdev->queues->ended))
+		late = -ENODEV;
+	else if (READ_ONCE(queue->qdev->wedged))
 		late = -EIO;
 	else if (queue->banned)
 		late = -ECANCELED;
@@ -158,6 +160,8 @@ static int quire_submit_jobs(struct quire_queue *queue, struct quire_submission 
 		if (ret)
 			break;
 	}
+	if (!ret && READ_ONCE(queue->qdev->queues->ended))
+		ret = -ENODEV;
 	if (!ret && READ_ONCE(queue->qdev->wedged))
 		ret = -EIO;
 	if (!ret && READ_ONCE(queue->banned))

@@ -2,8 +2,8 @@
 /*
  * What anybody may read of a card, without the right to open it: the directory
  * "quire" of the PCI device.  Nothing here takes a lock or touches the card, so
- * that it answers while the card hangs.  The driver core removes the files, and
- * waits for their readers, before it calls remove.
+ * that it answers while the card hangs.  The files are there before the node is, and
+ * go, with their readers, before struct quire_device does.
  */
 #include <linux/device.h>
 #include <linux/sysfs.h>
@@ -102,9 +102,7 @@ static struct attribute *quire_attributes[] = {
 	NULL
 };
 
-static const struct attribute_group quire_attribute_group = {
+const struct attribute_group quire_attribute_group = {
 	.name = DRM_QUIRE_DRIVER_NAME,
 	.attrs = quire_attributes,
 };
-
-const struct attribute_group *quire_attribute_groups[] = { &quire_attribute_group, NULL };

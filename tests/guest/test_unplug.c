@@ -256,6 +256,9 @@ TEST_F_TIMEOUT(unplug, card_pulled_in_mid_job_and_put_back, 60)
 	ASSERT_EQ(0, ioctl(file, SYNC_IOC_FILE_INFO, &info));
 	EXPECT_EQ(-ENODEV, info.status);
 	close(file);
+	/* Jobs end first, then the calls, then the mappings. */
+	for (int tries = 0; tries < 500 && *(volatile uint64_t *)self->card.stream.map; tries++)
+		usleep(10000);
 	expect_gone(_metadata, &self->card);
 	card_teardown(&self->card);
 	self->card.fd = -1;
