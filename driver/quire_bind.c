@@ -14,6 +14,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
+#include "quire_compat.h"
 #include "quire_gem.h"
 #include "quire_sync.h"
 #include "quire_vm.h"
@@ -427,7 +428,7 @@ static int job_tie(struct quire_bind_job *job)
 
 		if (!op->bo)
 			continue;
-		vm_bo = drm_gpuvm_bo_obtain(gpuvm, &op->bo->base.base);
+		vm_bo = quire_gpuvm_bo_obtain(gpuvm, &op->bo->base.base);
 		if (IS_ERR(vm_bo)) {
 			while (i--)
 				if (job->ops[i].vm_bo)
@@ -453,8 +454,8 @@ static void job_commit(struct quire_bind_job *job)
 		struct bind_step step = { .op = op, .removed = &job->removed };
 
 		if (op->bo)
-			WARN_ON(drm_gpuvm_sm_map(gpuvm, &step, op->va, op->size,
-						 &op->bo->base.base, op->bo_offset));
+			WARN_ON(quire_gpuvm_sm_map(gpuvm, &step, op->va, op->size,
+						   &op->bo->base.base, op->bo_offset));
 		else
 			WARN_ON(drm_gpuvm_sm_unmap(gpuvm, &step, op->va, op->size));
 	}

@@ -15,6 +15,7 @@
 #include <drm/ttm/ttm_range_manager.h>
 #include <drm/ttm/ttm_tt.h>
 
+#include "quire_compat.h"
 #include "quire_gem.h"
 #include "quire_vm.h"
 
@@ -258,8 +259,7 @@ int quire_gem_init(struct quire_device *qdev)
 		return ret;
 	INIT_LIST_HEAD(&qdev->dma_list);
 	init_waitqueue_head(&qdev->unpinned);
-	ret = ttm_device_init(&qdev->ttm, &quire_ttm_funcs, drm->dev, drm->anon_inode->i_mapping,
-			      drm->vma_offset_manager, false, false);
+	ret = quire_ttm_device_init(&qdev->ttm, &quire_ttm_funcs, drm);
 	if (ret)
 		return ret;
 	ret = ttm_range_man_init(&qdev->ttm, TTM_PL_VRAM, false,
@@ -373,7 +373,7 @@ struct quire_bo *quire_bo_new(struct quire_device *qdev, struct quire_bo *bo, u6
 
 static void quire_gem_free(struct drm_gem_object *object)
 {
-	ttm_bo_put(&to_quire_bo(object)->base);
+	quire_ttm_bo_free(&to_quire_bo(object)->base);
 }
 
 /* Another device is to reach the pages: they lie in system memory and stay there. */

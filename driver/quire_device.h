@@ -18,8 +18,6 @@
 #include <drm/quire_drm.h>
 #include <quire/hw.h>
 
-#include "quire_features.h"
-
 struct quire_fw;
 struct quire_irq;
 struct quire_mailbox;

@@ -9,6 +9,7 @@
 #include <drm/drm_gem.h>
 #include <drm/drm_ioctl.h>
 
+#include "quire_compat.h"
 #include "quire_debugfs.h"
 #include "quire_device.h"
 #include "quire_gem.h"
@@ -70,14 +71,12 @@ static const struct file_operations quire_fops = {
 	.llseek = noop_llseek,
 	.mmap = drm_gem_mmap,
 	.show_fdinfo = drm_show_fdinfo,
-#ifdef QUIRE_HAVE_FOP_UNSIGNED_OFFSET
 	.fop_flags = FOP_UNSIGNED_OFFSET,
-#endif
 };
 
 static const struct drm_driver quire_driver = {
 	.driver_features = DRIVER_COMPUTE_ACCEL | DRIVER_GEM | DRIVER_SYNCOBJ |
-			   DRIVER_SYNCOBJ_TIMELINE | DRIVER_GEM_GPUVA,
+			   DRIVER_SYNCOBJ_TIMELINE | QUIRE_DRIVER_GEM_GPUVA,
 	.open = quire_open,
 	.postclose = quire_postclose,
 	.gem_prime_import_sg_table = quire_gem_import_sg,
@@ -87,9 +86,6 @@ static const struct drm_driver quire_driver = {
 	.fops = &quire_fops,
 	.name = DRM_QUIRE_DRIVER_NAME,
 	.desc = "Quire exact-arithmetic accelerator",
-#ifdef QUIRE_HAVE_DRIVER_DATE
-	.date = "20261123",
-#endif
 	.major = DRM_QUIRE_DRIVER_MAJOR,
 	.minor = DRM_QUIRE_DRIVER_MINOR,
 };

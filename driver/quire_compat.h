@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the kernels from 6.12 on name differently.  configure-features.sh asks the headers;
+ * the rest of the driver calls these and knows one kernel.
+ */
+#ifndef QUIRE_COMPAT_H
+#define QUIRE_COMPAT_H
+
+#include <linux/module.h>
+
+#include <drm/drm_drv.h>
+#include <drm/drm_gpuvm.h>
+#include <drm/ttm/ttm_bo.h>
+#include <drm/ttm/ttm_device.h>
+
+#include "quire_features.h"
+
+/* Later kernels take the feature for granted. */
+#ifdef QUIRE_HAVE_DRIVER_GEM_GPUVA
+#define QUIRE_DRIVER_GEM_GPUVA DRIVER_GEM_GPUVA
+#else
+#define QUIRE_DRIVER_GEM_GPUVA 0
+#endif
+
+/* Since 6.13 the name space is a string. */
+#ifdef QUIRE_HAVE_NAMESPACE_STRING
+#define QUIRE_IMPORT_DMA_BUF MODULE_IMPORT_NS("DMA_BUF")
+#else
+#define QUIRE_IMPORT_DMA_BUF MODULE_IMPORT_NS(DMA_BUF)
+#endif
+
+/* Pages need neither coherent memory nor the low 4 GiB. */
+static inline int quire_ttm_device_init(struct ttm_device *bdev,
+					const struct ttm_device_funcs *funcs,
+					struct drm_device *drm)
+{
+#ifdef QUIRE_HAVE_TTM_ALLOCATION_FLAGS
+	return ttm_device_init(bdev, funcs, drm->dev, drm->anon_inode->i_mapping,
+			       drm->vma_offset_manager, 0);
+#else
+	return ttm_device_init(bdev, funcs, drm->dev, drm->anon_inode->i_mapping,
+			       drm->vma_offset_manager, false, false);
+#endif
+}
+
+/* The last reference of the GEM object is gone; later kernels have no second count in TTM. */
+static inline void quire_ttm_bo_free(struct ttm_buffer_object *bo)
+{
+#ifdef QUIRE_HAVE_TTM_BO_FINI
+	ttm_bo_fini(bo);
+#else
+	ttm_bo_put(bo);
+#endif
+}
+
+/* The caller holds the reservation of the object. */
+static inline struct drm_gpuvm_bo *quire_gpuvm_bo_obtain(struct drm_gpuvm *gpuvm,
+							 struct drm_gem_object *object)
+{
+	dma_resv_assert_held(object->resv);
+#ifdef QUIRE_HAVE_GPUVM_BO_OBTAIN_LOCKED
+	return drm_gpuvm_bo_obtain_locked(gpuvm, object);
+#else
+	return drm_gpuvm_bo_obtain(gpuvm, object);
+#endif
+}
+
+static inline int quire_gpuvm_sm_map(struct drm_gpuvm *gpuvm, void *priv, u64 va, u64 size,
+				     struct drm_gem_object *object, u64 offset)
+{
+#ifdef QUIRE_HAVE_GPUVM_MAP_REQ
+	struct drm_gpuvm_map_req req = {
+		.map.va.addr = va,
+		.map.va.range = size,
+		.map.gem.obj = object,
+		.map.gem.offset = offset,
+	};
+
+	return drm_gpuvm_sm_map(gpuvm, priv, &req);
+#else
+	return drm_gpuvm_sm_map(gpuvm, priv, va, size, object, offset);
+#endif
+}
+
+#endif /* QUIRE_COMPAT_H */
