@@ -20,9 +20,11 @@ unpack() {
 	tar -C "$work" -xf "$work/package/usr/src/linux-source-6.12.tar.xz"
 	rm -r "$work/package"
 	# Drivers select these; without a driver in the tree they need a prompt.
-	for symbol in DRM_TTM DRM_EXEC DRM_GPUVM; do
-		sed -i "/^config $symbol\$/{n;s/tristate\$/tristate \"$symbol\"/}" \
-			"$work/linux-source-6.12/drivers/gpu/drm/Kconfig"
+	for symbol in DRM_TTM DRM_EXEC DRM_GPUVM HMM_MIRROR MMU_NOTIFIER WANT_DEV_COREDUMP; do
+		sed -i "/^config $symbol\$/{n;s/\(tristate\|bool\)\$/\1 \"$symbol\"/}" \
+			"$work"/linux-source-6.12/drivers/gpu/drm/Kconfig \
+			"$work"/linux-source-6.12/drivers/base/Kconfig \
+			"$work"/linux-source-6.12/mm/Kconfig
 	done
 	touch "$work/unpacked"
 }
