@@ -1,48 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Where buffer objects lie: card memory (TTM_PL_VRAM, one contiguous range each)
- * or system memory mapped for the card (TTM_PL_TT).  Buffers pushed out of card
- * memory go to TTM_PL_TT; TTM_PL_SYSTEM holds what waits to be swapped out.
- */
+/* Buffer objects: their life, their mappings in processes, and what TTM asks of us. */
 #include <linux/dma-buf.h>
-#include <linux/dma-mapping.h>
+#include <linux/memcontrol.h>
 #include <linux/slab.h>
 
-#include <drm/drm_gpuvm.h>
 #include <drm/drm_managed.h>
 #include <drm/drm_prime.h>
-#include <drm/ttm/ttm_pool.h>
 #include <drm/ttm/ttm_range_manager.h>
 #include <drm/ttm/ttm_tt.h>
 
 #include "quire_compat.h"
 #include "quire_gem.h"
-#include "quire_vm.h"
-
-struct quire_tt {
-	struct ttm_tt base;
-	struct quire_dma dma;
-};
-
-static const struct ttm_place place_card[] = {
-	{ .mem_type = TTM_PL_VRAM },
-	{ .mem_type = TTM_PL_TT, .flags = TTM_PL_FLAG_FALLBACK },
-};
-
-static const struct ttm_place place_system = { .mem_type = TTM_PL_TT };
-static const struct ttm_place place_idle = { .mem_type = TTM_PL_SYSTEM };
-
-static const struct ttm_placement card_placement = {
-	.num_placement = ARRAY_SIZE(place_card), .placement = place_card,
-};
-
-static const struct ttm_placement system_placement = {
-	.num_placement = 1, .placement = &place_system,
-};
-
-static const struct ttm_placement idle_placement = {
-	.num_placement = 1, .placement = &place_idle,
-};
 
 static struct quire_device *ttm_to_quire(struct ttm_device *ttm)
 {
@@ -52,157 +20,6 @@ static struct quire_device *ttm_to_quire(struct ttm_device *ttm)
 static struct quire_bo *ttm_to_bo(struct ttm_buffer_object *bo)
 {
 	return container_of(bo, struct quire_bo, base);
-}
-
-int quire_dma_map(struct quire_device *qdev, struct quire_dma *dma, struct page **pages,
-		  unsigned long count, enum dma_data_direction direction)
-{
-	int ret, idx;
-
-	ret = sg_alloc_table_from_pages(&dma->sgt, pages, count, 0, (u64)count << PAGE_SHIFT,
-					GFP_KERNEL);
-	if (ret)
-		return ret;
-	ret = -ENODEV;
-	if (drm_dev_enter(&qdev->drm, &idx)) {
-		ret = dma_map_sgtable(&qdev->pdev->dev, &dma->sgt, direction, 0);
-		if (!ret) {
-			mutex_lock(&qdev->dma_lock);
-			dma->direction = direction;
-			dma->mapped = true;
-			list_add(&dma->node, &qdev->dma_list);
-			mutex_unlock(&qdev->dma_lock);
-		}
-		drm_dev_exit(idx);
-	}
-	if (ret)
-		sg_free_table(&dma->sgt);
-	return ret;
-}
-
-static void dma_end(struct quire_device *qdev, struct quire_dma *dma)
-{
-	dma_unmap_sgtable(&qdev->pdev->dev, &dma->sgt, dma->direction, 0);
-	list_del(&dma->node);
-	dma->mapped = false;
-}
-
-void quire_dma_unmap(struct quire_device *qdev, struct quire_dma *dma)
-{
-	mutex_lock(&qdev->dma_lock);
-	if (dma->mapped)
-		dma_end(qdev, dma);
-	mutex_unlock(&qdev->dma_lock);
-	sg_free_table(&dma->sgt);
-}
-
-static struct ttm_tt *quire_tt_create(struct ttm_buffer_object *bo, u32 page_flags)
-{
-	struct quire_tt *tt = kzalloc(sizeof(*tt), GFP_KERNEL);
-	int ret;
-
-	if (!tt)
-		return NULL;
-	if (bo->type == ttm_bo_type_sg)
-		ret = ttm_sg_tt_init(&tt->base, bo, page_flags, ttm_cached);
-	else
-		ret = ttm_tt_init(&tt->base, bo, page_flags, ttm_cached, 0);
-	if (ret) {
-		kfree(tt);
-		return NULL;
-	}
-	return &tt->base;
-}
-
-static int quire_tt_populate(struct ttm_device *ttm, struct ttm_tt *base,
-			     struct ttm_operation_ctx *ctx)
-{
-	struct quire_tt *tt = container_of(base, struct quire_tt, base);
-	int ret;
-
-	if (base->page_flags & TTM_TT_FLAG_EXTERNAL)
-		return 0;
-	ret = ttm_pool_alloc(&ttm->pool, base, ctx);
-	if (ret)
-		return ret;
-	ret = quire_dma_map(ttm_to_quire(ttm), &tt->dma, base->pages, base->num_pages,
-			    DMA_BIDIRECTIONAL);
-	if (ret)
-		ttm_pool_free(&ttm->pool, base);
-	return ret;
-}
-
-static void quire_tt_unpopulate(struct ttm_device *ttm, struct ttm_tt *base)
-{
-	struct quire_tt *tt = container_of(base, struct quire_tt, base);
-
-	if (base->page_flags & TTM_TT_FLAG_EXTERNAL)
-		return;
-	quire_dma_unmap(ttm_to_quire(ttm), &tt->dma);
-	ttm_pool_free(&ttm->pool, base);
-}
-
-static void quire_tt_destroy(struct ttm_device *ttm, struct ttm_tt *base)
-{
-	ttm_tt_fini(base);
-	kfree(container_of(base, struct quire_tt, base));
-}
-
-static void quire_evict_flags(struct ttm_buffer_object *bo, struct ttm_placement *placement)
-{
-	if (bo->resource && bo->resource->mem_type == TTM_PL_VRAM)
-		*placement = system_placement;
-	else
-		*placement = idle_placement;
-}
-
-/* The buffer leaves its place: no address space may reach it there any more. */
-static void forget_mappings(struct quire_bo *bo)
-{
-	struct drm_gem_object *object = &bo->base.base;
-	struct drm_gpuvm_bo *vm_bo;
-	struct drm_gpuva *va;
-
-	drm_gem_for_each_gpuvm_bo(vm_bo, object) {
-		struct quire_vm *vm = to_quire_vm(vm_bo->vm);
-
-		drm_gpuvm_bo_evict(vm_bo, true);
-		drm_gpuvm_bo_for_each_va(va, vm_bo)
-			quire_mmu_unmap(&vm->mmu, NULL, va->va.addr, va->va.range);
-		quire_mmu_flush(&vm->mmu);
-	}
-}
-
-static int quire_move(struct ttm_buffer_object *bo, bool evict, struct ttm_operation_ctx *ctx,
-		      struct ttm_resource *new, struct ttm_place *hop)
-{
-	struct quire_device *qdev = ttm_to_quire(bo->bdev);
-	struct ttm_resource *old = bo->resource;
-	int ret, idx;
-
-	if (old && old->mem_type != TTM_PL_SYSTEM) {
-		ret = ttm_bo_wait_ctx(bo, ctx);
-		if (ret)
-			return ret;
-		forget_mappings(ttm_to_bo(bo));
-	}
-	ret = 0;
-	if (new->mem_type != TTM_PL_VRAM && (!old || old->mem_type != TTM_PL_VRAM)) {
-		ttm_bo_move_null(bo, new);
-	} else if (drm_dev_enter(&qdev->drm, &idx)) {
-		if (old) {
-			ret = ttm_bo_move_memcpy(bo, ctx, new);
-		} else {
-			memset_io(qdev->memory + ((u64)new->start << PAGE_SHIFT), 0, new->size);
-			ttm_bo_move_null(bo, new);
-		}
-		drm_dev_exit(idx);
-	} else {
-		ret = -ENODEV;
-	}
-	if (!ret)
-		WRITE_ONCE(ttm_to_bo(bo)->on_card, new->mem_type == TTM_PL_VRAM);
-	return ret;
 }
 
 static int quire_io_mem_reserve(struct ttm_device *ttm, struct ttm_resource *res)
@@ -279,28 +96,6 @@ err_device:
 	return ret;
 }
 
-/* After drm_dev_unplug(): nothing is mapped for the card any more. */
-void quire_gem_unplug(struct quire_device *qdev)
-{
-	struct quire_dma *dma, *next;
-
-	mutex_lock(&qdev->dma_lock);
-	list_for_each_entry_safe(dma, next, &qdev->dma_list, node)
-		dma_end(qdev, dma);
-	mutex_unlock(&qdev->dma_lock);
-}
-
-bool quire_bo_card_offset(struct quire_bo *bo, u64 *offset)
-{
-	struct ttm_resource *res = bo->base.resource;
-
-	dma_resv_assert_held(bo->base.base.resv);
-	if (!res || res->mem_type != TTM_PL_VRAM)
-		return false;
-	*offset = (u64)res->start << PAGE_SHIFT;
-	return true;
-}
-
 struct sg_table *quire_bo_sgt(struct quire_bo *bo)
 {
 	struct ttm_tt *tt = bo->base.ttm;
@@ -312,22 +107,7 @@ struct sg_table *quire_bo_sgt(struct quire_bo *bo)
 	if (!bo->base.resource || bo->base.resource->mem_type != TTM_PL_TT || !tt ||
 	    !ttm_tt_is_populated(tt))
 		return NULL;
-	return &container_of(tt, struct quire_tt, base)->dma.sgt;
-}
-
-static struct ttm_placement *bo_placement(struct quire_bo *bo)
-{
-	/* Pinned for another device: it stays in system memory. */
-	bool card = bo->placement == DRM_QUIRE_PLACEMENT_CARD && !bo->base.pin_count;
-
-	return (struct ttm_placement *)(card ? &card_placement : &system_placement);
-}
-
-int quire_bo_validate(struct quire_bo *bo)
-{
-	struct ttm_operation_ctx ctx = { .interruptible = true };
-
-	return ttm_bo_validate(&bo->base, bo_placement(bo), &ctx);
+	return quire_tt_sgt(tt);
 }
 
 static void quire_bo_destroy(struct ttm_buffer_object *base)
@@ -342,6 +122,7 @@ static void quire_bo_destroy(struct ttm_buffer_object *base)
 	drm_gem_object_release(object);
 	if (bo->vm_object)
 		drm_gem_object_put(bo->vm_object);
+	mem_cgroup_put(bo->memcg);
 	kfree(bo);
 }
 
@@ -360,9 +141,10 @@ struct quire_bo *quire_bo_new(struct quire_device *qdev, struct quire_bo *bo, u6
 	u32 alignment = size >= QUIRE_BLOCK_BYTES ? QUIRE_BLOCK_BYTES >> PAGE_SHIFT : 1;
 	int ret;
 
+	bo->memcg = get_mem_cgroup_from_mm(current->mm);
 	drm_gem_private_object_init(&qdev->drm, &bo->base.base, size);
 	bo->base.base.funcs = &quire_gem_funcs;
-	ret = ttm_bo_init_reserved(&qdev->ttm, &bo->base, type, bo_placement(bo), alignment,
+	ret = ttm_bo_init_reserved(&qdev->ttm, &bo->base, type, quire_bo_placement(bo), alignment,
 				   &ctx, sgt, resv, quire_bo_destroy);
 	if (ret)
 		return ERR_PTR(ret);
@@ -380,12 +162,11 @@ static void quire_gem_free(struct drm_gem_object *object)
 static int quire_gem_pin(struct drm_gem_object *object)
 {
 	struct quire_bo *bo = to_quire_bo(object);
-	struct ttm_operation_ctx ctx = { .interruptible = true };
 	int ret;
 
 	dma_resv_assert_held(object->resv);
 	if (!bo->base.pin_count) {
-		ret = ttm_bo_validate(&bo->base, (struct ttm_placement *)&system_placement, &ctx);
+		ret = quire_bo_to_system(bo);
 		if (ret)
 			return ret;
 	}
@@ -443,6 +224,7 @@ static const struct vm_operations_struct quire_gem_vm_ops = {
 	.fault = quire_gem_fault,
 	.open = ttm_bo_vm_open,
 	.close = ttm_bo_vm_close,
+	.access = ttm_bo_vm_access,
 };
 
 static int quire_gem_mmap(struct drm_gem_object *object, struct vm_area_struct *vma)

@@ -8,6 +8,7 @@
 #include "quire_gem.h"
 #include "quire_mmu.h"
 #include "quire_queue.h"
+#include "quire_reach.h"
 
 static int quire_device_map_bars(struct quire_device *qdev)
 {
@@ -63,11 +64,6 @@ static int quire_device_identify(struct quire_device *qdev)
 	return qdev->memory ? 0 : -ENOMEM;
 }
 
-static void quire_device_destroy_workqueue(struct drm_device *drm, void *wq)
-{
-	destroy_workqueue(wq);
-}
-
 /*
  * Everything that touches the card ends, in the order jobs, firmware, page tables, DMA.
  * In probe's error path nobody but us knows the card; in remove open files stay, but
@@ -82,10 +78,9 @@ static void quire_device_end(void *data)
 	quire_reset_fini(qdev);
 	quire_irq_fini(qdev);
 	pci_clear_master(qdev->pdev);
-	/* Works that have ended queue others, which free. */
-	drain_workqueue(qdev->bind_wq);
-	quire_mmu_unplug(qdev);
-	quire_gem_unplug(qdev);
+	quire_reach_unplug(qdev);
+	quire_tables_unplug(qdev);
+	quire_dma_unplug(qdev);
 }
 
 /* What only takes memory comes first: quire_device_end() finds all of it. */
@@ -118,6 +113,8 @@ int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev)
 	pci_set_drvdata(pdev, qdev);
 	xa_init_flags(&qdev->mmus, XA_FLAGS_ALLOC);
 	spin_lock_init(&qdev->counter_lock);
+	spin_lock_init(&qdev->tables_lock);
+	INIT_LIST_HEAD(&qdev->tables);
 	ret = drmm_mutex_init(drm, &qdev->mmu_lock);
 	if (ret)
 		return ret;
@@ -140,10 +137,7 @@ int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev)
 	if (ret)
 		return ret;
 
-	qdev->bind_wq = alloc_workqueue("quire-bind", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	if (!qdev->bind_wq)
-		return -ENOMEM;
-	ret = drmm_add_action_or_reset(drm, quire_device_destroy_workqueue, qdev->bind_wq);
+	ret = quire_reach_init(qdev);
 	if (ret)
 		return ret;
 	ret = quire_gem_init(qdev);

@@ -22,6 +22,7 @@ struct quire_fw;
 struct quire_irq;
 struct quire_mailbox;
 struct quire_queues;
+struct quire_reach;
 struct quire_reset;
 struct quire_vm;
 
@@ -77,10 +78,12 @@ struct quire_device {
 
 	/** @mmu_lock: protects @mmus; nothing is allocated under it */
 	struct mutex mmu_lock;
-	/** @mmus: the page tables in use (struct quire_mmu), by context */
+	/** @mmus: the page tables that have a context (struct quire_mmu), by context */
 	struct xarray mmus;
-	/** @bind_wq: runs asynchronous VM_BIND */
-	struct workqueue_struct *bind_wq;
+	/** @tables_lock: protects @tables */
+	spinlock_t tables_lock;
+	/** @tables: page tables that the card can address (struct quire_table) */
+	struct list_head tables;
 
 	/** @fw_release: written by firmware boot */
 	u32 fw_release;
@@ -94,6 +97,8 @@ struct quire_device {
 	/** @wedged: reset failed; jobs and queues are refused with -EIO */
 	bool wedged;
 
+	/** @reach: what the card may still reach (quire_reach.c) */
+	struct quire_reach *reach;
 	/** @fw: firmware image and health (quire_fw.c) */
 	struct quire_fw *fw;
 	/** @irq: interrupt vectors (quire_irq.c) */

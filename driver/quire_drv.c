@@ -14,6 +14,7 @@
 #include "quire_device.h"
 #include "quire_gem.h"
 #include "quire_hwmon.h"
+#include "quire_reach.h"
 #include "quire_vm.h"
 
 static int quire_open(struct drm_device *drm, struct drm_file *file)
@@ -140,7 +141,27 @@ static struct pci_driver quire_pci_driver = {
 	.remove = quire_remove,
 	.err_handler = &quire_err_handler,
 };
-module_pci_driver(quire_pci_driver);
+
+static int __init quire_init(void)
+{
+	int ret = quire_reach_module_init();
+
+	if (ret)
+		return ret;
+	ret = pci_register_driver(&quire_pci_driver);
+	if (ret)
+		quire_reach_module_exit();
+	return ret;
+}
+module_init(quire_init);
+
+static void __exit quire_exit(void)
+{
+	pci_unregister_driver(&quire_pci_driver);
+	/* What address spaces still had to give back. */
+	quire_reach_module_exit();
+}
+module_exit(quire_exit);
 
 MODULE_DESCRIPTION("Driver of the Quire accelerator");
 MODULE_AUTHOR("The Quire authors");

@@ -58,7 +58,7 @@ int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	struct quire_vm *vm = NULL;
 	struct quire_bo *bo;
 	u64 size;
-	int ret, idx;
+	int ret;
 
 	if (args->flags)
 		return quire_inval(drm, "bo_create: flags 0x%x", args->flags);
@@ -72,18 +72,18 @@ int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 			placement_bytes(qdev, args->placement));
 		return -ENOSPC;
 	}
-	size = ALIGN(args->size, QUIRE_PAGE_BYTES);
+	size = ALIGN(args->size, QUIRE_BO_ALIGN);
 
 	if (args->vm_id) {
 		vm = quire_vm_lookup(file->driver_priv, args->vm_id);
 		if (!vm)
 			return -ENOENT;
 	}
-	if (!drm_dev_enter(drm, &idx)) {
+	if (drm_dev_is_unplugged(drm)) {
 		ret = -ENODEV;
-		goto out_vm;
+		goto out;
 	}
-	bo = kzalloc(sizeof(*bo), GFP_KERNEL);
+	bo = kzalloc(sizeof(*bo), GFP_KERNEL_ACCOUNT);
 	if (!bo) {
 		ret = -ENOMEM;
 		goto out;
@@ -100,8 +100,6 @@ int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	ret = give_handle(file, bo, &args->handle);
 	args->size = size;
 out:
-	drm_dev_exit(idx);
-out_vm:
 	quire_vm_put(vm);
 	return ret;
 }
@@ -183,7 +181,7 @@ struct drm_gem_object *quire_gem_import_sg(struct drm_device *drm,
 {
 	struct quire_device *qdev = to_quire_device(drm);
 	struct dma_resv *resv = attach->dmabuf->resv;
-	struct quire_bo *bo = kzalloc(sizeof(*bo), GFP_KERNEL);
+	struct quire_bo *bo = kzalloc(sizeof(*bo), GFP_KERNEL_ACCOUNT);
 
 	if (!bo)
 		return ERR_PTR(-ENOMEM);
@@ -258,7 +256,7 @@ static int bo_take_pages(struct quire_device *qdev, struct quire_bo *bo, u64 add
 {
 	int ret;
 
-	bo->pages = kvmalloc_array(count, sizeof(*bo->pages), GFP_KERNEL);
+	bo->pages = kvmalloc_array(count, sizeof(*bo->pages), GFP_KERNEL_ACCOUNT);
 	if (!bo->pages)
 		return -ENOMEM;
 	bo->mm = current->mm;
@@ -293,16 +291,16 @@ int quire_userptr_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 
 	if (args->flags & ~DRM_QUIRE_USERPTR_READ_ONLY)
 		return quire_inval(drm, "userptr: flags 0x%x", args->flags);
-	if (!IS_ALIGNED(args->address, QUIRE_PAGE_BYTES))
+	if (!IS_ALIGNED(args->address, QUIRE_BO_ALIGN))
 		return quire_inval(drm, "userptr: address 0x%llx", args->address);
-	if (!args->size || !IS_ALIGNED(args->size, QUIRE_PAGE_BYTES))
+	if (!args->size || !IS_ALIGNED(args->size, QUIRE_BO_ALIGN))
 		return quire_inval(drm, "userptr: size 0x%llx", args->size);
 	if (args->size >> PAGE_SHIFT > totalram_pages())
 		return -ENOMEM;
 	if (!access_ok(u64_to_user_ptr(args->address), args->size))
 		return -EFAULT;
 
-	bo = kzalloc(sizeof(*bo), GFP_KERNEL);
+	bo = kzalloc(sizeof(*bo), GFP_KERNEL_ACCOUNT);
 	if (!bo)
 		return -ENOMEM;
 	bo->placement = DRM_QUIRE_PLACEMENT_SYSTEM;

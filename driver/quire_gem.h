@@ -13,7 +13,11 @@
 
 struct dma_buf;
 struct dma_buf_attachment;
+struct mem_cgroup;
 struct mm_struct;
+
+/* Buffers are whole pages of both sides. */
+#define QUIRE_BO_ALIGN (PAGE_SIZE > QUIRE_PAGE_BYTES ? PAGE_SIZE : QUIRE_PAGE_BYTES)
 
 /** struct quire_dma - pages as the card addresses them */
 struct quire_dma {
@@ -43,6 +47,8 @@ struct quire_bo {
 	bool read_only;
 	/** @vm_object: holds the reservation of its address space, or NULL */
 	struct drm_gem_object *vm_object;
+	/** @memcg: whom its system memory is charged to, with a reference, or NULL */
+	struct mem_cgroup *memcg;
 	/** @pages: pinned pages of user memory, or NULL */
 	struct page **pages;
 	/** @mm: whose locked memory @pages count to */
@@ -57,7 +63,6 @@ static inline struct quire_bo *to_quire_bo(struct drm_gem_object *object)
 }
 
 int quire_gem_init(struct quire_device *qdev);
-void quire_gem_unplug(struct quire_device *qdev);
 u64 quire_gem_card_bytes(struct quire_device *qdev);
 /* Bytes in use in a placement (TTM_PL_*), by all files. */
 u64 quire_gem_usage(struct quire_device *qdev, int placement);
@@ -66,10 +71,26 @@ int quire_dma_map(struct quire_device *qdev, struct quire_dma *dma, struct page 
 		  unsigned long count, enum dma_data_direction direction);
 void quire_dma_unmap(struct quire_device *qdev, struct quire_dma *dma);
 
-/* Where the buffer lies, reservation held: false if the card cannot reach it. */
-bool quire_bo_card_offset(struct quire_bo *bo, u64 *offset);
+/* quire_tt.c: pages of system memory, and mappings of pages for the card. */
+void quire_dma_unplug(struct quire_device *qdev);
+struct ttm_tt *quire_tt_create(struct ttm_buffer_object *bo, u32 page_flags);
+int quire_tt_populate(struct ttm_device *ttm, struct ttm_tt *tt, struct ttm_operation_ctx *ctx);
+void quire_tt_unpopulate(struct ttm_device *ttm, struct ttm_tt *tt);
+void quire_tt_destroy(struct ttm_device *ttm, struct ttm_tt *tt);
+struct sg_table *quire_tt_sgt(struct ttm_tt *tt);
+
+/* quire_move.c: places.  The reservation is held. */
+struct ttm_placement *quire_bo_placement(struct quire_bo *bo);
+void quire_evict_flags(struct ttm_buffer_object *bo, struct ttm_placement *placement);
+int quire_move(struct ttm_buffer_object *bo, bool evict, struct ttm_operation_ctx *ctx,
+	       struct ttm_resource *new, struct ttm_place *hop);
+/* Whether the card can be told where the buffer lies. */
+bool quire_bo_resident(struct quire_bo *bo);
+int quire_bo_make_resident(struct quire_bo *bo);
+int quire_bo_to_system(struct quire_bo *bo);
+
+/* Bus addresses of a buffer in system memory, or NULL. */
 struct sg_table *quire_bo_sgt(struct quire_bo *bo);
-int quire_bo_validate(struct quire_bo *bo);
 
 struct drm_gem_object *quire_gem_import_sg(struct drm_device *drm,
 					   struct dma_buf_attachment *attach,

@@ -5,8 +5,10 @@
 #include <drm/drm_managed.h>
 
 #include "quire_queue.h"
+#include "quire_reach.h"
 
-#define QUIRE_EVENTS (QUIRE_EVENT_BOOT | QUIRE_EVENT_MAILBOX | QUIRE_EVENT_CRASH)
+#define QUIRE_EVENTS \
+	(QUIRE_EVENT_BOOT | QUIRE_EVENT_MAILBOX | QUIRE_EVENT_CRASH | QUIRE_EVENT_DRAINED)
 
 /** struct quire_irq - vectors of a card */
 struct quire_irq {
@@ -27,6 +29,8 @@ static irqreturn_t quire_irq_event(int irq, void *data)
 		quire_mailbox_wake(qdev);
 	if (status & QUIRE_EVENT_BOOT)
 		quire_fw_wake(qdev);
+	if (status & QUIRE_EVENT_DRAINED)
+		quire_reach_event(qdev);
 	if (status & QUIRE_EVENT_CRASH)
 		quire_reset_schedule(qdev, "the firmware crashed");
 	return IRQ_HANDLED;

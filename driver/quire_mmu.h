@@ -2,61 +2,71 @@
 #ifndef QUIRE_MMU_H
 #define QUIRE_MMU_H
 
-#include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
 
+#include "quire_reach.h"
+#include "quire_table.h"
+
 struct quire_device;
-struct quire_table;
 struct sg_table;
 
-/**
- * struct quire_table_pool - tables set aside before a change
- *
- * A change of page tables may run where it must neither fail nor allocate.
- */
-struct quire_table_pool {
-	/** @leaves: tables of level 0 */
-	struct list_head leaves;
-	/** @directories: tables of the levels above */
-	struct list_head directories;
-};
-
-/** struct quire_mmu - page tables of one context */
+/** struct quire_mmu - page tables of one address space */
 struct quire_mmu {
 	/** @qdev: card */
 	struct quire_device *qdev;
-	/** @context: hardware context */
-	u32 context;
-	/** @lock: protects all below; innermost */
+	/**
+	 * @lock: protects all below.  Innermost of the sleeping locks, taken where fences are
+	 * signalled and memory is reclaimed: nothing is allocated under it.
+	 */
 	struct mutex lock;
-	/** @root: level 3, or NULL once the card is gone */
+	/** @context: hardware context lent to it, or QUIRE_NO_CONTEXT */
+	u32 context;
+	/** @left: ticket of the flush with which the last context was taken back */
+	struct quire_ticket left;
+	/** @root: level 3 */
 	struct quire_table *root;
-	/** @stale: tables out of use that the card may still cache */
+	/** @stale: tables out of use since the last flush */
 	struct list_head stale;
+	/** @limbo: tables out of use that the card may still read, by ticket, oldest first */
+	struct list_head limbo;
+	/** @spare: a few tables for changes to come */
+	struct quire_table_pool spare;
 };
 
 int quire_mmu_init(struct quire_mmu *mmu, struct quire_device *qdev);
+/* No queue uses it any more. */
 void quire_mmu_fini(struct quire_mmu *mmu);
 
-void quire_pool_init(struct quire_table_pool *pool);
-void quire_pool_free(struct quire_device *qdev, struct quire_table_pool *pool);
-/* What mapping, or with !@map unmapping, @size bytes at @va can need. */
-int quire_pool_reserve(struct quire_device *qdev, struct quire_table_pool *pool,
-		       u64 va, u64 size, bool map);
+/*
+ * A hardware context for the address space, and back.  @context is nobody's.  After
+ * quire_mmu_take_back() the context is lent to nobody, and no context to the address space,
+ * before the ticket is over.
+ */
+void quire_mmu_lend(struct quire_mmu *mmu, u32 context);
+struct quire_ticket quire_mmu_take_back(struct quire_mmu *mmu);
 
-/* @bits: QUIRE_PTE_READ, QUIRE_PTE_WRITE.  quire_mmu_flush() makes changes count. */
+/* Fill @pool up to the plan, from the spare tables first; -ENOMEM. */
+int quire_mmu_reserve(struct quire_mmu *mmu, struct quire_table_pool *pool,
+		      const struct quire_table_plan *plan);
+void quire_mmu_unreserve(struct quire_mmu *mmu, struct quire_table_pool *pool);
+
+/*
+ * Changes, under @lock.  @bits: QUIRE_PTE_READ, QUIRE_PTE_WRITE.  They count once flushed; what
+ * they took away is out of reach once the ticket of the flush is over.
+ */
 void quire_mmu_map_card(struct quire_mmu *mmu, struct quire_table_pool *pool, u64 va,
 			u64 size, u64 offset, u64 bits);
 void quire_mmu_map_system(struct quire_mmu *mmu, struct quire_table_pool *pool, u64 va,
 			  u64 size, struct sg_table *sgt, u64 offset, u64 bits);
 void quire_mmu_unmap(struct quire_mmu *mmu, struct quire_table_pool *pool, u64 va,
 		     u64 size);
-void quire_mmu_flush(struct quire_mmu *mmu);
+struct quire_ticket quire_mmu_flush(struct quire_mmu *mmu);
+
+/* Give back tables out of reach; true, and since when at the latest, if others are left. */
+bool quire_mmu_tidy(struct quire_mmu *mmu, unsigned long *since);
 
 /* Tell a card that has lost them the roots of all contexts. */
 void quire_mmu_restore(struct quire_device *qdev);
-/* The card has gone: give back all tables. */
-void quire_mmu_unplug(struct quire_device *qdev);
 
 #endif /* QUIRE_MMU_H */

@@ -13,6 +13,7 @@
 
 #include "quire_mmu.h"
 #include "quire_queue.h"
+#include "quire_reach.h"
 #include "quire_trace.h"
 
 #define QUIRE_HEARTBEAT_INTERVAL msecs_to_jiffies(2000)
@@ -85,6 +86,8 @@ static void quire_reset_revive(struct quire_device *qdev, int ret)
 {
 	quire_mmu_restore(qdev);
 	if (!ret)
+		quire_reach_running(qdev);
+	if (!ret)
 		ret = quire_reset_restart(qdev);
 	atomic_inc(&qdev->resets);
 	/* Before jobs are ended: a submission that comes later sees it. */
@@ -106,6 +109,8 @@ static void quire_reset_card(struct quire_device *qdev, const char *why)
 	if (!queues->in_reset && !queues->ended) {
 		drm_warn(&qdev->drm, "resetting the card: %s\n", why);
 		ret = quire_fw_stop(qdev);
+		if (!ret)
+			quire_reach_stopped(qdev);
 		quire_reset_abort(queues, -EIO, ret != 0);
 		quire_reset_revive(qdev, ret);
 		trace_quire_reset(why, qdev->wedged ? -EIO : 0);
@@ -128,6 +133,7 @@ void quire_reset_prepare(struct pci_dev *pdev)
 	drm_warn(&qdev->drm, "the function is being reset\n");
 	mutex_lock(&qdev->queues->lock);
 	quire_fw_stop(qdev);
+	quire_reach_stopped(qdev);
 	quire_reset_abort(qdev->queues, -EIO, false);
 	qdev->queues->in_reset = true;
 	mutex_unlock(&qdev->queues->lock);

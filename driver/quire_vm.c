@@ -2,8 +2,7 @@
 /* Address spaces: their life, and what submission needs of them. */
 #include <linux/slab.h>
 
-#include "quire_gem.h"
-#include "quire_vm.h"
+#include "quire_bind.h"
 
 struct quire_vm *quire_vm_lookup(struct quire_file *qfile, u32 id)
 {
@@ -60,86 +59,235 @@ void quire_vm_add_fence(struct quire_vm *vm, struct drm_exec *exec, struct dma_f
 static void quire_vm_free(struct drm_gpuvm *gpuvm)
 {
 	struct quire_vm *vm = to_quire_vm(gpuvm);
-	struct drm_device *drm = &vm->qdev->drm;
+	struct quire_device *qdev = vm->qdev;
 
 	quire_mmu_fini(&vm->mmu);
+	xa_erase(&qdev->mmus, vm->context);
 	mutex_destroy(&vm->lock);
 	kfree(vm);
-	drm_dev_put(drm);
+	drm_dev_put(&qdev->drm);
 }
 
-static int vm_bo_validate(struct drm_gpuvm_bo *vm_bo, struct drm_exec *exec)
+static struct drm_gpuvm_bo *quire_vm_bo_alloc(void)
 {
-	struct quire_bo *bo = to_quire_bo(vm_bo->obj);
-	struct quire_vm *vm = to_quire_vm(vm_bo->vm);
+	struct quire_vm_bo *tie = kzalloc(sizeof(*tie), GFP_KERNEL_ACCOUNT);
+
+	return tie ? &tie->base : NULL;
+}
+
+static void quire_vm_bo_free(struct drm_gpuvm_bo *vm_bo)
+{
+	kfree(to_quire_vm_bo(vm_bo));
+}
+
+/* Whether page tables show the mapping, or would if its buffer were resident. */
+static bool quire_va_live(struct quire_vm *vm, struct quire_va *va)
+{
+	lockdep_assert_held(&vm->mmu.lock);
+	return va->from <= vm->applied && vm->applied < READ_ONCE(va->until);
+}
+
+/* The buffer is resident: page tables show it from here on. */
+static int quire_vm_remember_bo(struct quire_vm *vm, struct drm_gpuvm_bo *vm_bo)
+{
+	struct quire_table_plan plan = {};
 	struct quire_table_pool pool;
 	struct drm_gpuva *va;
 	int ret;
 
-	ret = quire_bo_validate(bo);
-	/* A deadlock between two who evict; the caller starts anew. */
-	if (ret == -EDEADLK)
-		return -EAGAIN;
-	if (ret)
-		return ret;
-
 	quire_pool_init(&pool);
-	drm_gpuvm_bo_for_each_va(va, vm_bo) {
-		ret = quire_pool_reserve(vm->qdev, &pool, va->va.addr, va->va.range, true);
-		if (ret)
-			goto out;
-	}
 	drm_gpuvm_bo_for_each_va(va, vm_bo)
-		quire_vm_map(vm, &pool, bo, va->va.addr, va->va.range, va->gem.offset,
-			     to_quire_va(va)->flags);
-	quire_mmu_flush(&vm->mmu);
-	vm_bo->evicted = false;
-out:
-	quire_pool_free(vm->qdev, &pool);
+		quire_plan_add(&plan, va->va.addr, va->va.range, true);
+	ret = quire_mmu_reserve(&vm->mmu, &pool, &plan);
+	if (!ret) {
+		mutex_lock(&vm->mmu.lock);
+		to_quire_vm_bo(vm_bo)->resident = true;
+		vm_bo->evicted = false;
+		drm_gpuvm_bo_for_each_va(va, vm_bo)
+			if (quire_va_live(vm, to_quire_va(va)))
+				quire_vm_map(vm, &pool, vm_bo, va->va.addr, va->va.range,
+					     va->gem.offset, to_quire_va(va)->flags);
+		quire_mmu_flush(&vm->mmu);
+		mutex_unlock(&vm->mmu.lock);
+	}
+	quire_mmu_unreserve(&vm->mmu, &pool);
 	return ret;
 }
 
-static const struct drm_gpuvm_ops vm_ops = {
+/* Called by drm_gpuvm for a buffer that has lost its place, reservations held. */
+static int quire_vm_bo_validate(struct drm_gpuvm_bo *vm_bo, struct drm_exec *exec)
+{
+	struct quire_bo *bo = to_quire_bo(vm_bo->obj);
+	int ret = quire_bo_make_resident(bo);
+
+	return ret ?: quire_vm_remember_bo(to_quire_vm(vm_bo->vm), vm_bo);
+}
+
+int quire_vm_forget_bo(struct quire_bo *bo, bool interruptible, bool no_wait)
+{
+	struct drm_gem_object *object = &bo->base.base;
+	struct drm_gpuvm_bo *vm_bo;
+	struct drm_gpuva *va;
+	int ret = 0;
+
+	dma_resv_assert_held(object->resv);
+	drm_gem_for_each_gpuvm_bo(vm_bo, object) {
+		struct quire_vm_bo *tie = to_quire_vm_bo(vm_bo);
+		struct quire_vm *vm = to_quire_vm(vm_bo->vm);
+
+		drm_gpuvm_bo_evict(vm_bo, true);
+		mutex_lock(&vm->mmu.lock);
+		drm_gpuvm_bo_for_each_va(va, vm_bo)
+			if (tie->resident && quire_va_live(vm, to_quire_va(va)))
+				quire_mmu_unmap(&vm->mmu, NULL, va->va.addr, va->va.range);
+		tie->resident = false;
+		/* Mappings that ended before may not be drained either. */
+		tie->ticket = quire_mmu_flush(&vm->mmu);
+		mutex_unlock(&vm->mmu.lock);
+	}
+	drm_gem_for_each_gpuvm_bo(vm_bo, object) {
+		struct quire_ticket ticket = to_quire_vm_bo(vm_bo)->ticket;
+		struct quire_vm *vm = to_quire_vm(vm_bo->vm);
+
+		if (no_wait)
+			ret = quire_reach_over(vm->qdev, ticket) ? 0 : -EBUSY;
+		else
+			ret = quire_reach_wait(vm->qdev, ticket, interruptible);
+		/* Its tables, too, can be given back. */
+		quire_reach_later(vm);
+		if (ret)
+			break;
+	}
+	return ret;
+}
+
+/* Both reservations are tried, not taken: whoever holds one may wait for fences. */
+static bool quire_vm_unlink(struct quire_vm *vm, struct quire_va *va)
+{
+	struct dma_resv *resv = drm_gpuvm_resv(&vm->base);
+	struct drm_gem_object *object = va->base.gem.obj;
+
+	if (!dma_resv_trylock(resv))
+		return false;
+	if (object->resv != resv && !dma_resv_trylock(object->resv)) {
+		dma_resv_unlock(resv);
+		return false;
+	}
+	/* The last mapping unties the buffer, which may have been all that held it. */
+	drm_gem_object_get(object);
+	drm_gpuva_unlink(&va->base);
+	if (object->resv != resv)
+		dma_resv_unlock(object->resv);
+	dma_resv_unlock(resv);
+	drm_gem_object_put(object);
+	kfree(va);
+	return true;
+}
+
+/* The oldest mapping that has ended; false if there is none or the card may reach it. */
+static bool quire_vm_untie_one(struct quire_vm *vm, unsigned long *since, bool *left)
+{
+	struct quire_va *va;
+
+	spin_lock(&vm->job_lock);
+	va = list_first_entry_or_null(&vm->removed, struct quire_va, removed);
+	if (va)
+		list_del_init(&va->removed);
+	spin_unlock(&vm->job_lock);
+	if (!va)
+		return false;
+	if (!quire_reach_over(vm->qdev, va->ticket)) {
+		if (time_before(va->ticket.since, *since))
+			*since = va->ticket.since;
+	} else if (quire_vm_unlink(vm, va)) {
+		return true;
+	}
+	*left = true;
+	spin_lock(&vm->job_lock);
+	list_add(&va->removed, &vm->removed);
+	spin_unlock(&vm->job_lock);
+	return false;
+}
+
+bool quire_vm_tidy(struct quire_vm *vm, unsigned long *since)
+{
+	struct quire_bind_job *job, *next;
+	bool left = false;
+	LIST_HEAD(ended);
+
+	spin_lock(&vm->job_lock);
+	list_splice_init(&vm->ended, &ended);
+	spin_unlock(&vm->job_lock);
+	list_for_each_entry_safe(job, next, &ended, node)
+		quire_bind_job_free(job);
+	while (quire_vm_untie_one(vm, since, &left))
+		cond_resched();
+	if (quire_mmu_tidy(&vm->mmu, since))
+		left = true;
+	return left;
+}
+
+static const struct drm_gpuvm_ops quire_vm_ops = {
 	.vm_free = quire_vm_free,
-	.vm_bo_validate = vm_bo_validate,
+	.vm_bo_alloc = quire_vm_bo_alloc,
+	.vm_bo_free = quire_vm_bo_free,
+	.vm_bo_validate = quire_vm_bo_validate,
 	.sm_step_map = quire_bind_step_map,
 	.sm_step_remap = quire_bind_step_remap,
 	.sm_step_unmap = quire_bind_step_unmap,
 };
 
-static struct quire_vm *vm_create(struct quire_device *qdev)
+static int quire_vm_take_context(struct quire_vm *vm)
+{
+	struct quire_device *qdev = vm->qdev;
+	int ret = xa_alloc(&qdev->mmus, &vm->context, NULL,
+			   XA_LIMIT(0, qdev->contexts_total - 1), GFP_KERNEL);
+
+	if (ret)
+		return ret == -EBUSY ? -ENOSPC : ret;
+	quire_mmu_lend(&vm->mmu, vm->context);
+	return 0;
+}
+
+static struct quire_vm *quire_vm_new(struct quire_device *qdev)
 {
 	struct drm_gem_object *resv_object;
 	struct quire_vm *vm;
 	int ret;
 
-	vm = kzalloc(sizeof(*vm), GFP_KERNEL);
+	vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
 	if (!vm)
 		return ERR_PTR(-ENOMEM);
+	vm->qdev = qdev;
 	ret = quire_mmu_init(&vm->mmu, qdev);
 	if (ret)
 		goto err_vm;
+	ret = quire_vm_take_context(vm);
+	if (ret)
+		goto err_mmu;
 	resv_object = drm_gpuvm_resv_object_alloc(&qdev->drm);
 	if (!resv_object) {
 		ret = -ENOMEM;
-		goto err_mmu;
+		goto err_context;
 	}
-	vm->qdev = qdev;
-	vm->context = vm->mmu.context;
 	mutex_init(&vm->lock);
 	spin_lock_init(&vm->job_lock);
 	INIT_LIST_HEAD(&vm->jobs);
-	INIT_WORK(&vm->work, quire_bind_work);
 	INIT_LIST_HEAD(&vm->ended);
-	INIT_WORK(&vm->tidy, quire_bind_tidy_work);
+	INIT_LIST_HEAD(&vm->removed);
+	INIT_LIST_HEAD(&vm->late);
+	INIT_WORK(&vm->work, quire_bind_work);
 	vm->fence_context = dma_fence_context_alloc(1);
 	drm_dev_get(&qdev->drm);
-	drm_gpuvm_init(&vm->base, "quire-vm", 0, &qdev->drm, resv_object, QUIRE_VA_START,
-		       QUIRE_VA_END - QUIRE_VA_START, 0, 0, &vm_ops);
+	drm_gpuvm_init(&vm->base, "quire-vm", DRM_GPUVM_RESV_PROTECTED, &qdev->drm, resv_object,
+		       QUIRE_VA_START, QUIRE_VA_END - QUIRE_VA_START, 0, 0, &quire_vm_ops);
 	/* drm_gpuvm_init() took a reference of its own. */
 	drm_gem_object_put(resv_object);
 	return vm;
 
+err_context:
+	quire_mmu_take_back(&vm->mmu);
+	xa_erase(&qdev->mmus, vm->context);
 err_mmu:
 	quire_mmu_fini(&vm->mmu);
 err_vm:
@@ -147,12 +295,49 @@ err_vm:
 	return ERR_PTR(ret);
 }
 
-/* The file's reference ends; jobs and queues may hold others. */
-static void vm_close(struct quire_vm *vm)
+/* All mappings end, as by a last call.  No VM_BIND follows, and none is under way. */
+static void quire_vm_clear(struct quire_vm *vm)
 {
+	struct drm_gpuva *base, *next;
+	struct quire_ticket ticket;
+	struct quire_va *va;
+	LIST_HEAD(removed);
+
+	mutex_lock(&vm->lock);
+	vm->calls++;
+	drm_gpuvm_for_each_va_safe(base, next, &vm->base) {
+		va = to_quire_va(base);
+		drm_gpuva_remove(base);
+		WRITE_ONCE(va->until, vm->calls);
+		list_add_tail(&va->removed, &removed);
+	}
+	mutex_lock(&vm->mmu.lock);
+	quire_mmu_unmap(&vm->mmu, NULL, QUIRE_VA_START, QUIRE_VA_END - QUIRE_VA_START);
+	vm->applied = vm->calls;
+	ticket = quire_mmu_flush(&vm->mmu);
+	mutex_unlock(&vm->mmu.lock);
+	mutex_unlock(&vm->lock);
+
+	spin_lock(&vm->job_lock);
+	list_for_each_entry(va, &removed, removed)
+		va->ticket = ticket;
+	list_splice_tail(&removed, &vm->removed);
+	spin_unlock(&vm->job_lock);
+}
+
+/* The file's reference ends; queues, and what the card may still reach, may hold others. */
+static void quire_vm_close(struct quire_vm *vm)
+{
+	unsigned long since = jiffies;
+
+	mutex_lock(&vm->lock);
+	vm->closed = true;
+	quire_bind_cancel(vm);
+	mutex_unlock(&vm->lock);
 	flush_work(&vm->work);
-	flush_work(&vm->tidy);
 	quire_vm_clear(vm);
+	if (quire_vm_tidy(vm, &since))
+		quire_reach_later(vm);
 	quire_vm_put(vm);
 }
 
@@ -162,10 +347,7 @@ void quire_vm_close_file(struct quire_file *qfile)
 	unsigned long id;
 
 	xa_for_each(&qfile->vms, id, vm) {
-		mutex_lock(&vm->lock);
-		vm->closed = true;
-		mutex_unlock(&vm->lock);
-		vm_close(vm);
+		quire_vm_close(vm);
 	}
 	xa_destroy(&qfile->vms);
 }
@@ -176,17 +358,16 @@ int quire_vm_create_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	struct quire_file *qfile = file->driver_priv;
 	struct drm_quire_vm_create *args = data;
 	struct quire_vm *vm;
-	int ret, idx;
+	int ret;
 
 	if (args->flags)
-		return quire_inval(drm, "vm_create: flags 0x%x", args->flags);
-	if (!drm_dev_enter(drm, &idx))
+		return quire_inval(drm, "vm_create.flags %#x must be 0", args->flags);
+	if (drm_dev_is_unplugged(drm))
 		return -ENODEV;
-	vm = vm_create(qdev);
-	drm_dev_exit(idx);
+	vm = quire_vm_new(qdev);
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
-	ret = xa_alloc(&qfile->vms, &args->vm_id, vm, xa_limit_31b, GFP_KERNEL);
+	ret = xa_alloc(&qfile->vms, &args->vm_id, vm, xa_limit_31b, GFP_KERNEL_ACCOUNT);
 	if (ret)
 		quire_vm_put(vm);
 	return ret;
@@ -200,7 +381,7 @@ int quire_vm_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *
 	int ret = 0;
 
 	if (args->pad)
-		return quire_inval(drm, "vm_destroy: pad 0x%x", args->pad);
+		return quire_inval(drm, "vm_destroy.pad %#x must be 0", args->pad);
 	vm = quire_vm_lookup(qfile, args->vm_id);
 	if (!vm)
 		return -ENOENT;
@@ -216,7 +397,7 @@ int quire_vm_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *
 	}
 	mutex_unlock(&vm->lock);
 	if (!ret)
-		vm_close(vm);
+		quire_vm_close(vm);
 	quire_vm_put(vm);
 	return ret;
 }

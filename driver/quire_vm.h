@@ -7,6 +7,7 @@
 
 #include "quire_device.h"
 #include "quire_mmu.h"
+#include "quire_reach.h"
 
 struct quire_bo;
 
@@ -17,9 +18,13 @@ struct quire_bo;
 /**
  * struct quire_vm - an address space
  *
- * Lock order: @lock, then reservations (drm_exec), then the lock of @mmu.  The
- * tree of @base changes under @lock and the reservations of all buffers touched;
- * page tables follow it in the order of @jobs.
+ * Lock order: @lock, then reservations (drm_exec), then the lock of @mmu, then @job_lock.
+ *
+ * The tree of @base is what the calls have asked for.  Page tables follow it, call by call:
+ * @applied is the number of the last one they show.  A mapping stays linked to its buffer,
+ * and with it the buffer to the address space, until the card has drained the flush that
+ * ended it.  So whoever moves the pages of a buffer finds all there is: it takes away the
+ * live mappings, flushes and drains every address space the buffer is tied to.
  */
 struct quire_vm {
 	/** @base: mappings, reservation shared by private buffers, reference count */
@@ -28,40 +33,71 @@ struct quire_vm {
 	struct quire_device *qdev;
 	/** @context: hardware context */
 	u32 context;
-	/** @mmu: page tables */
+	/** @mmu: page tables; its lock protects @applied, too */
 	struct quire_mmu mmu;
-	/** @lock: serialises changes */
+	/** @applied: number of the last VM_BIND call that the page tables show */
+	u64 applied;
+	/** @lock: serialises changes of the tree */
 	struct mutex lock;
 	/** @closed: destroyed by its file, under @lock */
 	bool closed;
 	/** @queues: queues that use it, under @lock */
 	unsigned int queues;
+	/** @calls: number of the last VM_BIND call, under @lock */
+	u64 calls;
 
-	/** @job_lock: protects @jobs and @ended */
+	/** @job_lock: protects @jobs, @pending, @ended and @removed */
 	spinlock_t job_lock;
-	/** @jobs: VM_BIND calls not done yet, oldest first */
+	/** @jobs: VM_BIND calls not applied yet, oldest first */
 	struct list_head jobs;
-	/** @work: does @jobs */
+	/** @pending: length of @jobs */
+	unsigned int pending;
+	/** @work: applies @jobs */
 	struct work_struct work;
-	/** @ended: VM_BIND calls done by @work, not freed yet */
+	/** @ended: VM_BIND calls applied by @work, not freed yet */
 	struct list_head ended;
-	/** @tidy: frees @ended */
-	struct work_struct tidy;
+	/** @removed: mappings (quire_va.removed) that have ended, by ticket, oldest first */
+	struct list_head removed;
+	/** @late: in quire_reach.late, under its lock */
+	struct list_head late;
 	/** @fence_context: of the fences of @jobs */
 	u64 fence_context;
-	/** @fence_seqno: last one used, under @lock */
-	u64 fence_seqno;
 };
 
 /** struct quire_va - a mapping */
 struct quire_va {
 	/** @base: range and buffer */
 	struct drm_gpuva base;
-	/** @removed: in quire_bind_job.removed */
+	/** @removed: in quire_bind_job.removed, then quire_vm.removed */
 	struct list_head removed;
 	/** @flags: DRM_QUIRE_VM_BIND_* */
 	u32 flags;
+	/** @from: number of the call that makes it */
+	u64 from;
+	/** @until: number of the call that ends it, or U64_MAX */
+	u64 until;
+	/** @ticket: of the flush that ended it */
+	struct quire_ticket ticket;
 };
+
+/** struct quire_vm_bo - a buffer in an address space */
+struct quire_vm_bo {
+	/** @base: the tie; lists are under the reservations of buffer and address space */
+	struct drm_gpuvm_bo base;
+	/**
+	 * @resident: page tables may show where the buffer lies: it stays there as long as this
+	 * is set.  Written under the buffer's reservation and the lock of the page tables, read
+	 * under either.
+	 */
+	bool resident;
+	/** @ticket: of the last flush that took its mappings away, under the reservation */
+	struct quire_ticket ticket;
+};
+
+static inline struct quire_vm_bo *to_quire_vm_bo(struct drm_gpuvm_bo *vm_bo)
+{
+	return container_of(vm_bo, struct quire_vm_bo, base);
+}
 
 static inline struct quire_va *to_quire_va(struct drm_gpuva *va)
 {
@@ -102,17 +138,23 @@ int quire_vm_prepare_submit(struct quire_vm *vm, struct drm_exec *exec,
 void quire_vm_add_fence(struct quire_vm *vm, struct drm_exec *exec,
 			struct dma_fence *fence);
 
-/* quire_bind.c: changes of the tree, and the page tables that follow it. */
-void quire_bind_work(struct work_struct *work);
-void quire_bind_tidy_work(struct work_struct *work);
+/*
+ * The pages of a buffer, whose reservation is held, are going to move: no address space
+ * reaches them any more when this returns 0.  -ERESTARTSYS, or with @no_wait -EBUSY: what was
+ * taken away comes back with the next submission.
+ */
+int quire_vm_forget_bo(struct quire_bo *bo, bool interruptible, bool no_wait);
+
+/*
+ * Give back what the card does not reach any more.  True, and since when at the latest, if
+ * something is left.
+ */
+bool quire_vm_tidy(struct quire_vm *vm, unsigned long *since);
+
+/* quire_bind.c: changes of the tree. */
 int quire_bind_step_map(struct drm_gpuva_op *op, void *priv);
 int quire_bind_step_remap(struct drm_gpuva_op *op, void *priv);
 int quire_bind_step_unmap(struct drm_gpuva_op *op, void *priv);
-/* Reservation of @bo held, or a fence on it: it stays where it is. */
-void quire_vm_map(struct quire_vm *vm, struct quire_table_pool *pool, struct quire_bo *bo,
-		  u64 va, u64 size, u64 bo_offset, u32 flags);
-/* Forgets all mappings; no VM_BIND may follow. */
-void quire_vm_clear(struct quire_vm *vm);
 
 void quire_vm_close_file(struct quire_file *qfile);
 

@@ -267,7 +267,7 @@ TEST_F(vm, each_field_of_the_call_is_checked)
 	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_VM_BIND, &args));
 	sync.handle = 4711;
 	EXPECT_EQ(-ENOENT, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_VM_BIND, &args));
-	args = good, args.ops.count = 65537;
+	args = good, args.ops.count = DRM_QUIRE_VM_BIND_MAX_OPS + 1;
 	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_VM_BIND, &args));
 	args = good, args.ops.count = 0;
 	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_VM_BIND, &args));

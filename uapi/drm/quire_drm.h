@@ -293,6 +293,7 @@ struct drm_quire_vm_bind_op {
  * order they were made.
  */
 #define DRM_QUIRE_VM_BIND_ASYNC (1u << 0)
+#define DRM_QUIRE_VM_BIND_MAX_OPS 4096
 struct drm_quire_vm_bind {
 	__u32 vm_id;
 	__u32 flags;

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the card may still reach.  An engine that has begun an operation uses the translation
+ * it began with until that operation ends, so neither a changed page table nor a flush is a
+ * reason to give memory back.  The card counts its flushes and tells which of them it has
+ * drained (quire/hw.h); here is the only place that asks it.
+ *
+ * Nothing here allocates or takes a reservation: fences wait for those who ask.
+ */
+#include <linux/jiffies.h>
+#include <linux/pci.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include <drm/drm_managed.h>
+
+#include "quire_queue.h"
+#include "quire_reach.h"
+#include "quire_vm.h"
+
+/* Should the event be lost. */
+#define QUIRE_REACH_POLL msecs_to_jiffies(4)
+/* No operation of an engine takes nearly as long. */
+#define QUIRE_REACH_LIMIT (30 * HZ)
+
+struct workqueue_struct *quire_memory_wq;
+
+/** struct quire_reach - what is waited for on one card */
+struct quire_reach {
+	/** @qdev: card */
+	struct quire_device *qdev;
+	/** @lock: protects all below but @sleepers; taken in the interrupt handler */
+	spinlock_t lock;
+	/** @running: the registers can be asked */
+	bool running;
+	/** @gone: for good */
+	bool gone;
+	/** @epoch: counts the times the card was stopped */
+	u32 epoch;
+	/** @late: address spaces (quire_vm.late) that have something to give back */
+	struct list_head late;
+	/** @sleepers: threads in quire_reach_wait() */
+	atomic_t sleepers;
+	/** @wait: where they sleep */
+	wait_queue_head_t wait;
+	/** @tidy: gives back what the address spaces in @late have */
+	struct work_struct tidy;
+	/** @poll: stands in for the event */
+	struct delayed_work poll;
+};
+
+static bool quire_reach_over_locked(struct quire_reach *reach, struct quire_ticket ticket)
+{
+	u32 drained;
+
+	lockdep_assert_held(&reach->lock);
+	if (ticket.context == QUIRE_NO_CONTEXT || ticket.epoch != reach->epoch || !reach->running)
+		return true;
+	drained = quire_read(reach->qdev, QUIRE_REG_DRAINED(ticket.context));
+	if ((s32)(drained - ticket.number) >= 0)
+		return true;
+	/* A card that was pulled out reads as ones and reaches nothing. */
+	return drained == ~0u && quire_read(reach->qdev, QUIRE_REG_ID) == ~0u;
+}
+
+struct quire_ticket quire_reach_flush(struct quire_device *qdev, u32 context)
+{
+	struct quire_reach *reach = qdev->reach;
+	struct quire_ticket ticket = QUIRE_TICKET_OVER;
+	unsigned long flags;
+
+	if (context == QUIRE_NO_CONTEXT)
+		return ticket;
+	spin_lock_irqsave(&reach->lock, flags);
+	if (reach->running) {
+		quire_write(qdev, QUIRE_REG_TLB_FLUSH, context);
+		/* Read after the write: the flush has arrived, and this is its number or a later one. */
+		ticket.number = quire_read(qdev, QUIRE_REG_FLUSHED(context));
+		ticket.context = context;
+		ticket.epoch = reach->epoch;
+		ticket.since = jiffies;
+	}
+	spin_unlock_irqrestore(&reach->lock, flags);
+	return ticket;
+}
+
+bool quire_reach_over(struct quire_device *qdev, struct quire_ticket ticket)
+{
+	struct quire_reach *reach = qdev->reach;
+	unsigned long flags;
+	bool over;
+
+	if (ticket.context == QUIRE_NO_CONTEXT)
+		return true;
+	spin_lock_irqsave(&reach->lock, flags);
+	over = quire_reach_over_locked(reach, ticket);
+	spin_unlock_irqrestore(&reach->lock, flags);
+	return over;
+}
+
+/* The work holds the card until it has run. */
+static void quire_reach_queue_tidy(struct quire_reach *reach)
+{
+	drm_dev_get(&reach->qdev->drm);
+	if (!queue_work(quire_memory_wq, &reach->tidy))
+		drm_dev_put(&reach->qdev->drm);
+}
+
+static void quire_reach_queue_poll(struct quire_reach *reach)
+{
+	unsigned long flags;
+
+	drm_dev_get(&reach->qdev->drm);
+	spin_lock_irqsave(&reach->lock, flags);
+	if (!reach->gone && queue_delayed_work(quire_memory_wq, &reach->poll, QUIRE_REACH_POLL))
+		drm_dev_get(&reach->qdev->drm);
+	spin_unlock_irqrestore(&reach->lock, flags);
+	drm_dev_put(&reach->qdev->drm);
+}
+
+/* A card that does not end what it has begun is stopped: memory waits for it. */
+static void quire_reach_complain(struct quire_device *qdev)
+{
+	quire_reset_schedule(qdev, "the card does not drain a flush");
+}
+
+int quire_reach_wait(struct quire_device *qdev, struct quire_ticket ticket, bool interruptible)
+{
+	struct quire_reach *reach = qdev->reach;
+	long left = 0;
+
+	if (quire_reach_over(qdev, ticket))
+		return 0;
+	atomic_inc(&reach->sleepers);
+	quire_reach_queue_poll(reach);
+	while (!left) {
+		if (interruptible)
+			left = wait_event_interruptible_timeout(reach->wait,
+								quire_reach_over(qdev, ticket),
+								QUIRE_REACH_LIMIT);
+		else
+			left = wait_event_timeout(reach->wait, quire_reach_over(qdev, ticket),
+						  QUIRE_REACH_LIMIT);
+		if (!left)
+			quire_reach_complain(qdev);
+	}
+	atomic_dec(&reach->sleepers);
+	return min(left, 0L);
+}
+
+void quire_reach_later(struct quire_vm *vm)
+{
+	struct quire_reach *reach = vm->qdev->reach;
+	unsigned long flags;
+
+	spin_lock_irqsave(&reach->lock, flags);
+	if (list_empty(&vm->late)) {
+		quire_vm_get(vm);
+		list_add_tail(&vm->late, &reach->late);
+	}
+	spin_unlock_irqrestore(&reach->lock, flags);
+	quire_reach_queue_tidy(reach);
+}
+
+void quire_reach_event(struct quire_device *qdev)
+{
+	struct quire_reach *reach = qdev->reach;
+
+	wake_up_all(&reach->wait);
+	if (!list_empty_careful(&reach->late))
+		quire_reach_queue_tidy(reach);
+}
+
+static void quire_reach_poll_work(struct work_struct *work)
+{
+	struct quire_reach *reach = container_of(to_delayed_work(work), struct quire_reach, poll);
+	struct quire_device *qdev = reach->qdev;
+
+	quire_reach_event(qdev);
+	if (atomic_read(&reach->sleepers))
+		quire_reach_queue_poll(reach);
+	drm_dev_put(&qdev->drm);
+}
+
+static void quire_reach_tidy_one(struct quire_reach *reach, struct quire_vm *vm)
+{
+	unsigned long since = jiffies;
+
+	if (quire_vm_tidy(vm, &since)) {
+		spin_lock_irq(&reach->lock);
+		if (list_empty(&vm->late)) {
+			quire_vm_get(vm);
+			list_add_tail(&vm->late, &reach->late);
+		}
+		spin_unlock_irq(&reach->lock);
+		quire_reach_queue_poll(reach);
+	}
+	if (time_after(jiffies, since + QUIRE_REACH_LIMIT))
+		quire_reach_complain(reach->qdev);
+}
+
+/*
+ * Each address space comes out of the list and, if something is left, goes back to its end.
+ * The reference on the last one may hold the last reference on the card.
+ */
+static void quire_reach_tidy_work(struct work_struct *work)
+{
+	struct quire_reach *reach = container_of(work, struct quire_reach, tidy);
+	struct quire_device *qdev = reach->qdev;
+	struct quire_vm *vm;
+	LIST_HEAD(late);
+
+	spin_lock_irq(&reach->lock);
+	list_splice_init(&reach->late, &late);
+	spin_unlock_irq(&reach->lock);
+	while (!list_empty(&late)) {
+		vm = list_first_entry(&late, struct quire_vm, late);
+		spin_lock_irq(&reach->lock);
+		list_del_init(&vm->late);
+		spin_unlock_irq(&reach->lock);
+		quire_reach_tidy_one(reach, vm);
+		quire_vm_put(vm);
+	}
+	drm_dev_put(&qdev->drm);
+}
+
+void quire_reach_stopped(struct quire_device *qdev)
+{
+	struct quire_reach *reach = qdev->reach;
+	unsigned long flags;
+
+	spin_lock_irqsave(&reach->lock, flags);
+	reach->running = false;
+	reach->epoch++;
+	spin_unlock_irqrestore(&reach->lock, flags);
+	quire_reach_event(qdev);
+}
+
+void quire_reach_running(struct quire_device *qdev)
+{
+	struct quire_reach *reach = qdev->reach;
+	unsigned long flags;
+
+	spin_lock_irqsave(&reach->lock, flags);
+	reach->running = !reach->gone;
+	spin_unlock_irqrestore(&reach->lock, flags);
+}
+
+void quire_reach_unplug(struct quire_device *qdev)
+{
+	struct quire_reach *reach = qdev->reach;
+	unsigned long flags;
+
+	if (!reach)
+		return;
+	spin_lock_irqsave(&reach->lock, flags);
+	reach->gone = true;
+	spin_unlock_irqrestore(&reach->lock, flags);
+	quire_reach_stopped(qdev);
+	/* No timer outlasts the module. */
+	if (cancel_delayed_work_sync(&reach->poll))
+		drm_dev_put(&qdev->drm);
+}
+
+int quire_reach_init(struct quire_device *qdev)
+{
+	struct quire_reach *reach = drmm_kzalloc(&qdev->drm, sizeof(*reach), GFP_KERNEL);
+
+	if (!reach)
+		return -ENOMEM;
+	reach->qdev = qdev;
+	spin_lock_init(&reach->lock);
+	INIT_LIST_HEAD(&reach->late);
+	init_waitqueue_head(&reach->wait);
+	INIT_WORK(&reach->tidy, quire_reach_tidy_work);
+	INIT_DELAYED_WORK(&reach->poll, quire_reach_poll_work);
+	reach->running = true;
+	qdev->reach = reach;
+	return 0;
+}
+
+int quire_reach_module_init(void)
+{
+	quire_memory_wq = alloc_workqueue("quire-memory", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	return quire_memory_wq ? 0 : -ENOMEM;
+}
+
+void quire_reach_module_exit(void)
+{
+	destroy_workqueue(quire_memory_wq);
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Pages of buffers in system memory, charged to the control group of whoever made the buffer
+ * and mapped for the card.
+ */
+#include <linux/dma-mapping.h>
+#include <linux/memcontrol.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include <drm/ttm/ttm_tt.h>
+
+#include "quire_gem.h"
+
+/* Pieces of 2 MiB, where there are any, are what the page tables like best. */
+#define QUIRE_TT_ORDER_MAX get_order(QUIRE_BLOCK_BYTES)
+
+struct quire_tt {
+	struct ttm_tt base;
+	struct quire_dma dma;
+	/* Whom the pages are charged to, with a reference, or NULL. */
+	struct mem_cgroup *memcg;
+};
+
+static struct quire_device *quire_tt_device(struct ttm_device *ttm)
+{
+	return container_of(ttm, struct quire_device, ttm);
+}
+
+static struct quire_tt *to_quire_tt(struct ttm_tt *tt)
+{
+	return container_of(tt, struct quire_tt, base);
+}
+
+int quire_dma_map(struct quire_device *qdev, struct quire_dma *dma, struct page **pages,
+		  unsigned long count, enum dma_data_direction direction)
+{
+	int ret, idx;
+
+	ret = sg_alloc_table_from_pages(&dma->sgt, pages, count, 0, (u64)count << PAGE_SHIFT,
+					GFP_KERNEL_ACCOUNT);
+	if (ret)
+		return ret;
+	ret = -ENODEV;
+	if (drm_dev_enter(&qdev->drm, &idx)) {
+		ret = dma_map_sgtable(&qdev->pdev->dev, &dma->sgt, direction, 0);
+		if (!ret) {
+			mutex_lock(&qdev->dma_lock);
+			dma->direction = direction;
+			dma->mapped = true;
+			list_add(&dma->node, &qdev->dma_list);
+			mutex_unlock(&qdev->dma_lock);
+		}
+		drm_dev_exit(idx);
+	}
+	if (ret)
+		sg_free_table(&dma->sgt);
+	return ret;
+}
+
+static void quire_dma_end(struct quire_device *qdev, struct quire_dma *dma)
+{
+	dma_unmap_sgtable(&qdev->pdev->dev, &dma->sgt, dma->direction, 0);
+	list_del(&dma->node);
+	dma->mapped = false;
+}
+
+void quire_dma_unmap(struct quire_device *qdev, struct quire_dma *dma)
+{
+	mutex_lock(&qdev->dma_lock);
+	if (dma->mapped)
+		quire_dma_end(qdev, dma);
+	mutex_unlock(&qdev->dma_lock);
+	sg_free_table(&dma->sgt);
+}
+
+void quire_dma_unplug(struct quire_device *qdev)
+{
+	struct quire_dma *dma, *next;
+
+	mutex_lock(&qdev->dma_lock);
+	list_for_each_entry_safe(dma, next, &qdev->dma_list, node)
+		quire_dma_end(qdev, dma);
+	mutex_unlock(&qdev->dma_lock);
+}
+
+/* Memory that is short is an error of the call, not a reason to kill somebody. */
+static struct page *quire_tt_alloc_pages(gfp_t gfp, unsigned int order)
+{
+	gfp |= GFP_USER | __GFP_ACCOUNT | __GFP_NOWARN;
+	if (order)
+		gfp = (gfp & ~__GFP_RECLAIM) | __GFP_KSWAPD_RECLAIM | __GFP_NOMEMALLOC;
+	else
+		gfp |= __GFP_RETRY_MAYFAIL;
+	return alloc_pages(gfp, order);
+}
+
+static void quire_tt_free_pages(struct ttm_tt *tt, pgoff_t count)
+{
+	pgoff_t i, pieces;
+
+	/* The first page of each piece knows its size. */
+	for (i = 0; i < count; i += pieces) {
+		struct page *page = tt->pages[i];
+		unsigned int order = page_private(page);
+
+		pieces = 1ul << order;
+		set_page_private(page, 0);
+		__free_pages(page, order);
+	}
+}
+
+static int quire_tt_get_pages(struct ttm_tt *tt)
+{
+	gfp_t gfp = tt->page_flags & TTM_TT_FLAG_ZERO_ALLOC ? __GFP_ZERO : 0;
+	unsigned int order = QUIRE_TT_ORDER_MAX;
+	pgoff_t done = 0;
+
+	while (done < tt->num_pages) {
+		struct page *page;
+
+		order = min_t(unsigned int, order, __fls(tt->num_pages - done));
+		page = quire_tt_alloc_pages(gfp, order);
+		if (!page && order) {
+			order--;
+			continue;
+		}
+		if (!page || fatal_signal_pending(current)) {
+			if (page)
+				__free_pages(page, order);
+			quire_tt_free_pages(tt, done);
+			return page ? -EINTR : -ENOMEM;
+		}
+		set_page_private(page, order);
+		for (pgoff_t i = 0; i < 1ul << order; i++)
+			tt->pages[done++] = page + i;
+	}
+	return 0;
+}
+
+struct ttm_tt *quire_tt_create(struct ttm_buffer_object *bo, u32 page_flags)
+{
+	struct quire_tt *tt = kzalloc(sizeof(*tt), GFP_KERNEL_ACCOUNT);
+	int ret;
+
+	if (!tt)
+		return NULL;
+	if (bo->type == ttm_bo_type_sg)
+		ret = ttm_sg_tt_init(&tt->base, bo, page_flags, ttm_cached);
+	else
+		ret = ttm_tt_init(&tt->base, bo, page_flags, ttm_cached, 0);
+	if (ret) {
+		kfree(tt);
+		return NULL;
+	}
+	tt->memcg = to_quire_bo(&bo->base)->memcg;
+	return &tt->base;
+}
+
+int quire_tt_populate(struct ttm_device *ttm, struct ttm_tt *base, struct ttm_operation_ctx *ctx)
+{
+	struct quire_tt *tt = to_quire_tt(base);
+	struct mem_cgroup *before;
+	int ret;
+
+	if (base->page_flags & TTM_TT_FLAG_EXTERNAL)
+		return 0;
+	/* Who pushes a buffer out of card memory does not pay for it. */
+	before = set_active_memcg(tt->memcg);
+	ret = quire_tt_get_pages(base);
+	set_active_memcg(before);
+	if (ret)
+		return ret;
+	ret = quire_dma_map(quire_tt_device(ttm), &tt->dma, base->pages, base->num_pages,
+			    DMA_BIDIRECTIONAL);
+	if (ret)
+		quire_tt_free_pages(base, base->num_pages);
+	return ret;
+}
+
+void quire_tt_unpopulate(struct ttm_device *ttm, struct ttm_tt *base)
+{
+	struct quire_tt *tt = to_quire_tt(base);
+
+	if (base->page_flags & TTM_TT_FLAG_EXTERNAL)
+		return;
+	quire_dma_unmap(quire_tt_device(ttm), &tt->dma);
+	quire_tt_free_pages(base, base->num_pages);
+}
+
+void quire_tt_destroy(struct ttm_device *ttm, struct ttm_tt *base)
+{
+	ttm_tt_fini(base);
+	kfree(to_quire_tt(base));
+}
+
+struct sg_table *quire_tt_sgt(struct ttm_tt *tt)
+{
+	return &to_quire_tt(tt)->dma.sgt;
+}
