@@ -91,8 +91,11 @@ static void stop(struct quire_device *device)
 		atomic_store(&device->queue[q][QUIRE_QUEUE_STATE / 4], QUIRE_QUEUE_OFF);
 		atomic_store(&device->queue[q][QUIRE_QUEUE_COMPLETED / 4], 0);
 		atomic_store(&device->queue[q][QUIRE_QUEUE_TAIL / 4], 0);
+		atomic_store(&device->queue[q][QUIRE_QUEUE_JOB / 4], 0);
+		atomic_store(&device->queue[q][QUIRE_QUEUE_JOB_US / 4], 0);
+		atomic_store(&device->queue[q][QUIRE_QUEUE_JOB_BANDS / 4], 0);
 	}
-	device->log_length = 0;
+	log_end_line(device);
 }
 
 void boot_start(struct quire_device *device)

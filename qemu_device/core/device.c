@@ -40,6 +40,9 @@ static void reset_registers(struct quire_device *device)
 	for (int i = 0; i < QUIRE_COUNTERS; i++)
 		device->counter[i] = 0;
 	atomic_fetch_add(&device->tlb_flushes, 1);
+	for (int c = 0; c < QUIRE_CONTEXTS; c++)
+		device->flushed[c] = device->drained[c] = 0;
+	log_clear(device);
 }
 
 void quire_device_reset(struct quire_device *device)

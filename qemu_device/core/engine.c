@@ -59,21 +59,8 @@ static bool hangs(const struct engine *engine)
 	       engine->number & 1;
 }
 
-/* A copy of the band and its packet: what the firmware does to them is its own affair. */
-struct work {
-	struct quire_band band;
-	union {
-		struct quire_packet_header header;
-		struct quire_packet_gemm gemm;
-		struct quire_packet_copy copy;
-		struct quire_packet_fill fill;
-		struct quire_packet_convert convert;
-		struct quire_packet_pack pack;
-	} packet;
-};
-
 /* An engine starts at a scale of each MXFP8 operand, and writes whole blocks of it. */
-static bool keeps_blocks(const struct work *work)
+static bool keeps_blocks(const struct engine_work *work)
 {
 	const struct quire_band *band = &work->band;
 	const struct quire_packet_convert *convert = &work->packet.convert;
@@ -99,7 +86,7 @@ static bool inside(uint32_t first, uint32_t count, uint64_t total)
  * The firmware has checked all this before.  But it is a program that the guest
  * loads, so nothing it may hand over must lead an engine out of its operands.
  */
-static bool is_valid(const struct work *work)
+static bool is_valid(const struct engine_work *work)
 {
 	const struct quire_band *band = &work->band;
 	uint64_t rows, columns = 1, batches = 1;
@@ -139,7 +126,7 @@ static bool is_valid(const struct work *work)
 }
 
 /* False when the band or the packet makes no sense; the status is then set. */
-static bool fetch(struct engine *engine, uint32_t offset, struct work *work)
+static bool fetch(struct engine *engine, uint32_t offset, struct engine_work *work)
 {
 	const uint8_t *sram = engine->device->mcu.sram;
 	uint32_t packet;
@@ -157,7 +144,7 @@ static bool fetch(struct engine *engine, uint32_t offset, struct work *work)
 	return false;
 }
 
-static bool is_short(const struct work *work)
+static bool is_short(const struct engine_work *work)
 {
 	const struct quire_band *band = &work->band;
 
@@ -177,7 +164,7 @@ static bool is_short(const struct work *work)
 	return true;
 }
 
-static void account(struct quire_device *device, const struct work *work,
+static void account(struct quire_device *device, const struct engine_work *work,
 		    const uint64_t macs_by_width[3])
 {
 	const struct quire_packet_gemm *gemm = &work->packet.gemm;
@@ -195,7 +182,7 @@ static void account(struct quire_device *device, const struct work *work,
 	device_count(device, QUIRE_COUNTER_MODELLED_PJ, band->modelled_pj);
 }
 
-static void run(struct engine *engine, struct work *work)
+static void run(struct engine *engine, struct engine_work *work)
 {
 	uint64_t macs_by_width[3] = { 0 };
 	struct band_job job = { engine, &work->band, &work->packet, macs_by_width };
@@ -217,12 +204,14 @@ static void run(struct engine *engine, struct work *work)
 		account(engine->device, work, macs_by_width);
 }
 
-static void finish(struct engine *engine, uint32_t offset, const struct work *work)
+static void finish(struct engine *engine, uint32_t offset, const struct engine_work *work)
 {
 	struct quire_device *device = engine->device;
 
 	device_trace(device, QUIRE_TRACE_BAND, engine->number, work->band.macs, work->band.status);
 	memcpy(device->mcu.sram + offset, &work->band, sizeof(work->band));
+	/* Drained before anybody can be told that the band has ended. */
+	drain_end(device, &engine->tlb);
 	atomic_fetch_and(&device->engine_busy, ~(1u << engine->number));
 	atomic_fetch_or(&device->engine_done, 1u << engine->number);
 }
@@ -230,7 +219,7 @@ static void finish(struct engine *engine, uint32_t offset, const struct work *wo
 void engine_start(struct engine *engine, uint32_t sram_address)
 {
 	uint32_t offset = sram_address - QUIRE_SRAM_BASE;
-	struct work work;
+	struct engine_work work;
 
 	if (offset > QUIRE_SRAM_BYTES - sizeof(work.band) || offset & 7)
 		return;
@@ -242,6 +231,7 @@ void engine_start(struct engine *engine, uint32_t sram_address)
 		finish(engine, offset, &work);
 		return;
 	}
+	drain_begin(engine->device, &engine->tlb, work.band.context);
 	if (is_short(&work) && !hangs(engine)) {
 		run(engine, &work);
 		finish(engine, offset, &work);
@@ -249,6 +239,7 @@ void engine_start(struct engine *engine, uint32_t sram_address)
 	}
 	pthread_mutex_lock(&engine->lock);
 	engine->band = offset;
+	engine->work = work;
 	engine->busy = true;
 	pthread_cond_broadcast(&engine->wake);
 	pthread_mutex_unlock(&engine->lock);
@@ -270,7 +261,6 @@ void engine_wait_idle(struct engine *engine)
 static void *engine_thread(void *opaque)
 {
 	struct engine *engine = opaque;
-	struct work work;
 
 	pthread_mutex_lock(&engine->lock);
 	for (;;) {
@@ -281,10 +271,9 @@ static void *engine_thread(void *opaque)
 		pthread_mutex_unlock(&engine->lock);
 		if (hangs(engine))
 			hang(engine);
-		if (fetch(engine, engine->band, &work))
-			run(engine, &work);
+		run(engine, &engine->work);
 		pthread_mutex_lock(&engine->lock);
-		finish(engine, engine->band, &work);
+		finish(engine, engine->band, &engine->work);
 		engine->busy = false;
 		pthread_cond_broadcast(&engine->wake);
 		pthread_mutex_unlock(&engine->lock);

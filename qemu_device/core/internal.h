@@ -34,9 +34,19 @@
 
 struct quire_threads;
 
-/* Translations one unit has seen; dropped when the flush count moved. */
+#define OPERATION_BUSY (1ull << 63)
+
+/*
+ * Translations one unit has seen; dropped when the flush count moved.  A unit is what has
+ * operations of its own: an engine, or the control processor's transfers.
+ */
 struct tlb {
-	uint32_t flushes;
+	/*
+	 * 0, or the operation under way: OPERATION_BUSY, its context << 32, and the number of
+	 * that context's newest flush when it began.  Written by the unit.
+	 */
+	_Atomic uint64_t operation;
+	uint64_t flushes;
 	struct {
 		uint64_t page;		/* virtual page number with the context above, + 1 */
 		uint64_t entry;		/* of level 0, also for a part of a block */
@@ -86,7 +96,7 @@ struct engine_tiled {
 	uint64_t card_bytes, system_bytes;	/* moved */
 	uint64_t written;			/* of them */
 	struct engine_tiled_part part;		/* what was asked for */
-	uint32_t flushes;			/* of the TLBs, before anything was read */
+	uint64_t flushes;			/* of the TLBs, before anything was read */
 	bool verified;				/* all is loaded and right */
 };
 
@@ -96,13 +106,30 @@ struct engine_kept {
 	struct engine_tiled tiled;
 };
 
+/*
+ * A band and its packet in private memory: what runs is what was checked, whatever the
+ * firmware writes meanwhile.  Its context and place in SRAM are its own affair.
+ */
+struct engine_work {
+	struct quire_band band;
+	union {
+		struct quire_packet_header header;
+		struct quire_packet_gemm gemm;
+		struct quire_packet_copy copy;
+		struct quire_packet_fill fill;
+		struct quire_packet_convert convert;
+		struct quire_packet_pack pack;
+	} packet;
+};
+
 struct engine {
 	struct quire_device *device;
 	unsigned int number;
 	pthread_t thread;
-	pthread_mutex_t lock;		/* protects band, busy and quit */
+	pthread_mutex_t lock;		/* protects band, work, busy and quit */
 	pthread_cond_t wake;
 	uint32_t band;			/* SRAM offset, valid while busy */
+	struct engine_work work;	/* valid while busy */
 	bool busy;
 	bool quit;
 	uint32_t cancel;		/* relaxed atomic accesses only; the kernels look at it */
@@ -121,7 +148,7 @@ struct quire_device {
 	pthread_mutex_t mcu_lock;	/* who runs it; also protects what only it uses */
 	struct mcu mcu;
 	struct tlb mcu_tlb;
-	char log[LOG_LINE];		/* under mcu_lock */
+	char log_line[LOG_LINE];	/* under mcu_lock */
 	unsigned int log_length;
 	uint32_t dma[5];		/* under mcu_lock */
 	struct fault dma_fault;		/* under mcu_lock */
@@ -146,13 +173,18 @@ struct quire_device {
 	_Atomic uint32_t mailbox_command, mailbox_argument, mailbox_sequence;
 	_Atomic uint32_t mailbox_done, mailbox_result;
 	_Atomic uint32_t mailbox_seen;	/* sequence number the firmware has read */
-	_Atomic uint32_t tlb_flushes;
+	/* drain.c; tlb_flushes counts those of all contexts */
+	_Atomic uint64_t tlb_flushes;
+	_Atomic uint32_t flushed[QUIRE_CONTEXTS], drained[QUIRE_CONTEXTS];
 	_Atomic uint32_t fault_context, fault_address[2], fault_info;
 	_Atomic uint32_t context_root[QUIRE_CONTEXTS][2];
 	_Atomic uint32_t queue[QUIRE_QUEUES][16];
 	_Atomic uint64_t doorbells;
 	_Atomic uint64_t counter[QUIRE_COUNTERS];
 	uint32_t counter_high;		/* register accesses only */
+	/* Written under mcu_lock, the character before the count. */
+	_Atomic uint8_t log[QUIRE_LOG_BYTES];
+	_Atomic uint32_t log_written;
 
 	/* --- engines --- */
 	struct engine engine[QUIRE_ENGINES_MAX];
@@ -204,6 +236,18 @@ bool mmu_translate(struct quire_device *device, struct tlb *tlb, uint32_t contex
 		   uint64_t address, bool write, uint64_t *entry, struct fault *fault);
 /* A fault goes into the registers and the counter; the bus's are reported by dma.c. */
 void mmu_report(struct quire_device *device, uint32_t context, const struct fault *fault);
+
+/* drain.c: which flushes have drained */
+void drain_flush(struct quire_device *device, uint32_t context);	/* or QUIRE_TLB_FLUSH_ALL */
+/* An operation of a unit begins, before its first translation, and has ended. */
+void drain_begin(struct quire_device *device, struct tlb *tlb, uint32_t context);
+void drain_end(struct quire_device *device, struct tlb *tlb);
+uint32_t drain_drained(struct quire_device *device, uint32_t context);
+
+/* log.c: under mcu_lock */
+void log_character(struct quire_device *device, char c);
+void log_end_line(struct quire_device *device);		/* if one has begun */
+void log_clear(struct quire_device *device);
 
 /* dma.c */
 bool dma_bus_read(struct quire_device *device, uint64_t address, void *to, size_t bytes);

@@ -77,15 +77,17 @@ uint32_t mcu_io_read(void *opaque, uint32_t offset)
 	return 0;
 }
 
-static void log_character(struct quire_device *device, char c)
+/* One transfer is one operation: a flush that comes meanwhile drains with its end. */
+static void dma_virtual(struct quire_device *device, uint64_t address, void *sram, uint32_t bytes,
+			bool write)
 {
-	if (c != '\n' && device->log_length < LOG_LINE - 1) {
-		device->log[device->log_length++] = c >= ' ' && c <= '~' ? c : '?';
-		return;
-	}
-	device->log[device->log_length] = '\0';
-	device->log_length = 0;
-	device->bus.log(device->bus.opaque, device->log);
+	uint32_t context = device->dma[0];
+
+	if (context < QUIRE_CONTEXTS)
+		drain_begin(device, &device->mcu_tlb, context);
+	dma_copy(device, &device->mcu_tlb, context, address, sram, bytes, write,
+		 &device->dma_fault);
+	drain_end(device, &device->mcu_tlb);
 }
 
 static void dma_command(struct quire_device *device, uint32_t command)
@@ -105,8 +107,7 @@ static void dma_command(struct quire_device *device, uint32_t command)
 		return;
 	}
 	if (device->dma[0] != QUIRE_DMA_BUS) {
-		dma_copy(device, &device->mcu_tlb, device->dma[0], address, sram, bytes, !to_sram,
-			 &device->dma_fault);
+		dma_virtual(device, address, sram, bytes, !to_sram);
 		return;
 	}
 	if (to_sram) {
@@ -143,12 +144,17 @@ static void boot_status(struct quire_device *device, uint32_t status)
 static void write_queue(struct quire_device *device, unsigned int queue, uint32_t field,
 			uint32_t value)
 {
-	if (field != QUIRE_QUEUE_STATE && field != QUIRE_QUEUE_COMPLETED)
-		return;
-	device->queue[queue][field / 4] = value;
+	switch (field) {
+	case QUIRE_QUEUE_STATE:
+	case QUIRE_QUEUE_COMPLETED:
+	case QUIRE_QUEUE_JOB:
+	case QUIRE_QUEUE_JOB_US:
+	case QUIRE_QUEUE_JOB_BANDS:
+		device->queue[queue][field / 4] = value;
+	}
 	if (field == QUIRE_QUEUE_STATE)
 		device_trace(device, QUIRE_TRACE_QUEUE, queue, 0, value);
-	else
+	else if (field == QUIRE_QUEUE_COMPLETED)
 		device_trace(device, QUIRE_TRACE_JOB, queue, value, 0);
 }
 

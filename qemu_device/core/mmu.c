@@ -36,7 +36,9 @@ static bool read_entry(struct quire_device *device, uint64_t table, unsigned int
 		return dma_bus_read(device, address, entry, sizeof(*entry));
 	if (address > device->config.memory_bytes - sizeof(*entry))
 		return false;
-	memcpy(entry, device->config.memory + address, sizeof(*entry));
+	/* Whole, while the driver changes it, and before anything it leads to. */
+	*entry = __atomic_load_n((const uint64_t *)(device->config.memory + address),
+				 __ATOMIC_ACQUIRE);
 	return true;
 }
 
@@ -44,8 +46,6 @@ static bool read_entry(struct quire_device *device, uint64_t table, unsigned int
 static enum quire_fault_reason walk_to_block(struct quire_device *device, uint32_t context,
 					     uint64_t address, uint64_t *entry)
 {
-	if (context >= QUIRE_CONTEXTS)
-		return QUIRE_FAULT_CONTEXT;
 	*entry = device->context_root[context][0] |
 		 (uint64_t)device->context_root[context][1] << 32;
 	if (!(*entry & QUIRE_PTE_VALID))
@@ -103,15 +103,22 @@ bool mmu_translate(struct quire_device *device, struct tlb *tlb, uint32_t contex
 	uint64_t page = address / QUIRE_PAGE_BYTES;
 	uint64_t tag = tag_of(context, page);
 	unsigned int slot = page % TLB_ENTRIES;
-	uint32_t flushes = atomic_load(&device->tlb_flushes);
+	uint64_t flushes = atomic_load(&device->tlb_flushes);
 	uint32_t reason = QUIRE_FAULT_NONE;
 
+	/*
+	 * What is kept was read after the flush before: a walk that a new flush overtakes may
+	 * use what an old table says, and keep it, but for this operation's next translation it
+	 * is stale.  Operations that begin later have that flush behind them (drain.c).
+	 */
 	if (tlb->flushes != flushes) {
 		memset(tlb->slot, 0, sizeof(tlb->slot));
 		tlb->block = 0;
 		tlb->flushes = flushes;
 	}
-	if (address >> QUIRE_VA_BITS) {
+	if (context >= QUIRE_CONTEXTS) {
+		reason = QUIRE_FAULT_CONTEXT;
+	} else if (address >> QUIRE_VA_BITS) {
 		reason = QUIRE_FAULT_ADDRESS;
 	} else if (tlb->slot[slot].page != tag) {
 		reason = walk(device, tlb, context, address, entry);

@@ -43,6 +43,22 @@ static uint32_t read_counter(struct quire_device *device, uint64_t offset)
 	return (uint32_t)value;
 }
 
+static uint32_t read_flushes(struct quire_device *device, uint64_t offset)
+{
+	uint32_t context = (uint32_t)(offset - QUIRE_REG_FLUSHED(0)) / 8;
+
+	return offset & 4 ? drain_drained(device, context) : device->flushed[context];
+}
+
+static uint32_t read_log(struct quire_device *device, uint64_t offset)
+{
+	uint32_t at = (uint32_t)(offset - QUIRE_REG_LOG(0)), word = 0;
+
+	for (unsigned int i = 0; i < 4; i++)
+		word |= (uint32_t)device->log[at + i] << 8 * i;
+	return word;
+}
+
 static uint32_t read_register(struct quire_device *device, uint64_t offset)
 {
 	switch (offset) {
@@ -65,6 +81,7 @@ static uint32_t read_register(struct quire_device *device, uint64_t offset)
 	case QUIRE_REG_FW_VERSIONS: return device->fw_versions;
 	case QUIRE_REG_NEGOTIATED: return device->negotiated;
 	case QUIRE_REG_FW_RELEASE: return device->fw_release;
+	case QUIRE_REG_LOG_WRITTEN: return device->log_written;
 	case QUIRE_REG_PANIC_PC: return device->panic[0];
 	case QUIRE_REG_PANIC_CAUSE: return device->panic[1];
 	case QUIRE_REG_PANIC_VALUE: return device->panic[2];
@@ -83,15 +100,22 @@ static uint32_t read_register(struct quire_device *device, uint64_t offset)
 		return device->context_root[(offset - QUIRE_REG_CONTEXT_ROOT_LO(0)) / 8][offset / 4 & 1];
 	if (offset >= QUIRE_REG_QUEUE(0) && offset < QUIRE_REG_QUEUE(QUIRE_QUEUES))
 		return device->queue[(offset - QUIRE_REG_QUEUE(0)) / 64][offset / 4 & 15];
+	if (offset >= QUIRE_REG_FLUSHED(0) && offset < QUIRE_REG_FLUSHED(QUIRE_CONTEXTS))
+		return read_flushes(device, offset);
 	if (offset >= QUIRE_REG_COUNTER_LO(0) && offset < QUIRE_REG_COUNTER_LO(QUIRE_COUNTERS))
 		return read_counter(device, offset);
+	if (offset >= QUIRE_REG_LOG(0) && offset < QUIRE_REG_LOG(QUIRE_LOG_BYTES / 4))
+		return read_log(device, offset);
 	return 0;
 }
 
 static void write_queue(struct quire_device *device, uint64_t offset, uint32_t value)
 {
-	/* STATE, COMPLETED and TAIL belong to the card. */
-	if (offset % 64 <= QUIRE_QUEUE_PRIORITY)
+	uint32_t field = offset % 64;
+
+	/* STATE, COMPLETED, TAIL and what follows RESUME belong to the card. */
+	if (field <= QUIRE_QUEUE_PRIORITY ||
+	    (field >= QUIRE_QUEUE_SAVE_LO && field <= QUIRE_QUEUE_RESUME))
 		device->queue[(offset - QUIRE_REG_QUEUE(0)) / 64][offset / 4 & 15] = value;
 }
 
@@ -149,7 +173,7 @@ static void write_register(struct quire_device *device, uint64_t offset, uint32_
 		device->mailbox_sequence = value;
 		processor_kick_inline(device, QUIRE_SERVING_NONE);
 		return;
-	case QUIRE_REG_TLB_FLUSH: atomic_fetch_add(&device->tlb_flushes, 1); return;
+	case QUIRE_REG_TLB_FLUSH: drain_flush(device, value); return;
 	}
 	if (offset >= QUIRE_REG_CONTEXT_ROOT_LO(0) && offset < QUIRE_REG_CONTEXT_ROOT_LO(QUIRE_CONTEXTS))
 		device->context_root[(offset - QUIRE_REG_CONTEXT_ROOT_LO(0)) / 8][offset / 4 & 1] = value;
