@@ -197,6 +197,17 @@ bool band_engine_idle(void)
 	return idle != 0;
 }
 
+bool band_plan_seek(struct band_plan *plan, uint32_t row, uint32_t column, uint32_t batch)
+{
+	if (row >= plan->rows || row % plan->row_step || column >= plan->columns ||
+	    column % plan->column_step || batch >= plan->batches || batch % plan->batch_step)
+		return false;
+	plan->row = row;
+	plan->column = column;
+	plan->batch = batch;
+	return true;
+}
+
 static void collect(uint32_t engine)
 {
 	uint32_t number = owner[engine];
@@ -205,7 +216,6 @@ static void collect(uint32_t engine)
 	idle |= 1u << engine;
 	queues[number].running--;
 	job_band_done(number, &bands[engine]);
-	sched_update(number);
 }
 
 /* Start the queue's next band on an idle engine; the caller knows there is one. */
@@ -249,9 +259,12 @@ void band_collect(void)
 	uint32_t done = io_read(QUIRE_IO_ENGINE_DONE) & engines & ~idle;
 
 	io_write(QUIRE_IO_ENGINE_DONE, done);
-	for (uint32_t engine = 0; done; engine++, done >>= 1)
-		if (done & 1)
-			collect(engine);
+	for (uint32_t engine = 0; done; engine++, done >>= 1) {
+		if (!(done & 1))
+			continue;
+		collect(engine);
+		job_leave(owner[engine]);
+	}
 }
 
 void band_cancel(uint32_t number)

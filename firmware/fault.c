@@ -2,15 +2,14 @@
 #include "firmware.h"
 #include "io.h"
 
-void log_line(const char *text)
-{
-	while (*text)
-		io_write(QUIRE_IO_LOG, (uint8_t)*text++);
-	io_write(QUIRE_IO_LOG, '\n');
-}
-
 void fault_panic(uint32_t pc, uint32_t cause, uint32_t value)
 {
+	/* The trap may have come in the middle of a line. */
+	log_end();
+	log_hex("panic: pc ", pc);
+	log_hex(" cause ", cause);
+	log_hex(" value ", value);
+	log_end();
 	io_write(QUIRE_IO_PANIC_PC, pc);
 	io_write(QUIRE_IO_PANIC_CAUSE, cause);
 	io_write(QUIRE_IO_PANIC_VALUE, value);	/* halts */

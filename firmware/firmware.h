@@ -13,7 +13,7 @@
 
 #include <quire/hw.h>
 
-#define FW_RELEASE 0x010000u		/* 1.0.0 */
+#define FW_RELEASE 0x020000u		/* 2.0.0 */
 #define RING_CACHE 8			/* ring entries fetched at once */
 #define STREAM_WINDOW 1024u		/* bytes of the stream kept per queue */
 
@@ -51,14 +51,19 @@ struct queue {
 	bool in_packet;
 	bool failed;			/* the job has failed; wait for its bands, then report */
 	bool stopping;			/* QUEUE_STOP waits for the bands */
+	bool parking;			/* QUEUE_PARK waits for the bands */
+	bool shown;			/* the registers JOB, JOB_US and JOB_BANDS show the job */
 	uint32_t entries;
-	uint64_t ring, records;
+	uint64_t ring, records, save;
 	uint64_t sequence;		/* of the job in progress, or of the next one */
 	uint32_t tail;			/* doorbell: low word of the newest sequence number */
 
 	uint64_t cached_sequence;	/* of cache[0] */
 	uint32_t cached;
 	const struct quire_ring_entry *entry;
+
+	/* Of the job: the time it was worked on up to busy_since, and since then if it is now. */
+	uint64_t busy_ns, busy_since;
 
 	uint32_t offset;		/* of the packet in the stream */
 	uint32_t window_offset, window_bytes;
@@ -84,7 +89,23 @@ extern struct queue queues[QUIRE_QUEUES];
 
 /* fault.c */
 void fault_panic(uint32_t pc, uint32_t cause, uint32_t value) __attribute__((noreturn));
-void log_line(const char *text);
+
+/* log.c: a line is texts and numbers, each with its name before it, and an end. */
+void log_text(const char *text);
+void log_decimal(const char *name, uint32_t value);
+void log_hex(const char *name, uint64_t value);
+void log_end(void);
+/* Begin a line about a queue; false when there have been too many in this second. */
+bool log_queue(uint32_t number);
+
+/* progress.c: how long a job has been worked on, and the registers that say so */
+uint64_t progress_now(void);
+/* Count the time since busy_since, in which the job was worked on. */
+void progress_count(struct queue *q);
+void progress_show(uint32_t number);
+void progress_hide(uint32_t number);
+/* Of all jobs with bands on engines. */
+void progress_refresh(void);
 
 /* dma.c: 0, or QUIRE_FAULT_* with the address in *fault_address */
 uint32_t dma_read(uint32_t context, uint64_t address, void *to, uint32_t bytes,
@@ -99,12 +120,17 @@ void dma_write_record(uint64_t address, const struct quire_fence_record *record)
  * field; *status is then QUIRE_STATUS_BAD_PACKET or _LIMIT.
  */
 uint32_t packet_check(struct queue *q, uint32_t *status);
-/* Plan PACK or UNPACK, whose tiles have tile_rows rows, in bands of whole tiles. */
-void packet_plan_tiles(struct queue *q, uint32_t tile_rows);
+/* Plan the bands of a checked packet, whose walk is over. */
+void packet_plan(struct queue *q);
 
 /* tiled.c: a step is a piece of bounded size, and may fail the job */
 void tiled_walk_start(struct queue *q);
 void tiled_walk_step(struct queue *q);
+/*
+ * Go on with a saved walk where tiled_walk_start() has begun one; the bands are planned when it
+ * was over.  False when it cannot be one of this packet.
+ */
+bool tiled_walk_restore(struct queue *q, const struct tiled_walk *saved);
 /* PACK: set the magic of the image, 0 or QUIRE_FAULT_* with the address. */
 uint32_t tiled_set_magic(const struct queue *q, uint32_t magic, uint64_t *fault_address);
 
@@ -119,8 +145,16 @@ void band_collect(void);
 void band_cancel(uint32_t number);
 void band_init(void);
 
+/* False when no band of the plan starts there. */
+bool band_plan_seek(struct band_plan *plan, uint32_t row, uint32_t column, uint32_t batch);
+
 /* job.c */
 void job_step(uint32_t number);
+/* The job is left alone for now; what runs of it runs on. */
+void job_leave(uint32_t number);
+uint32_t job_check_entry(const struct queue *q);
+/* All packets have been executed, or the job has failed and none of its bands runs. */
+void job_finish(struct queue *q);
 void job_band_done(uint32_t number, const struct quire_band *band);
 void job_fail(struct queue *q, uint32_t status, uint32_t detail);
 void job_fail_fault(struct queue *q, uint32_t fault, uint32_t unit, uint64_t address);
@@ -133,5 +167,12 @@ bool sched_pick(uint32_t *number);
 void mailbox_handle(void);
 void mailbox_queue_stopped(uint32_t number);
 void doorbells_handle(void);
+
+/* park.c */
+uint32_t park_request(uint32_t number);		/* enum quire_mailbox_result */
+/* No band of a queue that is being parked runs any more. */
+void park_save(uint32_t number);
+/* Fill a queue that is off with what its page holds; false when that makes no sense. */
+bool park_restore(uint32_t number);
 
 #endif

@@ -7,43 +7,110 @@
 
 #include "firmware.h"
 #include "io.h"
+#include "words.h"
 
 #define VA_LIMIT (1ull << QUIRE_VA_BITS)
 #define UNIT(unit) ((uint32_t)(unit) << QUIRE_FAULT_UNIT_SHIFT)
 #define FAULT_KEEP (QUIRE_FAULT_REASON | QUIRE_FAULT_WRITE)
+/* Packets without bands that are executed before other queues and the mailbox have a turn. */
+#define PACKETS_AT_ONCE 16
 
-static void finish_job(struct queue *q)
+/*
+ * What a job did, at the address its entry names.  Where that cannot be written the job
+ * has failed, unless it had failed before.
+ */
+static void write_outcome(struct queue *q)
+{
+	struct quire_fence_record *record = &q->record;
+	struct quire_job_outcome outcome = {
+		.number = q->entry->number,
+		.status = record->status,
+		.packet = record->packet,
+		.detail = record->detail,
+		.fault_info = record->fault_info,
+		.fault_address = record->fault_address,
+		.macs = record->macs,
+		.cycles = record->cycles,
+		.modelled_pj = record->modelled_pj,
+		.digest = record->digest,
+		.started = record->started,
+		.ended = record->ended,
+		.busy_ns = record->busy_ns,
+	};
+	uint64_t fault_address;
+	uint32_t fault = dma_write(q->context, q->entry->outcome, &outcome, sizeof(outcome),
+				   &fault_address);
+
+	if (!fault || record->status != QUIRE_STATUS_OK)
+		return;
+	record->status = QUIRE_STATUS_MMU_FAULT;
+	record->packet = q->offset;
+	record->fault_info = (fault & FAULT_KEEP) | QUIRE_FAULT_WRITE | UNIT(QUIRE_FAULT_UNIT_RESULT);
+	record->fault_address = fault_address;
+}
+
+static void log_failure(uint32_t number, const struct quire_fence_record *record)
+{
+	if (!log_queue(number))
+		return;
+	log_decimal("job ", (uint32_t)record->sequence);
+	log_decimal(" failed: status ", record->status);
+	log_decimal(" packet ", record->packet);
+	log_decimal(" detail ", record->detail);
+	log_hex(" fault ", record->fault_info);
+	log_hex(" at ", record->fault_address);
+	log_end();
+}
+
+/* The job has failed: no other of this queue is run. */
+static void stop_on_failure(struct queue *q, uint32_t number)
+{
+	uint32_t events = QUIRE_EVENT_QUEUE_FAULT;
+
+	if (q->parking)
+		events |= QUIRE_EVENT_QUEUE_PARKED;
+	q->parking = false;
+	q->state = QUIRE_QUEUE_FAULTED;
+	io_write(QUIRE_IO_COUNT_ERRORS, 1);
+	io_write(QUIRE_IO_QUEUE(number) + QUIRE_QUEUE_STATE, QUIRE_QUEUE_FAULTED);
+	io_write(QUIRE_IO_RAISE_VECTOR, 1 + number);
+	io_write(QUIRE_IO_POST_EVENT, events);
+	log_failure(number, &q->record);
+}
+
+void job_finish(struct queue *q)
 {
 	uint32_t number = (uint32_t)(q - queues);
-	uint32_t registers = QUIRE_IO_QUEUE(number);
 	struct quire_fence_record *record = &q->record;
 	uint32_t flags = q->entry->flags;
 	uint64_t slot = record->sequence & (q->entries - 1);
 	bool interrupt = flags & QUIRE_RING_INTERRUPT;
 
+	progress_count(q);
+	record->ended = q->busy_since;
+	record->busy_ns = q->busy_ns;
+	/* An entry that was refused says nothing that can be relied on. */
+	if (q->entry->outcome && record->status != QUIRE_STATUS_FIRMWARE)
+		write_outcome(q);
+	if (q->shown)
+		progress_hide(number);
 	/* Whoever rang the doorbell still waits for it, and looks at the record next. */
 	if (flags & QUIRE_RING_LATE && io_read(QUIRE_IO_SERVING) == number)
 		interrupt = false;
-	if (record->status != QUIRE_STATUS_OK)
-		interrupt = true;
 
 	dma_write_record(q->records + slot * sizeof(*record), record);
-	io_write(registers + QUIRE_QUEUE_COMPLETED, (uint32_t)record->sequence);
-	if (record->status == QUIRE_STATUS_OK) {
-		io_write(QUIRE_IO_COUNT_JOBS, 1);
-	} else {
-		q->state = QUIRE_QUEUE_FAULTED;
-		io_write(QUIRE_IO_COUNT_ERRORS, 1);
-		io_write(registers + QUIRE_QUEUE_STATE, QUIRE_QUEUE_FAULTED);
-	}
+	io_write(QUIRE_IO_QUEUE(number) + QUIRE_QUEUE_COMPLETED, (uint32_t)record->sequence);
 	q->in_job = false;
 	q->in_packet = false;
 	q->failed = false;
 	q->sequence++;
+	if (record->status != QUIRE_STATUS_OK) {
+		stop_on_failure(q, number);
+		return;
+	}
+	io_write(QUIRE_IO_COUNT_JOBS, 1);
 	if (interrupt)
 		io_write(QUIRE_IO_RAISE_VECTOR, 1 + number);
-	if (record->status != QUIRE_STATUS_OK)
-		io_write(QUIRE_IO_POST_EVENT, QUIRE_EVENT_QUEUE_FAULT);
 }
 
 /*
@@ -64,7 +131,7 @@ void job_fail(struct queue *q, uint32_t status, uint32_t detail)
 			band_cancel(number);
 	}
 	if (!q->running)
-		finish_job(q);
+		job_finish(q);
 }
 
 void job_fail_fault(struct queue *q, uint32_t fault, uint32_t unit, uint64_t address)
@@ -95,6 +162,7 @@ static bool fetch_entry(struct queue *q)
 	if (dma_read(QUIRE_DMA_BUS, q->ring + slot * (uint64_t)sizeof(*q->entry), q->cache,
 		     count * sizeof(*q->entry), &fault_address)) {
 		q->cache[0].flags = 0;
+		q->cache[0].outcome = 0;
 		return false;
 	}
 	q->cached = count;
@@ -102,11 +170,11 @@ static bool fetch_entry(struct queue *q)
 	return true;
 }
 
-static uint32_t check_entry(const struct queue *q)
+uint32_t job_check_entry(const struct queue *q)
 {
 	const struct quire_ring_entry *e = q->entry;
 
-	if (e->sequence != q->sequence || e->flags & ~QUIRE_RING_FLAGS)
+	if (e->sequence != q->sequence || e->flags & ~QUIRE_RING_FLAGS || (uint32_t)e->outcome & 7)
 		return QUIRE_STATUS_FIRMWARE;
 	for (uint32_t i = 0; i < sizeof(e->reserved) / sizeof(e->reserved[0]); i++)
 		if (e->reserved[i])
@@ -120,21 +188,23 @@ static uint32_t check_entry(const struct queue *q)
 	return QUIRE_STATUS_OK;
 }
 
-static void clear_words(void *at, uint32_t bytes)
+/* The times are written when the job ends; a loop over the words would take longer. */
+static void open_record(struct queue *q)
 {
-	uint32_t *word = at;
+	struct quire_fence_record *record = &q->record;
 
-	for (uint32_t i = 0; i < bytes / 4; i++)
-		word[i] = 0;
-}
-
-static void copy_words(void *to, const void *from, uint32_t bytes)
-{
-	uint32_t *out = to;
-	const uint32_t *in = from;
-
-	for (uint32_t i = 0; i < bytes / 4; i++)
-		out[i] = in[i];
+	record->sequence = q->sequence;
+	record->status = QUIRE_STATUS_OK;
+	record->packet = 0;
+	record->detail = 0;
+	record->fault_info = 0;
+	record->fault_address = 0;
+	record->cycles = 0;
+	record->modelled_pj = 0;
+	record->digest = 0;
+	record->macs = 0;
+	record->started = q->busy_since;
+	q->busy_ns = 0;
 }
 
 /* Begin the next job; false when it ended at once, with an error. */
@@ -143,8 +213,7 @@ static bool start_job(struct queue *q)
 	uint32_t outstanding = q->tail - (uint32_t)q->sequence + 1;
 	uint32_t status;
 
-	clear_words(&q->record, sizeof(q->record));
-	q->record.sequence = q->sequence;
+	open_record(q);
 	q->in_job = true;
 	q->offset = 0;
 	q->window_bytes = 0;
@@ -152,7 +221,7 @@ static bool start_job(struct queue *q)
 		job_fail(q, QUIRE_STATUS_FIRMWARE, 0);
 		return false;
 	}
-	status = check_entry(q);
+	status = job_check_entry(q);
 	if (status != QUIRE_STATUS_OK) {
 		job_fail(q, status, 0);
 		return false;
@@ -274,7 +343,7 @@ void job_band_done(uint32_t number, const struct quire_band *band)
 	}
 	if (q->failed) {
 		if (!q->running)
-			finish_job(q);
+			job_finish(q);
 		return;
 	}
 	if (band->status != QUIRE_STATUS_OK) {
@@ -294,39 +363,58 @@ void job_band_done(uint32_t number, const struct quire_band *band)
 		finish_packet(q);
 }
 
-/*
- * Serve a queue once: go on until a band has been started, a piece of a tiled operand
- * walked, or the job has ended.  An engine is idle when this is called.
- */
-void job_step(uint32_t number)
+void job_leave(uint32_t number)
 {
 	struct queue *q = &queues[number];
 
-	if (!q->in_job && !start_job(q)) {
-		sched_update(number);
-		return;
+	if (q->in_job) {
+		progress_count(q);
+		progress_show(number);
 	}
-	for (;;) {
+	if (q->parking && !q->running)
+		park_save(number);
+	sched_update(number);
+}
+
+/*
+ * Go on until a band has been started, a piece of a tiled operand walked, some packets
+ * executed, or the job has ended.
+ */
+static void work(struct queue *q, uint32_t number)
+{
+	for (uint32_t packets = 0; packets < PACKETS_AT_ONCE; packets++) {
 		if (!q->in_packet) {
 			if (q->offset == q->entry->stream_bytes) {
-				finish_job(q);
-				break;
+				job_finish(q);
+				return;
 			}
 			if (!load_packet(q))
-				break;
+				return;
 			q->in_packet = true;
 			clear_words(&q->sums, sizeof(q->sums));
 		}
 		if (q->walk.operand != TILED_WALK_DONE) {
 			tiled_walk_step(q);
-			break;
+			return;
 		}
 		if (q->plan.more) {
 			band_start(q, number);
-			break;
+			return;
 		}
 		if (!finish_packet(q))
-			break;
+			return;
 	}
-	sched_update(number);
+}
+
+/* Serve a queue once.  An engine is idle when this is called. */
+void job_step(uint32_t number)
+{
+	struct queue *q = &queues[number];
+
+	/* While a band runs the time counts already. */
+	if (!q->running)
+		q->busy_since = progress_now();
+	if (q->in_job || start_job(q))
+		work(q, number);
+	job_leave(number);
 }

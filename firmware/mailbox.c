@@ -21,13 +21,20 @@ static uint64_t address_register(uint32_t queue_io, uint32_t offset)
 	return io_read(queue_io + offset) | (uint64_t)io_read(queue_io + offset + 4) << 32;
 }
 
+/* One that came before the queue was started was not meant for it. */
+static void forget_doorbell(uint32_t number)
+{
+	io_write(number < 32 ? QUIRE_IO_DOORBELLS_LO : QUIRE_IO_DOORBELLS_HI, 1u << (number & 31));
+}
+
 static uint32_t queue_start(uint32_t number)
 {
 	uint32_t registers = QUIRE_IO_QUEUE(number);
-	uint32_t log2, context, priority;
+	uint32_t log2, context, priority, resume;
 	struct queue *q;
 
-	if (number >= QUIRE_QUEUES || queues[number].state != QUIRE_QUEUE_OFF)
+	if (number >= QUIRE_QUEUES || (queues[number].state != QUIRE_QUEUE_OFF &&
+				       queues[number].state != QUIRE_QUEUE_PARKED))
 		return QUIRE_MAILBOX_BAD_QUEUE;
 	q = &queues[number];
 	q->ring = address_register(registers, QUIRE_QUEUE_RING_LO);
@@ -35,7 +42,10 @@ static uint32_t queue_start(uint32_t number)
 	log2 = io_read(registers + QUIRE_QUEUE_ENTRIES_LOG2);
 	context = io_read(registers + QUIRE_QUEUE_CONTEXT);
 	priority = io_read(registers + QUIRE_QUEUE_PRIORITY);
-	if ((q->ring | q->records) & (QUIRE_PAGE_BYTES - 1) || !q->ring || !q->records ||
+	q->save = address_register(registers, QUIRE_QUEUE_SAVE_LO);
+	resume = io_read(registers + QUIRE_QUEUE_RESUME);
+	if ((q->ring | q->records | q->save) & (QUIRE_PAGE_BYTES - 1) || !q->ring || !q->records ||
+	    resume > 1 || (resume && !q->save) ||
 	    log2 < QUIRE_QUEUE_ENTRIES_LOG2_MIN || log2 > QUIRE_QUEUE_ENTRIES_LOG2_MAX ||
 	    context >= QUIRE_CONTEXTS || priority > QUIRE_QUEUE_PRIORITY_HIGH)
 		return QUIRE_MAILBOX_BAD_CONFIG;
@@ -43,15 +53,21 @@ static uint32_t queue_start(uint32_t number)
 	q->context = (uint8_t)context;
 	q->priority = (uint8_t)priority;
 	q->sequence = 1;
-	q->tail = 0;
 	q->cached = 0;
 	q->in_job = false;
 	q->in_packet = false;
 	q->failed = false;
-	q->stopping = false;
+	if (resume && !park_restore(number)) {
+		q->in_job = false;
+		return QUIRE_MAILBOX_BAD_CONFIG;
+	}
+	/* Jobs behind the one in progress are there when the doorbell says so. */
+	q->tail = (uint32_t)q->sequence - !q->in_job;
+	forget_doorbell(number);
 	q->state = QUIRE_QUEUE_ACTIVE;
-	io_write(registers + QUIRE_QUEUE_COMPLETED, 0);
+	io_write(registers + QUIRE_QUEUE_COMPLETED, (uint32_t)q->sequence - 1);
 	io_write(registers + QUIRE_QUEUE_STATE, QUIRE_QUEUE_ACTIVE);
+	sched_update(number);
 	return QUIRE_MAILBOX_OK;
 }
 
@@ -61,8 +77,10 @@ static void queue_off(uint32_t number)
 
 	q->state = QUIRE_QUEUE_OFF;
 	q->stopping = false;
+	q->parking = false;
 	q->in_job = false;
 	q->in_packet = false;
+	progress_hide(number);
 	sched_update(number);
 	io_write(QUIRE_IO_QUEUE(number) + QUIRE_QUEUE_STATE, QUIRE_QUEUE_OFF);
 	answer(stop_sequence, QUIRE_MAILBOX_OK);
@@ -119,6 +137,9 @@ void mailbox_handle(void)
 		break;
 	case QUIRE_MAILBOX_QUEUE_STOP:
 		queue_stop(argument, sequence);
+		break;
+	case QUIRE_MAILBOX_QUEUE_PARK:
+		answer(sequence, park_request(argument));
 		break;
 	default:
 		answer(sequence, QUIRE_MAILBOX_BAD_COMMAND);

@@ -2,7 +2,8 @@
 #include "firmware.h"
 #include "io.h"
 
-#define HEARTBEAT_US 50000
+/* The registers of jobs are at most 50 ms old. */
+#define HEARTBEAT_US 40000
 
 struct queue queues[QUIRE_QUEUES];
 
@@ -35,14 +36,19 @@ void firmware_main(void)
 	band_init();
 	io_write(QUIRE_IO_ALARM, HEARTBEAT_US);
 	io_write(QUIRE_IO_BOOT_STATUS, QUIRE_BOOT_READY);
-	log_line("quire firmware 1.0.0 ready");
+	log_text("quire firmware 2.0.0 ready:");
+	log_decimal(" interface ", io_read(QUIRE_IO_NEGOTIATED));
+	log_decimal(" engines ", io_read(QUIRE_IO_ENGINES));
+	log_end();
 
 	for (;;) {
 		uint32_t events = io_read(QUIRE_IO_EVENTS);
 
 		io_write(QUIRE_IO_HEARTBEAT, ++heartbeat);
-		if (events & QUIRE_IO_EVENT_TIMER)
+		if (events & QUIRE_IO_EVENT_TIMER) {
 			io_write(QUIRE_IO_ALARM, HEARTBEAT_US);
+			progress_refresh();
+		}
 		if (events & QUIRE_IO_EVENT_ENGINE)
 			band_collect();
 		if (events & QUIRE_IO_EVENT_MAILBOX)

@@ -8,8 +8,8 @@ cross=$1
 elf=$2
 out=$3
 sram=262144
-interface=$(((1 << 16) | 1))
-release=$((1 << 16))
+interface=$(((2 << 16) | 2))
+release=$((2 << 16))
 
 symbol() { # value of a symbol, as a number
 	echo $((0x$("${cross}nm" "$elf" | awk -v name="$1" '$3 == name { print $1 }' | tail -c 9)))

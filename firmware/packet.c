@@ -23,9 +23,11 @@ static bool reads_tiles(const struct quire_packet_gemm *p)
 	       !quire_check_is_zero(p->alpha) && p->k;
 }
 
-void packet_plan_tiles(struct queue *q, uint32_t tile_rows)
+/* In bands of whole tiles. */
+static void plan_tiles(struct queue *q)
 {
 	const struct quire_packet_pack *p = &q->packet.pack;
+	uint32_t tile_rows = q->walk.header.tile_rows;
 
 	/* rows of tiles have at most 2^30 elements; tiles are powers of two */
 	band_plan_rows(&q->plan, p->rows, p->columns,
@@ -33,21 +35,14 @@ void packet_plan_tiles(struct queue *q, uint32_t tile_rows)
 		       BAND_ELEMENTS / tile_rows);
 }
 
-uint32_t packet_check(struct queue *q, uint32_t *status)
+void packet_plan(struct queue *q)
 {
 	struct band_plan *plan = &q->plan;
-	uint32_t field;
 
-	field = quire_packet_check(&q->packet, status);
-	if (field != QUIRE_NO_FIELD)
-		return field;
-	q->walk.operand = TILED_WALK_DONE;
 	switch (q->packet.header.opcode) {
 	case QUIRE_PACKET_GEMM:
-		if (reads_tiles(&q->packet.gemm))
-			tiled_walk_start(q);
-		else
-			band_plan_gemm(plan, &q->packet.gemm, q->packet.gemm.k);
+		band_plan_gemm(plan, &q->packet.gemm,
+			       reads_tiles(&q->packet.gemm) ? q->walk.k : q->packet.gemm.k);
 		break;
 	case QUIRE_PACKET_COPY:
 		band_plan_rows(plan, q->packet.copy.rows, pieces(q->packet.copy.row_bytes),
@@ -64,10 +59,31 @@ uint32_t packet_check(struct queue *q, uint32_t *status)
 		break;
 	case QUIRE_PACKET_PACK:
 	case QUIRE_PACKET_UNPACK:
-		tiled_walk_start(q);
+		plan_tiles(q);
 		break;
 	default:	/* NOP: no bands */
 		plan->more = false;
 	}
+}
+
+static bool needs_walk(const struct queue *q)
+{
+	uint32_t opcode = q->packet.header.opcode;
+
+	return opcode == QUIRE_PACKET_PACK || opcode == QUIRE_PACKET_UNPACK ||
+	       (opcode == QUIRE_PACKET_GEMM && reads_tiles(&q->packet.gemm));
+}
+
+uint32_t packet_check(struct queue *q, uint32_t *status)
+{
+	uint32_t field = quire_packet_check(&q->packet, status);
+
+	if (field != QUIRE_NO_FIELD)
+		return field;
+	q->walk.operand = TILED_WALK_DONE;
+	if (needs_walk(q))
+		tiled_walk_start(q);
+	else
+		packet_plan(q);
 	return QUIRE_NO_FIELD;
 }

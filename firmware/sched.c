@@ -18,7 +18,7 @@ static uint8_t passed_over[PRIORITIES];
 /* A queue wants the processor when it can start something without waiting for a band. */
 static bool wants(const struct queue *q)
 {
-	if (q->state != QUIRE_QUEUE_ACTIVE || q->stopping || q->failed)
+	if (q->state != QUIRE_QUEUE_ACTIVE || q->stopping || q->parking || q->failed)
 		return false;
 	if (q->in_packet)
 		return q->plan.more;

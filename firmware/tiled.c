@@ -10,6 +10,7 @@
 #include <quire/packet_check.h>
 
 #include "firmware.h"
+#include "words.h"
 
 #define PIECE (QUIRE_DMA_MAX_BYTES / sizeof(struct quire_tile))
 
@@ -73,7 +74,7 @@ static void next_operand(struct queue *q)
 	do {
 		if (walk->operand == TILED_WALK_B) {
 			walk->operand = TILED_WALK_DONE;
-			band_plan_gemm(&q->plan, &q->packet.gemm, walk->k);
+			packet_plan(q);
 			return;
 		}
 		walk->operand++;
@@ -129,8 +130,8 @@ static void end_image(struct queue *q)
 	if (walk->operand == TILED_WALK_IMAGE) {
 		if (is_pack(q) && !open_plan(q))
 			return;
-		packet_plan_tiles(q, walk->header.tile_rows);
 		walk->operand = TILED_WALK_DONE;
+		packet_plan(q);
 		return;
 	}
 	if (walk->stored > walk->most)
@@ -145,8 +146,8 @@ static void end_image(struct queue *q)
 	next_operand(q);
 }
 
-/* The header of a product's operand; false with the job failed. */
-static bool check_factor(struct queue *q)
+/* The first wrong field of the header of a product's operand, or of the packet. */
+static uint32_t check_factor(struct queue *q, uint32_t *status)
 {
 	const struct quire_packet_gemm *p = &q->packet.gemm;
 	bool is_a = q->walk.operand == TILED_WALK_A;
@@ -158,29 +159,35 @@ static bool check_factor(struct queue *q)
 
 	field = quire_check_image_header(&q->walk.header, address_of(q), k_is_row ? p->k : lanes,
 					 k_is_row ? lanes : p->k, &image);
-	if (field != QUIRE_NO_FIELD)
-		return fail_tile(q, QUIRE_BAD_TILE_HEADER, field);
-	if (quire_check_overlap(&image, &output)) {
-		job_fail(q, QUIRE_STATUS_BAD_PACKET, QUIRE_CHECK_FIELD(gemm, d.address));
-		return false;
+	if (field == QUIRE_NO_FIELD && quire_check_overlap(&image, &output)) {
+		*status = QUIRE_STATUS_BAD_PACKET;
+		return QUIRE_CHECK_FIELD(gemm, d.address);
 	}
-	return true;
+	return field;
 }
 
-static bool check_pack(struct queue *q)
+static uint32_t check_header(struct queue *q, uint32_t *status)
 {
-	uint32_t field = quire_check_pack_header(&q->packet.pack, &q->walk.header);
-
-	return field == QUIRE_NO_FIELD || fail_tile(q, QUIRE_BAD_TILE_HEADER, field);
+	*status = QUIRE_STATUS_BAD_TILE;
+	return q->packet.header.opcode == QUIRE_PACKET_GEMM ?
+		       check_factor(q, status) :
+		       quire_check_pack_header(&q->packet.pack, &q->walk.header);
 }
 
 static bool start_image(struct queue *q)
 {
 	struct tiled_walk *walk = &q->walk;
+	uint32_t status, field;
 
-	if (!read(q, 0, &walk->header, sizeof(walk->header)) ||
-	    !(walk->operand == TILED_WALK_IMAGE ? check_pack(q) : check_factor(q)))
+	if (!read(q, 0, &walk->header, sizeof(walk->header)))
 		return false;
+	field = check_header(q, &status);
+	if (field != QUIRE_NO_FIELD && status == QUIRE_STATUS_BAD_TILE)
+		return fail_tile(q, QUIRE_BAD_TILE_HEADER, field);
+	if (field != QUIRE_NO_FIELD) {
+		job_fail(q, status, field);
+		return false;
+	}
 	walk->in_image = true;
 	walk->tile = 0;
 	walk->row = 0;
@@ -223,4 +230,41 @@ void tiled_walk_step(struct queue *q)
 	walk->tile += count;
 	if (walk->tile == h->tiles)
 		end_image(q);
+}
+
+/* What a saved walk says of its place in an image. */
+static bool is_in_image(struct queue *q)
+{
+	const struct tiled_walk *walk = &q->walk;
+	const struct quire_tiled_header *h = &walk->header;
+	uint32_t columns, status;
+
+	if (check_header(q, &status) != QUIRE_NO_FIELD || walk->tile >= h->tiles)
+		return false;
+	columns = quire_tiled_grid(h->columns, h->tile_columns);
+	return walk->column < columns && (uint64_t)walk->row * columns + walk->column == walk->tile;
+}
+
+bool tiled_walk_restore(struct queue *q, const struct tiled_walk *saved)
+{
+	const struct quire_packet_gemm *p = &q->packet.gemm;
+	struct tiled_walk *walk = &q->walk;
+	bool is_product = q->packet.header.opcode == QUIRE_PACKET_GEMM;
+	uint32_t status;
+
+	copy_words(walk, saved, sizeof(*walk));
+	if (is_product && (!walk->k || walk->k > p->k))
+		return false;
+	if (walk->operand == TILED_WALK_DONE) {
+		if (!is_product && check_header(q, &status) != QUIRE_NO_FIELD)
+			return false;
+		packet_plan(q);
+		return true;
+	}
+	if (is_product ? walk->operand > TILED_WALK_B || walk->image >= p->batch :
+			 walk->operand != TILED_WALK_IMAGE || walk->image)
+		return false;
+	if (operand_of(q)->format != QUIRE_FORMAT_TILED)
+		return false;
+	return !walk->in_image || is_in_image(q);
 }
