@@ -14,7 +14,7 @@
 #include "card.h"
 
 #define WAIT_ROUNDS 10000	/* of 2 ms */
-#define QUEUE_BYTES 0x2000u	/* of ring and records, a page each */
+#define QUEUE_BYTES 0x4000u	/* of ring, records and saved state, a page each */
 
 static void pause_a_little(void)
 {
@@ -117,16 +117,22 @@ uint64_t card_ring(const struct card *card, unsigned int queue)
 
 uint64_t card_records(const struct card *card, unsigned int queue)
 {
-	return card_ring(card, queue) + QUEUE_BYTES / 2;
+	return card_ring(card, queue) + 0x1000;
+}
+
+uint64_t card_save(const struct card *card, unsigned int queue)
+{
+	return card_ring(card, queue) + 0x2000;
 }
 
 void card_configure_queue(struct card *card, unsigned int queue, uint32_t context,
 			  uint32_t priority)
 {
 	uint32_t at = QUIRE_REG_QUEUE(queue);
-	static const uint8_t nothing[QUEUE_BYTES];
+	static const uint8_t nothing[0x2000];
 
-	card->access.system_write(card->access.opaque, card_ring(card, queue), nothing, QUEUE_BYTES);
+	card->access.system_write(card->access.opaque, card_ring(card, queue), nothing,
+				  sizeof(nothing));
 	card_write(card, at + QUIRE_QUEUE_RING_LO, (uint32_t)card_ring(card, queue));
 	card_write(card, at + QUIRE_QUEUE_RING_HI, (uint32_t)(card_ring(card, queue) >> 32));
 	card_write(card, at + QUIRE_QUEUE_RECORD_LO, (uint32_t)card_records(card, queue));
@@ -134,6 +140,9 @@ void card_configure_queue(struct card *card, unsigned int queue, uint32_t contex
 	card_write(card, at + QUIRE_QUEUE_ENTRIES_LOG2, CARD_ENTRIES_LOG2);
 	card_write(card, at + QUIRE_QUEUE_CONTEXT, context);
 	card_write(card, at + QUIRE_QUEUE_PRIORITY, priority);
+	card_write(card, at + QUIRE_QUEUE_SAVE_LO, (uint32_t)card_save(card, queue));
+	card_write(card, at + QUIRE_QUEUE_SAVE_HI, (uint32_t)(card_save(card, queue) >> 32));
+	card_write(card, at + QUIRE_QUEUE_RESUME, 0);
 }
 
 void card_start_queue(struct card *card, unsigned int queue, uint32_t context)

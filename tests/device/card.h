@@ -62,6 +62,8 @@ void card_boot(struct card *card);
 uint32_t card_mailbox(struct card *card, uint32_t command, uint32_t argument);
 uint64_t card_ring(const struct card *card, unsigned int queue);
 uint64_t card_records(const struct card *card, unsigned int queue);
+/* The page of its state when it is parked. */
+uint64_t card_save(const struct card *card, unsigned int queue);
 void card_configure_queue(struct card *card, unsigned int queue, uint32_t context,
 			  uint32_t priority);
 /* Configured and started; in an order of its own when it was used before. */

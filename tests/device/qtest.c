@@ -220,6 +220,14 @@ void qtest_out32(struct qtest *qtest, uint16_t port, uint32_t value)
 	ask(qtest, command);
 }
 
+void qtest_clock_step(struct qtest *qtest, uint64_t ns)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "clock_step %" PRIu64 "\n", ns);
+	ask(qtest, command);
+}
+
 static char letter(unsigned int bytes)
 {
 	return bytes == 1 ? 'b' : bytes == 2 ? 'w' : bytes == 4 ? 'l' : 'q';

@@ -25,6 +25,8 @@ void qtest_stop(struct qtest *qtest);
 /* Run QEMU to its end: its exit status, and what it wrote to standard error. */
 int qtest_run(const char *const arguments[], char *errors, size_t bytes);
 
+/* The machine's clock, which stands still otherwise. */
+void qtest_clock_step(struct qtest *qtest, uint64_t ns);
 void qtest_out32(struct qtest *qtest, uint16_t port, uint32_t value);
 /* One access of 1, 2, 4 or 8 bytes at a physical address. */
 uint64_t qtest_read(struct qtest *qtest, uint64_t address, unsigned int bytes);

@@ -20,9 +20,9 @@ static void the_real_image_boots(void **state)
 
 	(void)state;
 	card_boot(card);
-	assert_int_equal(1, card_read(card, QUIRE_REG_NEGOTIATED));
+	assert_int_equal(QUIRE_INTERFACE_VERSION_MAX, card_read(card, QUIRE_REG_NEGOTIATED));
 	assert_int_equal(CARD_VERSIONS, card_read(card, QUIRE_REG_FW_VERSIONS));
-	assert_int_equal(0x010000, card_read(card, QUIRE_REG_FW_RELEASE));
+	assert_int_equal(0x020000, card_read(card, QUIRE_REG_FW_RELEASE));
 	assert_int_equal(0, card_read(card, QUIRE_REG_BOOT_DETAIL));
 	assert_true(card_read(card, QUIRE_REG_EVENT_STATUS) & QUIRE_EVENT_BOOT);
 	assert_int_equal(QUIRE_MAILBOX_OK, card_mailbox(card, QUIRE_MAILBOX_PING, 7));

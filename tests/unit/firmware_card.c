@@ -27,6 +27,8 @@ static uint32_t events(struct card *card)
 		pending |= QUIRE_IO_EVENT_ENGINE;
 	if (card->mailbox_sequence != card->mailbox_seen)
 		pending |= QUIRE_IO_EVENT_MAILBOX;
+	if (card->timer)
+		pending |= QUIRE_IO_EVENT_TIMER;
 	return pending;
 }
 
@@ -79,6 +81,8 @@ static void dma(struct card *card, uint32_t command)
 	uint32_t bytes = card->dma[4];
 	uint64_t limit = card->dma[0] == QUIRE_DMA_BUS ? BUS_BYTES : card->unmapped_from;
 
+	if (card->on_dma)
+		card->on_dma(card);
 	assert_true(bytes > 0 && bytes <= QUIRE_DMA_MAX_BYTES);
 	assert_int_equal(0, card->dma[3] % 4);
 	if (address + bytes > limit) {
@@ -101,6 +105,12 @@ static uint32_t io_read(void *opaque, uint32_t offset)
 		return card->queue[(offset - QUIRE_IO_QUEUE(0)) / 64][offset % 64 / 4];
 	switch (offset) {
 	case QUIRE_IO_EVENTS: return events(card);
+	case QUIRE_IO_TIME_LO:
+		card->time += TICK;
+		card->time_high = (uint32_t)(card->time >> 32);
+		return (uint32_t)card->time;
+	case QUIRE_IO_TIME_HI: return card->time_high;
+	case QUIRE_IO_NEGOTIATED: return card->negotiated;
 	case QUIRE_IO_DRIVER_VERSIONS: return card->driver_versions;
 	case QUIRE_IO_MAILBOX_COMMAND: return card->mailbox_command;
 	case QUIRE_IO_MAILBOX_ARGUMENT: return card->mailbox_argument;
@@ -137,8 +147,11 @@ static void io_write(void *opaque, uint32_t offset, uint32_t value)
 		return;
 	}
 	switch (offset) {
-	case QUIRE_IO_ALARM:
+	case QUIRE_IO_ALARM: card->timer = false; break;
 	case QUIRE_IO_LOG:
+		assert_true(card->log_length < sizeof(card->log) - 1);
+		card->log[card->log_length++] = (char)value;
+		break;
 	case QUIRE_IO_HEARTBEAT:
 	case QUIRE_IO_FW_RELEASE: break;
 	case QUIRE_IO_RAISE_VECTOR: card->vectors[value]++; break;
@@ -202,11 +215,16 @@ void destroy(struct card *card)
 	free(card);
 }
 
-uint32_t mailbox(struct card *card, uint32_t command, uint32_t argument)
+void send(struct card *card, uint32_t command, uint32_t argument)
 {
 	card->mailbox_command = command;
 	card->mailbox_argument = argument;
 	card->mailbox_sequence++;
+}
+
+uint32_t mailbox(struct card *card, uint32_t command, uint32_t argument)
+{
+	send(card, command, argument);
 	run(card);
 	return card->mailbox_result;
 }
@@ -220,6 +238,8 @@ void configure_queue(struct card *card, unsigned int q, uint32_t priority)
 	registers[QUIRE_QUEUE_ENTRIES_LOG2 / 4] = ENTRIES_LOG2;
 	registers[QUIRE_QUEUE_CONTEXT / 4] = 3;
 	registers[QUIRE_QUEUE_PRIORITY / 4] = priority;
+	registers[QUIRE_QUEUE_SAVE_LO / 4] = SAVE(q % 8);
+	registers[QUIRE_QUEUE_RESUME / 4] = 0;
 }
 
 void start_queue(struct card *card, unsigned int q, uint32_t priority)
@@ -253,6 +273,12 @@ struct quire_fence_record record(struct card *card, unsigned int q, uint64_t seq
 
 	memcpy(&r, card->bus + RECORDS(q % 8) + sequence % (1u << ENTRIES_LOG2) * sizeof(r), sizeof(r));
 	return r;
+}
+
+void alarm_goes_off(struct card *card)
+{
+	card->timer = true;
+	run(card);
 }
 
 struct quire_packet_gemm gemm(uint32_t m, uint32_t n, uint32_t k, uint32_t batch)

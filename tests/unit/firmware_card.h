@@ -18,12 +18,14 @@
 #define VERSIONS (QUIRE_INTERFACE_VERSION_MAX << 16 | QUIRE_INTERFACE_VERSION_MAX)
 #define RING(q) (0x10000u + 0x4000u * (q))
 #define RECORDS(q) (0x12000u + 0x4000u * (q))
+#define SAVE(q) (0x13000u + 0x4000u * (q))
 #define STREAM 0x80000u
 #define ENTRIES_LOG2 5
 #define ENGINES 2
 #define BAND_MACS (1u << 20)	/* products worth a band */
 #define KEPT_B 6144u		/* elements of B that an engine keeps packed */
 #define HISTORY 4096
+#define TICK 100u
 
 struct card {
 	struct mcu mcu;
@@ -41,6 +43,12 @@ struct card {
 	uint32_t serving;		/* as QUIRE_IO_SERVING reads */
 	uint32_t ring_flags;		/* of the entries that push() writes */
 	uint32_t panic;
+	uint64_t time;			/* nanoseconds; goes on by TICK with each look */
+	uint32_t time_high;
+	bool timer;			/* the alarm has gone off */
+	void (*on_dma)(struct card *card);	/* before each transfer, or NULL */
+	char log[8192];
+	uint32_t log_length;
 	bool engines_inline;
 	uint32_t engine_band[ENGINES];	/* SRAM address while busy */
 	uint32_t engine_done, engine_cancelled;
@@ -74,6 +82,10 @@ struct quire_fence_record record(struct card *card, unsigned int q, uint64_t seq
 struct quire_packet_gemm gemm(uint32_t m, uint32_t n, uint32_t k, uint32_t batch);
 /* Packets to the stream of the queue, its ring entry and the doorbell. */
 void submit(struct card *card, unsigned int q, const void *packets, uint32_t bytes);
+/* A command that the firmware finds when it looks next. */
+void send(struct card *card, uint32_t command, uint32_t argument);
+/* The alarm goes off, and what follows. */
+void alarm_goes_off(struct card *card);
 /* The bands so far cover D once. */
 void check_tiling(struct card *card, uint32_t m, uint32_t n, uint32_t batch);
 

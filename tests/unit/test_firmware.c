@@ -40,11 +40,12 @@ static void mailbox_checks_its_commands(void **state)
 	assert_int_equal(QUIRE_MAILBOX_BAD_COMMAND, mailbox(card, 99, 0));
 	assert_int_equal(QUIRE_MAILBOX_BAD_QUEUE, mailbox(card, QUIRE_MAILBOX_QUEUE_START, 64));
 	assert_int_equal(QUIRE_MAILBOX_BAD_QUEUE, mailbox(card, QUIRE_MAILBOX_QUEUE_STOP, 5));
-	for (int wrong = 0; wrong < 5; wrong++) {
-		static const uint32_t at[5] = { QUIRE_QUEUE_RING_LO, QUIRE_QUEUE_RECORD_LO,
+	for (int wrong = 0; wrong < 7; wrong++) {
+		static const uint32_t at[7] = { QUIRE_QUEUE_RING_LO, QUIRE_QUEUE_RECORD_LO,
 						QUIRE_QUEUE_ENTRIES_LOG2, QUIRE_QUEUE_CONTEXT,
-						QUIRE_QUEUE_PRIORITY };
-		static const uint32_t value[5] = { 0x10040, 0x12001, 13, 32, 3 };
+						QUIRE_QUEUE_PRIORITY, QUIRE_QUEUE_SAVE_LO,
+						QUIRE_QUEUE_RESUME };
+		static const uint32_t value[7] = { 0x10040, 0x12001, 13, 32, 3, 8, 2 };
 
 		configure_queue(card, 5, 1);
 		card->queue[5][at[wrong] / 4] = value[wrong];
