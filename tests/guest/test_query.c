@@ -44,7 +44,7 @@ TEST_F(query, device_describes_the_card)
 	EXPECT_EQ(QUIRE_QUEUES, info.queues);
 	EXPECT_EQ(QUIRE_CONTEXTS, info.contexts);
 	EXPECT_GE(info.engines, 1);
-	EXPECT_EQ(1, info.interface_version);
+	EXPECT_EQ(QUIRE_INTERFACE_VERSION_MAX, info.interface_version);
 	EXPECT_NE(0, info.fw_release);
 	EXPECT_EQ(256ull << 20, info.card_memory);
 	EXPECT_LT(info.va_start, info.va_end);
