@@ -4,6 +4,7 @@
 
 #include <drm/drm_managed.h>
 
+#include "quire_coredump.h"
 #include "quire_device.h"
 #include "quire_gem.h"
 #include "quire_mmu.h"
@@ -77,6 +78,7 @@ static void quire_device_end(void *data)
 	quire_fw_fini(qdev);
 	quire_reset_fini(qdev);
 	quire_irq_fini(qdev);
+	quire_coredump_fini(qdev);
 	pci_clear_master(qdev->pdev);
 	quire_reach_unplug(qdev);
 	quire_tables_unplug(qdev);
@@ -141,6 +143,9 @@ int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev)
 	if (ret)
 		return ret;
 	ret = quire_gem_init(qdev);
+	if (ret)
+		return ret;
+	ret = quire_coredump_init(qdev);
 	if (ret)
 		return ret;
 	return quire_device_start(qdev);

@@ -18,6 +18,7 @@
 #include <drm/quire_drm.h>
 #include <quire/hw.h>
 
+struct quire_coredump;
 struct quire_fw;
 struct quire_irq;
 struct quire_mailbox;
@@ -105,6 +106,8 @@ struct quire_device {
 	struct quire_irq *irq;
 	/** @mailbox: commands to the firmware (quire_mailbox.c) */
 	struct quire_mailbox *mailbox;
+	/** @coredump: memory set aside for a dump (quire_coredump.c) */
+	struct quire_coredump *coredump;
 	/** @queues: hardware queues (quire_queue.c) */
 	struct quire_queues *queues;
 	/** @reset: recovery (quire_reset.c) */

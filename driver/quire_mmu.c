@@ -6,6 +6,8 @@
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 
+#include <quire/dump.h>
+
 #include "quire_device.h"
 #include "quire_mmu.h"
 
@@ -279,6 +281,25 @@ static void quire_mmu_write_root(struct quire_device *qdev, u32 context, u64 roo
 static u64 quire_mmu_root(struct quire_mmu *mmu)
 {
 	return mmu->root->bus | QUIRE_PTE_SYSTEM | QUIRE_PTE_VALID;
+}
+
+unsigned int quire_mmu_walk(struct quire_mmu *mmu, u64 va, struct quire_dump_step *steps)
+{
+	struct quire_table *table;
+	unsigned int count = 0;
+
+	mutex_lock(&mmu->lock);
+	table = va < BIT_ULL(QUIRE_VA_BITS) ? mmu->root : NULL;
+	for (int level = QUIRE_ROOT_LEVEL; table; level--) {
+		struct quire_dump_step *step = &steps[count++];
+
+		step->level = level;
+		step->index = (va >> (12 + 9 * level)) & (QUIRE_TABLE_ENTRIES - 1);
+		step->entry = quire_table_entry(table, step->index);
+		table = level ? table->child[step->index] : NULL;
+	}
+	mutex_unlock(&mmu->lock);
+	return count;
 }
 
 void quire_mmu_lend(struct quire_mmu *mmu, u32 context)

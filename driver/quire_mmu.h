@@ -8,7 +8,10 @@
 #include "quire_reach.h"
 #include "quire_table.h"
 
+#define QUIRE_MMU_LEVELS 4
+
 struct quire_device;
+struct quire_dump_step;
 struct sg_table;
 
 /** struct quire_mmu - page tables of one address space */
@@ -65,6 +68,9 @@ struct quire_ticket quire_mmu_flush(struct quire_mmu *mmu);
 
 /* Give back tables out of reach; true, and since when at the latest, if others are left. */
 bool quire_mmu_tidy(struct quire_mmu *mmu, unsigned long *since);
+
+/* The entries on the way to @va, root first; returns how many: it ends where one is not valid. */
+unsigned int quire_mmu_walk(struct quire_mmu *mmu, u64 va, struct quire_dump_step *steps);
 
 /* Tell a card that has lost them the roots of all contexts. */
 void quire_mmu_restore(struct quire_device *qdev);

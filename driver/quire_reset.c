@@ -11,6 +11,7 @@
  */
 #include <drm/drm_managed.h>
 
+#include "quire_coredump.h"
 #include "quire_mmu.h"
 #include "quire_queue.h"
 #include "quire_reach.h"
@@ -108,6 +109,7 @@ static void quire_reset_card(struct quire_device *qdev, const char *why)
 	/* Else it boots when the function is back. */
 	if (!queues->in_reset && !queues->ended) {
 		drm_warn(&qdev->drm, "resetting the card: %s\n", why);
+		quire_coredump_reset(qdev, NULL, why);
 		ret = quire_fw_stop(qdev);
 		if (!ret)
 			quire_reach_stopped(qdev);

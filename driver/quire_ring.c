@@ -6,6 +6,7 @@
 #include <linux/dma-fence.h>
 #include <linux/slab.h>
 
+#include "quire_coredump.h"
 #include "quire_queue.h"
 #include "quire_trace.h"
 #include "quire_vm.h"
@@ -103,6 +104,7 @@ static void quire_ring_fault(struct quire_queue *queue, struct quire_job *job,
 	queue->fault = *record;
 	queue->fault_job = job->fence.seqno;
 	trace_quire_fault(queue->hw, record);
+	quire_coredump_job(queue, job, record);
 	drm_dbg(&queue->qdev->drm,
 		"queue %u job %llu: status %u packet %u detail %u fault %#x at %#llx\n",
 		queue->hw, job->fence.seqno, record->status, record->packet, record->detail,

@@ -8,7 +8,7 @@ uapi=$1
 drm=$(pkg-config --cflags libdrm)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-headers="quire/format.h quire/tiled.h quire/packet.h quire/hw.h drm/quire_drm.h"
+headers="quire/format.h quire/tiled.h quire/packet.h quire/hw.h quire/dump.h drm/quire_drm.h"
 c_headers="quire/packet_check.h quire/model.h"
 . "$(dirname "$0")/../include/tap.sh"
 
