@@ -25,18 +25,15 @@ static struct quire_va *quire_bind_take_spare(struct quire_bind_step *step)
 		swap(va, step->op->spare[i]);
 	if (WARN_ON(!va))
 		return NULL;
-	va->from = step->job->number;
-	va->until = U64_MAX;
+	INIT_LIST_HEAD(&va->shown);
+	list_add_tail(&va->added, &step->job->added);
 	return va;
 }
 
 /* Out of the tree; page tables may show it until the call is applied. */
-static void quire_bind_remove(struct quire_bind_step *step, struct drm_gpuva *base)
+static void quire_bind_remove(struct quire_bind_step *step, struct drm_gpuva *va)
 {
-	struct quire_va *va = to_quire_va(base);
-
-	WRITE_ONCE(va->until, step->job->number);
-	list_add_tail(&va->removed, &step->job->removed);
+	list_add_tail(&to_quire_va(va)->removed, &step->job->removed);
 }
 
 int quire_bind_step_map(struct drm_gpuva_op *op, void *priv)

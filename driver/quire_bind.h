@@ -58,6 +58,7 @@ struct quire_bind_wait {
  * @error: of the fence, should the call be given up
  * @fence: signalled when done; NULL if synchronous
  * @pool: tables set aside
+ * @added: mappings that this call makes
  * @removed: mappings that this call ends
  * @count: number of @ops
  * @ops: operations
@@ -72,6 +73,7 @@ struct quire_bind_job {
 	int error;
 	struct quire_bind_fence *fence;
 	struct quire_table_pool pool;
+	struct list_head added;
 	struct list_head removed;
 	u32 count;
 	struct quire_bind_op *ops;

@@ -44,6 +44,7 @@ struct quire_bind_job *quire_bind_job_alloc(struct quire_vm *vm)
 		return NULL;
 	job->vm = quire_vm_get(vm);
 	INIT_LIST_HEAD(&job->node);
+	INIT_LIST_HEAD(&job->added);
 	INIT_LIST_HEAD(&job->removed);
 	quire_pool_init(&job->pool);
 	return job;
@@ -119,6 +120,20 @@ void quire_vm_map(struct quire_vm *vm, struct quire_table_pool *pool,
 				     bits);
 }
 
+/* What page tables show from now on.  A call may end what it has made itself. */
+static void quire_bind_show(struct quire_bind_job *job)
+{
+	struct quire_va *va, *next;
+
+	lockdep_assert_held(&job->vm->mmu.lock);
+	list_for_each_entry_safe(va, next, &job->added, added) {
+		list_del_init(&va->added);
+		list_add(&va->shown, &to_quire_vm_bo(va->base.vm_bo)->shown);
+	}
+	list_for_each_entry(va, &job->removed, removed)
+		list_del_init(&va->shown);
+}
+
 void quire_bind_job_run(struct quire_bind_job *job)
 {
 	struct quire_vm *vm = job->vm;
@@ -136,7 +151,7 @@ void quire_bind_job_run(struct quire_bind_job *job)
 		else
 			quire_mmu_unmap(&vm->mmu, &job->pool, op->va, op->size);
 	}
-	vm->applied = job->number;
+	quire_bind_show(job);
 	ticket = quire_mmu_flush(&vm->mmu);
 	mutex_unlock(&vm->mmu.lock);
 

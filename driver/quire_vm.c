@@ -72,7 +72,10 @@ static struct drm_gpuvm_bo *quire_vm_bo_alloc(void)
 {
 	struct quire_vm_bo *tie = kzalloc(sizeof(*tie), GFP_KERNEL_ACCOUNT);
 
-	return tie ? &tie->base : NULL;
+	if (!tie)
+		return NULL;
+	INIT_LIST_HEAD(&tie->shown);
+	return &tie->base;
 }
 
 static void quire_vm_bo_free(struct drm_gpuvm_bo *vm_bo)
@@ -80,36 +83,47 @@ static void quire_vm_bo_free(struct drm_gpuvm_bo *vm_bo)
 	kfree(to_quire_vm_bo(vm_bo));
 }
 
-/* Whether page tables show the mapping, or would if its buffer were resident. */
-static bool quire_va_live(struct quire_vm *vm, struct quire_va *va)
+/* Tables for what page tables show of a buffer; false if the pool has too few. */
+static bool quire_vm_plan_bo(struct quire_vm_bo *tie, const struct quire_table_pool *pool,
+			     struct quire_table_plan *plan)
 {
-	lockdep_assert_held(&vm->mmu.lock);
-	return va->from <= vm->applied && vm->applied < READ_ONCE(va->until);
+	struct quire_va *va;
+
+	lockdep_assert_held(&to_quire_vm(tie->base.vm)->mmu.lock);
+	memset(plan, 0, sizeof(*plan));
+	list_for_each_entry(va, &tie->shown, shown)
+		quire_plan_add(plan, va->base.va.addr, va->base.va.range, true);
+	return pool->leaf_count >= plan->leaves && pool->directory_count >= plan->directories;
 }
 
 /* The buffer is resident: page tables show it from here on. */
 static int quire_vm_remember_bo(struct quire_vm *vm, struct drm_gpuvm_bo *vm_bo)
 {
-	struct quire_table_plan plan = {};
+	struct quire_vm_bo *tie = to_quire_vm_bo(vm_bo);
+	struct quire_table_plan plan;
 	struct quire_table_pool pool;
-	struct drm_gpuva *va;
-	int ret;
+	struct quire_va *va;
+	int ret = 0;
 
+	dma_resv_assert_held(vm_bo->obj->resv);
 	quire_pool_init(&pool);
-	drm_gpuvm_bo_for_each_va(va, vm_bo)
-		quire_plan_add(&plan, va->va.addr, va->va.range, true);
-	ret = quire_mmu_reserve(&vm->mmu, &pool, &plan);
-	if (!ret) {
-		mutex_lock(&vm->mmu.lock);
-		to_quire_vm_bo(vm_bo)->resident = true;
-		vm_bo->evicted = false;
-		drm_gpuvm_bo_for_each_va(va, vm_bo)
-			if (quire_va_live(vm, to_quire_va(va)))
-				quire_vm_map(vm, &pool, vm_bo, va->va.addr, va->va.range,
-					     va->gem.offset, to_quire_va(va)->flags);
-		quire_mmu_flush(&vm->mmu);
+	mutex_lock(&vm->mmu.lock);
+	/* Calls that are applied meanwhile may show more. */
+	while (!quire_vm_plan_bo(tie, &pool, &plan)) {
 		mutex_unlock(&vm->mmu.lock);
+		ret = quire_mmu_reserve(&vm->mmu, &pool, &plan);
+		mutex_lock(&vm->mmu.lock);
+		if (ret)
+			goto out;
 	}
+	tie->resident = true;
+	vm_bo->evicted = false;
+	list_for_each_entry(va, &tie->shown, shown)
+		quire_vm_map(vm, &pool, vm_bo, va->base.va.addr, va->base.va.range,
+			     va->base.gem.offset, va->flags);
+	quire_mmu_flush(&vm->mmu);
+out:
+	mutex_unlock(&vm->mmu.lock);
 	quire_mmu_unreserve(&vm->mmu, &pool);
 	return ret;
 }
@@ -123,27 +137,34 @@ static int quire_vm_bo_validate(struct drm_gpuvm_bo *vm_bo, struct drm_exec *exe
 	return ret ?: quire_vm_remember_bo(to_quire_vm(vm_bo->vm), vm_bo);
 }
 
+/* Page tables do not show the buffer any more; the ticket says when the card has drained it. */
+static struct quire_ticket quire_vm_hide_bo(struct quire_vm *vm, struct quire_vm_bo *tie)
+{
+	struct quire_ticket ticket;
+	struct quire_va *va;
+
+	mutex_lock(&vm->mmu.lock);
+	if (tie->resident)
+		list_for_each_entry(va, &tie->shown, shown)
+			quire_mmu_unmap(&vm->mmu, NULL, va->base.va.addr, va->base.va.range);
+	tie->resident = false;
+	/* Mappings that ended before may not be drained either. */
+	ticket = quire_mmu_flush(&vm->mmu);
+	tie->ticket = ticket;
+	mutex_unlock(&vm->mmu.lock);
+	return ticket;
+}
+
 int quire_vm_forget_bo(struct quire_bo *bo, bool interruptible, bool no_wait)
 {
 	struct drm_gem_object *object = &bo->base.base;
 	struct drm_gpuvm_bo *vm_bo;
-	struct drm_gpuva *va;
 	int ret = 0;
 
 	dma_resv_assert_held(object->resv);
 	drm_gem_for_each_gpuvm_bo(vm_bo, object) {
-		struct quire_vm_bo *tie = to_quire_vm_bo(vm_bo);
-		struct quire_vm *vm = to_quire_vm(vm_bo->vm);
-
 		drm_gpuvm_bo_evict(vm_bo, true);
-		mutex_lock(&vm->mmu.lock);
-		drm_gpuvm_bo_for_each_va(va, vm_bo)
-			if (tie->resident && quire_va_live(vm, to_quire_va(va)))
-				quire_mmu_unmap(&vm->mmu, NULL, va->va.addr, va->va.range);
-		tie->resident = false;
-		/* Mappings that ended before may not be drained either. */
-		tie->ticket = quire_mmu_flush(&vm->mmu);
-		mutex_unlock(&vm->mmu.lock);
+		quire_vm_hide_bo(to_quire_vm(vm_bo->vm), to_quire_vm_bo(vm_bo));
 	}
 	drm_gem_for_each_gpuvm_bo(vm_bo, object) {
 		struct quire_ticket ticket = to_quire_vm_bo(vm_bo)->ticket;
@@ -304,16 +325,14 @@ static void quire_vm_clear(struct quire_vm *vm)
 	LIST_HEAD(removed);
 
 	mutex_lock(&vm->lock);
-	vm->calls++;
 	drm_gpuvm_for_each_va_safe(base, next, &vm->base) {
-		va = to_quire_va(base);
 		drm_gpuva_remove(base);
-		WRITE_ONCE(va->until, vm->calls);
-		list_add_tail(&va->removed, &removed);
+		list_add_tail(&to_quire_va(base)->removed, &removed);
 	}
 	mutex_lock(&vm->mmu.lock);
+	list_for_each_entry(va, &removed, removed)
+		list_del_init(&va->shown);
 	quire_mmu_unmap(&vm->mmu, NULL, QUIRE_VA_START, QUIRE_VA_END - QUIRE_VA_START);
-	vm->applied = vm->calls;
 	ticket = quire_mmu_flush(&vm->mmu);
 	mutex_unlock(&vm->mmu.lock);
 	mutex_unlock(&vm->lock);

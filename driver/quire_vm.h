@@ -20,11 +20,11 @@ struct quire_bo;
  *
  * Lock order: @lock, then reservations (drm_exec), then the lock of @mmu, then @job_lock.
  *
- * The tree of @base is what the calls have asked for.  Page tables follow it, call by call:
- * @applied is the number of the last one they show.  A mapping stays linked to its buffer,
+ * The tree of @base is what the calls have asked for.  Page tables follow it, call by call;
+ * what they show is in the lists quire_vm_bo.shown.  A mapping stays linked to its buffer,
  * and with it the buffer to the address space, until the card has drained the flush that
- * ended it.  So whoever moves the pages of a buffer finds all there is: it takes away the
- * live mappings, flushes and drains every address space the buffer is tied to.
+ * ended it.  So whoever moves the pages of a buffer finds all there is: it takes away what is
+ * shown, flushes and drains every address space the buffer is tied to.
  */
 struct quire_vm {
 	/** @base: mappings, reservation shared by private buffers, reference count */
@@ -33,10 +33,8 @@ struct quire_vm {
 	struct quire_device *qdev;
 	/** @context: hardware context */
 	u32 context;
-	/** @mmu: page tables; its lock protects @applied, too */
+	/** @mmu: page tables; its lock protects what they show, too */
 	struct quire_mmu mmu;
-	/** @applied: number of the last VM_BIND call that the page tables show */
-	u64 applied;
 	/** @lock: serialises changes of the tree */
 	struct mutex lock;
 	/** @closed: destroyed by its file, under @lock */
@@ -72,10 +70,10 @@ struct quire_va {
 	struct list_head removed;
 	/** @flags: DRM_QUIRE_VM_BIND_* */
 	u32 flags;
-	/** @from: number of the call that makes it */
-	u64 from;
-	/** @until: number of the call that ends it, or U64_MAX */
-	u64 until;
+	/** @added: in quire_bind_job.added of the call that makes it, until it is applied */
+	struct list_head added;
+	/** @shown: in quire_vm_bo.shown while page tables show it, or would if it were resident */
+	struct list_head shown;
 	/** @ticket: of the flush that ended it */
 	struct quire_ticket ticket;
 };
@@ -90,7 +88,9 @@ struct quire_vm_bo {
 	 * under either.
 	 */
 	bool resident;
-	/** @ticket: of the last flush that took its mappings away, under the reservation */
+	/** @shown: mappings (quire_va.shown), under the lock of the page tables */
+	struct list_head shown;
+	/** @ticket: of the last flush that took its mappings away; same lock */
 	struct quire_ticket ticket;
 };
 
