@@ -83,6 +83,10 @@ int quire_gem_init(struct quire_device *qdev)
 				 quire_gem_card_bytes(qdev) >> PAGE_SHIFT);
 	if (ret)
 		goto err_device;
+	ret = quire_ttm_charge_region(ttm_manager_type(&qdev->ttm, TTM_PL_VRAM), drm, "card",
+				      quire_gem_card_bytes(qdev));
+	if (ret)
+		goto err_card;
 	/* System memory is bounded by TTM's own limit, not by this range. */
 	ret = ttm_range_man_init(&qdev->ttm, TTM_PL_TT, true, U32_MAX);
 	if (ret)

@@ -12,6 +12,7 @@
 #include <drm/drm_gpuvm.h>
 #include <drm/ttm/ttm_bo.h>
 #include <drm/ttm/ttm_device.h>
+#include <drm/ttm/ttm_resource.h>
 
 #include "quire_features.h"
 
@@ -51,6 +52,20 @@ static inline void quire_ttm_bo_free(struct ttm_buffer_object *bo)
 #else
 	ttm_bo_put(bo);
 #endif
+}
+
+/* Card memory counts to control groups (dmem) where there are such. */
+static inline int quire_ttm_charge_region(struct ttm_resource_manager *man,
+					  struct drm_device *drm, const char *name, u64 bytes)
+{
+#ifdef QUIRE_HAVE_CGROUP_DMEM
+	struct dmem_cgroup_region *region = drmm_cgroup_register_region(drm, name, bytes);
+
+	if (IS_ERR(region))
+		return PTR_ERR(region);
+	man->cg = region;
+#endif
+	return 0;
 }
 
 /* The caller holds the reservation of the object. */

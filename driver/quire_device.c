@@ -129,6 +129,9 @@ int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev)
 	if (ret)
 		return dev_err_probe(&pdev->dev, ret, "no DMA of %u bits\n", QUIRE_DMA_BITS);
 	dma_set_max_seg_size(&pdev->dev, UINT_MAX);
+	ret = quire_dma_check(qdev);
+	if (ret)
+		return ret;
 	ret = quire_device_map_bars(qdev);
 	if (ret)
 		return ret;

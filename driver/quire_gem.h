@@ -67,12 +67,14 @@ u64 quire_gem_card_bytes(struct quire_device *qdev);
 /* Bytes in use in a placement (TTM_PL_*), by all files. */
 u64 quire_gem_usage(struct quire_device *qdev, int placement);
 
+/* quire_dma.c: mappings of pages for the card; -EOPNOTSUPP if it cannot have any. */
+int quire_dma_check(struct quire_device *qdev);
 int quire_dma_map(struct quire_device *qdev, struct quire_dma *dma, struct page **pages,
 		  unsigned long count, enum dma_data_direction direction);
 void quire_dma_unmap(struct quire_device *qdev, struct quire_dma *dma);
-
-/* quire_tt.c: pages of system memory, and mappings of pages for the card. */
 void quire_dma_unplug(struct quire_device *qdev);
+
+/* quire_tt.c: pages of system memory. */
 struct ttm_tt *quire_tt_create(struct ttm_buffer_object *bo, u32 page_flags);
 int quire_tt_populate(struct ttm_device *ttm, struct ttm_tt *tt, struct ttm_operation_ctx *ctx);
 void quire_tt_unpopulate(struct ttm_device *ttm, struct ttm_tt *tt);

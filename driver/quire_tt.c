@@ -3,7 +3,6 @@
  * Pages of buffers in system memory, charged to the control group of whoever made the buffer
  * and mapped for the card.
  */
-#include <linux/dma-mapping.h>
 #include <linux/memcontrol.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -30,58 +29,6 @@ static struct quire_device *quire_tt_device(struct ttm_device *ttm)
 static struct quire_tt *to_quire_tt(struct ttm_tt *tt)
 {
 	return container_of(tt, struct quire_tt, base);
-}
-
-int quire_dma_map(struct quire_device *qdev, struct quire_dma *dma, struct page **pages,
-		  unsigned long count, enum dma_data_direction direction)
-{
-	int ret, idx;
-
-	ret = sg_alloc_table_from_pages(&dma->sgt, pages, count, 0, (u64)count << PAGE_SHIFT,
-					GFP_KERNEL_ACCOUNT);
-	if (ret)
-		return ret;
-	ret = -ENODEV;
-	if (drm_dev_enter(&qdev->drm, &idx)) {
-		ret = dma_map_sgtable(&qdev->pdev->dev, &dma->sgt, direction, 0);
-		if (!ret) {
-			mutex_lock(&qdev->dma_lock);
-			dma->direction = direction;
-			dma->mapped = true;
-			list_add(&dma->node, &qdev->dma_list);
-			mutex_unlock(&qdev->dma_lock);
-		}
-		drm_dev_exit(idx);
-	}
-	if (ret)
-		sg_free_table(&dma->sgt);
-	return ret;
-}
-
-static void quire_dma_end(struct quire_device *qdev, struct quire_dma *dma)
-{
-	dma_unmap_sgtable(&qdev->pdev->dev, &dma->sgt, dma->direction, 0);
-	list_del(&dma->node);
-	dma->mapped = false;
-}
-
-void quire_dma_unmap(struct quire_device *qdev, struct quire_dma *dma)
-{
-	mutex_lock(&qdev->dma_lock);
-	if (dma->mapped)
-		quire_dma_end(qdev, dma);
-	mutex_unlock(&qdev->dma_lock);
-	sg_free_table(&dma->sgt);
-}
-
-void quire_dma_unplug(struct quire_device *qdev)
-{
-	struct quire_dma *dma, *next;
-
-	mutex_lock(&qdev->dma_lock);
-	list_for_each_entry_safe(dma, next, &qdev->dma_list, node)
-		quire_dma_end(qdev, dma);
-	mutex_unlock(&qdev->dma_lock);
 }
 
 /* Memory that is short is an error of the call, not a reason to kill somebody. */
