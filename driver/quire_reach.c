@@ -75,7 +75,7 @@ struct quire_ticket quire_reach_flush(struct quire_device *qdev, u32 context)
 	spin_lock_irqsave(&reach->lock, flags);
 	if (reach->running) {
 		quire_write(qdev, QUIRE_REG_TLB_FLUSH, context);
-		/* Read after the write: the flush has arrived, and this is its number or a later one. */
+		/* The read makes the write arrive, and gives this flush's number or a later one. */
 		ticket.number = quire_read(qdev, QUIRE_REG_FLUSHED(context));
 		ticket.context = context;
 		ticket.epoch = reach->epoch;
