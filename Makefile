@@ -13,8 +13,11 @@ FIRMWARE := $(BUILD)/firmware/fw-v1.bin
 DATA := $(BUILD)/data/digits.csv.gz
 PHOTOGRAPHS := $(BUILD)/data/china.ppm
 PREFIX ?= /usr/local
+# For a user's own kernel: KDIR holds its headers.
+KDIR_RELEASE = $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
+KDIR_DRIVER = $(BUILD)/driver/$(KDIR_RELEASE)
 
-.PHONY: all run check check-long check-mutants check-debug debug-kernel help packages data sdk firmware driver qemu vm install clean distclean
+.PHONY: all run check check-long check-kernels check-style install-driver uninstall-driver check-mutants check-debug debug-kernel help packages data sdk firmware driver qemu vm install clean distclean
 .NOTPARALLEL:
 
 all: sdk firmware driver qemu vm
@@ -25,8 +28,11 @@ help:
 	@echo "make vm       all that tools/quire-vm needs"
 	@echo "make data     digits and photographs for the tools, to build/data"
 	@echo "make check-long  check-mutants   what takes minutes: exhaustive pairs; mutants of the numerics"
+	@echo "make check-kernels  the driver on the kernels of Debian 12, 13, backports and sid"
 	@echo "make check-debug  guest tests on a kernel with lockdep and KASAN: an hour the first time"
 	@echo "make install  SDK and tools to PREFIX ($(PREFIX)), honours DESTDIR"
+	@echo "make driver KDIR=...  the driver for the kernel whose headers lie there"
+	@echo "make install-driver   module, firmware and udev rule for KDIR (the running kernel), honours DESTDIR; uninstall-driver"
 	@echo "make clean    remove what was built, keep QEMU's and the kernel's sources"
 	@echo "make distclean  remove build/ as a whole"
 
@@ -51,9 +57,26 @@ firmware: packages
 	@$(MAKE) -s -C firmware OUT=$(BUILD)/firmware
 
 # Debian's split headers: the common tree holds the Makefile, the other the configuration.
+# Not by a KDIR of the environment: what boots in the VM is always for its kernel.
+ifneq ($(origin KDIR),command line)
 driver: packages $(KIT)/complete
 	@v=$$(cat $(KIT)/version); headers=$(KIT)/usr/src/linux-headers-$$v; \
 	$(MAKE) -s -C $${headers%-amd64}-common O=$$headers M=$(CURDIR)/driver modules
+else
+driver:
+	@tools/setup/driver.sh $(KDIR) $(KDIR_DRIVER)
+	@echo "driver for $(KDIR_RELEASE): $(KDIR_DRIVER)/driver/quire.ko"
+endif
+
+install-driver: KDIR ?= /lib/modules/$(shell uname -r)/build
+install-driver:
+	@tools/setup/driver.sh $(KDIR) $(KDIR_DRIVER)
+	@$(MAKE) -s -C firmware OUT=$(BUILD)/firmware
+	@DESTDIR=$(DESTDIR) tools/setup/install-driver.sh install $(KDIR_RELEASE) $(KDIR_DRIVER)/driver/quire.ko $(FIRMWARE)
+
+uninstall-driver: KDIR ?= /lib/modules/$(shell uname -r)/build
+uninstall-driver:
+	@DESTDIR=$(DESTDIR) tools/setup/install-driver.sh uninstall $(or $(KDIR_RELEASE),$(shell uname -r))
 
 qemu: sdk
 	@test -e $(BUILD)/qemu/qemu-system-x86_64 || echo "building QEMU (a few minutes, once)"
@@ -83,6 +106,10 @@ check: vm $(DATA) $(PHOTOGRAPHS)
 # All 2^32 pairs of posit16 added and multiplied: minutes.
 check-long: sdk
 	@meson test -C $(BUILD)/user --no-rebuild --print-errorlogs --suite long
+
+# The driver on other kernels: Debian 12, 13, its backports and sid.  KERNELS="trixie sid" for some.
+check-kernels: vm $(DATA)
+	@tests/run/check-kernels.sh $(BUILD) $(KERNELS)
 
 # Do the tests notice when the numerics are changed?  Minutes.
 check-mutants: packages | $(BUILD)
