@@ -5,6 +5,7 @@
 # The last line is "N passed, N failed, N skipped".
 # usage: check.sh BUILD
 #        check.sh BUILD guest OPTIONS-OF-QUIRE-VM...   only the guest tests, in such VMs
+#        QUIRE_ONLY="query bo"                         of the guest tests only these
 set -u
 build=$1
 shift
@@ -12,7 +13,7 @@ part=${1:-all}
 [ $# -eq 0 ] || shift
 guest_options=$*
 top=$(cd "$(dirname "$0")/../.." && pwd)
-results=$build/results
+results=${QUIRE_RESULTS:-$build/results}
 rm -rf "$results"
 mkdir -p "$results"
 passed=0
@@ -82,17 +83,29 @@ guest_test() {
 	rest=${1#* }
 	options=${rest%%--\ *}
 	command=${rest#*-- }
-	# shellcheck disable=SC2086 # options are words
-	QUIRE_BUILD=$build "$top/tools/quire-vm" run --check-kernel --timeout 300 \
-		--console "$results/$name.console" $options $guest_options -- \
-		sh -c "top='$top' build='$build'; cd '$build/user/tests/guest' && $command" \
-		>"$results/$name.tap" 2>"$results/$name.errors"
-	echo $? >"$results/$name.status"
+	for try in 1 2; do
+		# shellcheck disable=SC2086 # options are words
+		QUIRE_BUILD=$build "$top/tools/quire-vm" run --check-kernel --timeout 300 \
+			--console "$results/$name.console" $options $guest_options -- \
+			sh -c "top='$top' build='$build'; cd '$build/user/tests/guest' && $command" \
+			>"$results/$name.tap" 2>"$results/$name.errors"
+		echo $? >"$results/$name.status"
+		died_of_patching "$results/$name.console" || break
+		echo "$name: QEMU ran code that the guest's kernel had just patched (try $try)"
+	done
+}
+
+# QEMU before 8 may translate what another processor is patching, and run the breakpoint that stood
+# there for a moment: the kernel dies of an int3 nobody set, mostly while it boots on a busy machine.
+died_of_patching() { # CONSOLE
+	grep -q 'Oops: int3' "$1" && ! grep -q '\[quire\]' "$1"
 }
 
 guest_tests() {
 	echo "== guest tests"
-	grep -v '^ *\(#\|$\)' "$top/tests/guest/plan" >"$results/plan"
+	grep -v '^ *\(#\|$\)' "$top/tests/guest/plan" |
+		awk -v only="${QUIRE_ONLY:-}" 'BEGIN { n = split(only, names); for (i in names) want[names[i]] = 1 }
+			!n || $1 in want' >"$results/plan"
 	workers=$(nproc)
 	[ "$workers" -le 3 ] || workers=3
 	running=0
