@@ -102,6 +102,8 @@ bool log_queue(uint32_t number);
 uint64_t progress_now(void);
 /* Count the time since busy_since, in which the job was worked on. */
 void progress_count(struct queue *q);
+/* Name a job whose other registers are 0. */
+void progress_name(uint32_t number);
 void progress_show(uint32_t number);
 void progress_hide(uint32_t number);
 /* Of all jobs with bands on engines. */

@@ -388,6 +388,12 @@ static void work(struct queue *q, uint32_t number)
 				job_finish(q);
 				return;
 			}
+			/*
+			 * Before a job has any effect the driver can see which it is: should
+			 * this firmware not survive it, that job is not run again.
+			 */
+			if (!q->shown)
+				progress_name(number);
 			if (!load_packet(q))
 				return;
 			q->in_packet = true;

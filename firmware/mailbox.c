@@ -66,6 +66,8 @@ static uint32_t queue_start(uint32_t number)
 	forget_doorbell(number);
 	q->state = QUIRE_QUEUE_ACTIVE;
 	io_write(registers + QUIRE_QUEUE_COMPLETED, (uint32_t)q->sequence - 1);
+	if (q->in_job)
+		progress_show(number);
 	io_write(registers + QUIRE_QUEUE_STATE, QUIRE_QUEUE_ACTIVE);
 	sched_update(number);
 	return QUIRE_MAILBOX_OK;

@@ -32,6 +32,14 @@ static uint32_t microseconds(uint64_t ns)
 	return us >> 32 ? ~0u : (uint32_t)us;
 }
 
+void progress_name(uint32_t number)
+{
+	struct queue *q = &queues[number];
+
+	io_write(QUIRE_IO_QUEUE(number) + QUIRE_QUEUE_JOB, (uint32_t)q->sequence);
+	q->shown = true;
+}
+
 /* JOB is written last and cleared first: while it names a job the others are of that job. */
 void progress_show(uint32_t number)
 {
@@ -41,8 +49,7 @@ void progress_show(uint32_t number)
 	io_write(registers + QUIRE_QUEUE_JOB_US, microseconds(q->busy_ns));
 	io_write(registers + QUIRE_QUEUE_JOB_BANDS, q->running);
 	if (!q->shown)
-		io_write(registers + QUIRE_QUEUE_JOB, (uint32_t)q->sequence);
-	q->shown = true;
+		progress_name(number);
 }
 
 void progress_hide(uint32_t number)

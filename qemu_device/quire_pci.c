@@ -59,6 +59,7 @@ struct QuireState {
     /* The rest is under the big lock. */
     struct quire_device *device;    /* NULL before realize and from exit on */
     bool powered;                   /* D0; in D3hot nothing but config answers */
+    bool waking;                    /* from D3hot: memory has been refreshed */
     unsigned resets;                /* under way */
     QemuCond resets_done;
     Error *migration_blocker;
@@ -291,6 +292,9 @@ static void quire_reset(DeviceState *dev)
         /* exit() waits for us and has not taken anything away yet. */
         s->resets++;
         quire_device_reset(s->device);
+        if (!s->waking) {
+            quire_device_forget(s->device);
+        }
         if (--s->resets == 0) {
             qemu_cond_broadcast(&s->resets_done);
         }
@@ -326,7 +330,9 @@ static void quire_config_write(PCIDevice *pci, uint32_t address,
     }
     if (before == 3 && after == 0) {
         /* No_Soft_Reset is clear: the function starts over. */
+        s->waking = true;
         pci_device_reset(pci);
+        s->waking = false;
         return;
     }
     /* The command register may have let the bus in again. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Birth, reset and end of a card. */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -59,6 +60,14 @@ void quire_device_reset(struct quire_device *device)
 	device->bus.wait_end(device->bus.opaque);
 	energy_restart(device);
 	mcu_request_stop(&device->mcu, false);
+}
+
+void quire_device_forget(struct quire_device *device)
+{
+	if (!device_injection_fires(device, QUIRE_INJECT_FORGET_MEMORY))
+		return;
+	memset(device->config.memory, 0xa5, device->config.memory_bytes);
+	device->bus.card_written(device->bus.opaque, 0, device->config.memory_bytes);
 }
 
 static const char *check(const struct quire_device_config *config)

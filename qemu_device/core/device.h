@@ -37,6 +37,9 @@ void quire_device_destroy(struct quire_device *device);
 /* Reset as by a function-level reset: returns when nothing runs any more. */
 void quire_device_reset(struct quire_device *device);
 
+/* After a reset in which memory is not refreshed: fill it with 0xa5 if that is injected. */
+void quire_device_forget(struct quire_device *device);
+
 /* Register accesses of any size; only aligned 4-byte ones mean something. */
 uint64_t quire_device_read(struct quire_device *device, uint64_t offset, unsigned int bytes);
 void quire_device_write(struct quire_device *device, uint64_t offset, uint64_t value,
@@ -51,6 +54,7 @@ enum quire_injection {
 	QUIRE_INJECT_DROP_INTERRUPTS,	/* this many interrupts get lost */
 	QUIRE_INJECT_CORRUPT_FIRMWARE,	/* this many boots see a flipped bit in the image */
 	QUIRE_INJECT_DMA_ERRORS,	/* this many accesses to the bus are refused */
+	QUIRE_INJECT_FORGET_MEMORY,	/* this many resets of the function lose card memory */
 	QUIRE_INJECTIONS,
 };
 

@@ -12,6 +12,7 @@ const char *quire_injection_name(enum quire_injection injection)
 		[QUIRE_INJECT_DROP_INTERRUPTS] = "drop-interrupts",
 		[QUIRE_INJECT_CORRUPT_FIRMWARE] = "corrupt-firmware",
 		[QUIRE_INJECT_DMA_ERRORS] = "dma-errors",
+		[QUIRE_INJECT_FORGET_MEMORY] = "forget-memory",
 	};
 
 	return names[injection];
@@ -27,6 +28,7 @@ const char *quire_injection_description(enum quire_injection injection)
 		[QUIRE_INJECT_DROP_INTERRUPTS] = "so many interrupts get lost",
 		[QUIRE_INJECT_CORRUPT_FIRMWARE] = "so many boots see a flipped bit in the image",
 		[QUIRE_INJECT_DMA_ERRORS] = "so many accesses to the bus are refused",
+		[QUIRE_INJECT_FORGET_MEMORY] = "so many resets of the function lose card memory",
 	};
 
 	return texts[injection];

@@ -223,6 +223,30 @@ static void in_d3hot_only_configuration_answers(void **state)
 	board_stop(board);
 }
 
+/* Injected: what a reset leaves undefined is lost; the step from D3hot loses nothing. */
+static void memory_is_lost_where_it_may_be(void **state)
+{
+	struct board *board = board_start(1, "");
+	uint32_t control = board_capability(board, 0, PCI_CAP_ID_PM) + PCI_PM_CTRL;
+	const uint32_t last = (16u << 20) - 4;
+
+	(void)state;
+	qtest_write(board->qtest, BOARD_MEMORY(0), 0x1234, 4);
+	qtest_write(board->qtest, BOARD_MEMORY(0) + last, 0x5678, 4);
+	qtest_set_property(board->qtest, "card0", "inject-forget-memory", 1);
+	board_config_write(board, 0, control, 3, 2);
+	board_config_write(board, 0, control, 0, 2);
+	board_plug(board, 0);
+	assert_int_equal(0x1234, qtest_read(board->qtest, BOARD_MEMORY(0), 4));
+	board_reset_function(board, 0);
+	assert_int_equal(0xa5a5a5a5, qtest_read(board->qtest, BOARD_MEMORY(0), 4));
+	assert_int_equal(0xa5a5a5a5, qtest_read(board->qtest, BOARD_MEMORY(0) + last, 4));
+	qtest_write(board->qtest, BOARD_MEMORY(0), 0x1234, 4);
+	board_reset_function(board, 0);
+	assert_int_equal(0x1234, qtest_read(board->qtest, BOARD_MEMORY(0), 4));
+	board_stop(board);
+}
+
 static void a_bus_reset_resets(void **state)
 {
 	struct board *board = board_start(1, "");
@@ -394,6 +418,7 @@ int main(void)
 		cmocka_unit_test(in_d3hot_only_configuration_answers),
 		cmocka_unit_test(a_bus_reset_resets),
 		cmocka_unit_test(a_bus_reset_ends_d3hot),
+		cmocka_unit_test(memory_is_lost_where_it_may_be),
 		cmocka_unit_test(a_system_reset_resets),
 		cmocka_unit_test(without_bus_master_nothing_reaches_memory),
 		cmocka_unit_test(wrong_properties_are_named),

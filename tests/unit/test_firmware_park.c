@@ -171,6 +171,7 @@ static void no_serial_number_is_used_again(void **state)
 	end_all_bands(card);
 	before = card->bands;
 	assert_int_equal(QUIRE_MAILBOX_OK, resume(card, 0, 0));
+	assert_int_equal(1, card->queue[0][QUIRE_QUEUE_JOB / 4]);
 	while (!record(card, 0, 1).sequence)
 		end_all_bands(card);
 	assert_true(card->bands > before + 1);

@@ -149,6 +149,33 @@ static void check_outcome(struct card *card, uint64_t number, const struct quire
 	assert_int_equal(0, o.reserved);
 }
 
+static uint32_t shown_at_first;
+
+static void note_job(struct card *card)
+{
+	if (card->dma[0] != QUIRE_DMA_BUS && !shown_at_first)
+		shown_at_first = reg(card, 0, QUIRE_QUEUE_JOB) + 1;
+}
+
+/* Whoever finds a card that has crashed knows which jobs may have had an effect. */
+static void a_job_is_named_before_its_first_effect(void **state)
+{
+	struct quire_packet_gemm p = gemm(8, 8, 8, 1);
+	struct card *card = boot(VERSIONS);
+
+	(void)state;
+	start_queue(card, 0, 1);
+	push(card, 0, 0, 0);
+	ring(card, 0);
+	run(card);
+	card->on_dma = note_job;
+	submit(card, 0, &p, sizeof(p));
+	run(card);
+	assert_int_equal(2 + 1, shown_at_first);
+	assert_int_equal(0, reg(card, 0, QUIRE_QUEUE_JOB));
+	destroy(card);
+}
+
 /* Looks at memory when the record is about to be written. */
 static uint64_t outcome_number_before_record;
 
@@ -300,6 +327,7 @@ int main(void)
 		cmocka_unit_test(only_work_on_the_job_counts),
 		cmocka_unit_test(waiting_for_an_engine_does_not_count),
 		cmocka_unit_test(an_empty_job_has_times_too),
+		cmocka_unit_test(a_job_is_named_before_its_first_effect),
 		cmocka_unit_test(the_outcome_is_there_before_the_record),
 		cmocka_unit_test(an_outcome_that_cannot_be_written_fails_the_job),
 		cmocka_unit_test(a_long_stream_of_nothing_keeps_nobody_waiting),
