@@ -143,13 +143,28 @@ static void put_entry(struct input *in, struct card *card, unsigned int queue)
 		   take(in, 1) % 8 ? (uint32_t)sequence : (uint32_t)take(in, 4));
 }
 
+/* The page of a parked queue, with a few words changed under a right checksum. */
+static void put_page(struct input *in, struct card *card, unsigned int queue)
+{
+	uint32_t page[QUIRE_SAVE_BYTES / 4], sum = 0x811c9dc5u;
+
+	card->access.system_read(machine, card_save(card, queue), page, sizeof(page));
+	for (uint64_t changes = take(in, 1) & 3; changes; changes--)
+		page[take(in, 1)] = (uint32_t)take(in, 1 + take(in, 1) % 4);
+	page[2] = 0;
+	for (uint32_t i = 0; i < page[1] / 4 && i < QUIRE_SAVE_BYTES / 4; i++)
+		sum = (sum ^ page[i]) * 0x01000193u;
+	page[2] = sum;
+	card->access.system_write(machine, card_save(card, queue), page, sizeof(page));
+}
+
 static void step(struct input *in)
 {
 	struct card *card = &machine->card;
 	unsigned int queue = (unsigned int)take(in, 1) % QUEUE_COUNT;
 	uint64_t word;
 
-	switch (take(in, 1) % 8) {
+	switch (take(in, 1) % 10) {
 	case 0:
 	case 1: put_packet(in, 0x100 * (take(in, 1) % 8)); break;
 	case 2:
@@ -173,6 +188,16 @@ static void step(struct input *in)
 	case 7:
 		card_write(card, QUIRE_REG_MCU_CONTROL, (uint32_t)take(in, 1) & 3);
 		break;
+	case 8:	/* a queue is parked, and resumed with the next start, maybe on another ring */
+		card_write(card, QUIRE_REG_MAILBOX_COMMAND, QUIRE_MAILBOX_QUEUE_PARK);
+		card_write(card, QUIRE_REG_MAILBOX_ARGUMENT, queue);
+		card_write(card, QUIRE_REG_MAILBOX_SEND, ++card->mailbox);
+		queue = (unsigned int)take(in, 1) % QUEUE_COUNT;
+		card_write(card, QUIRE_REG_QUEUE(queue) + QUIRE_QUEUE_SAVE_LO,
+			   (uint32_t)card_save(card, (unsigned int)take(in, 1) % QUEUE_COUNT));
+		card_write(card, QUIRE_REG_QUEUE(queue) + QUIRE_QUEUE_RESUME, 1);
+		break;
+	case 9: put_page(in, card, queue); break;
 	}
 }
 
