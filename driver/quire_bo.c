@@ -11,6 +11,7 @@
 
 #include "quire_compat.h"
 #include "quire_gem.h"
+#include "quire_power.h"
 
 static struct quire_device *ttm_to_quire(struct ttm_device *ttm)
 {
@@ -87,6 +88,7 @@ int quire_gem_init(struct quire_device *qdev)
 				      quire_gem_card_bytes(qdev));
 	if (ret)
 		goto err_card;
+	quire_rescue_attach(qdev, ttm_manager_type(&qdev->ttm, TTM_PL_VRAM));
 	/* System memory is bounded by TTM's own limit, not by this range. */
 	ret = ttm_range_man_init(&qdev->ttm, TTM_PL_TT, true, U32_MAX);
 	if (ret)
@@ -205,18 +207,23 @@ static vm_fault_t quire_gem_fault(struct vm_fault *vmf)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	struct ttm_buffer_object *bo = vma->vm_private_data;
+	struct quire_device *qdev = to_quire_device(bo->base.dev);
 	vm_fault_t ret;
-	int idx;
+	int idx, gone;
 
 	ret = ttm_bo_vm_reserve(bo, vmf);
 	if (ret)
 		return ret;
-	if (drm_dev_enter(bo->base.dev, &idx)) {
+	gone = quire_card_enter_memory(qdev, false, &idx);
+	if (!gone) {
 		ret = ttm_bo_vm_fault_reserved(vmf, vma->vm_page_prot, TTM_BO_VM_NUM_PREFAULT);
-		drm_dev_exit(idx);
-	} else {
+		quire_card_exit_memory(qdev, idx);
+	} else if (gone == -ENODEV) {
 		/* The card has gone: the application sees zeros, not a signal. */
 		ret = ttm_bo_vm_dummy_page(vmf, vma->vm_page_prot);
+	} else {
+		/* Killed while the card was away. */
+		ret = VM_FAULT_NOPAGE;
 	}
 	if (ret == VM_FAULT_RETRY && !(vmf->flags & FAULT_FLAG_RETRY_NOWAIT))
 		return ret;
@@ -224,11 +231,25 @@ static vm_fault_t quire_gem_fault(struct vm_fault *vmf)
 	return ret;
 }
 
+/* A debugger looks at it. */
+static int quire_gem_access(struct vm_area_struct *vma, unsigned long address, void *buffer,
+			    int bytes, int write)
+{
+	struct ttm_buffer_object *bo = vma->vm_private_data;
+	struct quire_device *qdev = to_quire_device(bo->base.dev);
+	int ret;
+
+	quire_power_get(qdev);
+	ret = ttm_bo_vm_access(vma, address, buffer, bytes, write);
+	quire_power_put(qdev);
+	return ret;
+}
+
 static const struct vm_operations_struct quire_gem_vm_ops = {
 	.fault = quire_gem_fault,
 	.open = ttm_bo_vm_open,
 	.close = ttm_bo_vm_close,
-	.access = ttm_bo_vm_access,
+	.access = quire_gem_access,
 };
 
 static int quire_gem_mmap(struct drm_gem_object *object, struct vm_area_struct *vma)

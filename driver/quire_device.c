@@ -8,6 +8,7 @@
 #include "quire_device.h"
 #include "quire_gem.h"
 #include "quire_mmu.h"
+#include "quire_power.h"
 #include "quire_queue.h"
 #include "quire_reach.h"
 
@@ -74,6 +75,7 @@ static void quire_device_end(void *data)
 {
 	struct quire_device *qdev = data;
 
+	quire_power_fini(qdev);
 	quire_queues_fini(qdev);
 	quire_fw_fini(qdev);
 	quire_reset_fini(qdev);
@@ -101,6 +103,8 @@ static int quire_device_start(struct quire_device *qdev)
 		ret = quire_fw_init(qdev);
 	if (!ret)
 		ret = quire_irq_request_events(qdev);
+	if (!ret)
+		ret = quire_power_init(qdev);
 	if (!ret)
 		ret = devm_add_action_or_reset(qdev->drm.dev, quire_device_end, qdev);
 	return ret ?: quire_fw_boot(qdev);
@@ -143,6 +147,9 @@ int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev)
 		return ret;
 
 	ret = quire_reach_init(qdev);
+	if (ret)
+		return ret;
+	ret = quire_rescue_init(qdev);
 	if (ret)
 		return ret;
 	ret = quire_gem_init(qdev);

@@ -22,8 +22,10 @@ struct quire_coredump;
 struct quire_fw;
 struct quire_irq;
 struct quire_mailbox;
+struct quire_power;
 struct quire_queues;
 struct quire_reach;
+struct quire_rescue;
 struct quire_reset;
 struct quire_vm;
 
@@ -95,7 +97,11 @@ struct quire_device {
 
 	/** @resets: card resets since probe */
 	atomic_t resets;
-	/** @wedged: reset failed; jobs and queues are refused with -EIO */
+	/** @vram_lost: times since probe that card memory lost its content */
+	atomic_t vram_lost;
+	/** @resetting: the firmware is being booted anew (quire_reset.c); to be shown only */
+	bool resetting;
+	/** @wedged: all resets failed; jobs and queues are refused with -EIO */
 	bool wedged;
 
 	/** @reach: what the card may still reach (quire_reach.c) */
@@ -112,6 +118,10 @@ struct quire_device {
 	struct quire_queues *queues;
 	/** @reset: recovery (quire_reset.c) */
 	struct quire_reset *reset;
+	/** @power: whether the card is there (quire_power.c) */
+	struct quire_power *power;
+	/** @rescue: what lay in its memory (quire_rescue.c) */
+	struct quire_rescue *rescue;
 };
 
 /** struct quire_usage - what jobs have used */
@@ -209,9 +219,18 @@ void quire_queues_end(struct quire_device *qdev);
 /* Stop what the card may still run for somebody before us, before it gets the bus. */
 int quire_fw_quiet(struct quire_device *qdev);
 
-/* Callbacks of the PCI core around a reset of the function. */
-void quire_reset_prepare(struct pci_dev *pdev);
-void quire_reset_done(struct pci_dev *pdev);
+/*
+ * Before the card leaves (quire_power.c): what runs is parked, within @timeout_ms, and keeps its
+ * fence; from here on nobody speaks to the firmware.  -EBUSY: it does not come to rest.
+ */
+int quire_queues_suspend(struct quire_device *qdev, unsigned int timeout_ms);
+/*
+ * Instead, and if it has been stopped: what was on it ends with -EIO; with @memory all jobs
+ * there are, because what they were to work on is lost.
+ */
+void quire_queues_lose(struct quire_device *qdev, bool memory);
+/* The card is back, the firmware runs: so do queues. */
+int quire_queues_resume(struct quire_device *qdev);
 
 /* Ends all queues of a file; returns when none of them runs a job any more. */
 void quire_queues_close_file(struct quire_file *qfile);

@@ -14,6 +14,7 @@
 #include "quire_device.h"
 #include "quire_gem.h"
 #include "quire_hwmon.h"
+#include "quire_power.h"
 #include "quire_reach.h"
 #include "quire_vm.h"
 
@@ -60,13 +61,44 @@ static const struct drm_ioctl_desc quire_ioctls[] = {
 	QUIRE_IOCTL(SUBMIT, quire_submit_ioctl),
 };
 
+/* Our own calls touch the card, DRM's do not: one that waits for a syncobj lets it sleep. */
+static long quire_ioctl_awake(struct file *filp, unsigned int command, unsigned long argument,
+			      long (*call)(struct file *, unsigned int, unsigned long))
+{
+	struct drm_file *file = filp->private_data;
+	struct quire_device *qdev = to_quire_device(file->minor->dev);
+	unsigned int nr = _IOC_NR(command);
+	long ret;
+
+	if (nr < DRM_COMMAND_BASE || nr >= DRM_COMMAND_END)
+		return call(filp, command, argument);
+	quire_power_get(qdev);
+	ret = call(filp, command, argument);
+	quire_power_put(qdev);
+	return ret;
+}
+
+static long quire_ioctl(struct file *filp, unsigned int command, unsigned long argument)
+{
+	return quire_ioctl_awake(filp, command, argument, drm_ioctl);
+}
+
+#ifdef CONFIG_COMPAT
+static long quire_compat_ioctl(struct file *filp, unsigned int command, unsigned long argument)
+{
+	return quire_ioctl_awake(filp, command, argument, drm_compat_ioctl);
+}
+#else
+#define quire_compat_ioctl NULL
+#endif
+
 /* DRM_ACCEL_FOPS without its lack of fdinfo. */
 static const struct file_operations quire_fops = {
 	.owner = THIS_MODULE,
 	.open = accel_open,
 	.release = drm_release,
-	.unlocked_ioctl = drm_ioctl,
-	.compat_ioctl = drm_compat_ioctl,
+	.unlocked_ioctl = quire_ioctl,
+	.compat_ioctl = quire_compat_ioctl,
 	.poll = drm_poll,
 	.read = drm_read,
 	.llseek = noop_llseek,
@@ -111,6 +143,7 @@ static int quire_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (ret)
 		return ret;
 	quire_hwmon_init(qdev);
+	quire_pm_allow(qdev);
 	drm_info(&qdev->drm, "serial %llu, %u engines, %llu MiB, firmware %u.%u.%u, interface %u\n",
 		 qdev->serial, qdev->engines, qdev->memory_bytes >> 20, qdev->fw_release >> 16,
 		 (qdev->fw_release >> 8) & 0xff, qdev->fw_release & 0xff,
@@ -129,17 +162,14 @@ static const struct pci_device_id quire_ids[] = {
 };
 MODULE_DEVICE_TABLE(pci, quire_ids);
 
-static const struct pci_error_handlers quire_err_handler = {
-	.reset_prepare = quire_reset_prepare,
-	.reset_done = quire_reset_done,
-};
-
 static struct pci_driver quire_pci_driver = {
 	.name = DRM_QUIRE_DRIVER_NAME,
 	.id_table = quire_ids,
 	.probe = quire_probe,
 	.remove = quire_remove,
-	.err_handler = &quire_err_handler,
+	.shutdown = quire_shutdown,
+	.driver.pm = pm_ptr(&quire_pm_ops),
+	.err_handler = &quire_error_handlers,
 };
 
 static int __init quire_init(void)

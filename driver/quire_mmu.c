@@ -10,6 +10,7 @@
 
 #include "quire_device.h"
 #include "quire_mmu.h"
+#include "quire_power.h"
 
 #define QUIRE_ROOT_LEVEL 3
 
@@ -272,10 +273,10 @@ static void quire_mmu_write_root(struct quire_device *qdev, u32 context, u64 roo
 {
 	int idx;
 
-	if (!drm_dev_enter(&qdev->drm, &idx))
+	if (!quire_card_enter(qdev, &idx))
 		return;
 	quire_write64(qdev, QUIRE_REG_CONTEXT_ROOT_LO(context), root);
-	drm_dev_exit(idx);
+	quire_card_exit(qdev, idx);
 }
 
 static u64 quire_mmu_root(struct quire_mmu *mmu)

@@ -12,6 +12,7 @@
 #include <drm/ttm/ttm_tt.h>
 
 #include "quire_gem.h"
+#include "quire_power.h"
 #include "quire_vm.h"
 
 /* Card memory is cleared in pieces between which a fatal signal is looked for. */
@@ -124,8 +125,9 @@ static int quire_move_contents(struct quire_device *qdev, struct ttm_buffer_obje
 {
 	int ret, idx;
 
-	if (!drm_dev_enter(&qdev->drm, &idx))
-		return -ENODEV;
+	ret = quire_card_enter_memory(qdev, ctx->interruptible, &idx);
+	if (ret)
+		return ret;
 	if (bo->resource) {
 		ret = ttm_bo_move_memcpy(bo, ctx, new);
 	} else {
@@ -133,7 +135,7 @@ static int quire_move_contents(struct quire_device *qdev, struct ttm_buffer_obje
 		if (!ret)
 			ttm_bo_move_null(bo, new);
 	}
-	drm_dev_exit(idx);
+	quire_card_exit_memory(qdev, idx);
 	return ret;
 }
 

@@ -23,6 +23,7 @@ static void query_device(struct quire_device *qdev, struct drm_quire_device_info
 		.va_end = QUIRE_VA_END,
 		.max_time_limit_ms = QUIRE_TIME_LIMIT_MAX_MS,
 		.resets = atomic_read(&qdev->resets),
+		.vram_lost = atomic_read(&qdev->vram_lost),
 	};
 }
 

@@ -13,6 +13,7 @@
 
 #include "quire_coredump.h"
 #include "quire_mmu.h"
+#include "quire_power.h"
 #include "quire_queue.h"
 #include "quire_reach.h"
 #include "quire_trace.h"
@@ -91,12 +92,13 @@ static void quire_reset_revive(struct quire_device *qdev, int ret)
 	if (!ret)
 		ret = quire_reset_restart(qdev);
 	atomic_inc(&qdev->resets);
-	/* Before jobs are ended: a submission that comes later sees it. */
-	WRITE_ONCE(qdev->wedged, ret != 0);
 	if (!ret)
 		return;
-	quire_reset_abort(qdev->queues, -EIO, true);
-	drm_err(&qdev->drm, "reset failed: the card is wedged; reset the function or bind it anew\n");
+	/* What is left of it is stopped, and nobody speaks to it, until it is back. */
+	quire_fw_stop(qdev);
+	quire_reset_abort(qdev->queues, -EIO, false);
+	qdev->queues->in_reset = true;
+	quire_recover_function(qdev);
 }
 
 static void quire_reset_card(struct quire_device *qdev, const char *why)
@@ -110,49 +112,85 @@ static void quire_reset_card(struct quire_device *qdev, const char *why)
 	if (!queues->in_reset && !queues->ended) {
 		drm_warn(&qdev->drm, "resetting the card: %s\n", why);
 		quire_coredump_reset(qdev, NULL, why);
+		WRITE_ONCE(qdev->resetting, true);
 		ret = quire_fw_stop(qdev);
 		if (!ret)
 			quire_reach_stopped(qdev);
 		quire_reset_abort(queues, -EIO, ret != 0);
 		quire_reset_revive(qdev, ret);
+		WRITE_ONCE(qdev->resetting, false);
 		trace_quire_reset(why, qdev->wedged ? -EIO : 0);
 	}
 	mutex_unlock(&queues->lock);
 	dma_fence_end_signalling(signalling);
 }
 
-/*
- * Somebody resets the function (sysfs "reset"): the PCI core calls the first before and
- * the second after it.  In between a mark keeps our own hands off the card, not the lock:
- * the core takes locks under which it allocates elsewhere, and fences wait for ours.
- * Never between probe's failure and remove: the core holds the device's lock.
- */
-void quire_reset_prepare(struct pci_dev *pdev)
+int quire_queues_suspend(struct quire_device *qdev, unsigned int timeout_ms)
 {
-	struct quire_device *qdev = pci_get_drvdata(pdev);
+	struct quire_queues *queues = qdev->queues;
+	bool signalling = dma_fence_begin_signalling();
+	int ret = 0;
+
+	mutex_lock(&queues->lock);
+	for (u32 i = 0; i < queues->count && !queues->in_reset; i++) {
+		struct quire_queue *queue = queues->table[i];
+
+		if (!queue)
+			continue;
+		quire_ring_reap(queue);
+		if (!list_empty_careful(&queue->running))
+			ret = -EBUSY;
+	}
+	for (u32 i = 0; i < queues->count && !ret; i++) {
+		struct quire_queue *queue = queues->table[i];
+		unsigned long flags;
+
+		if (!queue)
+			continue;
+		spin_lock_irqsave(&queue->lock, flags);
+		queue->live = false;
+		spin_unlock_irqrestore(&queue->lock, flags);
+	}
+	if (!ret)
+		queues->in_reset = true;
+	mutex_unlock(&queues->lock);
+	dma_fence_end_signalling(signalling);
+	return ret;
+}
+
+void quire_queues_lose(struct quire_device *qdev, bool memory)
+{
 	bool signalling = dma_fence_begin_signalling();
 
-	drm_warn(&qdev->drm, "the function is being reset\n");
 	mutex_lock(&qdev->queues->lock);
-	quire_fw_stop(qdev);
-	quire_reach_stopped(qdev);
-	quire_reset_abort(qdev->queues, -EIO, false);
 	qdev->queues->in_reset = true;
+	quire_reset_abort(qdev->queues, -EIO, memory);
 	mutex_unlock(&qdev->queues->lock);
 	dma_fence_end_signalling(signalling);
 }
 
-void quire_reset_done(struct pci_dev *pdev)
+int quire_queues_resume(struct quire_device *qdev)
 {
-	struct quire_device *qdev = pci_get_drvdata(pdev);
+	struct quire_queues *queues = qdev->queues;
 	bool signalling = dma_fence_begin_signalling();
+	int ret = 0;
 
-	mutex_lock(&qdev->queues->lock);
-	qdev->queues->in_reset = false;
-	quire_reset_revive(qdev, 0);
-	mutex_unlock(&qdev->queues->lock);
+	mutex_lock(&queues->lock);
+	queues->in_reset = false;
+	for (u32 i = 0; !ret && i < queues->count; i++) {
+		struct quire_queue *queue = queues->table[i];
+
+		if (!queue || !queue->on_card)
+			continue;
+		ret = quire_ring_start(queue);
+		if (!ret)
+			quire_ring_kick(queue);
+	}
+	mutex_unlock(&queues->lock);
+	if (ret)
+		quire_reset_schedule(qdev, "a queue could not be started");
 	dma_fence_end_signalling(signalling);
-	trace_quire_reset("the function was reset", qdev->wedged ? -EIO : 0);
+	return ret;
 }
 
 static void quire_reset_work(struct work_struct *work)
@@ -195,7 +233,7 @@ static void quire_reset_watch_work(struct work_struct *work)
 	u32 heartbeat;
 	int index;
 
-	if (!drm_dev_enter(&qdev->drm, &index))
+	if (!quire_card_enter(qdev, &index))
 		return;
 	signalling = dma_fence_begin_signalling();
 	heartbeat = quire_read(qdev, QUIRE_REG_HEARTBEAT);
@@ -210,7 +248,7 @@ static void quire_reset_watch_work(struct work_struct *work)
 	else
 		reset->misses = 0;
 	dma_fence_end_signalling(signalling);
-	drm_dev_exit(index);
+	quire_card_exit(qdev, index);
 }
 
 /* Jobs run: see that the firmware lives. */

@@ -7,6 +7,7 @@
 #include <linux/slab.h>
 
 #include "quire_coredump.h"
+#include "quire_power.h"
 #include "quire_queue.h"
 #include "quire_trace.h"
 #include "quire_vm.h"
@@ -41,6 +42,7 @@ void quire_ring_end_job(struct quire_job *job)
 		dma_fence_set_error(&job->fence, job->error);
 	dma_fence_signal(&job->fence);
 	dma_fence_put(&job->fence);
+	quire_power_put_job(queue->qdev);
 	quire_queue_put(queue);
 }
 

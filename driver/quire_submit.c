@@ -6,6 +6,7 @@
  */
 #include <linux/slab.h>
 
+#include "quire_power.h"
 #include "quire_queue.h"
 #include "quire_trace.h"
 #include "quire_vm.h"
@@ -123,6 +124,7 @@ static void quire_submit_commit(struct quire_queue *queue, struct drm_exec *exec
 		quire_syncs_signal(&job->syncs, &job->fence);
 		quire_syncs_put_signals(&job->syncs);
 		quire_job_arm(job);
+		quire_power_get_job(queue->qdev);
 		trace_quire_job_submit(job);
 	}
 	/* Jobs of a queue end in order: the last fence stands for all. */

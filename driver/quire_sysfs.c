@@ -10,6 +10,7 @@
 
 #include "quire_device.h"
 #include "quire_gem.h"
+#include "quire_power.h"
 
 static struct quire_device *dev_to_quire(struct device *dev)
 {
@@ -83,7 +84,7 @@ static DEVICE_ATTR_RO(resets);
 
 static ssize_t state_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%s\n", READ_ONCE(dev_to_quire(dev)->wedged) ? "wedged" : "ready");
+	return sysfs_emit(buf, "%s\n", quire_power_state(dev_to_quire(dev)));
 }
 static DEVICE_ATTR_RO(state);
 

@@ -24,14 +24,24 @@ FIXTURE(recovery) {
 	uint64_t point;		/* of the guilty job */
 };
 
-static uint32_t resets(int fd)
+static struct drm_quire_device_info card_info(int fd)
 {
 	struct drm_quire_device_info info = { 0 };
 	struct drm_quire_dev_query args = { .type = DRM_QUIRE_QUERY_DEVICE, .size = sizeof(info),
 					    .pointer = (uintptr_t)&info };
 
 	card_ioctl(fd, DRM_IOCTL_QUIRE_DEV_QUERY, &args);
-	return info.resets;
+	return info;
+}
+
+static uint32_t resets(int fd)
+{
+	return card_info(fd).resets;
+}
+
+static uint32_t vram_lost(int fd)
+{
+	return card_info(fd).vram_lost;
 }
 
 static void write_file(const char *path, const char *text)
@@ -43,7 +53,7 @@ static void write_file(const char *path, const char *text)
 	close(fd);
 }
 
-static int is_ready(void)
+static int is_state(const char *expected)
 {
 	char state[16] = "";
 	int fd = open(PCI_DEVICE "quire/state", O_RDONLY);
@@ -51,7 +61,7 @@ static int is_ready(void)
 	if (fd >= 0 && read(fd, state, sizeof(state) - 1) < 0)
 		perror("state");
 	close(fd);
-	return !strncmp(state, "ready", 5);
+	return !strncmp(state, expected, strlen(expected));
 }
 
 /* A small job on the innocent queue: its result is looked at. */
@@ -229,23 +239,43 @@ TEST_F_TIMEOUT(recovery, reset_of_the_function_ends_what_runs_and_nothing_else, 
 	EXPECT_EQ(self->resets + 1, resets(self->innocent.fd));
 }
 
+/* The rungs above a reset of the card: so many boots fail, and nobody has to do anything. */
+TEST_F_TIMEOUT(recovery, card_that_does_not_boot_is_reset_with_its_function_or_its_bus, 90)
+{
+	for (unsigned int boots = 1; boots <= 2; boots++) {
+		uint32_t queue;
+
+		ASSERT_EQ(0, card_queue_create(self->guilty.fd, self->guilty.vm, 0, &queue));
+		self->guilty.queue = queue;
+		ASSERT_EQ(0, monitor_inject("corrupt-firmware", boots));
+		ASSERT_EQ(0, start_guilty(&self->guilty, &self->point));
+		ASSERT_EQ(0, monitor_inject("crash-firmware", 1));
+		ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 30000 * MS));
+		EXPECT_EQ(-EIO, card_fence_error(self->guilty.fd, self->guilty.syncobj, self->point));
+		EXPECT_EQ(0, works(&self->innocent));
+		EXPECT_TRUE(is_state("ready"));
+		EXPECT_EQ(0, vram_lost(self->innocent.fd));
+	}
+}
+
 TEST_F_TIMEOUT(recovery, card_whose_reset_fails_says_so_and_comes_back_with_the_function, 60)
 {
 	uint32_t queue;
 	uint64_t point;
 
 	ASSERT_EQ(0, start_guilty(&self->guilty, &self->point));
-	ASSERT_EQ(0, monitor_inject("corrupt-firmware", 1));
+	/* The card's reset, the function's and the bus's. */
+	ASSERT_EQ(0, monitor_inject("corrupt-firmware", 3));
 	ASSERT_EQ(0, monitor_inject("engine-deaf", 0xffff));
 	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 20000 * MS));
-	for (int i = 0; i < 100 && is_ready(); i++)
+	for (int i = 0; i < 500 && !is_state("wedged"); i++)
 		usleep(20000);
-	EXPECT_FALSE(is_ready());
+	EXPECT_TRUE(is_state("wedged"));
 	EXPECT_EQ(-EIO, card_submit(&self->innocent, 0, 0, &point));
 	EXPECT_EQ(-EIO, card_queue_create(self->innocent.fd, self->innocent.vm, 0, &queue));
 	ASSERT_EQ(0, monitor_inject("engine-deaf", 0));
 	write_file(PCI_DEVICE "reset", "1");
-	EXPECT_TRUE(is_ready());
+	EXPECT_TRUE(is_state("ready"));
 	EXPECT_EQ(0, works(&self->innocent));
 	EXPECT_EQ(0, card_queue_create(self->innocent.fd, self->innocent.vm, 0, &queue));
 }

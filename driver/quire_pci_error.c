@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Resets of the function or its bus, whoever asks for them, and errors of the bus.  If the card
+ * still stops and its memory can be read, a reset costs a pause only: jobs are parked and
+ * memory is saved, as before the machine sleeps.  If not, it is declared lost.
+ *
+ * A card that does not boot climbs the ladder: reset of the function, of the bus, wedged.
+ */
+#include <linux/delay.h>
+
+#include <drm/drm_drv.h>
+
+#include "quire_compat.h"
+#include "quire_power.h"
+#include "quire_queue.h"
+#include "quire_trace.h"
+
+/* Whoever holds the device's lock may be resetting it, which would do as well. */
+#define QUIRE_CLIMB_TRIES 50
+#define QUIRE_CLIMB_WAIT_MS 100
+
+static void quire_error_wedge(struct quire_device *qdev)
+{
+	drm_err(&qdev->drm, "the card is wedged; reset the function or bind it anew\n");
+	/* Before jobs are ended: a submission that comes later sees it. */
+	WRITE_ONCE(qdev->wedged, true);
+	WRITE_ONCE(qdev->power->broken, false);
+	quire_queues_lose(qdev, true);
+	/* What can be read of its memory may be read. */
+	quire_power_set(qdev, QUIRE_HERE);
+	wake_up_all(&qdev->power->back);
+	quire_wedged_event(&qdev->drm);
+}
+
+static void quire_error_leave(struct quire_device *qdev, bool save)
+{
+	struct quire_power *power = qdev->power;
+
+	/* On the ladder already: what could be saved has been. */
+	if (power->away == QUIRE_RESETTING)
+		return;
+	quire_power_stop(qdev);
+	quire_power_take(qdev, QUIRE_RESETTING);
+	power->lost = !save || quire_rescue_reserve(qdev) || quire_rescue_save(qdev);
+}
+
+/*
+ * The PCI core calls the first before and the second after a reset.  Never between probe's
+ * failure and remove: it holds the device's lock.
+ */
+static void quire_error_reset_prepare(struct pci_dev *pdev)
+{
+	struct quire_device *qdev = pci_get_drvdata(pdev);
+	bool here;
+
+	drm_warn(&qdev->drm, "the function is being reset\n");
+	quire_power_get(qdev);
+	here = quire_read(qdev, QUIRE_REG_ID) == QUIRE_ID_VALUE;
+	quire_error_leave(qdev, here);
+}
+
+static void quire_error_reset_done(struct pci_dev *pdev)
+{
+	struct quire_device *qdev = pci_get_drvdata(pdev);
+	int ret = quire_power_return(qdev);
+
+	atomic_inc(&qdev->resets);
+	trace_quire_reset("the function was reset", ret);
+	quire_power_put(qdev);
+}
+
+static pci_ers_result_t quire_error_detected(struct pci_dev *pdev, pci_channel_state_t state)
+{
+	struct quire_device *qdev = pci_get_drvdata(pdev);
+
+	switch (state) {
+	case pci_channel_io_normal:
+		drm_warn(&qdev->drm, "an error of the bus, not fatal\n");
+		return PCI_ERS_RESULT_CAN_RECOVER;
+	case pci_channel_io_frozen:
+		drm_warn(&qdev->drm, "a fatal error of the bus\n");
+		quire_error_leave(qdev, false);
+		return PCI_ERS_RESULT_NEED_RESET;
+	default:
+		drm_err(&qdev->drm, "the bus has given up the card\n");
+		quire_error_wedge(qdev);
+		return PCI_ERS_RESULT_DISCONNECT;
+	}
+}
+
+/* Registers can be read, whether or not they make sense. */
+static pci_ers_result_t quire_error_mmio_enabled(struct pci_dev *pdev)
+{
+	struct quire_device *qdev = pci_get_drvdata(pdev);
+
+	if (quire_read(qdev, QUIRE_REG_ID) == QUIRE_ID_VALUE)
+		return PCI_ERS_RESULT_RECOVERED;
+	quire_error_leave(qdev, false);
+	return PCI_ERS_RESULT_NEED_RESET;
+}
+
+static pci_ers_result_t quire_error_slot_reset(struct pci_dev *pdev)
+{
+	struct quire_device *qdev = pci_get_drvdata(pdev);
+
+	/* Another function's wish to be reset has taken ours along. */
+	quire_error_leave(qdev, false);
+	pci_restore_state(pdev);
+	pci_save_state(pdev);
+	if (quire_read(qdev, QUIRE_REG_ID) != QUIRE_ID_VALUE)
+		return PCI_ERS_RESULT_DISCONNECT;
+	return PCI_ERS_RESULT_RECOVERED;
+}
+
+static void quire_error_resume(struct pci_dev *pdev)
+{
+	struct quire_device *qdev = pci_get_drvdata(pdev);
+
+	if (qdev->power->away != QUIRE_RESETTING)
+		return;
+	atomic_inc(&qdev->resets);
+	trace_quire_reset("the bus had an error", quire_power_return(qdev));
+}
+
+const struct pci_error_handlers quire_error_handlers = {
+	.error_detected = quire_error_detected,
+	.mmio_enabled = quire_error_mmio_enabled,
+	.slot_reset = quire_error_slot_reset,
+	.resume = quire_error_resume,
+	.reset_prepare = quire_error_reset_prepare,
+	.reset_done = quire_error_reset_done,
+};
+
+/*
+ * Both resets only try for the device's lock, and so does not wait for remove, which waits for
+ * this work; and both end in quire_error_reset_done().
+ */
+static int quire_climb_reset(struct quire_device *qdev, enum quire_rung rung)
+{
+	int ret = -EAGAIN;
+
+	for (int tries = 0; ret == -EAGAIN && tries < QUIRE_CLIMB_TRIES; tries++) {
+		if (READ_ONCE(qdev->queues->ended))
+			return -ENODEV;
+		if (tries)
+			msleep(QUIRE_CLIMB_WAIT_MS);
+		if (!READ_ONCE(qdev->power->broken))
+			return 0;
+		if (rung == QUIRE_RUNG_FUNCTION)
+			ret = pci_try_reset_function(qdev->pdev);
+		else
+			ret = pci_reset_bus(qdev->pdev);
+	}
+	return ret;
+}
+
+void quire_climb_work(struct work_struct *work)
+{
+	struct quire_power *power = container_of(work, struct quire_power, climb);
+	struct quire_device *qdev = power->qdev;
+
+	while (READ_ONCE(power->broken)) {
+		enum quire_rung rung = power->rung;
+		int ret;
+
+		if (rung == QUIRE_RUNG_WEDGED) {
+			quire_error_wedge(qdev);
+			return;
+		}
+		power->rung++;
+		drm_warn(&qdev->drm, "resetting %s\n",
+			 rung == QUIRE_RUNG_FUNCTION ? "the function" : "the bus of the card");
+		ret = quire_climb_reset(qdev, rung);
+		if (ret == -ENODEV)
+			return;
+		if (ret)
+			drm_warn(&qdev->drm, "cannot be reset (%d)\n", ret);
+	}
+}
+
+void quire_recover_function(struct quire_device *qdev)
+{
+	WRITE_ONCE(qdev->power->broken, true);
+	queue_work(system_unbound_wq, &qdev->power->climb);
+}
