@@ -6,6 +6,11 @@
 #ifndef QUIRE_COMPAT_H
 #define QUIRE_COMPAT_H
 
+#include "quire_features.h"
+
+#ifdef QUIRE_HAVE_CGROUP_DMEM_INIT
+#include <linux/cgroup_dmem.h>
+#endif
 #include <linux/module.h>
 
 #include <drm/drm_drv.h>
@@ -13,8 +18,6 @@
 #include <drm/ttm/ttm_bo.h>
 #include <drm/ttm/ttm_device.h>
 #include <drm/ttm/ttm_resource.h>
-
-#include "quire_features.h"
 
 /* Later kernels take the feature for granted. */
 #ifdef QUIRE_HAVE_DRIVER_GEM_GPUVA
@@ -59,8 +62,14 @@ static inline int quire_ttm_charge_region(struct ttm_resource_manager *man,
 					  struct drm_device *drm, const char *name, u64 bytes)
 {
 #ifdef QUIRE_HAVE_CGROUP_DMEM
-	struct dmem_cgroup_region *region = drmm_cgroup_register_region(drm, name, bytes);
+	struct dmem_cgroup_region *region;
 
+#ifdef QUIRE_HAVE_CGROUP_DMEM_INIT
+	region = drmm_cgroup_register_region(drm, name,
+					     &(struct dmem_cgroup_init){ .size = bytes });
+#else
+	region = drmm_cgroup_register_region(drm, name, bytes);
+#endif
 	if (IS_ERR(region))
 		return PTR_ERR(region);
 	man->cg = region;
