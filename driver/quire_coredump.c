@@ -78,8 +78,8 @@ static void quire_coredump_take_queue(struct quire_coredump *dump, struct quire_
 	cause->pid = queue->pid;
 	strscpy(cause->command, queue->comm, sizeof(cause->command));
 	if (queue->live) {
-		cause->ring = queue->hw;
-		cause->context = queue->vm->context;
+		cause->ring = queue->slot->hw;
+		cause->context = queue->vm->mmu.context;
 	}
 	if (job) {
 		cause->job = job->fence.seqno;

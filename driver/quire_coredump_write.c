@@ -92,13 +92,13 @@ static void quire_coredump_fill_queue(struct quire_coredump *dump, struct quire_
 		       (queue == dump->queue ? QUIRE_DUMP_QUEUE_CAUSE : 0);
 	entry->priority = queue->priority;
 	entry->on_ring = queue->on_ring;
-	entry->ring = queue->live ? queue->hw : QUIRE_DUMP_NONE;
+	entry->ring = queue->live ? queue->slot->hw : QUIRE_DUMP_NONE;
 	entry->pid = queue->pid;
 	strscpy(entry->command, queue->comm, sizeof(entry->command));
 	entry->submitted = READ_ONCE(queue->submitted);
 	entry->completed = queue->completed;
-	entry->busy_ns = queue->busy_ns;
-	entry->limit_ms = jiffies_to_msecs(queue->limit);
+	entry->busy_ns = queue->usage.busy_ns;
+	entry->limit_ms = queue->limit_us / USEC_PER_MSEC;
 	spin_unlock_irqrestore(&queue->lock, flags);
 }
 

@@ -100,7 +100,7 @@ static void quire_debugfs_show_queue(struct seq_file *m, u32 id, struct quire_qu
 		   queue->comm, queue->priority,
 		   queue->banned ? "banned" : queue->live ? "live" : "idle",
 		   READ_ONCE(queue->submitted), queue->completed, queue->on_ring,
-		   jiffies_to_msecs(queue->limit), queue->busy_ns);
+		   (u32)(queue->limit_us / USEC_PER_MSEC), queue->usage.busy_ns);
 	spin_unlock_irqrestore(&queue->lock, flags);
 }
 

@@ -35,7 +35,8 @@ struct quire_vm;
 /* Bits of a bus address: an entry of a page table (QUIRE_PTE_ADDRESS) has no more. */
 #define QUIRE_DMA_BITS 52
 
-/* The longest time limit a queue may ask for. */
+/* The shortest and the longest time limit a queue may ask for. */
+#define QUIRE_TIME_LIMIT_MIN_MS 10
 #define QUIRE_TIME_LIMIT_MAX_MS 600000
 
 /**
@@ -126,14 +127,16 @@ struct quire_device {
 
 /** struct quire_usage - what jobs have used */
 struct quire_usage {
-	/** @cycles: modelled */
-	u64 cycles;
 	/** @jobs: ended */
 	u64 jobs;
+	/** @busy_ns: the card worked on them */
+	u64 busy_ns;
+	/** @macs: multiply-accumulates */
+	u64 macs;
+	/** @cycles: modelled */
+	u64 cycles;
 	/** @modelled_pj: energy */
 	u64 modelled_pj;
-	/** @busy_ns: time the card worked on them, of its clock */
-	u64 busy_ns;
 };
 
 /** struct quire_file - one open file */
@@ -146,6 +149,10 @@ struct quire_file {
 	struct xarray vms;
 	/** @queues: struct quire_queue by id */
 	struct xarray queues;
+	/** @vm_count: address spaces that exist or are being made */
+	atomic_t vm_count;
+	/** @queue_count: queues that exist or are being made */
+	atomic_t queue_count;
 	/** @past: of queues that are not in @queues any more; under its lock */
 	struct quire_usage past;
 };
@@ -185,6 +192,10 @@ static inline void quire_write64(struct quire_device *qdev, u32 reg, u64 value)
 #define quire_inval(drm, fmt, ...) \
 	({ drm_dbg(drm, fmt "\n", ##__VA_ARGS__); -EINVAL; })
 
+/* What anybody can bring about must not fill the log. */
+#define quire_warn_ratelimited(drm, fmt, ...) \
+	dev_warn_ratelimited((drm)->dev, "[drm] " fmt, ##__VA_ARGS__)
+
 int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev);
 void quire_device_unplug(struct quire_device *qdev);
 
@@ -221,7 +232,8 @@ int quire_fw_quiet(struct quire_device *qdev);
 
 /*
  * Before the card leaves (quire_power.c): what runs is parked, within @timeout_ms, and keeps its
- * fence; from here on nobody speaks to the firmware.  -EBUSY: it does not come to rest.
+ * fence; from here on nobody speaks to the firmware.  -EBUSY: it does not come to rest, and
+ * quire_queues_lose() is to end it; or with a timeout of 0 something runs, and goes on.
  */
 int quire_queues_suspend(struct quire_device *qdev, unsigned int timeout_ms);
 /*
@@ -234,6 +246,10 @@ int quire_queues_resume(struct quire_device *qdev);
 
 /* Ends all queues of a file; returns when none of them runs a job any more. */
 void quire_queues_close_file(struct quire_file *qfile);
+/* What all queues a file has and had have used. */
+void quire_queues_usage(struct quire_file *qfile, struct quire_usage *usage);
+/* Rings that can be used. */
+u32 quire_queues_count(struct quire_device *qdev);
 void quire_queues_show_fdinfo(struct drm_printer *p, struct quire_file *qfile);
 
 int quire_queue_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);

@@ -2,6 +2,7 @@
 /* The quire module: PCI driver, accel node, table of calls. */
 #include <linux/module.h>
 #include <linux/pci.h>
+#include <linux/rcupdate.h>
 
 #include <drm/drm_accel.h>
 #include <drm/drm_drv.h>
@@ -190,6 +191,9 @@ static void __exit quire_exit(void)
 	pci_unregister_driver(&quire_pci_driver);
 	/* What address spaces still had to give back. */
 	quire_reach_module_exit();
+	/* Whoever put the last reference to the module from its own code has left it by then. */
+	synchronize_rcu_tasks();
+	synchronize_rcu();
 }
 module_exit(quire_exit);
 

@@ -25,7 +25,7 @@ static void quire_fence_release(struct dma_fence *fence)
 	struct quire_job *job = container_of(fence, struct quire_job, fence);
 
 	kfree_rcu(job, fence.rcu);
-	/* Last of all: the code may go when nobody is left. */
+	/* The code goes when nobody is left; quire_exit() waits until we have returned. */
 	module_put(THIS_MODULE);
 }
 
@@ -38,7 +38,7 @@ static const struct dma_fence_ops quire_fence_ops = {
 
 struct quire_job *quire_job_alloc(void)
 {
-	struct quire_job *job = kzalloc(sizeof(*job), GFP_KERNEL);
+	struct quire_job *job = kzalloc(sizeof(*job), GFP_KERNEL_ACCOUNT);
 
 	if (job) {
 		spin_lock_init(&job->fence_lock);
@@ -68,7 +68,7 @@ int quire_job_prepare_waits(struct quire_job *job)
 {
 	if (!job->syncs.waits)
 		return 0;
-	job->callbacks = kvcalloc(job->syncs.waits, sizeof(*job->callbacks), GFP_KERNEL);
+	job->callbacks = kvcalloc(job->syncs.waits, sizeof(*job->callbacks), GFP_KERNEL_ACCOUNT);
 	return job->callbacks ? 0 : -ENOMEM;
 }
 

@@ -7,8 +7,9 @@
 #include "quire_queue.h"
 #include "quire_reach.h"
 
-#define QUIRE_EVENTS \
-	(QUIRE_EVENT_BOOT | QUIRE_EVENT_MAILBOX | QUIRE_EVENT_CRASH | QUIRE_EVENT_DRAINED)
+#define QUIRE_EVENTS                                                           \
+	(QUIRE_EVENT_BOOT | QUIRE_EVENT_MAILBOX | QUIRE_EVENT_CRASH | QUIRE_EVENT_DRAINED | \
+	 QUIRE_EVENT_QUEUE_PARKED)
 
 /** struct quire_irq - vectors of a card */
 struct quire_irq {
@@ -31,14 +32,16 @@ static irqreturn_t quire_irq_event(int irq, void *data)
 		quire_fw_wake(qdev);
 	if (status & QUIRE_EVENT_DRAINED)
 		quire_reach_event(qdev);
+	if (status & QUIRE_EVENT_QUEUE_PARKED)
+		quire_slots_wake(qdev);
 	if (status & QUIRE_EVENT_CRASH)
 		quire_reset_schedule(qdev, "the firmware crashed");
 	return IRQ_HANDLED;
 }
 
-static irqreturn_t quire_irq_queue(int irq, void *data)
+static irqreturn_t quire_irq_slot(int irq, void *data)
 {
-	quire_ring_reap(data);
+	quire_slot_interrupt(data);
 	return IRQ_HANDLED;
 }
 
@@ -47,30 +50,15 @@ u32 quire_irq_queue_vectors(struct quire_device *qdev)
 	return qdev->irq->vectors - 1;
 }
 
-/* Where the interrupt goes is left to the administrator. */
-int quire_irq_request_queue(struct quire_queue *queue)
+/* Of all rings, whoever they will be lent to.  Where they go is left to the administrator. */
+int quire_irq_request_slots(struct quire_device *qdev, struct quire_queues *queues)
 {
-	int irq = pci_irq_vector(queue->qdev->pdev, 1 + queue->hw);
-	int ret;
+	int ret = 0;
 
-	if (irq < 0)
-		return irq;
-	ret = request_irq(irq, quire_irq_queue, 0, "quire-queue", queue);
-	if (ret)
-		return ret;
-	queue->irq = irq;
-	return 0;
-}
-
-/*
- * The handler has ended when this returns.  Under queues->lock, which fences wait for:
- * to look up the number here would take a lock under which the PCI core allocates.
- */
-void quire_irq_free_queue(struct quire_queue *queue)
-{
-	if (queue->irq)
-		free_irq(queue->irq, queue);
-	queue->irq = 0;
+	for (u32 i = 0; i < queues->count && !ret; i++)
+		ret = devm_request_irq(qdev->drm.dev, pci_irq_vector(qdev->pdev, 1 + i),
+				       quire_irq_slot, 0, "quire-queue", &queues->slots[i]);
+	return ret;
 }
 
 int quire_irq_init(struct quire_device *qdev)

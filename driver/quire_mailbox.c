@@ -5,7 +5,7 @@
 #include "quire_queue.h"
 #include "quire_trace.h"
 
-#define QUIRE_MAILBOX_TIMEOUT msecs_to_jiffies(5000)
+#define QUIRE_MAILBOX_TIMEOUT_MS 2000u
 
 /** struct quire_mailbox - the mailbox of a card */
 struct quire_mailbox {
@@ -26,9 +26,9 @@ void quire_mailbox_wake(struct quire_device *qdev)
  * Short commands are done when the write returns.  The register is what counts; the
  * event only wakes us early.
  */
-static int quire_mailbox_wait(struct quire_device *qdev, u32 sequence)
+static int quire_mailbox_wait(struct quire_device *qdev, u32 sequence, unsigned int timeout_ms)
 {
-	unsigned long deadline = jiffies + QUIRE_MAILBOX_TIMEOUT;
+	unsigned long deadline = jiffies + msecs_to_jiffies(timeout_ms);
 
 	while (quire_read(qdev, QUIRE_REG_MAILBOX_DONE) != sequence) {
 		u32 status = quire_read(qdev, QUIRE_REG_BOOT_STATUS);
@@ -42,8 +42,9 @@ static int quire_mailbox_wait(struct quire_device *qdev, u32 sequence)
 	return 0;
 }
 
-/* Inside drm_dev_enter(); may sleep. */
-int quire_mailbox_send(struct quire_device *qdev, u32 command, u32 argument)
+/* The card is there (drm_dev_enter() or quire_queues.gone not set); may sleep. */
+int quire_mailbox_send_within(struct quire_device *qdev, u32 command, u32 argument,
+			      unsigned int timeout_ms)
 {
 	struct quire_mailbox *mailbox = qdev->mailbox;
 	u32 result = 0;
@@ -55,19 +56,29 @@ int quire_mailbox_send(struct quire_device *qdev, u32 command, u32 argument)
 	quire_write(qdev, QUIRE_REG_MAILBOX_COMMAND, command);
 	quire_write(qdev, QUIRE_REG_MAILBOX_ARGUMENT, argument);
 	quire_write(qdev, QUIRE_REG_MAILBOX_SEND, mailbox->sequence);
-	ret = quire_mailbox_wait(qdev, mailbox->sequence);
+	ret = quire_mailbox_wait(qdev, mailbox->sequence, timeout_ms);
 	if (!ret)
 		result = quire_read(qdev, QUIRE_REG_MAILBOX_RESULT);
 	mutex_unlock(&mailbox->lock);
 
-	if (ret)
-		drm_err(&qdev->drm, "firmware did not answer command %u(%u) within %u ms\n",
-			command, argument, jiffies_to_msecs(QUIRE_MAILBOX_TIMEOUT));
-	else if (result)
-		drm_err(&qdev->drm, "firmware refused command %u(%u) with result %u\n", command,
-			argument, result);
 	trace_quire_mailbox(command, argument, ret ?: (int)result);
-	return ret || result ? -EIO : 0;
+	if (ret) {
+		drm_err_ratelimited(&qdev->drm,
+				    "the firmware did not answer command %u(%u) within %u ms\n",
+				    command, argument, timeout_ms);
+		return -EIO;
+	}
+	if (result) {
+		drm_dbg(&qdev->drm, "the firmware refused command %u(%u) with result %u\n",
+			command, argument, result);
+		return -EPROTO;
+	}
+	return 0;
+}
+
+int quire_mailbox_send(struct quire_device *qdev, u32 command, u32 argument)
+{
+	return quire_mailbox_send_within(qdev, command, argument, QUIRE_MAILBOX_TIMEOUT_MS);
 }
 
 int quire_mailbox_init(struct quire_device *qdev)

@@ -9,6 +9,9 @@
 #include "quire_queue.h"
 #include "quire_vm.h"
 
+/* A queue comes to rest within a band of its job, some milliseconds. */
+#define QUIRE_QUEUE_STOP_MS 1000
+
 static void quire_queue_release(struct kref *ref)
 {
 	struct quire_queue *queue = container_of(ref, struct quire_queue, ref);
@@ -36,86 +39,80 @@ struct quire_queue *quire_queue_lookup(struct quire_file *qfile, u32 id)
 	return queue;
 }
 
-static void quire_queue_free_rings(struct quire_queue *queue)
+static void quire_queue_free_ring(struct quire_queue *queue)
 {
-	struct device *dev = queue->qdev->drm.dev;
-
 	if (queue->ring)
-		dma_free_coherent(dev, QUIRE_RING_BYTES, queue->ring, queue->ring_bus);
-	if (queue->records)
-		dma_free_coherent(dev, QUIRE_RECORDS_BYTES, queue->records, queue->records_bus);
+		dma_free_coherent(queue->qdev->drm.dev, QUIRE_QUEUE_BYTES, queue->ring,
+				  queue->ring_bus);
 	queue->ring = NULL;
-	queue->records = NULL;
 }
 
-static int quire_queue_alloc_rings(struct quire_queue *queue)
+struct quire_queue *quire_queue_new(struct quire_device *qdev, struct quire_vm *vm,
+				    s32 priority, u32 limit_ms)
 {
-	struct device *dev = queue->qdev->drm.dev;
+	struct quire_queue *queue = kzalloc(sizeof(*queue), GFP_KERNEL_ACCOUNT);
 
-	queue->ring = dma_alloc_coherent(dev, QUIRE_RING_BYTES, &queue->ring_bus, GFP_KERNEL);
-	queue->records = dma_alloc_coherent(dev, QUIRE_RECORDS_BYTES, &queue->records_bus,
-					    GFP_KERNEL);
-	if (queue->ring && queue->records)
-		return 0;
-	quire_queue_free_rings(queue);
-	return -ENOMEM;
-}
-
-/* A free hardware queue becomes ours. */
-static int quire_queue_take_hw(struct quire_queue *queue)
-{
-	struct quire_queues *queues = queue->qdev->queues;
-	int ret = 0;
-
-	mutex_lock(&queues->lock);
-	for (queue->hw = 0; queue->hw < queues->count; queue->hw++)
-		if (!queues->table[queue->hw])
-			break;
-	if (queues->ended)
-		ret = -ENODEV;
-	else if (queue->qdev->wedged)
-		ret = -EIO;
-	else if (queue->hw == queues->count)
-		ret = -ENOSPC;
-	else
-		queues->table[queue->hw] = queue;
-	mutex_unlock(&queues->lock);
-	return ret;
-}
-
-/* Inside drm_dev_enter().  Requesting the vector allocates: not under queues->lock. */
-static int quire_queue_start(struct quire_queue *queue)
-{
-	struct quire_queues *queues = queue->qdev->queues;
-	int ret;
-
-	ret = quire_queue_take_hw(queue);
-	if (ret)
-		return ret;
-	ret = quire_irq_request_queue(queue);
-	mutex_lock(&queues->lock);
-	if (!ret && queues->ended)
-		ret = -ENODEV;
-	if (!ret && queue->qdev->wedged)
-		ret = -EIO;
-	if (!ret)
-		ret = quire_ring_start(queue);
-	if (ret) {
-		quire_irq_free_queue(queue);
-		queues->table[queue->hw] = NULL;
+	if (!queue)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&queue->ref);
+	queue->qdev = qdev;
+	queue->vm = quire_vm_get(vm);
+	queue->priority = priority;
+	queue->limit_us = (u64)limit_ms * USEC_PER_MSEC;
+	queue->pid = task_tgid_nr(current);
+	get_task_comm(queue->comm, current->group_leader);
+	queue->fence_context = dma_fence_context_alloc(1);
+	mutex_init(&queue->submit_lock);
+	spin_lock_init(&queue->lock);
+	INIT_LIST_HEAD(&queue->listed);
+	INIT_LIST_HEAD(&queue->waiting);
+	INIT_LIST_HEAD(&queue->started);
+	INIT_LIST_HEAD(&queue->pending);
+	INIT_LIST_HEAD(&queue->running);
+	INIT_WORK(&queue->push, quire_ring_push_work);
+	queue->ring = dma_alloc_coherent(qdev->drm.dev, QUIRE_QUEUE_BYTES, &queue->ring_bus,
+					 GFP_KERNEL_ACCOUNT);
+	if (!queue->ring) {
+		quire_queue_put(queue);
+		return ERR_PTR(-ENOMEM);
 	}
+	queue->records = (void *)queue->ring + QUIRE_RING_BYTES;
+	return queue;
+}
+
+/* Nothing of the queue runs when this returns. */
+static void quire_queue_leave_card(struct quire_queue *queue)
+{
+	struct quire_queues *queues = queue->qdev->queues;
+	struct quire_slot *slot = queue->slot;
+
+	lockdep_assert_held(&queues->lock);
+	list_del_init(&queue->waiting);
+	if (!slot)
+		return;
+	if (!quire_ring_busy(queue)) {
+		if (quire_slot_stop(slot, QUIRE_QUEUE_STOP_MS))
+			quire_reset_stubborn(queue->qdev, "a queue could not be stopped");
+		return;
+	}
+	quire_slot_park(slot);
 	mutex_unlock(&queues->lock);
-	return ret;
+	wait_event_timeout(queues->changed, !READ_ONCE(queue->slot),
+			   msecs_to_jiffies(QUIRE_QUEUE_STOP_MS));
+	mutex_lock(&queues->lock);
+	if (queue->slot)
+		quire_slots_collect(queue->qdev);
+	if (queue->slot)
+		quire_reset_stubborn(queue->qdev, "a queue could not be stopped");
 }
 
 /*
  * End a queue for good: when this returns the card does nothing for it, its jobs
  * have ended, and only references are left.
  */
-static void quire_queue_close(struct quire_queue *queue)
+void quire_queue_close(struct quire_queue *queue)
 {
-	struct quire_device *qdev = queue->qdev;
-	struct quire_queues *queues = qdev->queues;
+	struct quire_queues *queues = queue->qdev->queues;
 	unsigned long flags;
 	bool signalling;
 
@@ -126,60 +123,44 @@ static void quire_queue_close(struct quire_queue *queue)
 	spin_unlock_irqrestore(&queue->lock, flags);
 	mutex_unlock(&queue->submit_lock);
 
-	/* Once the queue is stopped its jobs end here and nowhere else. */
 	signalling = dma_fence_begin_signalling();
 	mutex_lock(&queues->lock);
-	/*
-	 * Still in the table: unplug, if it has begun, has not come to the queues yet
-	 * and waits for the lock, so the card may run this one and can be touched.  Vector
-	 * and rings go before it gets the lock, because they are the device's.
-	 */
-	if (queues->table[queue->hw] == queue) {
-		/* A card that does not stop a queue is stopped as a whole. */
-		if (quire_ring_stop(queue)) {
-			quire_fw_stop(qdev);
-			quire_reset_schedule(qdev, "a queue could not be stopped");
-		}
-		quire_irq_free_queue(queue);
-		quire_ring_reap(queue);
-		quire_ring_abort(queue, -ECANCELED, -ECANCELED, false);
-		quire_queue_free_rings(queue);
-		queues->table[queue->hw] = NULL;
-	}
+	quire_queue_leave_card(queue);
+	list_del_init(&queue->listed);
+	queues->closing++;
+	quire_slot_forget_vm(queue);
 	mutex_unlock(&queues->lock);
+	quire_ring_abort(queue, -ECANCELED, -ECANCELED, true);
 	/* The works signal, too: lockdep does not let one such path wait for another. */
 	dma_fence_end_signalling(signalling);
-	cancel_delayed_work_sync(&queue->timeout);
 	cancel_work_sync(&queue->push);
-	quire_ring_abort(queue, -ECANCELED, -ECANCELED, true);
-	cancel_work_sync(&queue->push);
-	quire_vm_detach_queue(queue->vm);
+	quire_queue_free_ring(queue);
+	mutex_lock(&queues->lock);
+	queues->closing--;
+	wake_up_all(&queues->changed);
+	mutex_unlock(&queues->lock);
+	quire_share_put(queue);
 	quire_queue_put(queue);
 }
 
-static struct quire_queue *quire_queue_new(struct quire_device *qdev, struct quire_vm *vm,
-					   const struct drm_quire_queue_create *args)
+/* The queue exists for the card from here on. */
+static int quire_queue_open(struct quire_queue *queue)
 {
-	u32 limit = args->time_limit_ms ?: QUIRE_TIME_LIMIT_DEFAULT_MS;
-	struct quire_queue *queue = kzalloc(sizeof(*queue), GFP_KERNEL);
+	struct quire_queues *queues = queue->qdev->queues;
+	int ret;
 
-	if (!queue)
-		return NULL;
-	kref_init(&queue->ref);
-	queue->qdev = qdev;
-	queue->vm = quire_vm_get(vm);
-	queue->priority = args->priority;
-	queue->pid = task_tgid_nr(current);
-	get_task_comm(queue->comm, current->group_leader);
-	queue->limit = msecs_to_jiffies(limit);
-	queue->fence_context = dma_fence_context_alloc(1);
-	mutex_init(&queue->submit_lock);
-	spin_lock_init(&queue->lock);
-	INIT_LIST_HEAD(&queue->pending);
-	INIT_LIST_HEAD(&queue->running);
-	INIT_DELAYED_WORK(&queue->timeout, quire_ring_timeout);
-	INIT_WORK(&queue->push, quire_ring_push_work);
-	return queue;
+	ret = quire_share_get(queue);
+	if (ret)
+		return ret;
+	mutex_lock(&queues->lock);
+	if (queues->ended)
+		ret = -ENODEV;
+	else if (queue->qdev->wedged)
+		ret = -EIO;
+	else
+		list_add_tail(&queue->listed, &queues->all);
+	mutex_unlock(&queues->lock);
+	return ret;
 }
 
 static int quire_queue_check(struct drm_device *drm, const struct drm_quire_queue_create *args)
@@ -190,10 +171,13 @@ static int quire_queue_check(struct drm_device *drm, const struct drm_quire_queu
 		return quire_inval(drm, "queue_create.pad must be 0");
 	if (args->priority < DRM_QUIRE_QUEUE_PRIORITY_LOW ||
 	    args->priority > DRM_QUIRE_QUEUE_PRIORITY_HIGH)
-		return quire_inval(drm, "queue_create.priority %d is unknown", args->priority);
-	if (args->time_limit_ms > QUIRE_TIME_LIMIT_MAX_MS)
-		return quire_inval(drm, "queue_create.time_limit_ms %u is over %u",
-				   args->time_limit_ms, QUIRE_TIME_LIMIT_MAX_MS);
+		return quire_inval(drm, "queue_create.priority %d must be %d to %d", args->priority,
+				   DRM_QUIRE_QUEUE_PRIORITY_LOW, DRM_QUIRE_QUEUE_PRIORITY_HIGH);
+	if (args->time_limit_ms && (args->time_limit_ms < QUIRE_TIME_LIMIT_MIN_MS ||
+				    args->time_limit_ms > QUIRE_TIME_LIMIT_MAX_MS))
+		return quire_inval(drm, "queue_create.time_limit_ms %u must be 0 or %u to %u",
+				   args->time_limit_ms, QUIRE_TIME_LIMIT_MIN_MS,
+				   QUIRE_TIME_LIMIT_MAX_MS);
 	if (args->priority == DRM_QUIRE_QUEUE_PRIORITY_HIGH && !capable(CAP_SYS_NICE))
 		return -EACCES;
 	return 0;
@@ -202,30 +186,39 @@ static int quire_queue_check(struct drm_device *drm, const struct drm_quire_queu
 static int quire_queue_create(struct quire_file *qfile, struct quire_vm *vm,
 			      struct drm_quire_queue_create *args)
 {
+	u32 limit_ms = args->time_limit_ms ?: QUIRE_TIME_LIMIT_DEFAULT_MS;
 	struct quire_queue *queue;
 	int ret;
 
-	ret = quire_vm_attach_queue(vm);
-	if (ret)
-		return ret;
-	queue = quire_queue_new(qfile->qdev, vm, args);
-	if (!queue) {
-		quire_vm_detach_queue(vm);
-		return -ENOMEM;
-	}
-	ret = quire_queue_alloc_rings(queue);
-	if (!ret)
-		ret = quire_queue_start(queue);
-	if (ret) {
-		quire_queue_free_rings(queue);
-		quire_vm_detach_queue(vm);
-		quire_queue_put(queue);
-		return ret;
-	}
+	queue = quire_queue_new(qfile->qdev, vm, args->priority, limit_ms);
+	if (IS_ERR(queue))
+		return PTR_ERR(queue);
+	ret = quire_queue_open(queue);
 	/* From here on another thread may destroy it. */
-	ret = xa_alloc(&qfile->queues, &args->queue_id, queue, xa_limit_31b, GFP_KERNEL);
+	if (!ret)
+		ret = xa_alloc(&qfile->queues, &args->queue_id, queue, xa_limit_31b,
+			       GFP_KERNEL_ACCOUNT);
 	if (ret)
 		quire_queue_close(queue);
+	return ret;
+}
+
+/* The address space knows of it, and so does the file's count. */
+static int quire_queue_attach(struct quire_file *qfile, struct quire_vm *vm,
+			      struct drm_quire_queue_create *args)
+{
+	int ret = -EMFILE;
+
+	if (!atomic_add_unless(&qfile->queue_count, 1, DRM_QUIRE_FILE_MAX_QUEUES))
+		return ret;
+	ret = quire_vm_attach_queue(vm);
+	if (!ret) {
+		ret = quire_queue_create(qfile, vm, args);
+		if (!ret)
+			return 0;
+		quire_vm_detach_queue(vm);
+	}
+	atomic_dec(&qfile->queue_count);
 	return ret;
 }
 
@@ -242,25 +235,31 @@ int quire_queue_create_ioctl(struct drm_device *drm, void *data, struct drm_file
 	if (!drm_dev_enter(drm, &index))
 		return -ENODEV;
 	vm = quire_vm_lookup(qfile, args->vm_id);
-	if (vm)
-		ret = quire_queue_create(qfile, vm, args);
-	else
-		ret = -ENOENT;
+	ret = vm ? quire_queue_attach(qfile, vm, args) : -ENOENT;
 	quire_vm_put(vm);
 	drm_dev_exit(index);
 	return ret;
 }
 
-static void quire_queue_add_usage(struct quire_queue *queue, struct quire_usage *usage)
+static void quire_usage_add(struct quire_usage *to, const struct quire_usage *from)
 {
+	to->jobs += from->jobs;
+	to->busy_ns += from->busy_ns;
+	to->macs += from->macs;
+	to->cycles += from->cycles;
+	to->modelled_pj += from->modelled_pj;
+}
+
+static struct quire_usage quire_queue_usage(struct quire_queue *queue)
+{
+	struct quire_usage usage;
 	unsigned long flags;
 
 	spin_lock_irqsave(&queue->lock, flags);
-	usage->cycles += queue->cycles;
-	usage->jobs += queue->completed;
-	usage->modelled_pj += queue->modelled_pj;
-	usage->busy_ns += queue->busy_ns;
+	usage = queue->usage;
+	usage.jobs = queue->completed;
 	spin_unlock_irqrestore(&queue->lock, flags);
+	return usage;
 }
 
 /*
@@ -270,31 +269,35 @@ static void quire_queue_add_usage(struct quire_queue *queue, struct quire_usage 
  */
 static bool quire_queue_retire(struct quire_file *qfile, u32 id)
 {
-	struct quire_usage left = {}, ended = {};
+	struct quire_usage left, ended;
 	struct quire_queue *queue;
+	struct quire_vm *vm;
 
 	xa_lock(&qfile->queues);
 	queue = __xa_erase(&qfile->queues, id);
 	if (queue) {
+		left = quire_queue_usage(queue);
+		quire_usage_add(&qfile->past, &left);
 		kref_get(&queue->ref);
-		quire_queue_add_usage(queue, &left);
-		qfile->past.cycles += left.cycles;
-		qfile->past.jobs += left.jobs;
-		qfile->past.modelled_pj += left.modelled_pj;
-		qfile->past.busy_ns += left.busy_ns;
 	}
 	xa_unlock(&qfile->queues);
 	if (!queue)
 		return false;
+	vm = quire_vm_get(queue->vm);
 	quire_queue_close(queue);
-	quire_queue_add_usage(queue, &ended);
+	ended = quire_queue_usage(queue);
+	ended.jobs -= left.jobs;
+	ended.busy_ns -= left.busy_ns;
+	ended.macs -= left.macs;
+	ended.cycles -= left.cycles;
+	ended.modelled_pj -= left.modelled_pj;
 	xa_lock(&qfile->queues);
-	qfile->past.cycles += ended.cycles - left.cycles;
-	qfile->past.jobs += ended.jobs - left.jobs;
-	qfile->past.modelled_pj += ended.modelled_pj - left.modelled_pj;
-	qfile->past.busy_ns += ended.busy_ns - left.busy_ns;
+	quire_usage_add(&qfile->past, &ended);
 	xa_unlock(&qfile->queues);
 	quire_queue_put(queue);
+	quire_vm_detach_queue(vm);
+	quire_vm_put(vm);
+	atomic_dec(&qfile->queue_count);
 	return true;
 }
 
@@ -330,9 +333,12 @@ int quire_queue_query_ioctl(struct drm_device *drm, void *data, struct drm_file 
 	args->fault_detail = queue->fault.detail;
 	args->fault_info = queue->fault.fault_info;
 	args->fault_address = queue->fault.fault_address;
-	args->cycles = queue->cycles;
-	args->modelled_pj = queue->modelled_pj;
-	args->macs = queue->macs;
+	args->cycles = queue->usage.cycles;
+	args->modelled_pj = queue->usage.modelled_pj;
+	args->macs = queue->usage.macs;
+	args->busy_ns = queue->usage.busy_ns;
+	args->reset = READ_ONCE(queue->reset);
+	args->rerun = queue->rerun;
 	spin_unlock_irqrestore(&queue->lock, flags);
 	quire_queue_put(queue);
 	return 0;
@@ -347,21 +353,30 @@ void quire_queues_close_file(struct quire_file *qfile)
 		quire_queue_retire(qfile, id);
 }
 
+void quire_queues_usage(struct quire_file *qfile, struct quire_usage *usage)
+{
+	struct quire_queue *queue;
+	unsigned long id;
+
+	xa_lock(&qfile->queues);
+	*usage = qfile->past;
+	xa_for_each(&qfile->queues, id, queue) {
+		struct quire_usage one = quire_queue_usage(queue);
+
+		quire_usage_add(usage, &one);
+	}
+	xa_unlock(&qfile->queues);
+}
+
 /*
  * A job counts once, however many engines it is spread over.  The cycles are the model's, so
  * they are none that drm-cycles- means.
  */
 void quire_queues_show_fdinfo(struct drm_printer *p, struct quire_file *qfile)
 {
-	struct quire_queue *queue;
 	struct quire_usage usage;
-	unsigned long id;
 
-	xa_lock(&qfile->queues);
-	usage = qfile->past;
-	xa_for_each(&qfile->queues, id, queue)
-		quire_queue_add_usage(queue, &usage);
-	xa_unlock(&qfile->queues);
+	quire_queues_usage(qfile, &usage);
 	drm_printf(p, "drm-engine-compute:\t%llu ns\n", usage.busy_ns);
 	drm_printf(p, "drm-engine-capacity-compute:\t%u\n", qfile->qdev->engines);
 	drm_printf(p, "quire-jobs:\t%llu\n", usage.jobs);
@@ -374,6 +389,7 @@ static void quire_queues_release(struct drm_device *drm, void *data)
 	struct quire_queues *queues = data;
 
 	destroy_workqueue(queues->wq);
+	xa_destroy(&to_quire_device(drm)->mmus);
 }
 
 int quire_queues_init(struct quire_device *qdev)
@@ -387,62 +403,86 @@ int quire_queues_init(struct quire_device *qdev)
 	ret = drmm_mutex_init(&qdev->drm, &queues->lock);
 	if (ret)
 		return ret;
+	INIT_LIST_HEAD(&queues->all);
+	INIT_LIST_HEAD(&queues->waiting);
+	INIT_LIST_HEAD(&queues->shares);
+	init_waitqueue_head(&queues->changed);
+	INIT_DELAYED_WORK(&queues->share, quire_slots_share_work);
+	INIT_DELAYED_WORK(&queues->watch, quire_limit_work);
+	for (u32 i = 0; i < QUIRE_QUEUES; i++) {
+		queues->slots[i].qdev = qdev;
+		queues->slots[i].hw = i;
+		spin_lock_init(&queues->slots[i].lock);
+	}
 	queues->wq = alloc_workqueue("quire-queues", WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
 	if (!queues->wq)
 		return -ENOMEM;
 	ret = drmm_add_action_or_reset(&qdev->drm, quire_queues_release, queues);
 	if (ret)
 		return ret;
+	/* A context that changes hands does not allocate: an allocating array keeps the place. */
+	for (u32 i = 0; i < qdev->contexts_total && !ret; i++)
+		ret = xa_reserve(&qdev->mmus, i, GFP_KERNEL);
+	if (ret)
+		return ret;
 	queues->count = min(qdev->queues_total, quire_irq_queue_vectors(qdev));
+	ret = quire_irq_request_slots(qdev, queues);
+	if (ret)
+		return ret;
 	qdev->queues = queues;
 	return 0;
 }
 
-/*
- * The card is going away, or has gone: every job ends now, so that nobody waits for one,
- * and nobody gets new queues.  Calls may be in progress.
- */
+u32 quire_queues_count(struct quire_device *qdev)
+{
+	return qdev->queues->count;
+}
+
 void quire_queues_end(struct quire_device *qdev)
 {
 	struct quire_queues *queues = qdev->queues;
-	bool signalling = dma_fence_begin_signalling();
+	struct quire_queue *queue;
+	bool signalling;
 
+	signalling = dma_fence_begin_signalling();
 	mutex_lock(&queues->lock);
-	WRITE_ONCE(queues->ended, true);
-	quire_fw_stop(qdev);
-	for (u32 i = 0; i < queues->count; i++) {
-		struct quire_queue *queue = queues->table[i];
-		unsigned long flags;
-
-		if (!queue)
-			continue;
-		spin_lock_irqsave(&queue->lock, flags);
-		queue->live = false;
-		queue->banned = true;
-		spin_unlock_irqrestore(&queue->lock, flags);
-		quire_ring_reap(queue);
-		quire_ring_abort(queue, -ENODEV, -ENODEV, true);
+	if (!queues->ended) {
+		WRITE_ONCE(queues->ended, true);
+		quire_fw_stop(qdev);
+		for (u32 i = 0; i < queues->count; i++)
+			if (queues->slots[i].queue)
+				quire_slot_detach(&queues->slots[i]);
+		list_for_each_entry(queue, &queues->all, listed) {
+			list_del_init(&queue->waiting);
+			/* Records written before the end are results all the same. */
+			quire_ring_reap(queue);
+			quire_ring_abort(queue, -ENODEV, -ENODEV, true);
+		}
 	}
 	mutex_unlock(&queues->lock);
 	dma_fence_end_signalling(signalling);
 }
 
-/* Calls are over: interrupts and rings, which are the device's memory, go. */
+/* Nobody is in a call any more: what belongs to the device of the system goes. */
 void quire_queues_fini(struct quire_device *qdev)
 {
 	struct quire_queues *queues = qdev->queues;
+	struct quire_queue *queue;
 
 	quire_queues_end(qdev);
+	cancel_delayed_work_sync(&queues->watch);
+	cancel_delayed_work_sync(&queues->share);
+	flush_workqueue(queues->wq);
 	mutex_lock(&queues->lock);
-	for (u32 i = 0; i < queues->count; i++) {
-		struct quire_queue *queue = queues->table[i];
+	list_for_each_entry(queue, &queues->all, listed)
+		quire_queue_free_ring(queue);
+	for (u32 i = 0; i < QUIRE_CONTEXTS; i++) {
+		struct quire_context *context = &queues->contexts[i];
 
-		if (!queue)
-			continue;
-		quire_irq_free_queue(queue);
-		quire_queue_free_rings(queue);
-		queues->table[i] = NULL;
+		if (context->vm)
+			quire_mmu_take_back(&context->vm->mmu);
+		context->vm = NULL;
 	}
 	mutex_unlock(&queues->lock);
-	flush_workqueue(queues->wq);
+	wait_event(queues->changed, !READ_ONCE(queues->closing));
 }

@@ -13,11 +13,18 @@
 #include "quire_device.h"
 #include "quire_sync.h"
 
-#define QUIRE_RING_LOG2 8
+struct quire_share;
+struct quire_slot;
+
+#define QUIRE_RING_LOG2 7
 #define QUIRE_RING_ENTRIES BIT(QUIRE_RING_LOG2)
 #define QUIRE_RING_BYTES (QUIRE_RING_ENTRIES * sizeof(struct quire_ring_entry))
 #define QUIRE_RECORDS_BYTES (QUIRE_RING_ENTRIES * sizeof(struct quire_fence_record))
+#define QUIRE_QUEUE_BYTES (QUIRE_RING_BYTES + QUIRE_RECORDS_BYTES + QUIRE_SAVE_BYTES)
 #define QUIRE_TIME_LIMIT_DEFAULT_MS 10000
+/* Ring and context of the kernel's own jobs; these are not lent. */
+#define QUIRE_KERNEL_RING 0
+#define QUIRE_KERNEL_CONTEXT 0
 
 /** struct quire_job - one command stream on its way; owned by its fence */
 struct quire_job {
@@ -31,10 +38,14 @@ struct quire_job {
 	struct list_head node;
 	/** @stream_va: address of the stream */
 	u64 stream_va;
+	/** @outcome_va: where the card writes what became of it, or 0 */
+	u64 outcome_va;
 	/** @stream_bytes: length of the stream */
 	u32 stream_bytes;
 	/** @interrupt: somebody may wait for it: the card shall raise the vector */
 	bool interrupt;
+	/** @restartable: gives the same when begun again, wherever it was stopped */
+	bool restartable;
 	/** @sequence: ring sequence number, once on the ring */
 	u64 sequence;
 	/** @error: to set when the fence signals */
@@ -56,10 +67,14 @@ struct quire_job_wait {
 };
 
 /**
- * struct quire_queue - a queue and its hardware ring
+ * struct quire_queue - a queue: what its users see
  *
- * Lock order: @submit_lock, then reservations, then @lock.  Fences are signalled
- * outside @lock, because whoever waits for one may be another queue.
+ * It exists without the card.  While it has work, a slot (a ring of the card, and a
+ * context for its address space) is lent to it: quire_slot.c.
+ *
+ * Lock order: @submit_lock, then reservations, then quire_queues.lock, then
+ * quire_slot.lock, then @lock.  Fences are signalled outside @lock, because whoever waits
+ * for one may be another queue.
  */
 struct quire_queue {
 	/** @ref: file, jobs on the lists, ioctls in progress */
@@ -68,32 +83,48 @@ struct quire_queue {
 	struct quire_device *qdev;
 	/** @vm: address space, with a reference */
 	struct quire_vm *vm;
-	/** @hw: number of the hardware queue */
-	u32 hw;
 	/** @priority: enum drm_quire_queue_priority */
 	s32 priority;
-	/** @pid: process that made it, as the initial name space counts */
+	/** @limit_us: longest time the card may work on a job */
+	u64 limit_us;
+	/** @kernel: of the kernel's own jobs: has its ring for good, and is never banned */
+	bool kernel;
+	/** @pid: of the process that made it, for messages */
 	pid_t pid;
 	/** @comm: its name then */
 	char comm[TASK_COMM_LEN];
-	/** @limit: longest time a job may run, in jiffies */
-	unsigned long limit;
-	/** @ring: struct quire_ring_entry, QUIRE_RING_ENTRIES of them */
+	/** @fence_context: of the jobs' fences */
+	u64 fence_context;
+
+	/** @ring: struct quire_ring_entry, QUIRE_RING_ENTRIES of them; one allocation with */
 	struct quire_ring_entry *ring;
-	/** @records: struct quire_fence_record, as many */
+	/** @records: struct quire_fence_record, as many, and the page for QUEUE_PARK */
 	struct quire_fence_record *records;
 	/** @ring_bus: bus address of @ring */
 	dma_addr_t ring_bus;
-	/** @records_bus: bus address of @records */
-	dma_addr_t records_bus;
-	/** @fence_context: of the jobs' fences */
-	u64 fence_context;
-	/** @irq: number of its interrupt while requested, else 0 */
-	int irq;
-	/** @on_card: the firmware has the ring; under queues->lock */
-	bool on_card;
-	/** @overdue: the oldest job is over its limit and could not be stopped; same lock */
-	bool overdue;
+
+	/** @listed: in quire_queues.all; under quire_queues.lock, as all up to @submit_lock */
+	struct list_head listed;
+	/** @waiting: in quire_queues.waiting */
+	struct list_head waiting;
+	/** @started: in a list of queues whose doorbells are to be rung */
+	struct list_head started;
+	/** @process: whose turn it is, among processes */
+	struct quire_share *process;
+	/** @user: and among users */
+	struct quire_share *user;
+	/** @slot: lent to it, or NULL; written under slot->lock, too */
+	struct quire_slot *slot;
+	/** @tried: number of the last search in which no slot was found for it */
+	u64 tried;
+	/** @parked: its page holds the job in progress */
+	bool parked;
+	/** @overdue: sequence number of a job that is over its limit, or 0 */
+	u64 overdue;
+	/** @strike: when a reset last found a job of it in progress among others', or 0 */
+	unsigned long strike;
+	/** @reset: enum drm_quire_queue_reset */
+	u32 reset;
 
 	/** @submit_lock: jobs get their numbers and places in one order */
 	struct mutex submit_lock;
@@ -102,7 +133,7 @@ struct quire_queue {
 
 	/** @lock: protects all below; taken in the interrupt handler */
 	spinlock_t lock;
-	/** @live: the hardware queue takes entries */
+	/** @live: the ring takes entries */
 	bool live;
 	/** @banned: a job failed, or the queue is being destroyed */
 	bool banned;
@@ -114,65 +145,157 @@ struct quire_queue {
 	u32 on_ring;
 	/** @tail: sequence number of the newest entry of the ring */
 	u64 tail;
-	/** @started: when the oldest running job became the oldest */
-	unsigned long started;
 	/** @completed: jobs ended */
 	u64 completed;
+	/** @rerun: jobs that were run again after a reset */
+	u32 rerun;
 	/** @fault: record of the job that failed; status 0 = none */
 	struct quire_fence_record fault;
 	/** @fault_job: its number */
 	u64 fault_job;
-	/** @cycles: modelled, of all jobs */
-	u64 cycles;
-	/** @modelled_pj: of all jobs */
-	u64 modelled_pj;
-	/** @macs: of all jobs */
-	u64 macs;
-	/** @busy_ns: time the card worked on them, of its clock */
-	u64 busy_ns;
+	/** @usage: of all jobs, but for their number */
+	struct quire_usage usage;
 
-	/** @timeout: looks whether the oldest job is over its limit */
-	struct delayed_work timeout;
 	/** @push: moves pending jobs to the ring, after a wait has ended */
 	struct work_struct push;
 };
 
-/** struct quire_queues - hardware queues of a card */
+/**
+ * struct quire_slot - a ring of the card, with its interrupt
+ *
+ * All but what @lock protects is under quire_queues.lock.
+ */
+struct quire_slot {
+	/** @qdev: card */
+	struct quire_device *qdev;
+	/** @hw: number of the ring */
+	u32 hw;
+	/** @lock: protects @queue; taken in the interrupt handler */
+	spinlock_t lock;
+	/** @queue: it is lent to, or NULL; written under quire_queues.lock, too */
+	struct quire_queue *queue;
+	/** @since: when it was lent, in jiffies */
+	unsigned long since;
+	/** @used: when it got a job, in jiffies; no lock */
+	unsigned long used;
+	/** @parking: QUEUE_PARK was sent and the queue has not come to rest */
+	bool parking;
+	/** @parked_at: when it was sent, in jiffies */
+	unsigned long parked_at;
+	/** @busy: there were jobs on it when the last search began */
+	bool busy;
+	/** @job: at a reset: the job in progress, low word of its sequence number, or 0 */
+	u32 job;
+};
+
+/** struct quire_context - a context of the card; under quire_queues.lock */
+struct quire_context {
+	/** @vm: address space it is lent to, or NULL; that has queues, which hold it */
+	struct quire_vm *vm;
+	/** @rings: lent to queues of @vm */
+	unsigned int rings;
+	/** @busy: of these, with jobs when the last search began, and lent since */
+	unsigned int busy;
+	/** @used: when the last ring was lent or came back, in jiffies */
+	unsigned long used;
+};
+
+/** struct quire_queues - queues and slots of a card */
 struct quire_queues {
 	/**
-	 * @lock: protects @table and starting and stopping of hardware queues.
+	 * @lock: protects all below, and speaking to the firmware about queues.
 	 * Fences wait for those who take it: nothing is allocated under it.
 	 */
 	struct mutex lock;
-	/** @table: by hardware number */
-	struct quire_queue *table[QUIRE_QUEUES];
-	/**
-	 * @in_reset: the PCI core resets the function: nobody speaks to the firmware, and
-	 * queues marked on_card are started at the end; under @lock
-	 */
-	bool in_reset;
-	/** @ended: the card is going or gone; set under @lock, never cleared */
+	/** @all: queues that are not closed */
+	struct list_head all;
+	/** @waiting: queues that have work and no slot, oldest first */
+	struct list_head waiting;
+	/** @shares: processes and users that have queues */
+	struct list_head shares;
+	/** @slots: by ring */
+	struct quire_slot slots[QUIRE_QUEUES];
+	/** @contexts: by number */
+	struct quire_context contexts[QUIRE_CONTEXTS];
+	/** @searches: done for a slot */
+	u64 searches;
+	/** @blocked: somebody else has the card (function reset, suspend): nothing is lent */
+	bool blocked;
+	/** @ailing: a reset is on its way: nothing is lent before it */
+	bool ailing;
+	/** @ended: the card goes away, or has gone; no lock to read it */
 	bool ended;
-	/** @count: that have an interrupt vector */
+	/** @closing: queues that are off @all and still have DMA memory */
+	unsigned int closing;
+	/** @changed: woken when a slot came back or @closing fell */
+	wait_queue_head_t changed;
+
+	/** @count: rings that have an interrupt vector; constant */
 	u32 count;
-	/** @wq: time limits and delayed pushes */
+	/** @progressed: a job ended well since the last reset; no lock */
+	bool progressed;
+	/** @wq: what is below; constant */
 	struct workqueue_struct *wq;
+	/** @share: lends and takes back slots */
+	struct delayed_work share;
+	/** @watch: looks at time limits and at the heartbeat while jobs are on rings */
+	struct delayed_work watch;
+	/** @heartbeat: last value seen by @watch; only there */
+	u32 heartbeat;
+	/** @beaten: when it was seen to move, in jiffies; only there */
+	unsigned long beaten;
 };
 
 /* NULL or a reference, by id of the file */
 struct quire_queue *quire_queue_lookup(struct quire_file *qfile, u32 id);
 void quire_queue_put(struct quire_queue *queue);
+/* Without a place in a file and without users; ERR_PTR. */
+struct quire_queue *quire_queue_new(struct quire_device *qdev, struct quire_vm *vm,
+				    s32 priority, u32 limit_ms);
+void quire_queue_close(struct quire_queue *queue);
 
 /* quire_ring.c */
 void quire_ring_kick(struct quire_queue *queue);
 void quire_ring_reap(struct quire_queue *queue);
-void quire_ring_timeout(struct work_struct *work);
 void quire_ring_push_work(struct work_struct *work);
 void quire_ring_abort(struct quire_queue *queue, int error, int error_behind, bool pending);
+bool quire_ring_expel(struct quire_queue *queue, u32 status, int error);
+void quire_ring_rerun(struct quire_queue *queue);
 int quire_ring_start(struct quire_queue *queue);
-int quire_ring_stop(struct quire_queue *queue);
-bool quire_ring_expel(struct quire_queue *queue);
 void quire_ring_end_job(struct quire_job *job);
+/* Whether jobs are on the ring, or could be. */
+bool quire_ring_busy(struct quire_queue *queue);
+bool quire_ring_wants(struct quire_queue *queue);
+
+/* quire_slot.c */
+void quire_slot_request(struct quire_queue *queue);
+void quire_slot_interrupt(struct quire_slot *slot);
+void quire_slots_wake(struct quire_device *qdev);
+void quire_slots_share_work(struct work_struct *work);
+/* Under quire_queues.lock: */
+void quire_slots_serve(struct quire_device *qdev);
+void quire_slots_collect(struct quire_device *qdev);
+bool quire_slots_park(struct quire_device *qdev, unsigned int timeout_ms);
+void quire_slot_park(struct quire_slot *slot);
+int quire_slot_stop(struct quire_slot *slot, unsigned int timeout_ms);
+void quire_slot_detach(struct quire_slot *slot);
+bool quire_slot_take_quiet(struct quire_slot *slot, bool stop);
+void quire_slot_want(struct quire_queue *queue);
+int quire_slot_start_kernel(struct quire_queue *queue);
+void quire_slot_forget_vm(struct quire_queue *queue);
+void quire_slot_ailing(struct quire_device *qdev, const char *why);
+
+/* quire_share.c */
+int quire_share_get(struct quire_queue *queue);
+void quire_share_put(struct quire_queue *queue);
+void quire_share_count(struct quire_queues *queues);
+void quire_share_add(struct quire_queue *queue);
+struct quire_queue *quire_share_next(struct quire_queues *queues);
+struct quire_slot *quire_share_victim(struct quire_queues *queues, struct quire_queue *queue);
+
+/* quire_limit.c */
+void quire_limit_watch(struct quire_device *qdev);
+void quire_limit_work(struct work_struct *work);
 
 /* quire_fence.c */
 struct quire_job *quire_job_alloc(void);
@@ -185,12 +308,13 @@ void quire_job_init_fence(struct quire_job *job, struct quire_queue *queue, u64 
 
 /* quire_irq.c */
 void quire_irq_enable_events(struct quire_device *qdev);
-int quire_irq_request_queue(struct quire_queue *queue);
-void quire_irq_free_queue(struct quire_queue *queue);
+int quire_irq_request_slots(struct quire_device *qdev, struct quire_queues *queues);
 u32 quire_irq_queue_vectors(struct quire_device *qdev);
 
-/* quire_mailbox.c: 0, or -EIO when the firmware refused or did not answer */
+/* quire_mailbox.c: 0, -EPROTO: the firmware refused, -EIO: it did not answer in time */
 int quire_mailbox_send(struct quire_device *qdev, u32 command, u32 argument);
+int quire_mailbox_send_within(struct quire_device *qdev, u32 command, u32 argument,
+			      unsigned int timeout_ms);
 void quire_mailbox_wake(struct quire_device *qdev);
 
 /* quire_fw.c */
@@ -200,6 +324,7 @@ void quire_fw_wake(struct quire_device *qdev);
 
 /* quire_reset.c */
 void quire_reset_schedule(struct quire_device *qdev, const char *why);
-void quire_reset_watch(struct quire_device *qdev);
+/* Under quire_queues.lock: */
+void quire_reset_stubborn(struct quire_device *qdev, const char *why);
 
 #endif /* QUIRE_QUEUE_H */

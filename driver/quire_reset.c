@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Recovery of the card.  One job over its limit ends with its queue alone
- * (quire_ring.c).  Here is what happens when the firmware itself crashed, does not
- * answer, or has lost its heartbeat: stop the card, end what was on it with -EIO,
- * boot again, start all queues again.  No queue is banned for it, but one whose job
- * could not be stopped when its time was over.
+ * Recovery of the card, after the firmware crashed, lost its heartbeat or did not obey, or
+ * an engine could not be stopped: bring to rest what comes to rest, stop the card, boot
+ * it, lend slots again.
+ *
+ * What that means for a queue that had jobs on the card:
+ *  - it came to rest before: it goes on where it was;
+ *  - it is guilty: its job in progress ends with an error, and the queue is banned;
+ *  - no job of it had begun: they are run from the beginning;
+ *  - a job had begun: nobody knows what of it was done, and done again it may give something
+ *    else.  It ends with -EIO, and so do those behind it, which may need what it should have
+ *    done.  Unless it says that it gives the same when it is begun again.
+ * Guilty is whose job could not be stopped; and when the firmware failed, whose job was the only
+ * one in progress, or was in progress a second time within a minute.
  *
  * Fences wait for what happens here: it has a workqueue of its own, and nothing is
  * allocated.
@@ -18,25 +26,26 @@
 #include "quire_reach.h"
 #include "quire_trace.h"
 
-#define QUIRE_HEARTBEAT_INTERVAL msecs_to_jiffies(2000)
-#define QUIRE_HEARTBEAT_MISSES 3
+/* How long those wait who could go on, for others to come to rest. */
+#define QUIRE_RESET_REST_MS 100
+#define QUIRE_RESET_STOP_MS 50
+#define QUIRE_RESET_PING_MS 100
+#define QUIRE_RESET_STRIKE (60 * HZ)
+/* In a row, with no job ended in between and nobody found guilty: it is not the jobs. */
+#define QUIRE_RESET_FRUITLESS 4
 
 /** struct quire_reset - recovery of a card */
 struct quire_reset {
 	/** @qdev: card */
 	struct quire_device *qdev;
-	/** @wq: runs @work and @watch, one at a time */
+	/** @wq: runs @work */
 	struct workqueue_struct *wq;
 	/** @work: does a reset */
 	struct work_struct work;
 	/** @why: reason of the reset asked for first */
 	const char *why;
-	/** @watch: looks at the heartbeat while jobs run */
-	struct delayed_work watch;
-	/** @heartbeat: last value seen by @watch */
-	u32 heartbeat;
-	/** @misses: times in a row it had not moved */
-	u32 misses;
+	/** @fruitless: resets in a row that helped nobody; under quire_queues.lock */
+	unsigned int fruitless;
 };
 
 void quire_reset_schedule(struct quire_device *qdev, const char *why)
@@ -45,152 +54,272 @@ void quire_reset_schedule(struct quire_device *qdev, const char *why)
 	queue_work(qdev->reset->wq, &qdev->reset->work);
 }
 
-/* Under queues->lock, the card stopped: what was on it is lost. */
-static void quire_reset_abort(struct quire_queues *queues, int error, bool pending)
+static bool quire_reset_alive(struct quire_device *qdev)
 {
-	for (u32 i = 0; i < queues->count; i++) {
-		struct quire_queue *queue = queues->table[i];
-		unsigned long flags;
-
-		if (!queue)
-			continue;
-		spin_lock_irqsave(&queue->lock, flags);
-		queue->live = false;
-		spin_unlock_irqrestore(&queue->lock, flags);
-		/* Records written before the end are results all the same. */
-		quire_ring_reap(queue);
-		if (queue->overdue)
-			quire_ring_expel(queue);
-		queue->overdue = false;
-		quire_ring_abort(queue, error, error, pending);
-	}
+	return quire_read(qdev, QUIRE_REG_BOOT_STATUS) == QUIRE_BOOT_READY &&
+	       !quire_mailbox_send_within(qdev, QUIRE_MAILBOX_PING, 0, QUIRE_RESET_PING_MS);
 }
 
-static int quire_reset_restart(struct quire_device *qdev)
+/* Whether a queue must leave, and did not come to rest. */
+static bool quire_reset_is_stubborn(struct quire_slot *slot)
+{
+	struct quire_queue *queue = slot->queue;
+
+	return queue && (queue->overdue || (READ_ONCE(queue->banned) && quire_ring_busy(queue)));
+}
+
+/* The firmware works: cancel what did not come to rest.  False: that did not help. */
+static bool quire_reset_cancel(struct quire_device *qdev)
 {
 	struct quire_queues *queues = qdev->queues;
-	int ret = quire_fw_boot(qdev);
 
-	for (u32 i = 0; !ret && i < queues->count; i++) {
-		struct quire_queue *queue = queues->table[i];
+	for (u32 i = 0; i < queues->count; i++) {
+		struct quire_slot *slot = &queues->slots[i];
+		struct quire_queue *queue = slot->queue;
 
-		if (!queue || !queue->on_card)
+		if (!quire_reset_is_stubborn(slot))
 			continue;
-		ret = quire_ring_start(queue);
-		if (!ret)
-			quire_ring_kick(queue);
+		if (quire_slot_stop(slot, QUIRE_RESET_STOP_MS))
+			return false;
+		/* One that is being closed ends its jobs itself. */
+		if (queue->overdue)
+			quire_ring_expel(queue, QUIRE_STATUS_CANCELLED, -ETIME);
+		queue->overdue = 0;
 	}
-	return ret;
+	return true;
 }
 
-/* Under queues->lock: boot, and tell the card again what it has forgotten. */
+/* Which jobs are in progress; before the card is stopped, which forgets it. */
+static void quire_reset_note(struct quire_device *qdev)
+{
+	struct quire_queues *queues = qdev->queues;
+
+	for (u32 i = 0; i < queues->count; i++)
+		queues->slots[i].job = quire_read(qdev, QUIRE_REG_QUEUE(i) + QUIRE_QUEUE_JOB);
+}
+
+/* The job that had begun and not ended, or NULL: the card is stopped, and the lock is idle. */
+static struct quire_job *quire_reset_begun(struct quire_slot *slot)
+{
+	struct quire_job *job;
+
+	if (!slot->queue)
+		return NULL;
+	job = list_first_entry_or_null(&slot->queue->running, struct quire_job, node);
+	/* All ones: the card did not tell. */
+	if (job && job->stream_bytes &&
+	    (slot->job == lower_32_bits(job->sequence) || slot->job == ~0u))
+		return job;
+	return NULL;
+}
+
+static unsigned int quire_reset_count_begun(struct quire_queues *queues)
+{
+	unsigned int count = 0;
+
+	for (u32 i = 0; i < queues->count; i++)
+		count += !!quire_reset_begun(&queues->slots[i]);
+	return count;
+}
+
+/* The firmware failed while a job of the queue was in progress. */
+static bool quire_reset_is_guilty(struct quire_queue *queue, bool alone)
+{
+	unsigned long before = queue->strike;
+
+	queue->strike = jiffies ?: 1;
+	return alone || (before && time_before(jiffies, before + QUIRE_RESET_STRIKE));
+}
+
+static void quire_reset_ban(struct quire_slot *slot, u32 status, int error)
+{
+	struct quire_queue *queue = slot->queue;
+
+	if (!quire_ring_expel(queue, status, error))
+		return;
+	WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_GUILTY);
+	quire_warn_ratelimited(&slot->qdev->drm,
+			       "%s[%d]: banned, job %llu was the reason of a reset\n",
+			       queue->comm, queue->pid, queue->fault_job);
+}
+
+/*
+ * The card is stopped: what becomes of the queue of a slot.  @crashed: the firmware failed;
+ * @alone: only one job was in progress.  True if the queue is guilty.
+ */
+static bool quire_reset_settle(struct quire_slot *slot, bool crashed, bool alone)
+{
+	struct quire_queue *queue = slot->queue;
+	struct quire_job *begun = quire_reset_begun(slot);
+
+	if (queue->overdue) {
+		quire_reset_ban(slot, QUIRE_STATUS_CANCELLED, -ETIME);
+		queue->overdue = 0;
+		return true;
+	}
+	/* One that is being closed ends its jobs itself. */
+	if (READ_ONCE(queue->banned) || !quire_ring_busy(queue))
+		return false;
+	if (begun && crashed && quire_reset_is_guilty(queue, alone)) {
+		quire_reset_ban(slot, QUIRE_STATUS_FIRMWARE, -EIO);
+		return true;
+	}
+	WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_INNOCENT);
+	if (begun && !begun->restartable) {
+		quire_ring_abort(queue, -EIO, -EIO, true);
+	} else {
+		quire_ring_rerun(queue);
+		if (!queue->kernel)
+			quire_slot_want(queue);
+	}
+	return false;
+}
+
+/* All rings come back from a card that is stopped.  True if somebody is guilty of it. */
+static bool quire_reset_settle_all(struct quire_device *qdev, bool crashed)
+{
+	struct quire_queues *queues = qdev->queues;
+	bool alone, guilty = false;
+
+	for (u32 i = 0; i < queues->count; i++) {
+		struct quire_slot *slot = &queues->slots[i];
+
+		if (!slot->queue)
+			continue;
+		WRITE_ONCE(slot->queue->live, false);
+		/* Records written before the end are results all the same. */
+		quire_ring_reap(slot->queue);
+	}
+	alone = quire_reset_count_begun(queues) == 1;
+	for (u32 i = 0; i < queues->count; i++) {
+		struct quire_slot *slot = &queues->slots[i];
+
+		if (!slot->queue)
+			continue;
+		guilty |= quire_reset_settle(slot, crashed, alone);
+		quire_slot_detach(slot);
+	}
+	return guilty;
+}
+
+/* A card that has booted: rings for the kernel's queue, and for who waits for one. */
+static int quire_reset_start(struct quire_device *qdev)
+{
+	struct quire_queues *queues = qdev->queues;
+	struct quire_queue *queue, *kernel = NULL;
+
+	lockdep_assert_held(&queues->lock);
+	queues->ailing = false;
+	queues->blocked = false;
+	list_for_each_entry(queue, &queues->all, listed)
+		if (queue->kernel)
+			kernel = queue;
+	if (kernel && quire_slot_start_kernel(kernel))
+		return -EIO;
+	if (kernel)
+		quire_ring_kick(kernel);
+	quire_slots_serve(qdev);
+	return 0;
+}
+
+/* The card is stopped and all rings are taken back: boot, and go on. */
 static void quire_reset_revive(struct quire_device *qdev, int ret)
 {
+	lockdep_assert_held(&qdev->queues->lock);
 	quire_mmu_restore(qdev);
-	if (!ret)
+	if (!ret) {
 		quire_reach_running(qdev);
-	if (!ret)
-		ret = quire_reset_restart(qdev);
+		ret = quire_fw_boot(qdev);
+	}
+	/* Whoever sees a job go on finds it counted. */
 	atomic_inc(&qdev->resets);
 	if (!ret)
+		ret = quire_reset_start(qdev);
+	if (!ret)
 		return;
-	/* What is left of it is stopped, and nobody speaks to it, until it is back. */
+	/* Whatever of it still runs must not outlive the fences. */
+	quire_reset_note(qdev);
 	quire_fw_stop(qdev);
-	quire_reset_abort(qdev->queues, -EIO, false);
-	qdev->queues->in_reset = true;
+	quire_reset_settle_all(qdev, false);
+	/* Nobody speaks to it until it is back. */
+	qdev->queues->blocked = true;
 	quire_recover_function(qdev);
 }
 
-static void quire_reset_card(struct quire_device *qdev, const char *why)
+/* Whose fault it seems to be, before it is known which jobs have ended; or NULL. */
+static struct quire_queue *quire_reset_suspect(struct quire_queues *queues, bool crashed)
+{
+	struct quire_queue *suspect = NULL;
+	unsigned int count = 0;
+
+	for (u32 i = 0; i < queues->count; i++) {
+		struct quire_slot *slot = &queues->slots[i];
+
+		if (slot->queue && slot->queue->overdue)
+			return slot->queue;
+		if (slot->queue && slot->job) {
+			suspect = slot->queue;
+			count++;
+		}
+	}
+	return crashed && count == 1 ? suspect : NULL;
+}
+
+static void quire_reset_card(struct quire_device *qdev, const char *why, bool crashed)
 {
 	struct quire_queues *queues = qdev->queues;
-	bool signalling = dma_fence_begin_signalling();
+	struct quire_reset *reset = qdev->reset;
+	bool guilty;
 	int ret;
 
-	mutex_lock(&queues->lock);
-	/* Else it boots when the function is back. */
-	if (!queues->in_reset && !queues->ended) {
-		drm_warn(&qdev->drm, "resetting the card: %s\n", why);
-		quire_coredump_reset(qdev, NULL, why);
-		WRITE_ONCE(qdev->resetting, true);
-		ret = quire_fw_stop(qdev);
-		if (!ret)
-			quire_reach_stopped(qdev);
-		quire_reset_abort(queues, -EIO, ret != 0);
-		quire_reset_revive(qdev, ret);
-		WRITE_ONCE(qdev->resetting, false);
-		trace_quire_reset(why, qdev->wedged ? -EIO : 0);
-	}
-	mutex_unlock(&queues->lock);
-	dma_fence_end_signalling(signalling);
-}
-
-int quire_queues_suspend(struct quire_device *qdev, unsigned int timeout_ms)
-{
-	struct quire_queues *queues = qdev->queues;
-	bool signalling = dma_fence_begin_signalling();
-	int ret = 0;
-
-	mutex_lock(&queues->lock);
-	for (u32 i = 0; i < queues->count && !queues->in_reset; i++) {
-		struct quire_queue *queue = queues->table[i];
-
-		if (!queue)
-			continue;
-		quire_ring_reap(queue);
-		if (!list_empty_careful(&queue->running))
-			ret = -EBUSY;
-	}
-	for (u32 i = 0; i < queues->count && !ret; i++) {
-		struct quire_queue *queue = queues->table[i];
-		unsigned long flags;
-
-		if (!queue)
-			continue;
-		spin_lock_irqsave(&queue->lock, flags);
-		queue->live = false;
-		spin_unlock_irqrestore(&queue->lock, flags);
-	}
+	quire_warn_ratelimited(&qdev->drm, "resetting the card: %s\n", why);
+	WRITE_ONCE(qdev->resetting, true);
+	quire_reset_note(qdev);
+	quire_coredump_reset(qdev, quire_reset_suspect(queues, crashed), why);
+	ret = quire_fw_stop(qdev);
 	if (!ret)
-		queues->in_reset = true;
-	mutex_unlock(&queues->lock);
-	dma_fence_end_signalling(signalling);
-	return ret;
+		quire_reach_stopped(qdev);
+	guilty = quire_reset_settle_all(qdev, crashed);
+	if (guilty || READ_ONCE(queues->progressed))
+		reset->fruitless = 0;
+	else
+		reset->fruitless++;
+	WRITE_ONCE(queues->progressed, false);
+	if (reset->fruitless > QUIRE_RESET_FRUITLESS)
+		ret = -EIO;
+	if (reset->fruitless > 2 * QUIRE_RESET_FRUITLESS)
+		qdev->power->rung = QUIRE_RUNG_WEDGED;
+	quire_reset_revive(qdev, ret);
+	WRITE_ONCE(qdev->resetting, false);
+	trace_quire_reset(why, ret);
 }
 
-void quire_queues_lose(struct quire_device *qdev, bool memory)
+/* Bring to rest what obeys.  False: the firmware has failed. */
+static bool quire_reset_rest(struct quire_device *qdev)
 {
-	bool signalling = dma_fence_begin_signalling();
-
-	mutex_lock(&qdev->queues->lock);
-	qdev->queues->in_reset = true;
-	quire_reset_abort(qdev->queues, -EIO, memory);
-	mutex_unlock(&qdev->queues->lock);
-	dma_fence_end_signalling(signalling);
+	if (!quire_reset_alive(qdev))
+		return false;
+	quire_slots_park(qdev, QUIRE_RESET_REST_MS);
+	return true;
 }
 
-int quire_queues_resume(struct quire_device *qdev)
+/*
+ * A queue did not come to rest in time.  The others are brought to rest first, so that they
+ * lose nothing if it comes to the worst: the command that cancels would hold up theirs.
+ */
+void quire_reset_stubborn(struct quire_device *qdev, const char *why)
 {
 	struct quire_queues *queues = qdev->queues;
-	bool signalling = dma_fence_begin_signalling();
-	int ret = 0;
+	bool alive;
 
-	mutex_lock(&queues->lock);
-	queues->in_reset = false;
-	for (u32 i = 0; !ret && i < queues->count; i++) {
-		struct quire_queue *queue = queues->table[i];
-
-		if (!queue || !queue->on_card)
-			continue;
-		ret = quire_ring_start(queue);
-		if (!ret)
-			quire_ring_kick(queue);
-	}
-	mutex_unlock(&queues->lock);
-	if (ret)
-		quire_reset_schedule(qdev, "a queue could not be started");
-	dma_fence_end_signalling(signalling);
-	return ret;
+	lockdep_assert_held(&queues->lock);
+	if (queues->blocked || queues->ended || qdev->wedged)
+		return;
+	alive = quire_reset_rest(qdev);
+	if (alive && quire_reset_cancel(qdev))
+		quire_slots_serve(qdev);
+	else
+		quire_reset_card(qdev, why, !alive);
 }
 
 static void quire_reset_work(struct work_struct *work)
@@ -198,65 +327,96 @@ static void quire_reset_work(struct work_struct *work)
 	struct quire_reset *reset = container_of(work, struct quire_reset, work);
 	struct quire_device *qdev = reset->qdev;
 	const char *why = xchg(&reset->why, NULL);
+	struct quire_queues *queues = qdev->queues;
+	bool signalling;
 	int index;
 
-	if (!why || !qdev->queues || READ_ONCE(qdev->wedged))
+	if (!why || !queues || !drm_dev_enter(&qdev->drm, &index))
 		return;
-	if (!drm_dev_enter(&qdev->drm, &index))
-		return;
-	quire_reset_card(qdev, why);
+	signalling = dma_fence_begin_signalling();
+	mutex_lock(&queues->lock);
+	/* Blocked: whoever has the card boots it. */
+	if (!queues->blocked && !queues->ended && !qdev->wedged)
+		quire_reset_card(qdev, why, !quire_reset_rest(qdev));
+	mutex_unlock(&queues->lock);
+	dma_fence_end_signalling(signalling);
 	drm_dev_exit(index);
 }
 
-/* Whether jobs run, after a look for those whose interrupt got lost. */
-static bool quire_reset_busy(struct quire_queues *queues)
+/*
+ * With a timeout the caller takes the card in any case: what has not come to rest is his to end.
+ * Without one he wants it only if nothing runs.
+ */
+int quire_queues_suspend(struct quire_device *qdev, unsigned int timeout_ms)
 {
+	struct quire_queues *queues = qdev->queues;
+	bool signalling = dma_fence_begin_signalling();
 	bool busy = false;
 
 	mutex_lock(&queues->lock);
-	for (u32 i = 0; i < queues->count; i++) {
-		if (!queues->table[i])
+	if (timeout_ms && !queues->blocked && !queues->ailing && !queues->ended)
+		quire_slots_park(qdev, timeout_ms);
+	for (u32 i = 0; i < queues->count && (timeout_ms || !busy); i++) {
+		struct quire_queue *queue = queues->slots[i].queue;
+
+		if (!queue)
 			continue;
-		quire_ring_reap(queues->table[i]);
-		busy |= !list_empty_careful(&queues->table[i]->running);
+		quire_ring_reap(queue);
+		if (!quire_slot_take_quiet(&queues->slots[i], !timeout_ms))
+			busy = true;
+	}
+	if (busy && !timeout_ms) {
+		if (!queues->ailing)
+			quire_reset_start(qdev);
+	} else {
+		queues->blocked = true;
+		quire_reset_note(qdev);
 	}
 	mutex_unlock(&queues->lock);
-	return busy;
-}
-
-static void quire_reset_watch_work(struct work_struct *work)
-{
-	struct quire_reset *reset =
-		container_of(to_delayed_work(work), struct quire_reset, watch);
-	struct quire_device *qdev = reset->qdev;
-	bool signalling;
-	u32 heartbeat;
-	int index;
-
-	if (!quire_card_enter(qdev, &index))
-		return;
-	signalling = dma_fence_begin_signalling();
-	heartbeat = quire_read(qdev, QUIRE_REG_HEARTBEAT);
-	reset->misses = heartbeat == reset->heartbeat ? reset->misses + 1 : 0;
-	reset->heartbeat = heartbeat;
-	if (reset->misses >= QUIRE_HEARTBEAT_MISSES) {
-		reset->misses = 0;
-		quire_reset_schedule(qdev, "the firmware has no heartbeat");
-	}
-	if (quire_reset_busy(qdev->queues))
-		queue_delayed_work(reset->wq, &reset->watch, QUIRE_HEARTBEAT_INTERVAL);
-	else
-		reset->misses = 0;
 	dma_fence_end_signalling(signalling);
-	quire_card_exit(qdev, index);
+	return busy ? -EBUSY : 0;
 }
 
-/* Jobs run: see that the firmware lives. */
-void quire_reset_watch(struct quire_device *qdev)
+/* What lay in card memory has gone: whoever had work for the card must not go on. */
+static void quire_reset_lose_all(struct quire_queues *queues)
 {
-	if (!delayed_work_pending(&qdev->reset->watch))
-		queue_delayed_work(qdev->reset->wq, &qdev->reset->watch,
-				   QUIRE_HEARTBEAT_INTERVAL);
+	struct quire_queue *queue;
+
+	list_for_each_entry(queue, &queues->all, listed) {
+		list_del_init(&queue->waiting);
+		queue->parked = false;
+		queue->overdue = 0;
+		if (quire_ring_wants(queue))
+			WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_INNOCENT);
+		quire_ring_abort(queue, -EIO, -EIO, true);
+	}
+}
+
+void quire_queues_lose(struct quire_device *qdev, bool memory)
+{
+	struct quire_queues *queues = qdev->queues;
+	bool signalling = dma_fence_begin_signalling();
+
+	mutex_lock(&queues->lock);
+	queues->blocked = true;
+	quire_reset_settle_all(qdev, false);
+	if (memory)
+		quire_reset_lose_all(queues);
+	mutex_unlock(&queues->lock);
+	dma_fence_end_signalling(signalling);
+}
+
+int quire_queues_resume(struct quire_device *qdev)
+{
+	struct quire_queues *queues = qdev->queues;
+	bool signalling = dma_fence_begin_signalling();
+	int ret;
+
+	mutex_lock(&queues->lock);
+	ret = quire_reset_start(qdev);
+	mutex_unlock(&queues->lock);
+	dma_fence_end_signalling(signalling);
+	return ret;
 }
 
 static void quire_reset_release(struct drm_device *drm, void *data)
@@ -278,15 +438,11 @@ int quire_reset_init(struct quire_device *qdev)
 	if (!reset->wq)
 		return -ENOMEM;
 	INIT_WORK(&reset->work, quire_reset_work);
-	INIT_DELAYED_WORK(&reset->watch, quire_reset_watch_work);
 	qdev->reset = reset;
 	return drmm_add_action_or_reset(&qdev->drm, quire_reset_release, reset);
 }
 
 void quire_reset_fini(struct quire_device *qdev)
 {
-	if (!qdev->reset)
-		return;
-	cancel_delayed_work_sync(&qdev->reset->watch);
 	cancel_work_sync(&qdev->reset->work);
 }

@@ -12,7 +12,11 @@
 #include "quire_trace.h"
 #include "quire_vm.h"
 
-static int quire_status_error(u32 status)
+#ifdef __BIG_ENDIAN
+#error "Ring entries and records are written in the byte order of the CPU, which must be little"
+#endif
+
+static int quire_ring_status_error(u32 status)
 {
 	switch (status) {
 	case QUIRE_STATUS_OK:
@@ -31,7 +35,7 @@ static int quire_status_error(u32 status)
 	}
 }
 
-/* The job has ended: signal, and give back what the lists held.  No locks held. */
+/* The job has ended: signal, and give back what the lists held.  No locks of queues held. */
 void quire_ring_end_job(struct quire_job *job)
 {
 	struct quire_queue *queue = job->queue;
@@ -56,16 +60,18 @@ static void quire_ring_end_jobs(struct list_head *jobs)
 	}
 }
 
-/* Under queue->lock. */
 static void quire_ring_write(struct quire_queue *queue, struct quire_job *job)
 {
 	struct quire_ring_entry *entry;
 
+	lockdep_assert_held(&queue->lock);
 	job->sequence = ++queue->tail;
 	entry = &queue->ring[job->sequence % QUIRE_RING_ENTRIES];
 	entry->sequence = job->sequence;
 	entry->stream_address = job->stream_va;
 	entry->stream_bytes = job->stream_bytes;
+	entry->outcome = job->outcome_va;
+	entry->number = job->fence.seqno;
 	/*
 	 * quire_ring_push() looks for the record when the doorbell returns, so that only
 	 * a job that takes longer needs an interrupt.  Whoever waits for room in the
@@ -75,49 +81,52 @@ static void quire_ring_write(struct quire_queue *queue, struct quire_job *job)
 		entry->flags = QUIRE_RING_INTERRUPT;
 	else
 		entry->flags = job->interrupt ? QUIRE_RING_INTERRUPT | QUIRE_RING_LATE : 0;
-	if (list_empty(&queue->running)) {
-		queue->started = jiffies;
-		/* One that is armed already finds out about this job by itself. */
-		queue_delayed_work(queue->qdev->queues->wq, &queue->timeout, queue->limit);
-	}
 	list_move_tail(&job->node, &queue->running);
 	queue->on_ring++;
 	trace_quire_job_ring(job);
 }
 
-/* Under queue->lock: a job has failed.  What is behind it goes to @ended, cancelled. */
-static void quire_ring_ban(struct quire_queue *queue, struct list_head *ended)
+/* All jobs end, the oldest on the ring with @error and the others with @error_behind. */
+static void quire_ring_drop(struct quire_queue *queue, int error, int error_behind, bool pending,
+			    struct list_head *ended)
 {
+	LIST_HEAD(dropped);
 	struct quire_job *job;
 
-	queue->banned = true;
-	list_splice_tail_init(&queue->pending, &queue->running);
-	list_for_each_entry(job, &queue->running, node)
-		job->error = -ECANCELED;
-	list_for_each_entry(job, &queue->running, node)
-		queue->completed++;
-	list_splice_tail_init(&queue->running, ended);
+	lockdep_assert_held(&queue->lock);
+	list_splice_tail_init(&queue->running, &dropped);
+	if (pending)
+		list_splice_tail_init(&queue->pending, &dropped);
 	queue->on_ring = 0;
+	list_for_each_entry(job, &dropped, node) {
+		job->error = error;
+		error = error_behind;
+		queue->completed++;
+	}
+	list_splice_tail(&dropped, ended);
 }
 
 static void quire_ring_fault(struct quire_queue *queue, struct quire_job *job,
 			     const struct quire_fence_record *record)
 {
+	lockdep_assert_held(&queue->lock);
 	queue->fault = *record;
 	queue->fault_job = job->fence.seqno;
-	trace_quire_fault(queue->hw, record);
+	trace_quire_fault(queue->slot ? (int)queue->slot->hw : -1, record);
 	quire_coredump_job(queue, job, record);
 	drm_dbg(&queue->qdev->drm,
-		"queue %u job %llu: status %u packet %u detail %u fault %#x at %#llx\n",
-		queue->hw, job->fence.seqno, record->status, record->packet, record->detail,
-		record->fault_info, record->fault_address);
+		"%s[%d]: job %llu: status %u packet %u detail %u fault %#x at %#llx\n",
+		queue->comm, queue->pid, job->fence.seqno, record->status, record->packet,
+		record->detail, record->fault_info, record->fault_address);
 }
 
-/* Under queue->lock: the jobs whose records are there, in order, to @ended. */
+/* The jobs whose records are there, in order, to @ended. */
 static void quire_ring_collect(struct quire_queue *queue, struct list_head *ended)
 {
+	struct quire_queues *queues = queue->qdev->queues;
 	struct quire_job *job, *next;
 
+	lockdep_assert_held(&queue->lock);
 	list_for_each_entry_safe(job, next, &queue->running, node) {
 		struct quire_fence_record *slot =
 			&queue->records[job->sequence % QUIRE_RING_ENTRIES];
@@ -128,32 +137,37 @@ static void quire_ring_collect(struct quire_queue *queue, struct list_head *ende
 		/* The card writes the sequence number last. */
 		dma_rmb();
 		record = *slot;
-		queue->cycles += record.cycles;
-		queue->modelled_pj += record.modelled_pj;
-		queue->macs += record.macs;
-		queue->busy_ns += record.busy_ns;
+		queue->usage.cycles += record.cycles;
+		queue->usage.modelled_pj += record.modelled_pj;
+		queue->usage.macs += record.macs;
+		queue->usage.busy_ns += record.busy_ns;
 		queue->completed++;
 		queue->on_ring--;
-		queue->started = jiffies;
 		list_move_tail(&job->node, ended);
-		job->error = quire_status_error(record.status);
+		job->error = quire_ring_status_error(record.status);
 		if (job->error) {
 			quire_ring_fault(queue, job, &record);
-			quire_ring_ban(queue, ended);
+			/* The ring is off.  The kernel's goes on once it has been started again. */
+			queue->live = false;
+			queue->banned = !queue->kernel;
+			quire_ring_drop(queue, -ECANCELED, -ECANCELED, true, ended);
 			return;
 		}
+		if (!READ_ONCE(queues->progressed))
+			WRITE_ONCE(queues->progressed, true);
 	}
 }
 
 /*
- * Under queue->lock.  Move what can run to the ring, and ring the doorbell: always,
- * for there is no word that both sides modify.  What has ended by then goes to @ended.
+ * Move what can run to the ring, and ring the doorbell: always, for there is no word that
+ * both sides modify.  What has ended by then goes to @ended.
  */
 static void quire_ring_push(struct quire_queue *queue, struct list_head *ended)
 {
 	struct quire_job *job, *next;
 	bool written = false;
 
+	lockdep_assert_held(&queue->lock);
 	if (!queue->live)
 		return;
 	list_for_each_entry_safe(job, next, &queue->pending, node) {
@@ -164,13 +178,16 @@ static void quire_ring_push(struct quire_queue *queue, struct list_head *ended)
 	}
 	if (!written)
 		return;
+	WRITE_ONCE(queue->slot->used, jiffies);
 	/* The entries before the doorbell: writel() orders them. */
-	quire_write(queue->qdev, QUIRE_REG_DOORBELL(queue->hw), lower_32_bits(queue->tail));
+	quire_write(queue->qdev, QUIRE_REG_DOORBELL(queue->slot->hw), lower_32_bits(queue->tail));
 	/* Short jobs are done when the doorbell returns, and do not interrupt then. */
 	quire_ring_collect(queue, ended);
+	if (!list_empty(&queue->running))
+		quire_limit_watch(queue->qdev);
 }
 
-/* Look for records and end their jobs; from the interrupt, submission and time-outs. */
+/* Look for records and end their jobs; from the interrupt, submission and the watch. */
 void quire_ring_reap(struct quire_queue *queue)
 {
 	unsigned long flags;
@@ -186,7 +203,7 @@ void quire_ring_reap(struct quire_queue *queue)
 	dma_fence_end_signalling(signalling);
 }
 
-/* New jobs are pending. */
+/* Jobs are pending: to the ring with them, if there is one. */
 void quire_ring_kick(struct quire_queue *queue)
 {
 	unsigned long flags;
@@ -200,9 +217,44 @@ void quire_ring_kick(struct quire_queue *queue)
 	dma_fence_end_signalling(signalling);
 }
 
+bool quire_ring_busy(struct quire_queue *queue)
+{
+	unsigned long flags;
+	bool busy;
+
+	spin_lock_irqsave(&queue->lock, flags);
+	busy = !list_empty(&queue->running);
+	spin_unlock_irqrestore(&queue->lock, flags);
+	return busy;
+}
+
+bool quire_ring_wants(struct quire_queue *queue)
+{
+	struct quire_job *job;
+	unsigned long flags;
+	bool wants;
+
+	spin_lock_irqsave(&queue->lock, flags);
+	job = list_first_entry_or_null(&queue->pending, struct quire_job, node);
+	wants = !list_empty(&queue->running) || (job && !atomic_read(&job->waits));
+	spin_unlock_irqrestore(&queue->lock, flags);
+	return wants;
+}
+
 void quire_ring_push_work(struct work_struct *work)
 {
-	quire_ring_kick(container_of(work, struct quire_queue, push));
+	struct quire_queue *queue = container_of(work, struct quire_queue, push);
+	bool signalling = dma_fence_begin_signalling();
+	int index;
+
+	if (drm_dev_enter(&queue->qdev->drm, &index)) {
+		if (READ_ONCE(queue->live))
+			quire_ring_kick(queue);
+		else
+			quire_slot_request(queue);
+		drm_dev_exit(index);
+	}
+	dma_fence_end_signalling(signalling);
 }
 
 /*
@@ -211,140 +263,89 @@ void quire_ring_push_work(struct work_struct *work)
  */
 void quire_ring_abort(struct quire_queue *queue, int error, int error_behind, bool pending)
 {
-	struct quire_job *job;
 	unsigned long flags;
 	LIST_HEAD(ended);
 	bool signalling = dma_fence_begin_signalling();
 
 	spin_lock_irqsave(&queue->lock, flags);
-	list_splice_tail_init(&queue->running, &ended);
-	if (pending)
-		list_splice_tail_init(&queue->pending, &ended);
-	queue->on_ring = 0;
-	list_for_each_entry(job, &ended, node) {
-		job->error = error;
-		error = error_behind;
-		queue->completed++;
-	}
+	quire_ring_drop(queue, error, error_behind, pending, &ended);
 	spin_unlock_irqrestore(&queue->lock, flags);
 	quire_ring_end_jobs(&ended);
 	dma_fence_end_signalling(signalling);
 }
 
-/* Give the queue's ring to the firmware.  Under queues->lock. */
+/*
+ * A job is guilty, and the card does nothing for the queue any more: end the oldest job
+ * on the ring with @error and those behind it, ban the queue.  False if all had ended.
+ */
+bool quire_ring_expel(struct quire_queue *queue, u32 status, int error)
+{
+	struct quire_fence_record record = { .status = status };
+	struct quire_job *guilty;
+	unsigned long flags;
+	LIST_HEAD(ended);
+	bool signalling = dma_fence_begin_signalling();
+
+	spin_lock_irqsave(&queue->lock, flags);
+	quire_ring_collect(queue, &ended);
+	guilty = list_first_entry_or_null(&queue->running, struct quire_job, node);
+	if (guilty) {
+		queue->banned = !queue->kernel;
+		quire_ring_fault(queue, guilty, &record);
+		quire_ring_drop(queue, error, -ECANCELED, true, &ended);
+	}
+	spin_unlock_irqrestore(&queue->lock, flags);
+	quire_ring_end_jobs(&ended);
+	dma_fence_end_signalling(signalling);
+	return guilty;
+}
+
+/* What was on the ring when the card lost it is run again from its beginning. */
+void quire_ring_rerun(struct quire_queue *queue)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&queue->lock, flags);
+	queue->rerun += queue->on_ring;
+	list_splice_init(&queue->running, &queue->pending);
+	queue->on_ring = 0;
+	spin_unlock_irqrestore(&queue->lock, flags);
+}
+
+/* Give the ring of the queue to the firmware; nothing runs before the next kick. */
 int quire_ring_start(struct quire_queue *queue)
 {
 	struct quire_device *qdev = queue->qdev;
-	u32 base = QUIRE_REG_QUEUE(queue->hw);
+	struct quire_slot *slot = queue->slot;
+	dma_addr_t records = queue->ring_bus + QUIRE_RING_BYTES;
+	u32 base = QUIRE_REG_QUEUE(slot->hw);
 	unsigned long flags;
 	int ret;
 
-	/* Even should it fail: a reset tries again. */
-	queue->on_card = true;
-	if (qdev->queues->in_reset)
-		return 0;
-	memset(queue->records, 0, QUIRE_RING_ENTRIES * sizeof(*queue->records));
+	lockdep_assert_held(&qdev->queues->lock);
+	if (!queue->parked)
+		memset(queue->records, 0, QUIRE_RECORDS_BYTES);
 	quire_write64(qdev, base + QUIRE_QUEUE_RING_LO, queue->ring_bus);
-	quire_write64(qdev, base + QUIRE_QUEUE_RECORD_LO, queue->records_bus);
+	quire_write64(qdev, base + QUIRE_QUEUE_RECORD_LO, records);
+	quire_write64(qdev, base + QUIRE_QUEUE_SAVE_LO, records + QUIRE_RECORDS_BYTES);
 	quire_write(qdev, base + QUIRE_QUEUE_ENTRIES_LOG2, QUIRE_RING_LOG2);
-	quire_write(qdev, base + QUIRE_QUEUE_CONTEXT, queue->vm->context);
+	quire_write(qdev, base + QUIRE_QUEUE_CONTEXT, queue->vm->mmu.context);
 	quire_write(qdev, base + QUIRE_QUEUE_PRIORITY,
 		    QUIRE_QUEUE_PRIORITY_NORMAL + queue->priority);
-	ret = quire_mailbox_send(qdev, QUIRE_MAILBOX_QUEUE_START, queue->hw);
+	quire_write(qdev, base + QUIRE_QUEUE_RESUME, queue->parked);
+	ret = quire_mailbox_send(qdev, QUIRE_MAILBOX_QUEUE_START, slot->hw);
 	if (ret)
 		return ret;
 	spin_lock_irqsave(&queue->lock, flags);
-	queue->tail = 0;
+	if (!queue->parked)
+		queue->tail = 0;
 	queue->live = true;
+	/* The jobs behind the one in progress are there already. */
+	if (queue->parked)
+		quire_write(qdev, QUIRE_REG_DOORBELL(slot->hw), lower_32_bits(queue->tail));
 	spin_unlock_irqrestore(&queue->lock, flags);
+	if (queue->parked)
+		quire_limit_watch(qdev);
+	queue->parked = false;
 	return 0;
-}
-
-/* Take the ring back: nothing of the queue runs when this returns 0.  Under queues->lock. */
-int quire_ring_stop(struct quire_queue *queue)
-{
-	struct quire_device *qdev = queue->qdev;
-	bool on_card = queue->on_card && !qdev->wedged && !qdev->queues->in_reset &&
-		       !qdev->queues->ended;
-	unsigned long flags;
-
-	queue->on_card = false;
-	spin_lock_irqsave(&queue->lock, flags);
-	queue->live = false;
-	spin_unlock_irqrestore(&queue->lock, flags);
-	return on_card ? quire_mailbox_send(qdev, QUIRE_MAILBOX_QUEUE_STOP, queue->hw) : 0;
-}
-
-/*
- * The oldest job was over its limit, and the card does nothing for the queue any
- * more: end the job, ban the queue.  False if all jobs had ended meanwhile.
- */
-bool quire_ring_expel(struct quire_queue *queue)
-{
-	struct quire_fence_record record = { .status = QUIRE_STATUS_CANCELLED };
-	struct quire_job *guilty;
-	unsigned long flags;
-	bool over;
-
-	quire_ring_reap(queue);
-	spin_lock_irqsave(&queue->lock, flags);
-	guilty = list_first_entry_or_null(&queue->running, struct quire_job, node);
-	if (guilty) {
-		queue->banned = true;
-		quire_ring_fault(queue, guilty, &record);
-	}
-	over = queue->banned;
-	spin_unlock_irqrestore(&queue->lock, flags);
-	if (guilty)
-		quire_ring_abort(queue, -ETIME, -ECANCELED, true);
-	return over;
-}
-
-/* The oldest job is over its limit: end it; other queues are untouched.  Under queues->lock. */
-static void quire_ring_end_guilty(struct quire_queue *queue)
-{
-	struct quire_device *qdev = queue->qdev;
-
-	drm_warn(&qdev->drm, "queue %u: a job is over its limit of %u ms, stopping the queue\n",
-		 queue->hw, jiffies_to_msecs(queue->limit));
-	if (quire_ring_stop(queue)) {
-		queue->overdue = true;
-		quire_reset_schedule(qdev, "a queue could not be stopped");
-		return;
-	}
-	if (quire_ring_expel(queue))
-		return;
-	/* It was done in the last moment: those behind it run on. */
-	if (quire_ring_start(queue))
-		quire_reset_schedule(qdev, "a queue could not be started");
-	else
-		quire_ring_kick(queue);
-}
-
-void quire_ring_timeout(struct work_struct *work)
-{
-	struct quire_queue *queue =
-		container_of(to_delayed_work(work), struct quire_queue, timeout);
-	struct quire_queues *queues = queue->qdev->queues;
-	unsigned long flags, deadline;
-	bool running, signalling;
-	int index;
-
-	if (!drm_dev_enter(&queue->qdev->drm, &index))
-		return;
-	signalling = dma_fence_begin_signalling();
-	/* The record first: an interrupt may have been lost. */
-	quire_ring_reap(queue);
-	mutex_lock(&queues->lock);
-	spin_lock_irqsave(&queue->lock, flags);
-	running = queue->live && !list_empty(&queue->running);
-	deadline = queue->started + queue->limit;
-	spin_unlock_irqrestore(&queue->lock, flags);
-	if (running && time_before(jiffies, deadline))
-		mod_delayed_work(queues->wq, &queue->timeout, deadline - jiffies);
-	else if (running)
-		quire_ring_end_guilty(queue);
-	mutex_unlock(&queues->lock);
-	dma_fence_end_signalling(signalling);
-	drm_dev_exit(index);
 }

@@ -11,6 +11,8 @@
 #include "quire_trace.h"
 #include "quire_vm.h"
 
+#define QUIRE_OUTCOME_ALIGN 8u
+
 /** struct quire_submission - the jobs of one call */
 struct quire_submission {
 	/** @jobs: allocated and checked */
@@ -22,14 +24,18 @@ struct quire_submission {
 static int quire_submit_check_job(struct drm_device *drm, const struct drm_quire_job *args)
 {
 	if (args->stream_va % QUIRE_STREAM_ALIGN)
-		return quire_inval(drm, "job.stream_va %#llx is not 8-byte aligned",
-				   args->stream_va);
+		return quire_inval(drm, "job.stream_va %#llx must be a multiple of %u",
+				   args->stream_va, QUIRE_STREAM_ALIGN);
 	if (args->stream_bytes % QUIRE_STREAM_ALIGN ||
 	    args->stream_bytes > QUIRE_STREAM_MAX_BYTES)
-		return quire_inval(drm, "job.stream_bytes %u is not a multiple of 8 up to %u",
-				   args->stream_bytes, QUIRE_STREAM_MAX_BYTES);
-	if (args->flags)
-		return quire_inval(drm, "job.flags %#x must be 0", args->flags);
+		return quire_inval(drm, "job.stream_bytes %u must be a multiple of %u up to %u",
+				   args->stream_bytes, QUIRE_STREAM_ALIGN,
+				   QUIRE_STREAM_MAX_BYTES);
+	if (args->outcome_va % QUIRE_OUTCOME_ALIGN)
+		return quire_inval(drm, "job.outcome_va %#llx must be a multiple of %u",
+				   args->outcome_va, QUIRE_OUTCOME_ALIGN);
+	if (args->flags & ~DRM_QUIRE_JOB_RESTARTABLE)
+		return quire_inval(drm, "job.flags %#x must be 0 or RESTARTABLE", args->flags);
 	return 0;
 }
 
@@ -46,6 +52,9 @@ static int quire_submit_get_job(struct drm_device *drm, struct drm_file *file,
 		return -ENOMEM;
 	job->stream_va = args->stream_va;
 	job->stream_bytes = args->stream_bytes;
+	job->outcome_va = args->outcome_va;
+	/* Nothing but a fence and an outcome is always the same. */
+	job->restartable = !args->stream_bytes || args->flags & DRM_QUIRE_JOB_RESTARTABLE;
 	ret = quire_syncs_get(drm, file, &args->syncs, &job->syncs);
 	if (ret) {
 		kfree(job);
@@ -85,7 +94,8 @@ static int quire_submit_get(struct drm_device *drm, struct drm_file *file,
 		return ret;
 	jobs = array;
 	submission->count = 0;
-	submission->jobs = kvcalloc(args->jobs.count, sizeof(*submission->jobs), GFP_KERNEL);
+	submission->jobs = kvcalloc(args->jobs.count, sizeof(*submission->jobs),
+				    GFP_KERNEL_ACCOUNT);
 	if (!submission->jobs) {
 		kvfree(jobs);
 		return -ENOMEM;
@@ -103,19 +113,40 @@ static int quire_submit_get(struct drm_device *drm, struct drm_file *file,
 	return ret;
 }
 
+/* Why jobs that come now are too late, or 0. */
+static int quire_submit_late(struct quire_queue *queue)
+{
+	if (READ_ONCE(queue->qdev->queues->ended))
+		return -ENODEV;
+	if (READ_ONCE(queue->qdev->wedged))
+		return -EIO;
+	if (READ_ONCE(queue->banned))
+		return -ECANCELED;
+	return 0;
+}
+
+/* The queue failed since we looked: these are behind that. */
+static void quire_submit_drop(struct quire_submission *submission, int error)
+{
+	for (u32 i = 0; i < submission->count; i++) {
+		submission->jobs[i]->error = error;
+		quire_ring_end_job(submission->jobs[i]);
+	}
+}
+
 /*
- * Under submit_lock and the reservations: from here on nothing fails.  Fences are
- * given out before the jobs are on their way, so nothing allocates either.
+ * Under the reservations: from here on nothing fails.  Fences are given out before the
+ * jobs are on their way, so nothing allocates either.
  */
 static void quire_submit_commit(struct quire_queue *queue, struct drm_exec *exec,
 				struct quire_submission *submission)
 {
 	struct quire_job *last = submission->jobs[submission->count - 1];
-	struct dma_fence *fence = &last->fence;
 	bool signalling = dma_fence_begin_signalling();
 	unsigned long flags;
-	int late = 0;
+	int late;
 
+	lockdep_assert_held(&queue->submit_lock);
 	for (u32 i = 0; i < submission->count; i++) {
 		struct quire_job *job = submission->jobs[i];
 
@@ -128,49 +159,60 @@ static void quire_submit_commit(struct quire_queue *queue, struct drm_exec *exec
 		trace_quire_job_submit(job);
 	}
 	/* Jobs of a queue end in order: the last fence stands for all. */
-	quire_vm_add_fence(queue->vm, exec, fence);
+	quire_vm_add_fence(queue->vm, exec, &last->fence);
 
 	spin_lock_irqsave(&queue->lock, flags);
-	if (READ_ONCE(queue->qdev->queues->ended))
-		late = -ENODEV;
-	else if (READ_ONCE(queue->qdev->wedged))
-		late = -EIO;
-	else if (queue->banned)
-		late = -ECANCELED;
-	for (u32 i = 0; i < submission->count; i++)
+	late = quire_submit_late(queue);
+	for (u32 i = 0; i < submission->count && !late; i++)
 		list_add_tail(&submission->jobs[i]->node, &queue->pending);
-	spin_unlock_irqrestore(&queue->lock, flags);
-	/* A job or a reset failed since we looked: these are behind it. */
 	if (late)
-		quire_ring_abort(queue, late, late, true);
-	else
+		queue->completed += submission->count;
+	spin_unlock_irqrestore(&queue->lock, flags);
+	if (late)
+		quire_submit_drop(submission, late);
+	else if (READ_ONCE(queue->live))
 		quire_ring_kick(queue);
-	quire_reset_watch(queue->qdev);
+	else
+		queue_work(queue->qdev->queues->wq, &queue->push);
 	dma_fence_end_signalling(signalling);
+}
+
+/* -ENOBUFS: too many jobs of the queue have not ended. */
+static int quire_submit_check_room(struct quire_queue *queue, u32 count)
+{
+	if (queue->submitted + count - READ_ONCE(queue->completed) <= DRM_QUIRE_QUEUE_MAX_JOBS)
+		return 0;
+	/* It may be that only nobody has looked. */
+	quire_ring_reap(queue);
+	if (queue->submitted + count - READ_ONCE(queue->completed) <= DRM_QUIRE_QUEUE_MAX_JOBS)
+		return 0;
+	return -ENOBUFS;
 }
 
 static int quire_submit_jobs(struct quire_queue *queue, struct quire_submission *submission)
 {
 	struct drm_exec exec;
-	int ret = 0;
+	int ret;
 
-	mutex_lock(&queue->submit_lock);
-	drm_exec_init(&exec, DRM_EXEC_IGNORE_DUPLICATES, 0);
+	ret = mutex_lock_interruptible(&queue->submit_lock);
+	if (ret)
+		return ret;
+	ret = quire_submit_check_room(queue, submission->count);
+	if (ret)
+		goto out;
+	drm_exec_init(&exec, DRM_EXEC_INTERRUPTIBLE_WAIT | DRM_EXEC_IGNORE_DUPLICATES, 0);
 	drm_exec_until_all_locked(&exec) {
 		ret = quire_vm_prepare_submit(queue->vm, &exec, 1);
 		drm_exec_retry_on_contention(&exec);
 		if (ret)
 			break;
 	}
-	if (!ret && READ_ONCE(queue->qdev->queues->ended))
-		ret = -ENODEV;
-	if (!ret && READ_ONCE(queue->qdev->wedged))
-		ret = -EIO;
-	if (!ret && READ_ONCE(queue->banned))
-		ret = -ECANCELED;
+	if (!ret)
+		ret = quire_submit_late(queue);
 	if (!ret)
 		quire_submit_commit(queue, &exec, submission);
 	drm_exec_fini(&exec);
+out:
 	mutex_unlock(&queue->submit_lock);
 	return ret;
 }

@@ -54,7 +54,7 @@ static DEVICE_ATTR_RO(engines);
 
 static ssize_t queues_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%u\n", dev_to_quire(dev)->queues_total);
+	return sysfs_emit(buf, "%u\n", quire_queues_count(dev_to_quire(dev)));
 }
 static DEVICE_ATTR_RO(queues);
 

@@ -13,20 +13,20 @@ DECLARE_EVENT_CLASS(quire_job,
 	TP_PROTO(struct quire_job *job),
 	TP_ARGS(job),
 	TP_STRUCT__entry(
-		__field(u32, hw)
+		__field(int, hw)
 		__field(u64, number)
 		__field(u64, sequence)
 		__field(u64, stream)
 		__field(int, error)
 	),
 	TP_fast_assign(
-		__entry->hw = job->queue->hw;
+		__entry->hw = job->queue->slot ? job->queue->slot->hw : -1;
 		__entry->number = job->fence.seqno;
 		__entry->sequence = job->sequence;
 		__entry->stream = job->stream_va;
 		__entry->error = job->error;
 	),
-	TP_printk("queue=%u job=%llu sequence=%llu stream=%#llx error=%d", __entry->hw,
+	TP_printk("ring=%d job=%llu sequence=%llu stream=%#llx error=%d", __entry->hw,
 		  __entry->number, __entry->sequence, __entry->stream, __entry->error)
 );
 
@@ -35,10 +35,10 @@ DEFINE_EVENT(quire_job, quire_job_ring, TP_PROTO(struct quire_job *job), TP_ARGS
 DEFINE_EVENT(quire_job, quire_job_done, TP_PROTO(struct quire_job *job), TP_ARGS(job));
 
 TRACE_EVENT(quire_fault,
-	TP_PROTO(u32 hw, const struct quire_fence_record *record),
+	TP_PROTO(int hw, const struct quire_fence_record *record),
 	TP_ARGS(hw, record),
 	TP_STRUCT__entry(
-		__field(u32, hw)
+		__field(int, hw)
 		__field(u32, status)
 		__field(u32, packet)
 		__field(u32, detail)
@@ -53,7 +53,7 @@ TRACE_EVENT(quire_fault,
 		__entry->info = record->fault_info;
 		__entry->address = record->fault_address;
 	),
-	TP_printk("queue=%u status=%u packet=%u detail=%u info=%#x address=%#llx", __entry->hw,
+	TP_printk("ring=%d status=%u packet=%u detail=%u info=%#x address=%#llx", __entry->hw,
 		  __entry->status, __entry->packet, __entry->detail, __entry->info,
 		  __entry->address)
 );

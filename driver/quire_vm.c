@@ -62,7 +62,6 @@ static void quire_vm_free(struct drm_gpuvm *gpuvm)
 	struct quire_device *qdev = vm->qdev;
 
 	quire_mmu_fini(&vm->mmu);
-	xa_erase(&qdev->mmus, vm->context);
 	mutex_destroy(&vm->lock);
 	kfree(vm);
 	drm_dev_put(&qdev->drm);
@@ -258,18 +257,6 @@ static const struct drm_gpuvm_ops quire_vm_ops = {
 	.sm_step_unmap = quire_bind_step_unmap,
 };
 
-static int quire_vm_take_context(struct quire_vm *vm)
-{
-	struct quire_device *qdev = vm->qdev;
-	int ret = xa_alloc(&qdev->mmus, &vm->context, NULL,
-			   XA_LIMIT(0, qdev->contexts_total - 1), GFP_KERNEL);
-
-	if (ret)
-		return ret == -EBUSY ? -ENOSPC : ret;
-	quire_mmu_lend(&vm->mmu, vm->context);
-	return 0;
-}
-
 static struct quire_vm *quire_vm_new(struct quire_device *qdev)
 {
 	struct drm_gem_object *resv_object;
@@ -283,13 +270,10 @@ static struct quire_vm *quire_vm_new(struct quire_device *qdev)
 	ret = quire_mmu_init(&vm->mmu, qdev);
 	if (ret)
 		goto err_vm;
-	ret = quire_vm_take_context(vm);
-	if (ret)
-		goto err_mmu;
 	resv_object = drm_gpuvm_resv_object_alloc(&qdev->drm);
 	if (!resv_object) {
 		ret = -ENOMEM;
-		goto err_context;
+		goto err_mmu;
 	}
 	mutex_init(&vm->lock);
 	spin_lock_init(&vm->job_lock);
@@ -306,9 +290,6 @@ static struct quire_vm *quire_vm_new(struct quire_device *qdev)
 	drm_gem_object_put(resv_object);
 	return vm;
 
-err_context:
-	quire_mmu_take_back(&vm->mmu);
-	xa_erase(&qdev->mmus, vm->context);
 err_mmu:
 	quire_mmu_fini(&vm->mmu);
 err_vm:
@@ -383,12 +364,17 @@ int quire_vm_create_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 		return quire_inval(drm, "vm_create.flags %#x must be 0", args->flags);
 	if (drm_dev_is_unplugged(drm))
 		return -ENODEV;
+	if (!atomic_add_unless(&qfile->vm_count, 1, DRM_QUIRE_FILE_MAX_VMS))
+		return -EMFILE;
 	vm = quire_vm_new(qdev);
-	if (IS_ERR(vm))
-		return PTR_ERR(vm);
-	ret = xa_alloc(&qfile->vms, &args->vm_id, vm, xa_limit_31b, GFP_KERNEL_ACCOUNT);
+	ret = PTR_ERR_OR_ZERO(vm);
+	if (!ret) {
+		ret = xa_alloc(&qfile->vms, &args->vm_id, vm, xa_limit_31b, GFP_KERNEL_ACCOUNT);
+		if (ret)
+			quire_vm_put(vm);
+	}
 	if (ret)
-		quire_vm_put(vm);
+		atomic_dec(&qfile->vm_count);
 	return ret;
 }
 
@@ -413,6 +399,7 @@ int quire_vm_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *
 	} else {
 		vm->closed = true;
 		xa_erase(&qfile->vms, args->vm_id);
+		atomic_dec(&qfile->vm_count);
 	}
 	mutex_unlock(&vm->lock);
 	if (!ret)

@@ -31,8 +31,6 @@ struct quire_vm {
 	struct drm_gpuvm base;
 	/** @qdev: card */
 	struct quire_device *qdev;
-	/** @context: hardware context */
-	u32 context;
 	/** @mmu: page tables; its lock protects what they show, too */
 	struct quire_mmu mmu;
 	/** @lock: serialises changes of the tree */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* DEV_QUERY: what is told of the card, and how sizes are negotiated. */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -110,6 +111,71 @@ TEST_F(query, telemetry_counts_jobs)
 	ASSERT_EQ(0, query(self->fd, DRM_QUIRE_QUERY_TELEMETRY, &after, &size));
 	EXPECT_GT(after.counters[QUIRE_COUNTER_JOBS], before.counters[QUIRE_COUNTER_JOBS]);
 	EXPECT_GT(after.counters[QUIRE_COUNTER_PACKETS], before.counters[QUIRE_COUNTER_PACKETS]);
+	card_teardown(&card);
+}
+
+TEST_F(query, telemetry_of_all_is_not_for_everybody)
+{
+	struct drm_quire_telemetry_info info;
+	uint32_t size = sizeof(info);
+
+	ASSERT_EQ(0, seteuid(65534));
+	EXPECT_EQ(-EACCES, query(self->fd, DRM_QUIRE_QUERY_TELEMETRY, &info, &size));
+	EXPECT_EQ(0, query(self->fd, DRM_QUIRE_QUERY_TELEMETRY, NULL, &size));
+	ASSERT_EQ(0, seteuid(0));
+}
+
+static void *read_counters(void *argument)
+{
+	unsigned long wrong = 0;
+
+	for (int i = 0; i < 3000; i++) {
+		struct drm_quire_telemetry_info info;
+		uint32_t size = sizeof(info);
+
+		query(*(int *)argument, DRM_QUIRE_QUERY_TELEMETRY, &info, &size);
+		wrong += info.counters[QUIRE_COUNTER_JOBS] >> 32 != 0;
+	}
+	return (void *)wrong;
+}
+
+/* The card latches one high word: readers must not get each other's. */
+TEST_F(query, telemetry_is_right_with_two_readers)
+{
+	void *wrong[2];
+	pthread_t thread[2];
+
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_create(&thread[i], NULL, read_counters, &self->fd));
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_join(thread[i], &wrong[i]));
+	EXPECT_EQ(NULL, wrong[0]);
+	EXPECT_EQ(NULL, wrong[1]);
+}
+
+TEST_F(query, usage_is_of_this_file_and_keeps_what_destroyed_queues_did)
+{
+	struct drm_quire_usage_info none, usage;
+	struct quire_packet_gemm gemm;
+	uint32_t size = sizeof(usage);
+	struct card card;
+	struct bo bo;
+
+	ASSERT_EQ(0, card_setup(&card, 0));
+	ASSERT_EQ(0, card_buffer(&card, 1 << 16, DRM_QUIRE_PLACEMENT_CARD, &bo));
+	packet_gemm(&gemm, QUIRE_FORMAT_POSIT16, 8, 8, 8, bo.va, bo.va + 4096, bo.va + 8192);
+	ASSERT_EQ(0, card_run(&card, &gemm, sizeof(gemm)));
+	ASSERT_EQ(0, card_run(&card, &gemm, sizeof(gemm)));
+	ASSERT_EQ(0, card_queue_destroy(card.fd, card.queue));
+	ASSERT_EQ(0, query(card.fd, DRM_QUIRE_QUERY_USAGE, &usage, &size));
+	EXPECT_EQ(sizeof(usage), size);
+	EXPECT_EQ(2, usage.jobs);
+	EXPECT_EQ(1024, usage.macs);
+	EXPECT_NE(0, usage.busy_ns);
+	EXPECT_NE(0, usage.cycles);
+	EXPECT_NE(0, usage.modelled_pj);
+	ASSERT_EQ(0, query(self->fd, DRM_QUIRE_QUERY_USAGE, &none, &size));
+	EXPECT_EQ(0, none.jobs);
 	card_teardown(&card);
 }
 

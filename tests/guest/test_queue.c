@@ -76,11 +76,15 @@ TEST_F(queue, each_field_of_create_is_checked)
 
 	args = good, args.vm_id = 4711;
 	EXPECT_EQ(-ENOENT, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_QUEUE_CREATE, &args));
-	args = good, args.priority = 3;
+	args = good, args.priority = 2;
+	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_QUEUE_CREATE, &args));
+	args = good, args.priority = -2;
 	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_QUEUE_CREATE, &args));
 	args = good, args.flags = 1;
 	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_QUEUE_CREATE, &args));
 	args = good, args.pad = 1;
+	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_QUEUE_CREATE, &args));
+	args = good, args.time_limit_ms = 9;
 	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_QUEUE_CREATE, &args));
 	args = good, args.time_limit_ms = 0xffffffff;
 	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_QUEUE_CREATE, &args));
@@ -110,19 +114,20 @@ TEST_F(queue, destroy_and_query_errors)
 	EXPECT_EQ(-ENOENT, card_queue_destroy(self->card.fd, self->card.queue));
 }
 
-TEST_F(queue, queues_run_out_with_enospc_and_come_back)
+TEST_F(queue, a_file_has_so_many_and_no_more)
 {
-	uint32_t queue[QUIRE_QUEUES + 1];
-	unsigned int count = 0;
+	uint32_t queue, last = self->card.queue;
+	unsigned int count = 1;
 	int ret;
 
-	while (!(ret = card_queue_create(self->card.fd, self->card.vm, 0, &queue[count])))
-		ASSERT_LT(++count, QUIRE_QUEUES + 1);
-	EXPECT_EQ(-ENOSPC, ret);
-	EXPECT_GE(count, QUIRE_QUEUES - 4);
-	for (unsigned int i = 0; i < count; i++)
-		ASSERT_EQ(0, card_queue_destroy(self->card.fd, queue[i]));
-	EXPECT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 0, &queue[0]));
+	while (!(ret = card_queue_create(self->card.fd, self->card.vm, 0, &queue))) {
+		ASSERT_LT(count++, DRM_QUIRE_FILE_MAX_QUEUES);
+		last = queue;
+	}
+	EXPECT_EQ(-EMFILE, ret);
+	EXPECT_EQ(DRM_QUIRE_FILE_MAX_QUEUES, count);
+	ASSERT_EQ(0, card_queue_destroy(self->card.fd, last));
+	EXPECT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 0, &queue));
 }
 
 TEST_F(queue, a_job_over_its_time_limit_ends_with_etime_and_others_run_on)

@@ -237,7 +237,9 @@ TEST_F(submit, each_field_of_the_call_is_checked)
 	REFUSED(-EINVAL);
 	job = good_job, job.stream_va = 1 << 20, job.stream_bytes = QUIRE_STREAM_MAX_BYTES + 8;
 	REFUSED(-EINVAL);
-	job = good_job, job.flags = 1;
+	job = good_job, job.flags = 2;
+	REFUSED(-EINVAL);
+	job = good_job, job.outcome_va = 4;
 	REFUSED(-EINVAL);
 	job = good_job, job.syncs.stride = 4;
 	REFUSED(-EINVAL);
@@ -419,6 +421,70 @@ TEST_F(submit, interrupts_stay_where_the_administrator_put_them)
 	for (int run = 0; run < 20; run++)
 		ASSERT_EQ(0, card_run(&self->card, &fill, sizeof(fill)));
 	EXPECT_EQ(0, vectors("1", 1));
+}
+
+TEST_F(submit, outcome_of_a_job_is_written_before_its_fence)
+{
+	struct drm_quire_sync sync = { DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE,
+				       self->card.syncobj, 1 };
+	struct drm_quire_job job = { .syncs = { sizeof(sync), 1, (uintptr_t)&sync } };
+	struct drm_quire_submit args = { .queue_id = self->card.queue,
+					 .jobs = { sizeof(job), 1, (uintptr_t)&job } };
+	struct drm_quire_queue_query state;
+	struct quire_job_outcome *outcome;
+	struct quire_packet_gemm *gemm = self->card.stream.map;
+	struct bo bo;
+
+	ASSERT_EQ(0, card_buffer(&self->card, 1 << 16, DRM_QUIRE_PLACEMENT_SYSTEM, &bo));
+	outcome = (struct quire_job_outcome *)((char *)bo.map + 16384);
+	packet_gemm(gemm, QUIRE_FORMAT_POSIT16, 8, 8, 8, bo.va, bo.va + 4096, bo.va + 8192);
+	job.stream_va = self->card.stream.va;
+	job.stream_bytes = sizeof(*gemm);
+	job.outcome_va = bo.va + 16384;
+	ASSERT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_SUBMIT, &args));
+	ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, 1, 5000 * MS));
+	EXPECT_EQ(1, outcome->number);
+	EXPECT_EQ(QUIRE_STATUS_OK, outcome->status);
+	EXPECT_EQ(512, outcome->macs);
+	EXPECT_NE(0, outcome->busy_ns);
+	EXPECT_GE(outcome->ended, outcome->started + outcome->busy_ns);
+	ASSERT_EQ(0, card_queue_state(self->card.fd, self->card.queue, &state));
+	EXPECT_EQ(outcome->busy_ns, state.busy_ns);
+	EXPECT_EQ(outcome->macs, state.macs);
+	/* Where it cannot be written the job has failed. */
+	job.outcome_va = 0x5550000000ull;
+	sync.point = 2;
+	ASSERT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_SUBMIT, &args));
+	ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, 2, 5000 * MS));
+	EXPECT_EQ(-EFAULT, card_fence_error(self->card.fd, self->card.syncobj, 2));
+	ASSERT_EQ(0, card_queue_state(self->card.fd, self->card.queue, &state));
+	EXPECT_EQ(QUIRE_FAULT_UNIT_RESULT, state.fault_info >> QUIRE_FAULT_UNIT_SHIFT);
+}
+
+/* Jobs that cannot end are kernel memory: there is a limit, and it is not an endless retry. */
+TEST_F(submit, jobs_that_have_not_ended_are_limited)
+{
+	struct drm_quire_job jobs[DRM_QUIRE_SUBMIT_MAX_JOBS] = { 0 };
+	struct drm_quire_submit args = { .jobs = { sizeof(jobs[0]), DRM_QUIRE_SUBMIT_MAX_JOBS,
+						   (uintptr_t)jobs } };
+	struct drm_quire_sync wait = { DRM_QUIRE_SYNC_WAIT | DRM_QUIRE_SYNC_TIMELINE,
+				       self->card.syncobj, 1 };
+	struct drm_quire_queue_query state;
+	uint32_t bytes;
+	uint64_t slow;
+
+	ASSERT_EQ(0, card_long_stream(&self->card, &bytes));
+	ASSERT_EQ(0, card_submit(&self->card, self->card.stream.va, bytes, &slow));
+	wait.point = slow;
+	ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 0, &args.queue_id));
+	jobs[0].syncs = (struct drm_quire_obj_array){ sizeof(wait), 1, (uintptr_t)&wait };
+	for (unsigned int i = 0; i < DRM_QUIRE_QUEUE_MAX_JOBS / DRM_QUIRE_SUBMIT_MAX_JOBS; i++)
+		ASSERT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_SUBMIT, &args));
+	EXPECT_EQ(-ENOBUFS, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_SUBMIT, &args));
+	ASSERT_EQ(0, card_queue_state(self->card.fd, args.queue_id, &state));
+	EXPECT_EQ(DRM_QUIRE_QUEUE_MAX_JOBS, state.submitted);
+	EXPECT_EQ(0, state.completed);
+	ASSERT_EQ(0, card_queue_destroy(self->card.fd, args.queue_id));
 }
 
 TEST_F(submit, result_is_written_for_a_gemm)

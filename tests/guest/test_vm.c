@@ -290,17 +290,18 @@ TEST_F(vm, create_and_destroy_errors)
 	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_VM_DESTROY, &destroy));
 }
 
-TEST_F(vm, contexts_run_out_with_enospc_and_come_back)
+TEST_F(vm, a_file_has_so_many_and_no_more)
 {
-	uint32_t vm[QUIRE_CONTEXTS + 1];
-	unsigned int count = 0;
+	static uint32_t vm[DRM_QUIRE_FILE_MAX_VMS];
+	unsigned int count = 1;
 	int ret;
 
 	while (!(ret = card_vm_create(self->card.fd, &vm[count])))
-		ASSERT_LT(++count, QUIRE_CONTEXTS + 1);
-	EXPECT_EQ(-ENOSPC, ret);
-	EXPECT_GE(count, QUIRE_CONTEXTS - 4);
-	for (unsigned int i = 0; i < count; i++) {
+		if (++count == DRM_QUIRE_FILE_MAX_VMS)
+			break;
+	EXPECT_EQ(DRM_QUIRE_FILE_MAX_VMS, count) TH_LOG("%d", ret);
+	EXPECT_EQ(-EMFILE, card_vm_create(self->card.fd, &vm[0]));
+	for (unsigned int i = 1; i < count; i++) {
 		struct drm_quire_vm_destroy destroy = { .vm_id = vm[i] };
 
 		ASSERT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_VM_DESTROY, &destroy));

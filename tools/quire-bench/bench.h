@@ -69,6 +69,9 @@ struct bench_statistics {
 	double mean;
 };
 
+/* Sorts @values, of which there is at least one. */
+void bench_summarize(double *values, size_t count, struct bench_statistics *statistics);
+
 /*
  * Run @once a few times unseen, then for @seconds, but at least 3 times, timing
  * each run.  Stops at the first error and returns it.  -ENOMEM.

@@ -51,10 +51,9 @@ static int compare(const void *left, const void *right)
 	return (l > r) - (l < r);
 }
 
-static void summarize(struct durations *durations, struct bench_statistics *statistics)
+void bench_summarize(double *values, size_t count, struct bench_statistics *statistics)
 {
-	size_t count = durations->count;
-	double sum = 0, *values = durations->values;
+	double sum = 0;
 
 	qsort(values, count, sizeof(*values), compare);
 	for (size_t i = 0; i < count; i++)
@@ -90,7 +89,7 @@ int bench_measure(double seconds, int (*once)(void *argument), void *argument,
 		before = bench_now();
 	}
 	if (!error)
-		summarize(&durations, statistics);
+		bench_summarize(durations.values, durations.count, statistics);
 	free(durations.values);
 	return error;
 }
@@ -141,7 +140,7 @@ int bench_race(double seconds, clockid_t clock, const struct bench_contestant *c
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (!error)
-			summarize(&durations[i], &statistics[i]);
+			bench_summarize(durations[i].values, durations[i].count, &statistics[i]);
 		free(durations[i].values);
 	}
 	return error;

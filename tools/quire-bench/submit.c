@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -14,13 +15,16 @@
 
 #include "bench.h"
 #include "peer.h"
+#include "processes.h"
 
 #define BATCH 32
 #define DEPTH_MOST 32
+#define PROCESSES_MOST 1000
 
 struct submit_options {
 	struct bench_options common;
 	bool peer;
+	unsigned int processes;
 };
 
 struct jobs {
@@ -227,17 +231,26 @@ static int measure_peer(const struct submit_options *options, json_object *repor
 
 static const struct argp_option submit_options[] = {
 	{ "peer", 'p', NULL, 0, "reads of QEMU's NVMe device too, if " NVME_NODE " is there", 0 },
+	{ "processes", 'n', "N", 0, "only empty jobs, of N processes at once", 0 },
 	{ 0 },
 };
 
 static error_t parse(int key, char *value, struct argp_state *state)
 {
 	struct submit_options *options = state->input;
+	unsigned long count;
+	char *end;
 
-	(void)value;
 	switch (key) {
 	case ARGP_KEY_INIT: state->child_inputs[0] = &options->common; break;
 	case 'p': options->peer = true; break;
+	case 'n':
+		count = strtoul(value, &end, 10);
+		if (*end || !count || count > PROCESSES_MOST)
+			argp_error(state, "--processes is \"%s\", must be 1 to %d", value,
+				   PROCESSES_MOST);
+		options->processes = (unsigned int)count;
+		break;
 	default: return ARGP_ERR_UNKNOWN;
 	}
 	return 0;
@@ -266,8 +279,10 @@ int bench_submit(int argc, char **argv)
 	static const struct argp argp = { submit_options, parse, NULL,
 					  "Measure latency and rate of jobs and calls.", children,
 					  NULL, NULL };
-	struct submit_options options = { BENCH_OPTIONS_INIT, false };
+	struct submit_options options = { BENCH_OPTIONS_INIT, false, 0 };
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
+	if (options.processes)
+		return bench_processes(&options.common, options.processes);
 	return bench_device("submit", &options.common, measure_all, &options);
 }

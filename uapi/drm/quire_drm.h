@@ -312,8 +312,8 @@ enum drm_quire_queue_priority {
  * struct drm_quire_queue_create - create a queue
  * @vm_id:         address space its jobs run in
  * @priority:      enum drm_quire_queue_priority
- * @time_limit_ms: longest time the card may work on one job, 0 = default of 10 s; time in
- *                 which it works on others does not count
+ * @time_limit_ms: longest time the card may work on one job, 0 = default of 10 s, else 10
+ *                 to max_time_limit_ms; time in which it works on others does not count
  * @flags:         must be 0
  * @queue_id:      out
  * @pad:           must be 0
@@ -343,9 +343,13 @@ enum drm_quire_queue_state {
 
 /** enum drm_quire_queue_reset - what resets of the card meant for a queue */
 enum drm_quire_queue_reset {
-	/** @DRM_QUIRE_QUEUE_RESET_NONE: it has seen none with jobs on the card */
+	/** @DRM_QUIRE_QUEUE_RESET_NONE: nothing: it had no jobs on the card, or they went on */
 	DRM_QUIRE_QUEUE_RESET_NONE = 0,
-	/** @DRM_QUIRE_QUEUE_RESET_INNOCENT: its jobs on the card were run again */
+	/**
+	 * @DRM_QUIRE_QUEUE_RESET_INNOCENT: it had jobs on the card, and no part in the reset.
+	 * They were run again from the beginning; or, where one of them had begun and is not
+	 * DRM_QUIRE_JOB_RESTARTABLE, all it had accepted ended with -EIO.
+	 */
 	DRM_QUIRE_QUEUE_RESET_INNOCENT = 1,
 	/** @DRM_QUIRE_QUEUE_RESET_GUILTY: a job of it was the reason; it is banned */
 	DRM_QUIRE_QUEUE_RESET_GUILTY = 2,
@@ -390,12 +394,19 @@ struct drm_quire_queue_query {
  * struct drm_quire_job - one command stream
  * @stream_va:    8-byte aligned address in the queue's address space
  * @stream_bytes: multiple of 8, up to QUIRE_STREAM_MAX_BYTES; 0 = only the fence
- * @flags:        must be 0
+ * @flags:        DRM_QUIRE_JOB_*
  * @outcome_va:   where in the queue's address space the card writes a struct
  *                quire_job_outcome (quire/packet.h), 8-byte aligned, or 0.  A job whose
  *                outcome cannot be written fails with an MMU fault of unit RESULT.
  * @syncs:        array of struct drm_quire_sync
  */
+
+/**
+ * DRM_QUIRE_JOB_RESTARTABLE: what the job writes is the same when it is begun again after
+ * part of it was done, because it does not read what it has written (as D = C with beta
+ * in place does).  After a reset such a job is run again even if it had begun.
+ */
+#define DRM_QUIRE_JOB_RESTARTABLE (1u << 0)
 struct drm_quire_job {
 	__u64 stream_va;
 	__u32 stream_bytes;
@@ -405,6 +416,8 @@ struct drm_quire_job {
 };
 
 #define DRM_QUIRE_SUBMIT_MAX_JOBS 256
+/* Jobs of one queue that have not ended. */
+#define DRM_QUIRE_QUEUE_MAX_JOBS 32768
 
 /**
  * struct drm_quire_submit - run jobs, in order
@@ -413,7 +426,9 @@ struct drm_quire_job {
  * @jobs:     array of struct drm_quire_job, 1 .. DRM_QUIRE_SUBMIT_MAX_JOBS
  *
  * Jobs of one queue start in order.  All is checked before the first is queued:
- * after an error none is.  -ECANCELED: the queue is banned.
+ * after an error none is.  -ECANCELED: the queue is banned.  -ENOBUFS:
+ * DRM_QUIRE_QUEUE_MAX_JOBS jobs of the queue have not ended, wait for one.  -EINTR: a
+ * signal came while others had the locks, or while buffers were brought back; no job is queued.
  */
 struct drm_quire_submit {
 	__u32 queue_id;

@@ -1,0 +1,514 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Slots: rings and contexts of the card, lent to the queues that have work.
+ *
+ * A queue keeps its ring when its work is done, until another wants it: then the ring
+ * used longest ago is taken back, and with the last ring of an address space its context.
+ * While all are busy, queues that have had their share are parked: the firmware writes what
+ * it needs to go on to the queue's page, at the end of a band, and the queue waits for
+ * the next turn.  A queue without a ring has nothing running, and an address space
+ * without a context is out of the card's reach.
+ *
+ * Everything here runs in fence-signalling paths: nothing allocates.
+ */
+#include "quire_queue.h"
+#include "quire_trace.h"
+#include "quire_vm.h"
+
+#define QUIRE_SLOT_STOP_MS 2000
+/* How often it is looked whether somebody has had his share, while others wait. */
+#define QUIRE_SLOT_LOOK msecs_to_jiffies(5)
+/* Waiting queues for which no slot was found, before a search ends. */
+#define QUIRE_SLOT_TRIES 16
+
+/* The firmware does not do as it is told: nothing is lent until the card has been reset. */
+void quire_slot_ailing(struct quire_device *qdev, const char *why)
+{
+	lockdep_assert_held(&qdev->queues->lock);
+	qdev->queues->ailing = true;
+	quire_reset_schedule(qdev, why);
+}
+
+void quire_slot_interrupt(struct quire_slot *slot)
+{
+	unsigned long flags;
+
+	/* Held while jobs are ended, so that the queue stays: its users take the slot first. */
+	spin_lock_irqsave(&slot->lock, flags);
+	if (slot->queue)
+		quire_ring_reap(slot->queue);
+	spin_unlock_irqrestore(&slot->lock, flags);
+}
+
+static struct quire_context *quire_slot_context(struct quire_queue *queue)
+{
+	return &queue->qdev->queues->contexts[queue->vm->mmu.context];
+}
+
+static void quire_slot_attach(struct quire_slot *slot, struct quire_queue *queue)
+{
+	struct quire_context *context = quire_slot_context(queue);
+	unsigned long flags;
+
+	lockdep_assert_held(&queue->qdev->queues->lock);
+	spin_lock_irqsave(&slot->lock, flags);
+	slot->queue = queue;
+	spin_lock(&queue->lock);
+	queue->slot = slot;
+	spin_unlock(&queue->lock);
+	spin_unlock_irqrestore(&slot->lock, flags);
+	slot->since = jiffies;
+	slot->used = jiffies;
+	slot->parking = false;
+	slot->busy = true;
+	context->rings++;
+	context->busy++;
+	context->used = jiffies;
+}
+
+/* The card does nothing for the queue: the ring is free. */
+void quire_slot_detach(struct quire_slot *slot)
+{
+	struct quire_queue *queue = slot->queue;
+	struct quire_context *context = quire_slot_context(queue);
+	unsigned long flags;
+
+	lockdep_assert_held(&slot->qdev->queues->lock);
+	spin_lock_irqsave(&slot->lock, flags);
+	spin_lock(&queue->lock);
+	queue->live = false;
+	queue->slot = NULL;
+	spin_unlock(&queue->lock);
+	slot->queue = NULL;
+	spin_unlock_irqrestore(&slot->lock, flags);
+	slot->parking = false;
+	context->rings--;
+	context->used = jiffies;
+	wake_up_all(&slot->qdev->queues->changed);
+}
+
+/* Cancel what runs and take the ring back; a failure leaves it with the queue. */
+int quire_slot_stop(struct quire_slot *slot, unsigned int timeout_ms)
+{
+	int ret = quire_mailbox_send_within(slot->qdev, QUIRE_MAILBOX_QUEUE_STOP, slot->hw,
+					    timeout_ms);
+
+	if (!ret)
+		quire_slot_detach(slot);
+	return ret;
+}
+
+/* Takes the ring of a queue that has nothing on it; false if it has. */
+static bool quire_slot_take_idle(struct quire_slot *slot)
+{
+	struct quire_queue *queue = slot->queue;
+	unsigned long flags;
+	bool idle;
+
+	lockdep_assert_held(&slot->qdev->queues->lock);
+	if (!queue || queue->kernel || slot->parking)
+		return false;
+	/* From here on submissions come to us. */
+	spin_lock_irqsave(&queue->lock, flags);
+	idle = list_empty(&queue->running);
+	if (idle)
+		queue->live = false;
+	spin_unlock_irqrestore(&queue->lock, flags);
+	if (idle && quire_slot_stop(slot, QUIRE_SLOT_STOP_MS))
+		quire_slot_ailing(slot->qdev, "an idle queue could not be stopped");
+	return idle && !slot->queue;
+}
+
+/*
+ * Before the card leaves: takes the ring of a queue that has nothing on it.  Without @stop the
+ * card will be stopped in any case.
+ */
+bool quire_slot_take_quiet(struct quire_slot *slot, bool stop)
+{
+	struct quire_queue *queue = slot->queue;
+	unsigned long flags;
+	bool idle;
+
+	lockdep_assert_held(&slot->qdev->queues->lock);
+	spin_lock_irqsave(&queue->lock, flags);
+	idle = list_empty(&queue->running);
+	if (idle)
+		queue->live = false;
+	spin_unlock_irqrestore(&queue->lock, flags);
+	if (!idle)
+		return false;
+	if (stop)
+		return !quire_slot_stop(slot, QUIRE_SLOT_STOP_MS);
+	quire_slot_detach(slot);
+	return true;
+}
+
+/* As it was when this search began; quire_slot_take_idle() looks again. */
+static bool quire_slot_idle(const struct quire_slot *slot)
+{
+	return slot->queue && !slot->queue->kernel && !slot->parking && !slot->busy;
+}
+
+/* A free ring, if need be the one used longest ago, or NULL. */
+static struct quire_slot *quire_slot_find(struct quire_queues *queues)
+{
+	struct quire_slot *oldest = NULL;
+
+	for (u32 i = QUIRE_KERNEL_RING + 1; i < queues->count; i++) {
+		struct quire_slot *slot = &queues->slots[i];
+
+		if (!slot->queue)
+			return slot;
+		if (quire_slot_idle(slot) && (!oldest || time_before(slot->used, oldest->used)))
+			oldest = slot;
+	}
+	return oldest && quire_slot_take_idle(oldest) ? oldest : NULL;
+}
+
+static bool quire_slot_reclaim_context(struct quire_queues *queues, struct quire_context *context)
+{
+	for (u32 i = 0; context->rings && i < queues->count; i++) {
+		struct quire_slot *slot = &queues->slots[i];
+
+		if (slot->queue && slot->queue->vm == context->vm)
+			quire_slot_take_idle(slot);
+	}
+	if (context->rings)
+		return false;
+	quire_mmu_take_back(&context->vm->mmu);
+	context->vm = NULL;
+	return true;
+}
+
+/* See that the address space of a queue has a context; false if all are busy. */
+static bool quire_slot_lend_context(struct quire_queue *queue)
+{
+	struct quire_queues *queues = queue->qdev->queues;
+	struct quire_context *best = NULL;
+
+	if (queue->vm->mmu.context != QUIRE_NO_CONTEXT)
+		return true;
+	for (u32 i = QUIRE_KERNEL_CONTEXT + 1; i < queue->qdev->contexts_total; i++) {
+		struct quire_context *context = &queues->contexts[i];
+
+		if (!context->vm) {
+			best = context;
+			break;
+		}
+		if (!context->busy && (!best || time_before(context->used, best->used)))
+			best = context;
+	}
+	if (!best || (best->vm && !quire_slot_reclaim_context(queues, best)))
+		return false;
+	best->vm = queue->vm;
+	quire_mmu_lend(&queue->vm->mmu, best - queues->contexts);
+	return true;
+}
+
+/* The last queue of an address space, closed: its context is free. */
+void quire_slot_forget_vm(struct quire_queue *queue)
+{
+	struct quire_queues *queues = queue->qdev->queues;
+	struct quire_queue *other;
+
+	lockdep_assert_held(&queues->lock);
+	if (queue->vm->mmu.context == QUIRE_NO_CONTEXT)
+		return;
+	list_for_each_entry(other, &queues->all, listed)
+		if (other->vm == queue->vm)
+			return;
+	quire_slot_context(queue)->vm = NULL;
+	quire_mmu_take_back(&queue->vm->mmu);
+}
+
+/* What a firmware has saved, this one does not take: the job in progress is lost. */
+static void quire_slot_lose_page(struct quire_queue *queue)
+{
+	drm_err_ratelimited(&queue->qdev->drm, "%s[%d]: a parked queue could not go on\n",
+			    queue->comm, queue->pid);
+	queue->parked = false;
+	quire_ring_abort(queue, -EIO, -EIO, true);
+}
+
+/* False: there is no slot for it now. */
+static bool quire_slot_lend(struct quire_queue *queue)
+{
+	struct quire_queues *queues = queue->qdev->queues;
+	struct quire_slot *slot;
+	int ret;
+
+	if (!quire_slot_lend_context(queue))
+		return false;
+	slot = quire_slot_find(queues);
+	if (!slot)
+		return false;
+	quire_slot_attach(slot, queue);
+	ret = quire_ring_start(queue);
+	if (!ret) {
+		list_del_init(&queue->waiting);
+		return true;
+	}
+	quire_slot_detach(slot);
+	if (ret == -EPROTO && queue->parked) {
+		list_del_init(&queue->waiting);
+		quire_slot_lose_page(queue);
+	} else {
+		quire_slot_ailing(queue->qdev, "a queue could not be started");
+	}
+	return false;
+}
+
+/* Ask the firmware to bring the queue to rest; quire_slots_collect() sees the end. */
+void quire_slot_park(struct quire_slot *slot)
+{
+	int ret;
+
+	lockdep_assert_held(&slot->qdev->queues->lock);
+	if (slot->parking)
+		return;
+	ret = quire_mailbox_send(slot->qdev, QUIRE_MAILBOX_QUEUE_PARK, slot->hw);
+	/* Refused: it has just stopped on a failed job. */
+	if (ret == -EIO) {
+		quire_slot_ailing(slot->qdev, "a queue could not be parked");
+		return;
+	}
+	slot->parking = true;
+	slot->parked_at = jiffies;
+}
+
+static void quire_slot_rest(struct quire_slot *slot, u32 state)
+{
+	struct quire_queue *queue = slot->queue;
+	u64 overdue = queue->overdue;
+	struct quire_job *job;
+	unsigned long flags;
+	u64 oldest;
+
+	quire_ring_reap(queue);
+	/* A ring that stopped on a failure is not free before it is told so. */
+	if (state == QUIRE_QUEUE_PARKED) {
+		quire_slot_detach(slot);
+	} else if (quire_slot_stop(slot, QUIRE_SLOT_STOP_MS)) {
+		quire_slot_ailing(slot->qdev, "a failed queue could not be stopped");
+		return;
+	}
+	spin_lock_irqsave(&queue->lock, flags);
+	job = list_first_entry_or_null(&queue->running, struct quire_job, node);
+	oldest = job ? job->sequence : 0;
+	spin_unlock_irqrestore(&queue->lock, flags);
+	queue->overdue = 0;
+	queue->parked = false;
+	if (oldest && oldest == overdue) {
+		quire_ring_expel(queue, QUIRE_STATUS_CANCELLED, -ETIME);
+	} else if (oldest && state != QUIRE_QUEUE_PARKED) {
+		/* It failed, and the record of that was lost. */
+		quire_ring_expel(queue, QUIRE_STATUS_FIRMWARE, -EIO);
+	} else if (!READ_ONCE(queue->banned)) {
+		queue->parked = oldest;
+		if (quire_ring_wants(queue))
+			quire_slot_want(queue);
+	}
+}
+
+/* Take the rings of the queues that have come to rest. */
+void quire_slots_collect(struct quire_device *qdev)
+{
+	struct quire_queues *queues = qdev->queues;
+
+	lockdep_assert_held(&queues->lock);
+	for (u32 i = 0; i < queues->count; i++) {
+		struct quire_slot *slot = &queues->slots[i];
+		u32 state;
+
+		if (!slot->queue || !slot->parking)
+			continue;
+		state = quire_read(qdev, QUIRE_REG_QUEUE(i) + QUIRE_QUEUE_STATE);
+		if (state == QUIRE_QUEUE_PARKED || state == QUIRE_QUEUE_FAULTED)
+			quire_slot_rest(slot, state);
+	}
+}
+
+static bool quire_slots_parking(struct quire_device *qdev)
+{
+	struct quire_queues *queues = qdev->queues;
+
+	quire_slots_collect(qdev);
+	for (u32 i = 0; i < queues->count; i++)
+		if (queues->slots[i].queue && queues->slots[i].parking)
+			return true;
+	return false;
+}
+
+/* Bring all busy queues to rest, but those that are over a limit; false if not all came. */
+bool quire_slots_park(struct quire_device *qdev, unsigned int timeout_ms)
+{
+	unsigned long deadline = jiffies + msecs_to_jiffies(timeout_ms);
+	struct quire_queues *queues = qdev->queues;
+
+	for (u32 i = 0; i < queues->count; i++) {
+		struct quire_slot *slot = &queues->slots[i];
+
+		if (slot->queue && !slot->queue->overdue && quire_ring_busy(slot->queue))
+			quire_slot_park(slot);
+	}
+	while (quire_slots_parking(qdev)) {
+		if (time_after(jiffies, deadline))
+			return false;
+		schedule_timeout_uninterruptible(1);
+	}
+	return true;
+}
+
+/* All slots are busy: have somebody parked for @queue. */
+static void quire_slot_make_room(struct quire_queue *queue)
+{
+	struct quire_queues *queues = queue->qdev->queues;
+	struct quire_slot *victim = quire_share_victim(queues, queue);
+	struct quire_vm *vm;
+
+	if (!victim)
+		return;
+	vm = victim->queue->vm;
+	quire_slot_park(victim);
+	if (queue->vm->mmu.context != QUIRE_NO_CONTEXT)
+		return;
+	/* It needs a context, too. */
+	for (u32 i = 0; i < queues->count; i++)
+		if (queues->slots[i].queue && queues->slots[i].queue->vm == vm)
+			quire_slot_park(&queues->slots[i]);
+}
+
+static u32 quire_slots_count_parking(struct quire_queues *queues)
+{
+	u32 count = 0;
+
+	for (u32 i = 0; i < queues->count; i++)
+		count += queues->slots[i].queue && queues->slots[i].parking;
+	return count;
+}
+
+/* Ring the doorbells only when all are started: the first job may break the card. */
+static void quire_slots_kick(struct list_head *started)
+{
+	struct quire_queue *queue, *next;
+
+	list_for_each_entry_safe(queue, next, started, started) {
+		list_del_init(&queue->started);
+		quire_ring_kick(queue);
+	}
+}
+
+static void quire_slots_search(struct quire_device *qdev, struct list_head *started)
+{
+	struct quire_queues *queues = qdev->queues;
+	unsigned int tries = QUIRE_SLOT_TRIES;
+	struct quire_queue *queue;
+	u32 coming;
+
+	quire_share_count(queues);
+	coming = quire_slots_count_parking(queues);
+	while (!queues->ailing && tries && (queue = quire_share_next(queues))) {
+		if (!quire_ring_wants(queue)) {
+			list_del_init(&queue->waiting);
+		} else if (quire_slot_lend(queue)) {
+			quire_share_add(queue);
+			list_add_tail(&queue->started, started);
+		} else {
+			tries--;
+			if (coming)
+				coming--;
+			else
+				quire_slot_make_room(queue);
+		}
+	}
+}
+
+/* Lend what can be lent, and have those parked whom others wait for. */
+void quire_slots_serve(struct quire_device *qdev)
+{
+	struct quire_queues *queues = qdev->queues;
+	LIST_HEAD(started);
+
+	lockdep_assert_held(&queues->lock);
+	if (list_empty(&queues->waiting) || queues->blocked || queues->ended || qdev->wedged)
+		return;
+	quire_slots_search(qdev, &started);
+	quire_slots_kick(&started);
+	if (!list_empty(&queues->waiting) && !queues->ailing)
+		mod_delayed_work(queues->wq, &queues->share, QUIRE_SLOT_LOOK);
+}
+
+void quire_slot_want(struct quire_queue *queue)
+{
+	lockdep_assert_held(&queue->qdev->queues->lock);
+	if (list_empty(&queue->waiting) && !list_empty(&queue->listed))
+		list_add_tail(&queue->waiting, &queue->qdev->queues->waiting);
+}
+
+/* The ring of the kernel's queue: at boot, after a reset, and after a failed job. */
+int quire_slot_start_kernel(struct quire_queue *queue)
+{
+	struct quire_queues *queues = queue->qdev->queues;
+	struct quire_slot *slot = &queues->slots[QUIRE_KERNEL_RING];
+	int ret = 0;
+
+	lockdep_assert_held(&queues->lock);
+	if (queue->live || queues->blocked || queues->ailing || queues->ended ||
+	    queue->qdev->wedged)
+		return 0;
+	if (slot->queue)
+		ret = quire_slot_stop(slot, QUIRE_SLOT_STOP_MS);
+	if (!ret) {
+		quire_slot_attach(slot, queue);
+		ret = quire_ring_start(queue);
+		if (ret)
+			quire_slot_detach(slot);
+	}
+	if (ret)
+		quire_slot_ailing(queue->qdev, "the queue of the kernel could not be started");
+	return ret;
+}
+
+/* The queue has, or may have, jobs that can run, and no ring. */
+void quire_slot_request(struct quire_queue *queue)
+{
+	struct quire_queues *queues = queue->qdev->queues;
+
+	mutex_lock(&queues->lock);
+	if (queue->kernel) {
+		quire_slot_start_kernel(queue);
+	} else if (!queue->slot && quire_ring_wants(queue)) {
+		quire_slot_want(queue);
+		quire_slots_serve(queue->qdev);
+	}
+	mutex_unlock(&queues->lock);
+	quire_ring_kick(queue);
+}
+
+void quire_slots_share_work(struct work_struct *work)
+{
+	struct quire_queues *queues =
+		container_of(to_delayed_work(work), struct quire_queues, share);
+	struct quire_device *qdev = queues->slots[0].qdev;
+	bool signalling;
+	int index;
+
+	if (!drm_dev_enter(&qdev->drm, &index))
+		return;
+	signalling = dma_fence_begin_signalling();
+	mutex_lock(&queues->lock);
+	if (!queues->ended) {
+		quire_slots_collect(qdev);
+		quire_slots_serve(qdev);
+	}
+	mutex_unlock(&queues->lock);
+	dma_fence_end_signalling(signalling);
+	drm_dev_exit(index);
+}
+
+/* A queue has come to rest; from the interrupt. */
+void quire_slots_wake(struct quire_device *qdev)
+{
+	if (qdev->queues)
+		mod_delayed_work(qdev->queues->wq, &qdev->queues->share, 0);
+}

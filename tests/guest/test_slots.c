@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT
+/*
+ * More address spaces and queues than the card has contexts and rings: all work, nobody
+ * is kept out, and what was parked in the middle of a job gives the same as if it had not.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "card.h"
+#include "kselftest_harness.h"
+
+#define N 512u
+#define PRODUCTS 6u	/* of a job: more than its share of a slot */
+
+FIXTURE(slots) {
+	struct card card;
+	struct bo operands;
+};
+
+FIXTURE_SETUP(slots)
+{
+	ASSERT_EQ(0, card_setup(&self->card, 0));
+	ASSERT_EQ(0, card_buffer(&self->card, 2 * N * N, DRM_QUIRE_PLACEMENT_CARD,
+				 &self->operands));
+	for (unsigned int i = 0; i < 2 * N * N; i++)
+		((uint8_t *)self->operands.map)[i] = (uint8_t)(i * 2654435761u >> 24);
+}
+
+FIXTURE_TEARDOWN(slots)
+{
+	card_teardown(&self->card);
+}
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+/* A job of PRODUCTS products of the operands, with its outcome behind the stream. */
+static int submit_products(struct card *card, const struct bo *operands, const struct bo *output,
+			   uint32_t queue, uint64_t point)
+{
+	struct quire_packet_gemm *gemm = output->map;
+	struct quire_job_outcome *outcome =
+		(struct quire_job_outcome *)((char *)output->map + PAGE - 256);
+	struct drm_quire_sync sync = { DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE,
+				       card->syncobj, point };
+	struct drm_quire_job job = { .stream_va = output->va,
+				     .stream_bytes = PRODUCTS * sizeof(*gemm),
+				     .outcome_va = output->va + PAGE - 256,
+				     .syncs = { sizeof(sync), 1, (uintptr_t)&sync } };
+	struct drm_quire_submit args = { .queue_id = queue,
+					 .jobs = { sizeof(job), 1, (uintptr_t)&job } };
+
+	memset(outcome, 0, sizeof(*outcome));
+	outcome->status = QUIRE_STATUS_PENDING;
+	for (unsigned int i = 0; i < PRODUCTS; i++)
+		packet_gemm(&gemm[i], QUIRE_FORMAT_POSIT8, N, N, N, operands->va,
+			    operands->va + N * N, output->va + PAGE);
+	return card_ioctl(card->fd, DRM_IOCTL_QUIRE_SUBMIT, &args);
+}
+
+static const struct quire_job_outcome *outcome_of(const struct bo *output)
+{
+	return (const void *)((char *)output->map + PAGE - 256);
+}
+
+TEST_F_TIMEOUT(slots, address_spaces_beyond_the_contexts_of_the_card, 60)
+{
+	enum { SPACES = 200 };
+	static struct card cards[SPACES];
+	struct quire_packet_fill fill;
+
+	for (unsigned int i = 0; i < SPACES; i++)
+		ASSERT_EQ(0, card_setup(&cards[i], 0));
+	for (unsigned int round = 0; round < 3; round++) {
+		for (unsigned int i = 0; i < SPACES; i++) {
+			struct card *card = &cards[i];
+
+			packet_fill(&fill, card->stream.va + PAGE, 64, i + 1000 * round);
+			ASSERT_EQ(0, card_run(card, &fill, sizeof(fill)));
+			ASSERT_EQ(i + 1000 * round, ((uint64_t *)card->stream.map)[PAGE / 8]);
+		}
+	}
+	for (unsigned int i = 0; i < SPACES; i++)
+		card_teardown(&cards[i]);
+}
+
+TEST_F_TIMEOUT(slots, busy_queues_beyond_the_rings_take_turns_and_compute_the_same, 120)
+{
+	enum { QUEUES = 90 };
+	static struct bo output[QUEUES];
+	uint32_t queue[QUEUES];
+	uint64_t digest;
+
+	for (unsigned int i = 0; i < QUEUES; i++) {
+		ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 0, &queue[i]));
+		ASSERT_EQ(0, card_buffer(&self->card, PAGE + N * N, DRM_QUIRE_PLACEMENT_SYSTEM,
+					 &output[i]));
+	}
+	/* Alone. */
+	ASSERT_EQ(0, submit_products(&self->card, &self->operands, &output[0], queue[0], 1));
+	ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, 1, 30000 * MS));
+	digest = outcome_of(&output[0])->digest;
+	ASSERT_NE(0, digest);
+	for (unsigned int i = 0; i < QUEUES; i++)
+		ASSERT_EQ(0, submit_products(&self->card, &self->operands, &output[i], queue[i],
+					     2 + i));
+	for (unsigned int i = 0; i < QUEUES; i++)
+		ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, 2 + i, 100000 * MS));
+	for (unsigned int i = 0; i < QUEUES; i++) {
+		EXPECT_EQ(QUIRE_STATUS_OK, outcome_of(&output[i])->status);
+		EXPECT_EQ(digest, outcome_of(&output[i])->digest) TH_LOG("queue %u", i);
+		EXPECT_EQ(0, memcmp((char *)output[0].map + PAGE, (char *)output[i].map + PAGE,
+				    N * N));
+	}
+}
+
+TEST_F_TIMEOUT(slots, busy_address_spaces_beyond_the_contexts_take_turns, 120)
+{
+	enum { SPACES = 45 };
+	static struct card cards[SPACES];
+	static struct bo operands[SPACES], output[SPACES];
+
+	for (unsigned int i = 0; i < SPACES; i++) {
+		ASSERT_EQ(0, card_setup(&cards[i], 0));
+		ASSERT_EQ(0, card_buffer(&cards[i], 2 * N * N, DRM_QUIRE_PLACEMENT_SYSTEM,
+					 &operands[i]));
+		memcpy(operands[i].map, self->operands.map, 2 * N * N);
+		ASSERT_EQ(0, card_buffer(&cards[i], PAGE + N * N, DRM_QUIRE_PLACEMENT_SYSTEM,
+					 &output[i]));
+	}
+	for (unsigned int i = 0; i < SPACES; i++)
+		ASSERT_EQ(0, submit_products(&cards[i], &operands[i], &output[i], cards[i].queue, 1));
+	for (unsigned int i = 0; i < SPACES; i++)
+		ASSERT_EQ(0, card_wait(cards[i].fd, cards[i].syncobj, 1, 100000 * MS));
+	for (unsigned int i = 0; i < SPACES; i++)
+		EXPECT_EQ(outcome_of(&output[0])->digest, outcome_of(&output[i])->digest);
+	for (unsigned int i = 0; i < SPACES; i++)
+		card_teardown(&cards[i]);
+}
+
+/* Fills all rings with work for as long as it lives. */
+static void occupy(unsigned int queues, int ready)
+{
+	struct card card;
+	uint32_t bytes, queue;
+	uint64_t point;
+
+	if (card_setup(&card, 0) || card_long_stream(&card, &bytes))
+		_exit(1);
+	for (unsigned int i = 0; i < queues; i++) {
+		if (card_queue_create(card.fd, card.vm, 600000, &queue))
+			_exit(1);
+		card.queue = queue;
+		if (card_submit(&card, card.stream.va, bytes, &point))
+			_exit(1);
+	}
+	if (write(ready, "", 1) != 1)
+		_exit(1);
+	pause();
+}
+
+static pid_t start_occupant(unsigned int queues)
+{
+	int ready[2];
+	pid_t child;
+	char byte;
+
+	if (pipe(ready))
+		return -1;
+	child = fork();
+	if (!child)
+		occupy(queues, ready[1]);
+	close(ready[1]);
+	if (read(ready[0], &byte, 1) != 1)
+		child = -1;
+	close(ready[0]);
+	return child;
+}
+
+TEST_F_TIMEOUT(slots, process_with_all_rings_busy_does_not_keep_out_others, 120)
+{
+	pid_t occupant = start_occupant(80);
+	struct quire_packet_fill fill;
+	double worst = 0;
+
+	ASSERT_LT(0, occupant);
+	packet_fill(&fill, self->card.stream.va + PAGE, 64, 1);
+	for (unsigned int i = 0; i < 20; i++) {
+		double start = now(), took;
+
+		EXPECT_EQ(0, card_run(&self->card, &fill, sizeof(fill)));
+		took = now() - start;
+		worst = took > worst ? took : worst;
+		/* Idle for a while: the slot is taken back. */
+		usleep(50000);
+	}
+	TH_LOG("the worst of 20 jobs took %.0f ms", worst * 1e3);
+	EXPECT_GT(2.0, worst);
+	kill(occupant, SIGKILL);
+	ASSERT_EQ(occupant, waitpid(occupant, NULL, 0));
+}
+
+TEST_F_TIMEOUT(slots, time_limit_counts_the_work_on_the_job_and_not_the_others, 120)
+{
+	struct drm_quire_queue_query state;
+	uint32_t alone, limited, limit_ms;
+	pid_t occupant;
+	struct bo output;
+	double start;
+
+	ASSERT_EQ(0, card_buffer(&self->card, PAGE + N * N, DRM_QUIRE_PLACEMENT_SYSTEM, &output));
+	ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 0, &alone));
+	ASSERT_EQ(0, submit_products(&self->card, &self->operands, &output, alone, 1));
+	ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, 1, 30000 * MS));
+	ASSERT_EQ(0, card_queue_state(self->card.fd, alone, &state));
+	limit_ms = (uint32_t)(state.busy_ns / 1000000 * 3) + 50;
+	occupant = start_occupant(20);
+	ASSERT_LT(0, occupant);
+	ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, limit_ms, &limited));
+	start = now();
+	ASSERT_EQ(0, submit_products(&self->card, &self->operands, &output, limited, 2));
+	ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, 2, 60000 * MS));
+	TH_LOG("limit %u ms, took %.0f ms", limit_ms, (now() - start) * 1e3);
+	EXPECT_LT(limit_ms * 1e-3, now() - start);
+	EXPECT_EQ(0, card_fence_error(self->card.fd, self->card.syncobj, 2));
+	kill(occupant, SIGKILL);
+	ASSERT_EQ(occupant, waitpid(occupant, NULL, 0));
+}
+
+TEST_F_TIMEOUT(slots, queues_are_destroyed_in_every_state, 60)
+{
+	enum { QUEUES = 80 };
+	uint32_t queue[QUEUES], bytes;
+	uint64_t point;
+
+	ASSERT_EQ(0, card_long_stream(&self->card, &bytes));
+	for (unsigned int i = 0; i < QUEUES; i++) {
+		ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 0, &queue[i]));
+		self->card.queue = queue[i];
+		ASSERT_EQ(0, card_submit(&self->card, self->card.stream.va, bytes, &point));
+	}
+	/* Running, parked, being parked, and never started. */
+	usleep(200000);
+	for (unsigned int i = 0; i < QUEUES; i++)
+		ASSERT_EQ(0, card_queue_destroy(self->card.fd, queue[i]));
+	ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, point, 1000 * MS));
+	EXPECT_EQ(-ECANCELED, card_fence_error(self->card.fd, self->card.syncobj, point));
+}
+
+TEST_HARNESS_MAIN
