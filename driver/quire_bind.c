@@ -9,6 +9,7 @@
 
 #include "quire_bind.h"
 #include "quire_compat.h"
+#include "quire_userptr.h"
 
 /* Passed through drm_gpuvm to the steps. */
 struct quire_bind_step {
@@ -237,14 +238,14 @@ static void quire_bind_tie_bo(struct quire_vm *vm, struct quire_bind_op *op)
 
 	dma_resv_assert_held(op->bo->base.base.resv);
 	drm_gpuvm_bo_extobj_add(op->vm_bo);
-	if (tie->resident || tie->base.evicted)
-		return;
-	if (!quire_bo_resident(op->bo)) {
+	if (op->bo->userptr)
+		quire_userptr_tie(op->bo->userptr, tie);
+	else if (!tie->resident && !quire_bo_resident(op->bo))
 		drm_gpuvm_bo_evict(op->vm_bo, true);
-		return;
-	}
+	/* What is shown of a buffer that comes back is for the next submission to map. */
 	mutex_lock(&vm->mmu.lock);
-	tie->resident = true;
+	if (!tie->resident && !tie->base.evicted && list_empty(&tie->shown))
+		tie->resident = quire_bo_resident(op->bo);
 	mutex_unlock(&vm->mmu.lock);
 }
 

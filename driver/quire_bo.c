@@ -12,6 +12,7 @@
 #include "quire_compat.h"
 #include "quire_gem.h"
 #include "quire_power.h"
+#include "quire_userptr.h"
 
 static struct quire_device *ttm_to_quire(struct ttm_device *ttm)
 {
@@ -76,7 +77,6 @@ int quire_gem_init(struct quire_device *qdev)
 	if (ret)
 		return ret;
 	INIT_LIST_HEAD(&qdev->dma_list);
-	init_waitqueue_head(&qdev->unpinned);
 	ret = quire_ttm_device_init(&qdev->ttm, &quire_ttm_funcs, drm);
 	if (ret)
 		return ret;
@@ -106,8 +106,8 @@ struct sg_table *quire_bo_sgt(struct quire_bo *bo)
 {
 	struct ttm_tt *tt = bo->base.ttm;
 
-	if (bo->pages)
-		return &bo->dma.sgt;
+	if (bo->userptr)
+		return &bo->userptr->dma.sgt;
 	if (bo->base.sg)
 		return bo->base.sg;
 	if (!bo->base.resource || bo->base.resource->mem_type != TTM_PL_TT || !tt ||
@@ -123,8 +123,8 @@ static void quire_bo_destroy(struct ttm_buffer_object *base)
 
 	if (object->import_attach)
 		drm_prime_gem_destroy(object, base->sg);
-	if (bo->pages)
-		quire_bo_free_pages(ttm_to_quire(base->bdev), bo);
+	if (bo->userptr)
+		quire_userptr_detach(bo);
 	drm_gem_object_release(object);
 	if (bo->vm_object)
 		drm_gem_object_put(bo->vm_object);
@@ -196,7 +196,7 @@ static struct dma_buf *quire_gem_export(struct drm_gem_object *object, int flags
 {
 	struct quire_bo *bo = to_quire_bo(object);
 
-	if (bo->vm_object || bo->pages) {
+	if (bo->vm_object || bo->userptr) {
 		drm_dbg(object->dev, "prime: a private buffer or user memory cannot be shared\n");
 		return ERR_PTR(-EPERM);
 	}

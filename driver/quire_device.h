@@ -77,8 +77,6 @@ struct quire_device {
 	struct mutex dma_lock;
 	/** @dma_list: live DMA mappings (struct quire_dma), ended at unplug */
 	struct list_head dma_list;
-	/** @unpinned: woken when pages of a user's memory have been given back */
-	wait_queue_head_t unpinned;
 
 	/** @mmu_lock: protects @mmus; nothing is allocated under it */
 	struct mutex mmu_lock;

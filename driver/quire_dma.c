@@ -55,6 +55,17 @@ void quire_dma_unmap(struct quire_device *qdev, struct quire_dma *dma)
 	sg_free_table(&dma->sgt);
 }
 
+void quire_dma_move(struct quire_device *qdev, struct quire_dma *to, struct quire_dma *from)
+{
+	mutex_lock(&qdev->dma_lock);
+	to->sgt = from->sgt;
+	to->direction = from->direction;
+	to->mapped = from->mapped;
+	if (from->mapped)
+		list_replace(&from->node, &to->node);
+	mutex_unlock(&qdev->dma_lock);
+}
+
 void quire_dma_unplug(struct quire_device *qdev)
 {
 	struct quire_dma *dma, *next;

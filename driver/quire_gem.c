@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Buffer object calls: create, map, ask, import, and take the caller's own memory. */
-#include <linux/capability.h>
 #include <linux/dma-buf.h>
 #include <linux/mm.h>
-#include <linux/sched/mm.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include <drm/drm_file.h>
@@ -14,9 +11,10 @@
 #include <drm/ttm/ttm_tt.h>
 
 #include "quire_gem.h"
+#include "quire_userptr.h"
 #include "quire_vm.h"
 
-static u64 placement_bytes(struct quire_device *qdev, u32 placement)
+static u64 quire_gem_placement_bytes(struct quire_device *qdev, u32 placement)
 {
 	if (placement == DRM_QUIRE_PLACEMENT_CARD)
 		return quire_gem_card_bytes(qdev);
@@ -24,8 +22,8 @@ static u64 placement_bytes(struct quire_device *qdev, u32 placement)
 }
 
 /* A buffer of an address space shares its reservation, held while it is made. */
-static struct quire_bo *bo_new_private(struct quire_device *qdev, struct quire_bo *bo,
-				       u64 size, struct quire_vm *vm)
+static struct quire_bo *quire_gem_new_private(struct quire_device *qdev, struct quire_bo *bo,
+					      u64 size, struct quire_vm *vm)
 {
 	struct dma_resv *resv = drm_gpuvm_resv(&vm->base);
 	int ret;
@@ -43,7 +41,7 @@ static struct quire_bo *bo_new_private(struct quire_device *qdev, struct quire_b
 }
 
 /* Gives the handle and drops the reference that creation had. */
-static int give_handle(struct drm_file *file, struct quire_bo *bo, u32 *handle)
+static int quire_gem_give_handle(struct drm_file *file, struct quire_bo *bo, u32 *handle)
 {
 	int ret = drm_gem_handle_create(file, &bo->base.base, handle);
 
@@ -67,9 +65,9 @@ int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 		return quire_inval(drm, "bo_create: placement %u", args->placement);
 	if (!args->size)
 		return quire_inval(drm, "bo_create: size 0");
-	if (args->size > placement_bytes(qdev, args->placement)) {
+	if (args->size > quire_gem_placement_bytes(qdev, args->placement)) {
 		drm_dbg(drm, "bo_create: size %llu of at most %llu\n", args->size,
-			placement_bytes(qdev, args->placement));
+			quire_gem_placement_bytes(qdev, args->placement));
 		return -ENOSPC;
 	}
 	size = ALIGN(args->size, QUIRE_BO_ALIGN);
@@ -91,13 +89,13 @@ int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	bo->placement = args->placement;
 	bo->vm_id = args->vm_id;
 	if (vm)
-		bo = bo_new_private(qdev, bo, size, vm);
+		bo = quire_gem_new_private(qdev, bo, size, vm);
 	else
 		bo = quire_bo_new(qdev, bo, size, ttm_bo_type_device, NULL, NULL);
 	ret = PTR_ERR_OR_ZERO(bo);
 	if (ret)
 		goto out;
-	ret = give_handle(file, bo, &args->handle);
+	ret = quire_gem_give_handle(file, bo, &args->handle);
 	args->size = size;
 out:
 	quire_vm_put(vm);
@@ -193,95 +191,6 @@ struct drm_gem_object *quire_gem_import_sg(struct drm_device *drm,
 	return IS_ERR(bo) ? ERR_CAST(bo) : &bo->base.base;
 }
 
-void quire_bo_free_pages(struct quire_device *qdev, struct quire_bo *bo)
-{
-	unsigned long count = bo->base.base.size >> PAGE_SHIFT;
-
-	quire_dma_unmap(qdev, &bo->dma);
-	unpin_user_pages_dirty_lock(bo->pages, count, !bo->read_only);
-	atomic64_sub(count, &bo->mm->pinned_vm);
-	wake_up_all(&qdev->unpinned);
-	mmdrop(bo->mm);
-	kvfree(bo->pages);
-}
-
-/*
- * Pinned memory counts as RDMA does it, without the lock of the address space: a
- * buffer may go where a fault of the same process could be waiting for us.
- */
-static bool account_pages(struct mm_struct *mm, unsigned long count)
-{
-	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
-
-	if (atomic64_add_return(count, &mm->pinned_vm) <= limit || capable(CAP_IPC_LOCK))
-		return true;
-	atomic64_sub(count, &mm->pinned_vm);
-	return false;
-}
-
-/* A buffer closed just now gives its pages back from TTM's worker, in a moment. */
-static int account_pages_wait(struct quire_device *qdev, struct mm_struct *mm,
-			      unsigned long count)
-{
-	long left = wait_event_interruptible_timeout(qdev->unpinned, account_pages(mm, count),
-						     msecs_to_jiffies(100));
-
-	if (left < 0)
-		return left;
-	return left ? 0 : -ENOMEM;
-}
-
-static int pin_pages(u64 address, unsigned long count, bool write, struct page **pages)
-{
-	unsigned int flags = FOLL_LONGTERM | (write ? FOLL_WRITE : 0);
-	unsigned long done = 0;
-
-	while (done < count) {
-		int n = pin_user_pages_fast(address + (done << PAGE_SHIFT),
-					    min(count - done, (unsigned long)INT_MAX), flags,
-					    pages + done);
-
-		if (n <= 0) {
-			unpin_user_pages(pages, done);
-			return n ? n : -EFAULT;
-		}
-		done += n;
-	}
-	return 0;
-}
-
-/* The pages of @bo: accounted, pinned and mapped for the card, or nothing. */
-static int bo_take_pages(struct quire_device *qdev, struct quire_bo *bo, u64 address,
-			 unsigned long count)
-{
-	int ret;
-
-	bo->pages = kvmalloc_array(count, sizeof(*bo->pages), GFP_KERNEL_ACCOUNT);
-	if (!bo->pages)
-		return -ENOMEM;
-	bo->mm = current->mm;
-	ret = account_pages_wait(qdev, bo->mm, count);
-	if (ret)
-		goto err_pages;
-	ret = pin_pages(address, count, !bo->read_only, bo->pages);
-	if (ret)
-		goto err_account;
-	ret = quire_dma_map(qdev, &bo->dma, bo->pages, count,
-			    bo->read_only ? DMA_TO_DEVICE : DMA_BIDIRECTIONAL);
-	if (ret)
-		goto err_pin;
-	mmgrab(bo->mm);
-	return 0;
-
-err_pin:
-	unpin_user_pages(bo->pages, count);
-err_account:
-	atomic64_sub(count, &bo->mm->pinned_vm);
-err_pages:
-	kvfree(bo->pages);
-	return ret;
-}
-
 int quire_userptr_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 {
 	struct quire_device *qdev = to_quire_device(drm);
@@ -290,15 +199,18 @@ int quire_userptr_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 	int ret;
 
 	if (args->flags & ~DRM_QUIRE_USERPTR_READ_ONLY)
-		return quire_inval(drm, "userptr: flags 0x%x", args->flags);
+		return quire_inval(drm, "userptr.flags %#x must be known", args->flags);
 	if (!IS_ALIGNED(args->address, QUIRE_BO_ALIGN))
-		return quire_inval(drm, "userptr: address 0x%llx", args->address);
+		return quire_inval(drm, "userptr.address %#llx must be a page", args->address);
 	if (!args->size || !IS_ALIGNED(args->size, QUIRE_BO_ALIGN))
-		return quire_inval(drm, "userptr: size 0x%llx", args->size);
-	if (args->size >> PAGE_SHIFT > totalram_pages())
+		return quire_inval(drm, "userptr.size %#llx must be pages", args->size);
+	/* More than memory can hold, or than an array of its pages may have. */
+	if (args->size >> PAGE_SHIFT > min(totalram_pages(), INT_MAX / sizeof(unsigned long)))
 		return -ENOMEM;
 	if (!access_ok(u64_to_user_ptr(args->address), args->size))
 		return -EFAULT;
+	if (drm_dev_is_unplugged(drm))
+		return -ENODEV;
 
 	bo = kzalloc(sizeof(*bo), GFP_KERNEL_ACCOUNT);
 	if (!bo)
@@ -306,13 +218,13 @@ int quire_userptr_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 	bo->placement = DRM_QUIRE_PLACEMENT_SYSTEM;
 	bo->info = DRM_QUIRE_BO_INFO_USERPTR;
 	bo->read_only = args->flags & DRM_QUIRE_USERPTR_READ_ONLY;
-	ret = bo_take_pages(qdev, bo, args->address, args->size >> PAGE_SHIFT);
-	if (ret) {
-		kfree(bo);
-		return ret;
-	}
-	bo = quire_bo_new(qdev, bo, args->size, ttm_bo_type_sg, &bo->dma.sgt, NULL);
+	bo = quire_bo_new(qdev, bo, args->size, ttm_bo_type_sg, NULL, NULL);
 	if (IS_ERR(bo))
 		return PTR_ERR(bo);
-	return give_handle(file, bo, &args->handle);
+	ret = quire_userptr_attach(bo, args->address);
+	if (ret) {
+		drm_gem_object_put(&bo->base.base);
+		return ret;
+	}
+	return quire_gem_give_handle(file, bo, &args->handle);
 }

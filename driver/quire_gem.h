@@ -14,7 +14,7 @@
 struct dma_buf;
 struct dma_buf_attachment;
 struct mem_cgroup;
-struct mm_struct;
+struct quire_userptr;
 
 /* Buffers are whole pages of both sides. */
 #define QUIRE_BO_ALIGN (PAGE_SIZE > QUIRE_PAGE_BYTES ? PAGE_SIZE : QUIRE_PAGE_BYTES)
@@ -49,12 +49,8 @@ struct quire_bo {
 	struct drm_gem_object *vm_object;
 	/** @memcg: whom its system memory is charged to, with a reference, or NULL */
 	struct mem_cgroup *memcg;
-	/** @pages: pinned pages of user memory, or NULL */
-	struct page **pages;
-	/** @mm: whose locked memory @pages count to */
-	struct mm_struct *mm;
-	/** @dma: mapping of @pages */
-	struct quire_dma dma;
+	/** @userptr: a process's own memory, or NULL */
+	struct quire_userptr *userptr;
 };
 
 static inline struct quire_bo *to_quire_bo(struct drm_gem_object *object)
@@ -72,6 +68,8 @@ int quire_dma_check(struct quire_device *qdev);
 int quire_dma_map(struct quire_device *qdev, struct quire_dma *dma, struct page **pages,
 		  unsigned long count, enum dma_data_direction direction);
 void quire_dma_unmap(struct quire_device *qdev, struct quire_dma *dma);
+/* @from is none any more. */
+void quire_dma_move(struct quire_device *qdev, struct quire_dma *to, struct quire_dma *from);
 void quire_dma_unplug(struct quire_device *qdev);
 
 /* quire_tt.c: pages of system memory. */
@@ -110,6 +108,5 @@ struct quire_bo *quire_bo_new(struct quire_device *qdev, struct quire_bo *bo, u6
 			      enum ttm_bo_type type, struct sg_table *sgt,
 			      struct dma_resv *resv);
 extern const struct drm_gem_object_funcs quire_gem_funcs;
-void quire_bo_free_pages(struct quire_device *qdev, struct quire_bo *bo);
 
 #endif /* QUIRE_GEM_H */

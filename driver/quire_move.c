@@ -13,6 +13,7 @@
 
 #include "quire_gem.h"
 #include "quire_power.h"
+#include "quire_userptr.h"
 #include "quire_vm.h"
 
 /* Card memory is cleared in pieces between which a fatal signal is looked for. */
@@ -70,6 +71,8 @@ bool quire_bo_resident(struct quire_bo *bo)
 	struct ttm_resource *res = bo->base.resource;
 
 	dma_resv_assert_held(bo->base.base.resv);
+	if (bo->userptr)
+		return quire_userptr_valid(bo->userptr);
 	return res && (res->mem_type == TTM_PL_VRAM || quire_bo_sgt(bo));
 }
 

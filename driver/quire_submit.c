@@ -189,17 +189,15 @@ static int quire_submit_check_room(struct quire_queue *queue, u32 count)
 	return -ENOBUFS;
 }
 
-static int quire_submit_jobs(struct quire_queue *queue, struct quire_submission *submission)
+/* -EAGAIN: pages of the process have gone meanwhile. */
+static int quire_submit_try(struct quire_queue *queue, struct quire_submission *submission)
 {
 	struct drm_exec exec;
 	int ret;
 
-	ret = mutex_lock_interruptible(&queue->submit_lock);
+	ret = quire_vm_fault_userptrs(queue->vm);
 	if (ret)
 		return ret;
-	ret = quire_submit_check_room(queue, submission->count);
-	if (ret)
-		goto out;
 	drm_exec_init(&exec, DRM_EXEC_INTERRUPTIBLE_WAIT | DRM_EXEC_IGNORE_DUPLICATES, 0);
 	drm_exec_until_all_locked(&exec) {
 		ret = quire_vm_prepare_submit(queue->vm, &exec, 1);
@@ -210,9 +208,27 @@ static int quire_submit_jobs(struct quire_queue *queue, struct quire_submission 
 	if (!ret)
 		ret = quire_submit_late(queue);
 	if (!ret)
+		ret = quire_vm_begin_submit(queue->vm);
+	if (!ret) {
 		quire_submit_commit(queue, &exec, submission);
+		quire_vm_end_submit(queue->vm);
+	}
 	drm_exec_fini(&exec);
-out:
+	return ret;
+}
+
+static int quire_submit_jobs(struct quire_queue *queue, struct quire_submission *submission)
+{
+	int ret;
+
+	ret = mutex_lock_interruptible(&queue->submit_lock);
+	if (ret)
+		return ret;
+	ret = quire_submit_check_room(queue, submission->count);
+	if (!ret)
+		ret = quire_submit_try(queue, submission);
+	while (ret == -EAGAIN)
+		ret = signal_pending(current) ? -ERESTARTSYS : quire_submit_try(queue, submission);
 	mutex_unlock(&queue->submit_lock);
 	return ret;
 }

@@ -3,6 +3,7 @@
 #include <linux/slab.h>
 
 #include "quire_bind.h"
+#include "quire_userptr.h"
 
 struct quire_vm *quire_vm_lookup(struct quire_file *qfile, u32 id)
 {
@@ -36,19 +37,6 @@ void quire_vm_detach_queue(struct quire_vm *vm)
 	mutex_unlock(&vm->lock);
 }
 
-int quire_vm_prepare_submit(struct quire_vm *vm, struct drm_exec *exec,
-			    unsigned int num_fences)
-{
-	int ret;
-
-	ret = drm_gpuvm_prepare_vm(&vm->base, exec, num_fences);
-	if (!ret)
-		ret = drm_gpuvm_prepare_objects(&vm->base, exec, num_fences);
-	if (!ret)
-		ret = drm_gpuvm_validate(&vm->base, exec);
-	return ret;
-}
-
 void quire_vm_add_fence(struct quire_vm *vm, struct drm_exec *exec, struct dma_fence *fence)
 {
 	/* Synchronisation is explicit: the fence only keeps buffers in their place. */
@@ -62,6 +50,7 @@ static void quire_vm_free(struct drm_gpuvm *gpuvm)
 	struct quire_device *qdev = vm->qdev;
 
 	quire_mmu_fini(&vm->mmu);
+	mutex_destroy(&vm->userptr_pass);
 	mutex_destroy(&vm->lock);
 	kfree(vm);
 	drm_dev_put(&qdev->drm);
@@ -74,11 +63,17 @@ static struct drm_gpuvm_bo *quire_vm_bo_alloc(void)
 	if (!tie)
 		return NULL;
 	INIT_LIST_HEAD(&tie->shown);
+	INIT_LIST_HEAD(&tie->of_bo);
+	INIT_LIST_HEAD(&tie->of_vm);
 	return &tie->base;
 }
 
 static void quire_vm_bo_free(struct drm_gpuvm_bo *vm_bo)
 {
+	struct quire_userptr *userptr = to_quire_bo(vm_bo->obj)->userptr;
+
+	if (userptr)
+		quire_userptr_untie(userptr, to_quire_vm_bo(vm_bo));
 	kfree(to_quire_vm_bo(vm_bo));
 }
 
@@ -115,6 +110,9 @@ static int quire_vm_remember_bo(struct quire_vm *vm, struct drm_gpuvm_bo *vm_bo)
 		if (ret)
 			goto out;
 	}
+	/* A process's pages may have gone again: whoever took them waits for our lock. */
+	if (!quire_bo_resident(to_quire_bo(vm_bo->obj)))
+		goto out;
 	tie->resident = true;
 	vm_bo->evicted = false;
 	list_for_each_entry(va, &tie->shown, shown)
@@ -136,8 +134,7 @@ static int quire_vm_bo_validate(struct drm_gpuvm_bo *vm_bo, struct drm_exec *exe
 	return ret ?: quire_vm_remember_bo(to_quire_vm(vm_bo->vm), vm_bo);
 }
 
-/* Page tables do not show the buffer any more; the ticket says when the card has drained it. */
-static struct quire_ticket quire_vm_hide_bo(struct quire_vm *vm, struct quire_vm_bo *tie)
+struct quire_ticket quire_vm_hide_bo(struct quire_vm *vm, struct quire_vm_bo *tie)
 {
 	struct quire_ticket ticket;
 	struct quire_va *va;
@@ -179,6 +176,96 @@ int quire_vm_forget_bo(struct quire_bo *bo, bool interruptible, bool no_wait)
 			break;
 	}
 	return ret;
+}
+
+int quire_vm_prepare_submit(struct quire_vm *vm, struct drm_exec *exec,
+			    unsigned int num_fences)
+{
+	struct quire_vm_bo *tie;
+	int ret;
+
+	ret = drm_gpuvm_prepare_vm(&vm->base, exec, num_fences);
+	if (!ret)
+		ret = drm_gpuvm_prepare_objects(&vm->base, exec, num_fences);
+	if (!ret)
+		ret = drm_gpuvm_validate(&vm->base, exec);
+	if (ret)
+		return ret;
+	/* The reservation keeps the list as it is. */
+	list_for_each_entry(tie, &vm->userptrs, of_vm) {
+		if (tie->resident || !quire_bo_resident(to_quire_bo(tie->base.obj)))
+			continue;
+		ret = quire_vm_remember_bo(vm, &tie->base);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* A buffer whose pages have gone and that this pass has not seen, with a reference, or NULL. */
+static struct quire_bo *quire_vm_next_absent(struct quire_vm *vm)
+{
+	struct quire_bo *absent = NULL;
+	struct quire_vm_bo *tie;
+
+	lockdep_assert_held(&vm->userptr_pass);
+	spin_lock(&vm->job_lock);
+	list_for_each_entry(tie, &vm->userptrs, of_vm) {
+		struct quire_bo *bo = to_quire_bo(tie->base.obj);
+
+		if (tie->pass == vm->userptr_passes || quire_userptr_valid(bo->userptr))
+			continue;
+		tie->pass = vm->userptr_passes;
+		drm_gem_object_get(&bo->base.base);
+		absent = bo;
+		break;
+	}
+	spin_unlock(&vm->job_lock);
+	return absent;
+}
+
+int quire_vm_fault_userptrs(struct quire_vm *vm)
+{
+	struct quire_bo *bo;
+	int ret = 0;
+
+	if (list_empty_careful(&vm->userptrs))
+		return 0;
+	if (mutex_lock_interruptible(&vm->userptr_pass))
+		return -ERESTARTSYS;
+	vm->userptr_passes++;
+	while (!ret && (bo = quire_vm_next_absent(vm))) {
+		ret = quire_userptr_fault(bo->userptr);
+		/* What the process has unmapped stays unmapped for jobs, too. */
+		if (ret == -EFAULT)
+			ret = 0;
+		drm_gem_object_put(&bo->base.base);
+	}
+	mutex_unlock(&vm->userptr_pass);
+	return ret;
+}
+
+int quire_vm_begin_submit(struct quire_vm *vm)
+{
+	struct quire_vm_bo *tie;
+
+	drm_gpuvm_resv_assert_held(&vm->base);
+	down_read(&vm->userptr_lock);
+	list_for_each_entry(tie, &vm->userptrs, of_vm) {
+		struct quire_userptr *userptr = to_quire_bo(tie->base.obj)->userptr;
+
+		if ((tie->resident && quire_userptr_valid(userptr)) ||
+		    READ_ONCE(userptr->absent))
+			continue;
+		up_read(&vm->userptr_lock);
+		return -EAGAIN;
+	}
+	return 0;
+}
+
+void quire_vm_end_submit(struct quire_vm *vm)
+{
+	up_read(&vm->userptr_lock);
 }
 
 /* Both reservations are tried, not taken: whoever holds one may wait for fences. */
@@ -280,6 +367,9 @@ static struct quire_vm *quire_vm_new(struct quire_device *qdev)
 	INIT_LIST_HEAD(&vm->jobs);
 	INIT_LIST_HEAD(&vm->ended);
 	INIT_LIST_HEAD(&vm->removed);
+	INIT_LIST_HEAD(&vm->userptrs);
+	mutex_init(&vm->userptr_pass);
+	init_rwsem(&vm->userptr_lock);
 	INIT_LIST_HEAD(&vm->late);
 	INIT_WORK(&vm->work, quire_bind_work);
 	vm->fence_context = dma_fence_context_alloc(1);

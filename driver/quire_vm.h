@@ -2,6 +2,8 @@
 #ifndef QUIRE_VM_H
 #define QUIRE_VM_H
 
+#include <linux/rwsem.h>
+
 #include <drm/drm_exec.h>
 #include <drm/drm_gpuvm.h>
 
@@ -42,7 +44,7 @@ struct quire_vm {
 	/** @calls: number of the last VM_BIND call, under @lock */
 	u64 calls;
 
-	/** @job_lock: protects @jobs, @pending, @ended and @removed */
+	/** @job_lock: protects @jobs, @pending, @ended, @removed and @userptrs */
 	spinlock_t job_lock;
 	/** @jobs: VM_BIND calls not applied yet, oldest first */
 	struct list_head jobs;
@@ -54,6 +56,18 @@ struct quire_vm {
 	struct list_head ended;
 	/** @removed: mappings (quire_va.removed) that have ended, by ticket, oldest first */
 	struct list_head removed;
+	/** @userptrs: ties of buffers of a process's own memory (quire_vm_bo.of_vm); same lock */
+	struct list_head userptrs;
+	/** @userptr_pass: one thread at a time asks for pages that have gone */
+	struct mutex userptr_pass;
+	/** @userptr_passes: counts those, under @userptr_pass */
+	u64 userptr_passes;
+	/**
+	 * @userptr_lock: held for reading while a submission that found all pages in place puts
+	 * its fence; who takes pages away takes it for writing once
+	 */
+	struct rw_semaphore userptr_lock;
+
 	/** @late: in quire_reach.late, under its lock */
 	struct list_head late;
 	/** @fence_context: of the fences of @jobs */
@@ -90,6 +104,12 @@ struct quire_vm_bo {
 	struct list_head shown;
 	/** @ticket: of the last flush that took its mappings away; same lock */
 	struct quire_ticket ticket;
+	/** @of_bo: in quire_userptr.ties, under its lock */
+	struct list_head of_bo;
+	/** @of_vm: in quire_vm.userptrs; changes under both reservations and job_lock */
+	struct list_head of_vm;
+	/** @pass: quire_vm.userptr_passes that has asked for the pages; under userptr_pass */
+	u64 pass;
 };
 
 static inline struct quire_vm_bo *to_quire_vm_bo(struct drm_gpuvm_bo *vm_bo)
@@ -133,6 +153,17 @@ void quire_vm_detach_queue(struct quire_vm *vm);
  */
 int quire_vm_prepare_submit(struct quire_vm *vm, struct drm_exec *exec,
 			    unsigned int num_fences);
+/*
+ * Before that, with no lock that a page fault takes: pages of a process's own memory that
+ * have gone are asked for again.
+ */
+int quire_vm_fault_userptrs(struct quire_vm *vm);
+/*
+ * After it: from here to quire_vm_end_submit() no page goes without waiting for the fence that
+ * is added in between.  -EAGAIN: some have gone, begin anew.
+ */
+int quire_vm_begin_submit(struct quire_vm *vm);
+void quire_vm_end_submit(struct quire_vm *vm);
 void quire_vm_add_fence(struct quire_vm *vm, struct drm_exec *exec,
 			struct dma_fence *fence);
 
@@ -142,6 +173,9 @@ void quire_vm_add_fence(struct quire_vm *vm, struct drm_exec *exec,
  * taken away comes back with the next submission.
  */
 int quire_vm_forget_bo(struct quire_bo *bo, bool interruptible, bool no_wait);
+
+/* Page tables do not show the buffer any more; the ticket says when the card has drained it. */
+struct quire_ticket quire_vm_hide_bo(struct quire_vm *vm, struct quire_vm_bo *tie);
 
 /*
  * Give back what the card does not reach any more.  True, and since when at the latest, if

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "card.h"
@@ -260,28 +259,6 @@ TEST(user_memory_has_no_offset_and_cannot_be_shared)
 	EXPECT_EQ(-EINVAL, card_ioctl(fd, DRM_IOCTL_QUIRE_BO_MMAP_OFFSET, &offset));
 	export.handle = args.handle;
 	EXPECT_EQ(-EPERM, card_ioctl(fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &export));
-	close(fd);
-}
-
-TEST(pinned_memory_is_limited_and_given_back)
-{
-	struct rlimit limit = { 64 * 1024, 64 * 1024 };
-	struct drm_quire_userptr args = { .size = 64 * 1024 };
-	int fd = card_open_node(0);
-
-	ASSERT_GE(fd, 0);
-	args.address = (uintptr_t)mmap(NULL, 2 * args.size, PROT_READ | PROT_WRITE,
-				       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
-	ASSERT_EQ(0, seteuid(65534)); /* without CAP_IPC_LOCK */
-	for (int round = 0; round < 3; round++) {
-		struct drm_quire_userptr more = args;
-
-		ASSERT_EQ(0, card_ioctl(fd, DRM_IOCTL_QUIRE_USERPTR, &args));
-		more.address += args.size;
-		EXPECT_EQ(-ENOMEM, card_ioctl(fd, DRM_IOCTL_QUIRE_USERPTR, &more));
-		card_close_handle(fd, args.handle);
-	}
 	close(fd);
 }
 

@@ -195,13 +195,19 @@ enum drm_quire_placement {
 
 /**
  * struct drm_quire_bo_create - create a zeroed buffer object
- * @size:      bytes, rounded up to 4 KiB; out: the rounded size
+ * @size:      bytes, rounded up to pages of card and CPU; out: the rounded size
  * @placement: enum drm_quire_placement
  * @flags:     must be 0
  * @vm_id:     bind only in this address space and never share (cheaper to
  *             submit with), or 0
  * @handle:    out: GEM handle
- * -ENOSPC: larger than what the placement can ever hold
+ *
+ * Memory counts to the caller's control group: system memory and page tables to memcg, card
+ * memory to dmem where the kernel has it.  A CARD buffer pushes others, used longest ago, out
+ * to system memory; where that cannot be, it lies in system memory itself.  What was pushed
+ * out works from there and comes back with a submission that finds it idle and room for it.
+ * -ENOSPC: larger than what the placement can ever hold;
+ * -ENOMEM: no memory, or not within the caller's limits
  */
 struct drm_quire_bo_create {
 	__u64 size;
@@ -240,10 +246,16 @@ struct drm_quire_bo_info {
 
 /**
  * struct drm_quire_userptr - make a buffer object of the caller's own memory
- * @address: 4 KiB aligned
- * @size:    multiple of 4 KiB
+ * @address: multiple of the CPU's page size
+ * @size:    multiple of the CPU's page size
  * @flags:   DRM_QUIRE_USERPTR_*
- * @handle:  out: GEM handle; its pages stay pinned (RLIMIT_MEMLOCK) until closed
+ * @handle:  out: GEM handle
+ *
+ * Pages are not pinned and no limit of locked memory counts: the process may unmap, protect or
+ * fork as it likes.  Jobs reach what lies at the address when they are submitted; the kernel
+ * takes a page away once the jobs that may use it have ended.  Where nothing lies that the
+ * card may use, jobs fault.
+ * -EFAULT: no memory there now, or not writable without READ_ONLY; -ENOMEM
  */
 #define DRM_QUIRE_USERPTR_READ_ONLY (1u << 0)
 struct drm_quire_userptr {
@@ -285,12 +297,22 @@ struct drm_quire_vm_bind_op {
  * @vm_id: address space
  * @flags: DRM_QUIRE_VM_BIND_ASYNC, otherwise done when the call returns and
  *         @syncs must be empty
- * @ops:   array of struct drm_quire_vm_bind_op, done in order
+ * @ops:   array of struct drm_quire_vm_bind_op, done in order; at most
+ *         DRM_QUIRE_VM_BIND_MAX_OPS
  * @syncs: array of struct drm_quire_sync
  *
- * All operations are checked before the first is done: after -EINVAL or -ENOENT
- * nothing has changed.  Asynchronous calls of one address space are done in the
- * order they were made.
+ * All operations are checked before the first is done: after an error nothing has changed.
+ * Calls of one address space are done in the order they were made; a synchronous one waits
+ * for asynchronous ones before it, and -EINTR or a restart find nothing done.  An address space
+ * that is destroyed, or whose file is closed, gives up calls that wait: their fences carry
+ * -ECANCELED.
+ *
+ * A job may use what was mapped when it was submitted, and what calls made before that map.
+ * Unmapping, replacing and closing are safe at any time: a job that uses what is gone faults,
+ * and memory goes to others when the card cannot reach it any more.
+ *
+ * -E2BIG, -EFAULT, -EINVAL, -ENOENT: @ops or @syncs; -ENOMEM;
+ * -EBUSY: ASYNC, and 1024 calls of this address space wait already
  */
 #define DRM_QUIRE_VM_BIND_ASYNC (1u << 0)
 #define DRM_QUIRE_VM_BIND_MAX_OPS 4096

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef QUIRE_USERPTR_H
+#define QUIRE_USERPTR_H
+
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+
+#include "quire_gem.h"
+
+struct quire_vm_bo;
+
+/**
+ * struct quire_userptr - memory of a process as the pages of a buffer
+ *
+ * Pages are not pinned.  When the kernel takes one away the buffer has none until the next
+ * submission asks for them again.
+ *
+ * Lock order: @faulting, then the lock of the process's mappings; a reservation, then @lock,
+ * then quire_vm.userptr_lock, then the lock of the page tables.
+ */
+struct quire_userptr {
+	/** @bo: buffer */
+	struct quire_bo *bo;
+	/** @notifier: tells when pages go; its mm is the process's */
+	struct mmu_interval_notifier notifier;
+	/** @faulting: one thread asks for the pages at a time */
+	struct mutex faulting;
+	/**
+	 * @lock: protects @dma and @ties.  Taken where memory is reclaimed: nothing is allocated
+	 * under it.
+	 */
+	struct mutex lock;
+	/** @dma: the pages, while @valid */
+	struct quire_dma dma;
+	/**
+	 * @valid: there are pages.  Written under @lock; while it is set and the lock of some page
+	 * tables is held, @dma stays.
+	 */
+	bool valid;
+	/** @absent: there was nothing to be had at the address, the last time; under @faulting */
+	bool absent;
+	/** @ties: address spaces (quire_vm_bo.of_bo) */
+	struct list_head ties;
+};
+
+/* The memory of the caller at @address becomes that of @bo; -EFAULT if it may not use it. */
+int quire_userptr_attach(struct quire_bo *bo, u64 address);
+/* The buffer goes. */
+void quire_userptr_detach(struct quire_bo *bo);
+
+/* Ask for the pages; -EFAULT if there are none. */
+int quire_userptr_fault(struct quire_userptr *userptr);
+static inline bool quire_userptr_valid(struct quire_userptr *userptr)
+{
+	/* Pairs with the stores in quire_userptr_drop() and quire_userptr_take(). */
+	return smp_load_acquire(&userptr->valid);
+}
+
+/* The buffer is in an address space, and is no more; both reservations are held. */
+void quire_userptr_tie(struct quire_userptr *userptr, struct quire_vm_bo *tie);
+void quire_userptr_untie(struct quire_userptr *userptr, struct quire_vm_bo *tie);
+
+#endif /* QUIRE_USERPTR_H */
