@@ -137,6 +137,12 @@ struct quire_usage {
 	u64 modelled_pj;
 };
 
+/*
+ * Ids of a file's objects.  The 0 is left out here, too, because XA_FLAGS_ALLOC1 alone does not
+ * keep it out: erasing it, as a call that names 0 does, marks it as free.
+ */
+#define QUIRE_ID_LIMIT XA_LIMIT(1, INT_MAX)
+
 /** struct quire_file - one open file */
 struct quire_file {
 	/** @qdev: card */

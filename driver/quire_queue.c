@@ -196,7 +196,7 @@ static int quire_queue_create(struct quire_file *qfile, struct quire_vm *vm,
 	ret = quire_queue_open(queue);
 	/* From here on another thread may destroy it. */
 	if (!ret)
-		ret = xa_alloc(&qfile->queues, &args->queue_id, queue, xa_limit_31b,
+		ret = xa_alloc(&qfile->queues, &args->queue_id, queue, QUIRE_ID_LIMIT,
 			       GFP_KERNEL_ACCOUNT);
 	if (ret)
 		quire_queue_close(queue);

@@ -459,7 +459,7 @@ int quire_vm_create_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	vm = quire_vm_new(qdev);
 	ret = PTR_ERR_OR_ZERO(vm);
 	if (!ret) {
-		ret = xa_alloc(&qfile->vms, &args->vm_id, vm, xa_limit_31b, GFP_KERNEL_ACCOUNT);
+		ret = xa_alloc(&qfile->vms, &args->vm_id, vm, QUIRE_ID_LIMIT, GFP_KERNEL_ACCOUNT);
 		if (ret)
 			quire_vm_put(vm);
 	}

@@ -178,4 +178,17 @@ TEST_F(queue, destroying_it_in_mid_job_cancels_the_job)
 	EXPECT_EQ(-ECANCELED, card_fence_error(self->card.fd, self->card.syncobj, point));
 }
 
+TEST_F(queue, zero_never_becomes_the_id_of_anything)
+{
+	struct drm_quire_vm_destroy nothing = { 0 };
+	uint32_t id;
+
+	EXPECT_EQ(-ENOENT, card_queue_destroy(self->card.fd, 0));
+	EXPECT_EQ(-ENOENT, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_VM_DESTROY, &nothing));
+	ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 0, &id));
+	EXPECT_NE(0, id);
+	ASSERT_EQ(0, card_vm_create(self->card.fd, &id));
+	EXPECT_NE(0, id);
+}
+
 TEST_HARNESS_MAIN
