@@ -89,13 +89,13 @@ TEST_F_TIMEOUT(rates, map_and_unmap, 60)
 	TH_LOG("null ioctl %.1f us", null_us);
 	us = bind_us(_metadata, self, DRM_QUIRE_PLACEMENT_SYSTEM, PAGE, ROUNDS);
 	TH_LOG("map + unmap of 4 KiB: %.1f us", us);
-	EXPECT_LT(us, 200);
+	EXPECT_LT(us, 1000);
 	us = bind_us(_metadata, self, DRM_QUIRE_PLACEMENT_CARD, 64 * MIB, ROUNDS);
 	TH_LOG("map + unmap of 64 MiB of card memory: %.1f us", us);
-	EXPECT_LT(us, 4000);
+	EXPECT_LT(us, 10000);
 	us = bind_us(_metadata, self, DRM_QUIRE_PLACEMENT_SYSTEM, 64 * MIB, ROUNDS);
 	TH_LOG("map + unmap of 64 MiB of system memory: %.1f us", us);
-	EXPECT_LT(us, 4000);
+	EXPECT_LT(us, 10000);
 }
 
 TEST_F_TIMEOUT(rates, create_map_and_free, 60)
@@ -117,7 +117,7 @@ TEST_F_TIMEOUT(rates, create_map_and_free, 60)
 		}
 		us = median(self->times, ROUNDS);
 		TH_LOG("create + map + free of 1 MiB of %s memory: %.1f us", p ? "system" : "card", us);
-		EXPECT_LT(us, 2000);
+		EXPECT_LT(us, 30000);
 	}
 }
 
@@ -141,7 +141,7 @@ TEST_F_TIMEOUT(rates, eviction, 120)
 	full = now_us() - start;
 	TH_LOG("a buffer of 64 MiB: %.0f us, with an eviction %.0f us: %.2f GB/s", fresh, full,
 	       size / 1e3 / (full > fresh ? full - fresh : 1));
-	EXPECT_LT(full - fresh, 2e6);
+	EXPECT_LT(full - fresh, 5e6);
 }
 
 TEST_HARNESS_MAIN
