@@ -197,6 +197,7 @@ static int card_info(quire_device *device, struct quire_device_info *out)
 	out->fw_release = info.fw_release;
 	out->interface_version = info.interface_version;
 	out->resets = info.resets;
+	out->vram_lost = info.vram_lost;
 	device->va_start = info.va_start;
 	device->va_end = info.va_end;
 	return 0;
@@ -250,6 +251,23 @@ static int card_counters(quire_device *device, uint64_t *counters)
 
 	if (!error)
 		memcpy(counters, info.counters, sizeof(info.counters));
+	if (error == -EACCES)
+		return fail(error, QUIRE_LAYER_KERNEL,
+			    "run as root or with CAP_PERFMON; quire_device_get_usage() is for "
+			    "everybody",
+			    "the counters of a card tell what all its users do");
+	return error;
+}
+
+static int card_usage(quire_device *device, struct quire_usage *usage)
+{
+	struct drm_quire_usage_info info;
+	int error = query(device->fd, DRM_QUIRE_QUERY_USAGE, &info, sizeof(info));
+
+	if (!error)
+		*usage = (struct quire_usage){ .jobs = info.jobs, .busy_ns = info.busy_ns,
+					       .macs = info.macs, .cycles = info.cycles,
+					       .modelled_pj = info.modelled_pj };
 	return error;
 }
 
@@ -261,9 +279,9 @@ static int card_context_create(quire_context *context)
 
 	if (drmIoctl(context->device->fd, DRM_IOCTL_QUIRE_VM_CREATE, &args))
 		return fail(-errno, QUIRE_LAYER_KERNEL,
-			    errno == ENOSPC ? "free contexts, or close other programs" : NULL,
+			    errno == EMFILE ? "free contexts" : NULL,
 			    "cannot create a context: %s",
-			    errno == ENOSPC ? "all of the card's are in use" : strerror(errno));
+			    errno == EMFILE ? "this program has too many" : strerror(errno));
 	context->vm_id = args.vm_id;
 	return 0;
 }
@@ -368,9 +386,9 @@ static int card_queue_create(quire_queue *queue, enum quire_priority priority, u
 	if (drmIoctl(fd, DRM_IOCTL_QUIRE_QUEUE_CREATE, &args))
 		return fail(-errno, QUIRE_LAYER_KERNEL,
 			    errno == EACCES ? "high priority needs CAP_SYS_NICE" :
-			    errno == ENOSPC ? "free queues, or close other programs" : NULL,
+			    errno == EMFILE ? "free queues" : NULL,
 			    "cannot create a queue: %s",
-			    errno == ENOSPC ? "all of the card's are in use" : strerror(errno));
+			    errno == EMFILE ? "this program has too many" : strerror(errno));
 	queue->id = args.queue_id;
 	if (drmSyncobjCreate(fd, 0, &queue->syncobj)) {
 		struct drm_quire_queue_destroy destroy = { .queue_id = queue->id };
@@ -408,9 +426,11 @@ static void expect(quire_queue *queue, quire_cmdlist *const *lists, uint32_t cou
 	struct submission *s = &queue->submissions[(queue->point + 1) % SUBMISSIONS_KEPT];
 	quire_cmdlist *last = lists[count - 1];
 
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++) {
+		lists[i]->outcome->status = QUIRE_STATUS_PENDING;
 		if (lists[i]->commands)
 			lists[i]->results[lists[i]->commands - 1].status = QUIRE_STATUS_PENDING;
+	}
 	s->point = queue->point + 1;
 	s->list = last;
 	s->last_job = queue->jobs + count;
@@ -445,6 +465,9 @@ static int card_submit(quire_queue *queue, quire_cmdlist *const *lists, uint32_t
 	for (uint32_t i = 0; i < count; i++) {
 		jobs[i].stream_va = lists[i]->bytes ? quire_buffer_address(lists[i]->memory) : 0;
 		jobs[i].stream_bytes = lists[i]->bytes;
+		/* It takes the card a microsecond, which an empty job should not cost. */
+		if (lists[i]->bytes)
+			jobs[i].outcome_va = cmdlist_outcome_address(lists[i]);
 	}
 	if (used)
 		jobs[0].syncs = (struct drm_quire_obj_array){ sizeof(*syncs), used,
@@ -568,12 +591,49 @@ static int card_fault(quire_queue *queue, struct quire_fault *fault)
 	return error;
 }
 
+static int card_queue_info(quire_queue *queue, struct quire_queue_info *info)
+{
+	struct drm_quire_queue_query state;
+	int error = query_queue(queue, &state);
+
+	if (!error)
+		*info = (struct quire_queue_info){
+			.reset = state.reset, .submitted = state.submitted,
+			.completed = state.completed, .busy_ns = state.busy_ns,
+			.macs = state.macs, .cycles = state.cycles,
+			.modelled_pj = state.modelled_pj, .rerun = state.rerun,
+		};
+	return error;
+}
+
+/*
+ * The result of the last command, which quire_fence_wait() looks at, is there before the
+ * outcome: then the fence is about to pass.
+ */
+static int card_settle(quire_queue *queue, uint64_t point)
+{
+	int64_t deadline = 0;
+	int ret;
+
+	if (!card_wait(queue, point, 0))
+		deadline = QUIRE_FOREVER;
+	do {
+		ret = drmSyncobjTimelineWait(queue->context->device->fd, &queue->syncobj, &point, 1,
+					     deadline, DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL, NULL);
+	} while (ret == -EINTR);
+	if (ret == -ETIME)
+		return fail(-EBUSY, QUIRE_LAYER_LIBRARY, "wait for its fence",
+			    "the job has not ended");
+	return ret ? fail(ret, QUIRE_LAYER_KERNEL, NULL, "cannot wait: %s", strerror(-ret)) : 0;
+}
+
 const struct backend quire_backend_card = {
 	.name = "card",
 	.open = card_open,
 	.close = card_close,
 	.info = card_info,
 	.counters = card_counters,
+	.usage = card_usage,
 	.context_create = card_context_create,
 	.context_destroy = card_context_destroy,
 	.buffer_create = card_buffer_create,
@@ -584,4 +644,6 @@ const struct backend quire_backend_card = {
 	.submit = card_submit,
 	.wait = card_wait,
 	.fault = card_fault,
+	.queue_info = card_queue_info,
+	.settle = card_settle,
 };

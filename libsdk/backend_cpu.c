@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include <quire/hw.h>
 #include <quire/model.h>
@@ -64,6 +65,14 @@ int cpu_counters(quire_device *device, uint64_t *counters)
 {
 	pthread_mutex_lock(&device->lock);
 	memcpy(counters, device->counters, sizeof(device->counters));
+	pthread_mutex_unlock(&device->lock);
+	return 0;
+}
+
+int cpu_usage(quire_device *device, struct quire_usage *usage)
+{
+	pthread_mutex_lock(&device->lock);
+	*usage = device->usage;
 	pthread_mutex_unlock(&device->lock);
 	return 0;
 }
@@ -133,6 +142,22 @@ int cpu_fault(quire_queue *queue, struct quire_fault *fault)
 	return 0;
 }
 
+int cpu_queue_info(quire_queue *queue, struct quire_queue_info *info)
+{
+	pthread_mutex_lock(&queue->lock);
+	*info = queue->info;
+	info->submitted = queue->jobs;
+	pthread_mutex_unlock(&queue->lock);
+	return 0;
+}
+
+int cpu_settle(quire_queue *queue, uint64_t point)
+{
+	(void)queue;
+	(void)point;
+	return 0;
+}
+
 static void count(quire_device *device, const void *packet,
 		  const struct quire_packet_result *result, const uint64_t macs[3])
 {
@@ -151,20 +176,45 @@ static void count(quire_device *device, const void *packet,
 	pthread_mutex_unlock(&device->lock);
 }
 
-static void count_job(quire_device *device, uint32_t status)
+static void count_job(quire_queue *queue, const struct quire_job_outcome *outcome)
 {
+	quire_device *device = queue->context->device;
+	uint32_t status = outcome->status;
+
+	queue->info.completed++;
+	queue->info.busy_ns += outcome->busy_ns;
+	queue->info.macs += outcome->macs;
+	queue->info.cycles += outcome->cycles;
+	queue->info.modelled_pj += outcome->modelled_pj;
 	pthread_mutex_lock(&device->lock);
 	if (status == QUIRE_STATUS_OK)
 		device->counters[QUIRE_COUNTER_JOBS]++;
 	else
 		device->counters[status == QUIRE_STATUS_MMU_FAULT ? QUIRE_COUNTER_FAULTS :
 								    QUIRE_COUNTER_ERRORS]++;
+	device->usage.jobs++;
+	device->usage.busy_ns += outcome->busy_ns;
+	device->usage.macs += outcome->macs;
+	device->usage.cycles += outcome->cycles;
+	device->usage.modelled_pj += outcome->modelled_pj;
 	pthread_mutex_unlock(&device->lock);
+}
+
+/* As the card adds up what its packets did. */
+static void add_packet(struct quire_job_outcome *outcome, uint16_t opcode,
+		       const struct quire_packet_result *result)
+{
+	outcome->macs += result->macs;
+	outcome->cycles += result->cycles;
+	outcome->modelled_pj += result->modelled_pj;
+	if (opcode == QUIRE_PACKET_GEMM || opcode == QUIRE_PACKET_CONVERT ||
+	    opcode == QUIRE_PACKET_PACK || opcode == QUIRE_PACKET_UNPACK)
+		outcome->digest = outcome->digest * QUIRE_DIGEST_SEQUENCE + result->digest;
 }
 
 /* One list; QUIRE_STATUS_OK or the status of the packet that failed, described in fault. */
 static uint32_t run_list(quire_context *context, const quire_cmdlist *list, bool execute,
-			 struct quire_fault *fault)
+			 struct quire_fault *fault, struct quire_job_outcome *outcome)
 {
 	for (uint32_t offset = 0; offset < list->bytes;) {
 		const struct quire_packet_header *header = (const void *)(list->stream + offset);
@@ -194,21 +244,43 @@ static uint32_t run_list(quire_context *context, const quire_cmdlist *list, bool
 			}
 			memcpy(at, &result, sizeof(result));
 		}
+		add_packet(outcome, header->opcode, &result);
 		offset += header->bytes;
 	}
 	return QUIRE_STATUS_OK;
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 int cpu_run(quire_queue *queue, quire_cmdlist *const *lists, uint32_t count, bool execute)
 {
+	for (uint32_t i = 0; i < count; i++)
+		lists[i]->outcome->status = QUIRE_STATUS_PENDING;
 	for (uint32_t i = 0; i < count && !queue->fault_point; i++) {
 		struct quire_fault fault = { 0 };
-		uint32_t status = run_list(queue->context, lists[i], execute, &fault);
+		struct quire_job_outcome outcome = { .number = queue->jobs + i + 1,
+						     .started = now_ns() };
 
-		count_job(queue->context->device, status);
-		if (status == QUIRE_STATUS_OK)
+		outcome.status = run_list(queue->context, lists[i], execute, &fault, &outcome);
+		outcome.ended = now_ns();
+		outcome.busy_ns = outcome.ended - outcome.started;
+		if (outcome.status != QUIRE_STATUS_OK) {
+			outcome.packet = fault.packet;
+			outcome.detail = fault.detail;
+			outcome.fault_info = fault.info;
+			outcome.fault_address = fault.address;
+		}
+		*lists[i]->outcome = outcome;
+		count_job(queue, &outcome);
+		if (outcome.status == QUIRE_STATUS_OK)
 			continue;
-		fault.status = status;
+		fault.status = outcome.status;
 		queue->fault = fault;
 		queue->fault_job = queue->jobs + i + 1;
 		queue->fault_point = queue->point + 1;
@@ -235,6 +307,7 @@ static int null_submit(quire_queue *queue, quire_cmdlist *const *lists, uint32_t
 
 #define WITHOUT_CARD                                                                               \
 	.open = cpu_open, .close = cpu_close, .info = cpu_info, .counters = cpu_counters,          \
+	.usage = cpu_usage, .queue_info = cpu_queue_info, .settle = cpu_settle,                    \
 	.context_create = cpu_context_create, .context_destroy = cpu_context_destroy,              \
 	.buffer_create = cpu_buffer_create, .buffer_destroy = cpu_buffer_destroy,                  \
 	.buffer_map = cpu_buffer_map, .queue_create = cpu_queue_create,                            \

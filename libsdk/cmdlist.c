@@ -33,7 +33,8 @@ int quire_cmdlist_create(quire_context *context, uint32_t bytes, quire_cmdlist *
 		fail(-ENOMEM, QUIRE_LAYER_LIBRARY, NULL, "no memory for a command list");
 	if (!error)
 		error = quire_buffer_create(context,
-					    list->capacity + (uint64_t)most * sizeof(*list->results),
+					    list->capacity + (uint64_t)most * sizeof(*list->results) +
+						    sizeof(*list->outcome),
 					    QUIRE_PLACEMENT_SYSTEM, &list->memory);
 	if (!error) {
 		error = quire_buffer_map(list->memory, &memory);
@@ -47,12 +48,19 @@ int quire_cmdlist_create(quire_context *context, uint32_t bytes, quire_cmdlist *
 	}
 	list->stream = memory;
 	list->results = (struct quire_packet_result *)(list->stream + list->capacity);
+	list->outcome = (struct quire_job_outcome *)(list->results + most);
 	pthread_mutex_lock(&context->lock);
 	list->next = context->lists;
 	context->lists = list;
 	pthread_mutex_unlock(&context->lock);
 	*out = list;
 	return 0;
+}
+
+uint64_t cmdlist_outcome_address(const quire_cmdlist *list)
+{
+	return quire_buffer_address(list->memory) +
+	       (uint64_t)((const uint8_t *)list->outcome - list->stream);
 }
 
 void quire_cmdlist_reset(quire_cmdlist *list)
@@ -405,5 +413,29 @@ int quire_cmdlist_result(const quire_cmdlist *list, uint32_t command,
 		return fail(-ENODATA, QUIRE_LAYER_LIBRARY, "submit it and wait for its fence",
 			    "the list has not run");
 	*result = list->results[command];
+	return 0;
+}
+
+int quire_cmdlist_outcome(const quire_cmdlist *list, struct quire_job_outcome *outcome)
+{
+	quire_queue *queue;
+	int error;
+
+	if (!list || !outcome)
+		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL, "quire_cmdlist_outcome: %s is NULL",
+			    list ? "outcome" : "list");
+	if (!list->commands)
+		return fail(-ENODATA, QUIRE_LAYER_LIBRARY, NULL, "an empty list does nothing");
+	queue = list->last_queue;
+	if (!queue)
+		return fail(-ENODATA, QUIRE_LAYER_LIBRARY, "submit it and wait for its fence",
+			    "the list has not run");
+	error = queue->context->device->backend->settle(queue, list->last_point);
+	if (error)
+		return error;
+	if (list->outcome->status == QUIRE_STATUS_PENDING)
+		return fail(-ENODATA, QUIRE_LAYER_CARD, "its fence tells why",
+			    "the job did not end on the card");
+	*outcome = *list->outcome;
 	return 0;
 }

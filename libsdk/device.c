@@ -89,28 +89,43 @@ void quire_device_unref(quire_device *device)
 	free(device);
 }
 
+int info_out(void *out, uint32_t size, void *in, uint32_t bytes, const char *function)
+{
+	if (size < sizeof(size))
+		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, "set it to the size of the structure",
+			    "%s: info.size is %u", function, size);
+	if (bytes > size)
+		bytes = size;
+	memcpy(in, &bytes, sizeof(bytes));
+	memset(out, 0, size);
+	memcpy(out, in, bytes);
+	return 0;
+}
+
 int quire_device_get_info(quire_device *device, struct quire_device_info *info)
 {
 	struct quire_device_info now;
-	uint32_t size;
 	int error;
 
 	if (!device || !info)
 		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL,
 			    "quire_device_get_info: %s is NULL", device ? "info" : "device");
-	size = info->size;
-	if (size < sizeof(size))
-		return fail(-EINVAL, QUIRE_LAYER_LIBRARY,
-			    "set info.size to sizeof(struct quire_device_info)",
-			    "quire_device_get_info: info.size is %u", size);
 	now = device->info;
 	error = device->backend->info(device, &now);
-	if (error)
-		return error;
-	now.size = size < sizeof(now) ? size : sizeof(now);
-	memset(info, 0, size);
-	memcpy(info, &now, now.size);
-	return 0;
+	return error ? error : info_out(info, info->size, &now, sizeof(now), "quire_device_get_info");
+}
+
+int quire_device_get_usage(quire_device *device, struct quire_usage *usage)
+{
+	struct quire_usage now = { 0 };
+	int error;
+
+	if (!device || !usage)
+		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL,
+			    "quire_device_get_usage: %s is NULL", device ? "usage" : "device");
+	error = device->backend->usage(device, &now);
+	return error ? error : info_out(usage, usage->size, &now, sizeof(now),
+					"quire_device_get_usage");
 }
 
 int quire_device_get_counters(quire_device *device, uint64_t counters[QUIRE_DEVICE_COUNTERS])

@@ -25,8 +25,9 @@ struct quire_device {
 	uint64_t va_start, va_end;
 	int fd;				/* card */
 	char node[40];			/* card, for messages */
-	pthread_mutex_t lock;		/* counters, threads */
+	pthread_mutex_t lock;		/* counters, usage, threads */
 	uint64_t counters[QUIRE_DEVICE_COUNTERS];	/* cpu, null */
+	struct quire_usage usage;	/* cpu, null */
 	struct quire_threads *threads;	/* cpu, made by the first product */
 };
 
@@ -75,19 +76,22 @@ struct quire_queue {
 	int fault_code;
 	uint64_t fault_job;		/* its number, from 1 */
 	uint64_t fault_point;		/* 0: none failed */
+	struct quire_queue_info info;	/* cpu, null */
 };
 
 struct quire_cmdlist {
 	quire_context *context;
 	quire_cmdlist *next;
-	quire_buffer *memory;		/* commands, then one result for each */
+	quire_buffer *memory;		/* commands, one result for each, the outcome */
 	uint8_t *stream;
 	struct quire_packet_result *results;
+	struct quire_job_outcome *outcome;
 	uint32_t capacity, bytes;
 	uint32_t commands;
 	uint32_t *offsets;		/* of each command in the stream */
 	quire_queue *last_queue;	/* where and as which job it ran last */
 	uint64_t last_job;
+	uint64_t last_point;		/* of that submission */
 };
 
 /*
@@ -100,6 +104,7 @@ struct backend {
 	void (*close)(quire_device *device);
 	int (*info)(quire_device *device, struct quire_device_info *info);
 	int (*counters)(quire_device *device, uint64_t *counters);
+	int (*usage)(quire_device *device, struct quire_usage *usage);
 	int (*context_create)(quire_context *context);
 	void (*context_destroy)(quire_context *context);
 	/* Memory at buffer->address, buffer->bytes long. */
@@ -114,6 +119,9 @@ struct backend {
 	/* 0, -EBUSY (poll with deadline 0), -ETIME or what failed. */
 	int (*wait)(quire_queue *queue, uint64_t point, int64_t deadline);
 	int (*fault)(quire_queue *queue, struct quire_fault *fault);
+	int (*queue_info)(quire_queue *queue, struct quire_queue_info *info);
+	/* 0 when all jobs of a point have ended and what they wrote is there, or -EBUSY. */
+	int (*settle)(quire_queue *queue, uint64_t point);
 };
 
 extern const struct backend quire_backend_card;
@@ -125,6 +133,7 @@ int cpu_open(quire_device *device, const char *name);
 void cpu_close(quire_device *device);
 int cpu_info(quire_device *device, struct quire_device_info *info);
 int cpu_counters(quire_device *device, uint64_t *counters);
+int cpu_usage(quire_device *device, struct quire_usage *usage);
 int cpu_context_create(quire_context *context);
 void cpu_context_destroy(quire_context *context);
 int cpu_buffer_create(quire_buffer *buffer);
@@ -134,6 +143,8 @@ int cpu_queue_create(quire_queue *queue, enum quire_priority priority, uint32_t 
 void cpu_queue_destroy(quire_queue *queue);
 int cpu_wait(quire_queue *queue, uint64_t point, int64_t deadline);
 int cpu_fault(quire_queue *queue, struct quire_fault *fault);
+int cpu_queue_info(quire_queue *queue, struct quire_queue_info *info);
+int cpu_settle(quire_queue *queue, uint64_t point);
 /* Run the lists one after another; @execute is false for null. */
 int cpu_run(quire_queue *queue, quire_cmdlist *const *lists, uint32_t count, bool execute);
 
@@ -172,6 +183,8 @@ int context_run(quire_context *context, int (*record)(quire_cmdlist *list, const
 /* Whether @matrix lies in its buffer and is sound; sets the error naming @name. */
 int matrix_check(const struct quire_matrix *matrix, const char *name);
 uint64_t matrix_address(const struct quire_matrix *matrix);
+/* Where in its context the outcome of a list's job lies. */
+uint64_t cmdlist_outcome_address(const quire_cmdlist *list);
 /* A new matrix with the tiled form of @dense; @function is for messages. */
 int tiled_pack(quire_context *context, const struct quire_tiled_shape *shape,
 	       const struct quire_dense *dense, const struct quire_tile_choice *choices,
@@ -187,6 +200,12 @@ int queue_job_error(quire_queue *queue, const struct quire_fault *fault, uint64_
 void queue_free_locked(quire_queue *queue);
 void cmdlist_free_locked(quire_cmdlist *list);
 void buffer_release(quire_buffer *buffer);
+
+/*
+ * Give the caller a structure that begins with its size, as far as the caller knows it.
+ * 0, or -EINVAL when @size, which the caller has set, is none.
+ */
+int info_out(void *out, uint32_t size, void *in, uint32_t bytes, const char *function);
 
 /* Set the thread's error and return code. hint may be NULL. */
 __attribute__((format(printf, 4, 5)))

@@ -107,6 +107,7 @@ int quire_queue_submit(quire_queue *queue, quire_cmdlist *const *lists, uint32_t
 		for (uint32_t i = 0; i < count; i++) {
 			lists[i]->last_queue = queue;
 			lists[i]->last_job = ++queue->jobs;
+			lists[i]->last_point = queue->point;
 		}
 		if (fence)
 			*fence = (struct quire_fence){ queue, queue->point };
@@ -146,6 +147,18 @@ int quire_queue_get_fault(quire_queue *queue, struct quire_fault *fault)
 		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL, "quire_queue_get_fault: %s is NULL",
 			    queue ? "fault" : "queue");
 	return queue->context->device->backend->fault(queue, fault);
+}
+
+int quire_queue_get_info(quire_queue *queue, struct quire_queue_info *info)
+{
+	struct quire_queue_info now = { 0 };
+	int error;
+
+	if (!queue || !info)
+		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL, "quire_queue_get_info: %s is NULL",
+			    queue ? "info" : "queue");
+	error = queue->context->device->backend->queue_info(queue, &now);
+	return error ? error : info_out(info, info->size, &now, sizeof(now), "quire_queue_get_info");
 }
 
 static const char *unit_name(uint32_t info)

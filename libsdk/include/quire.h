@@ -170,6 +170,7 @@ QUIRE_API void quire_device_unref(quire_device *device);
  * @resets:    card resets since the driver was loaded
  * @backend:   "card", "cpu" or "null"
  * @node:      path of the card's node; empty without one, and after quire_open_fd()
+ * @vram_lost: times since then that buffers in card memory lost what they held
  */
 struct quire_device_info {
 	uint32_t size;
@@ -186,6 +187,8 @@ struct quire_device_info {
 	uint32_t resets;
 	char backend[8];
 	char node[40];
+	uint32_t vram_lost;
+	uint32_t reserved;
 };
 
 QUIRE_API QUIRE_MUST_CHECK int quire_device_get_info(quire_device *device,
@@ -197,15 +200,40 @@ QUIRE_API QUIRE_MUST_CHECK int quire_device_get_info(quire_device *device,
 /*
  * Counters since device reset, in the order of enum quire_counter of
  * quire/hw.h: cycles, jobs, packets, MACs by format, bytes moved, modelled
- * energy, faults, errors, temperature.  Backends without a card count cycles,
- * jobs, packets, MACs and modelled energy of this device object.
+ * energy, faults, errors, temperature.  They tell what all users of a card do: -EACCES
+ * without CAP_PERFMON; quire_device_get_usage() is for everybody.  Backends without a card
+ * count cycles, jobs, packets, MACs and modelled energy of this device object.
  */
 QUIRE_API QUIRE_MUST_CHECK int quire_device_get_counters(quire_device *device,
 					uint64_t counters[QUIRE_DEVICE_COUNTERS]);
 
+/*
+ * struct quire_usage - what was done for this device object, in all its queues
+ * @size:    set by the caller to sizeof(struct quire_usage), as with struct quire_device_info
+ * @jobs:    that have ended
+ * @busy_ns: time the device worked on them, which excludes waiting for others
+ * @macs:    multiply-accumulates
+ * @cycles, @modelled_pj: modelled, not measured
+ */
+struct quire_usage {
+	uint32_t size;
+	uint32_t reserved;
+	uint64_t jobs;
+	uint64_t busy_ns;
+	uint64_t macs;
+	uint64_t cycles;
+	uint64_t modelled_pj;
+};
+
+QUIRE_API QUIRE_MUST_CHECK int quire_device_get_usage(quire_device *device,
+						      struct quire_usage *usage);
+
 /* ---- Contexts ----------------------------------------------------------- */
 
-/* An address space.  @flags is 0.  -ENOSPC: the card has no context left. */
+/*
+ * An address space.  @flags is 0.  There may be more than the card has: those with work
+ * take turns.  -EMFILE: the device object has 1024 of them.
+ */
 QUIRE_API QUIRE_MUST_CHECK int quire_context_create(quire_device *device, uint32_t flags,
 						    quire_context **context);
 QUIRE_API quire_context *quire_context_ref(quire_context *context);
@@ -525,8 +553,9 @@ enum quire_priority {
 };
 
 /*
- * A queue.  @time_limit_ms: longest time one job may run, 0 = the device's
- * default.  -ENOSPC: no queue left; -EACCES: priority not allowed.
+ * A queue.  @time_limit_ms: longest time the card may work on one job, 0 = the device's
+ * default.  There may be more than the card has: those with work take turns.
+ * -EMFILE: the device object has 1024 of them; -EACCES: priority not allowed.
  */
 QUIRE_API QUIRE_MUST_CHECK int quire_queue_create(quire_context *context,
 						  enum quire_priority priority,
@@ -597,6 +626,40 @@ struct quire_fault {
 };
 
 QUIRE_API QUIRE_MUST_CHECK int quire_queue_get_fault(quire_queue *queue, struct quire_fault *fault);
+
+/* What resets of the card meant for a queue. */
+enum quire_queue_reset {
+	QUIRE_QUEUE_RESET_NONE = 0,	/* none came while its jobs were on the card */
+	QUIRE_QUEUE_RESET_INNOCENT = 1,	/* its jobs on the card were run again */
+	QUIRE_QUEUE_RESET_GUILTY = 2,	/* a job of it was the reason: make a new queue */
+};
+
+/*
+ * struct quire_queue_info - what a queue has done
+ * @size:      set by the caller to sizeof(struct quire_queue_info), as with
+ *             struct quire_device_info
+ * @reset:     enum quire_queue_reset
+ * @submitted, @completed: jobs accepted; jobs that have ended, with or without error
+ * @busy_ns:   time the device worked on its jobs, which excludes waiting for others
+ * @macs:      multiply-accumulates
+ * @cycles, @modelled_pj: modelled, not measured
+ * @rerun:     jobs that were run again after a reset
+ */
+struct quire_queue_info {
+	uint32_t size;
+	uint32_t reset;
+	uint64_t submitted;
+	uint64_t completed;
+	uint64_t busy_ns;
+	uint64_t macs;
+	uint64_t cycles;
+	uint64_t modelled_pj;
+	uint32_t rerun;
+	uint32_t reserved;
+};
+
+QUIRE_API QUIRE_MUST_CHECK int quire_queue_get_info(quire_queue *queue,
+						    struct quire_queue_info *info);
 
 /* ---- Products ----------------------------------------------------------- */
 
@@ -703,6 +766,16 @@ QUIRE_API QUIRE_MUST_CHECK int quire_cmdlist_packet(quire_cmdlist *list, const v
  */
 QUIRE_API QUIRE_MUST_CHECK int quire_cmdlist_result(const quire_cmdlist *list, uint32_t command,
 						    struct quire_packet_result *result);
+
+/*
+ * What became of the last run of the list as a whole: status, and of a job that failed
+ * where; MACs, modelled cycles and energy, the digest over its commands; when it began and
+ * ended, and how long the device worked on it.  Also after a failure.  -EBUSY: its fence has
+ * not passed; -ENODATA: the list is empty or has not run, or was ended from outside (time
+ * limit, reset, an earlier failure, the end of its queue), of which its fence tells.
+ */
+QUIRE_API QUIRE_MUST_CHECK int quire_cmdlist_outcome(const quire_cmdlist *list,
+						     struct quire_job_outcome *outcome);
 
 #ifdef __cplusplus
 }

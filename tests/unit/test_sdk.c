@@ -108,6 +108,115 @@ static void failed_job_says_why_and_stops_its_queue_only(void **state)
 	quire_cmdlist_free(good);
 }
 
+/* ---- What jobs, queues and devices have done ---- */
+
+static void a_job_tells_what_it_did(void **state)
+{
+	struct quire_gemm_desc desc = QUIRE_GEMM_DESC_INIT;
+	struct quire_queue_info before = { .size = sizeof(before) }, after = before;
+	struct quire_usage usage = { .size = sizeof(usage) }, more = usage;
+	struct quire_packet_result first, second;
+	struct quire_job_outcome outcome;
+	struct quire_matrix a, b, d;
+	struct quire_fence fence;
+	quire_cmdlist *list, *empty;
+	quire_queue *queue;
+
+	(void)state;
+	assert_int_equal(quire_matrix_alloc(context, QUIRE_FORMAT_POSIT16, 8, 8, &a), 0);
+	assert_int_equal(quire_matrix_alloc(context, QUIRE_FORMAT_POSIT16, 8, 8, &b), 0);
+	assert_int_equal(quire_matrix_alloc(context, QUIRE_FORMAT_POSIT16, 8, 8, &d), 0);
+	desc.a = &a;
+	desc.b = &b;
+	desc.d = &d;
+	assert_int_equal(quire_queue_create(context, QUIRE_PRIORITY_NORMAL, 0, &queue), 0);
+	assert_int_equal(quire_cmdlist_create(context, 0, &list), 0);
+	assert_int_equal(quire_cmdlist_create(context, 0, &empty), 0);
+	assert_int_equal(quire_cmdlist_gemm(list, &desc), 0);
+	assert_int_equal(quire_cmdlist_gemm(list, &desc), 1);
+	assert_int_equal(quire_cmdlist_outcome(list, &outcome), -ENODATA);
+	says("has not run");
+	assert_int_equal(quire_queue_get_info(queue, &before), 0);
+	assert_int_equal(before.size, sizeof(before));
+	assert_int_equal(before.submitted, 0);
+	assert_int_equal(quire_device_get_usage(device, &usage), 0);
+	for (uint64_t run = 0; run < 3; run++) {
+		quire_cmdlist *lists[2] = { empty, list };
+
+		assert_int_equal(quire_queue_submit(queue, lists, 2, NULL, 0, &fence), 0);
+		assert_int_equal(quire_fence_wait(fence, QUIRE_FOREVER), 0);
+		assert_int_equal(quire_cmdlist_outcome(list, &outcome), 0);
+		assert_int_equal(outcome.number, 2 * run + 2);
+		assert_int_equal(outcome.status, QUIRE_STATUS_OK);
+		assert_true(outcome.started && outcome.started < outcome.ended);
+		assert_true(outcome.busy_ns && outcome.busy_ns <= outcome.ended - outcome.started);
+		if (!sdk_computes)
+			continue;
+		assert_int_equal(quire_cmdlist_result(list, 0, &first), 0);
+		assert_int_equal(quire_cmdlist_result(list, 1, &second), 0);
+		assert_int_equal(outcome.macs, 2 * 512);
+		assert_int_equal(outcome.cycles, first.cycles + second.cycles);
+		assert_int_equal(outcome.modelled_pj, first.modelled_pj + second.modelled_pj);
+		assert_int_equal(outcome.digest,
+				 first.digest * QUIRE_DIGEST_SEQUENCE + second.digest);
+	}
+	assert_int_equal(quire_cmdlist_outcome(empty, &outcome), -ENODATA);
+	says("empty");
+	assert_int_equal(quire_queue_get_info(queue, &after), 0);
+	assert_int_equal(after.submitted, 6);
+	assert_int_equal(after.completed, 6);
+	assert_int_equal(after.reset, QUIRE_QUEUE_RESET_NONE);
+	assert_int_equal(after.rerun, 0);
+	assert_true(after.busy_ns > 0);
+	assert_int_equal(quire_device_get_usage(device, &more), 0);
+	assert_int_equal(more.jobs, usage.jobs + 6);
+	assert_int_equal(more.busy_ns, usage.busy_ns + after.busy_ns);
+	assert_int_equal(more.macs, usage.macs + after.macs);
+	if (sdk_computes)
+		assert_int_equal(after.macs, 3 * 2 * 512);
+	/* programs that know less of a structure get less */
+	after.size = 24;
+	after.busy_ns = 77;
+	assert_int_equal(quire_queue_get_info(queue, &after), 0);
+	assert_int_equal(after.size, 24);
+	assert_int_equal(after.busy_ns, 77);
+	quire_queue_free(queue);
+	quire_cmdlist_free(list);
+	quire_cmdlist_free(empty);
+	quire_matrix_free(&a);
+	quire_matrix_free(&b);
+	quire_matrix_free(&d);
+}
+
+static void a_job_that_failed_tells_where(void **state)
+{
+	struct quire_packet_fill bad = { .header = { QUIRE_PACKET_FILL, sizeof(bad), 0, 0 },
+					 .destination = 0x600000000000, .bytes = 12 };
+	struct quire_job_outcome outcome;
+	struct quire_fence fence;
+	quire_cmdlist *lists[2];
+	quire_queue *queue;
+
+	(void)state;
+	assert_int_equal(quire_queue_create(context, QUIRE_PRIORITY_NORMAL, 0, &queue), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(quire_cmdlist_create(context, 0, &lists[i]), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(quire_cmdlist_packet(lists[i], &bad, sizeof(bad)), 0);
+	assert_int_equal(quire_queue_submit(queue, lists, 2, NULL, 0, &fence), 0);
+	assert_int_not_equal(quire_fence_wait(fence, QUIRE_FOREVER), 0);
+	assert_int_equal(quire_cmdlist_outcome(lists[0], &outcome), 0);
+	assert_int_equal(outcome.number, 1);
+	assert_int_equal(outcome.status, QUIRE_STATUS_BAD_PACKET);
+	assert_int_equal(outcome.detail, offsetof(struct quire_packet_fill, bytes));
+	/* the one behind it has not run */
+	assert_int_equal(quire_cmdlist_outcome(lists[1], &outcome), -ENODATA);
+	says("did not end on the card");
+	quire_queue_free(queue);
+	for (int i = 0; i < 2; i++)
+		quire_cmdlist_free(lists[i]);
+}
+
 /* ---- Errors ---- */
 
 static void wrong_fields_are_named(void **state)
@@ -299,6 +408,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(commands_of_a_list_run_in_order_and_again),
 		cmocka_unit_test(failed_job_says_why_and_stops_its_queue_only),
+		cmocka_unit_test(a_job_tells_what_it_did),
+		cmocka_unit_test(a_job_that_failed_tells_where),
 		cmocka_unit_test(wrong_fields_are_named),
 		cmocka_unit_test(errors_belong_to_their_thread),
 		cmocka_unit_test(null_is_refused_where_needed_and_fine_to_free),
