@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Finding the cards, and what sysfs tells anybody of each. */
+#include <glob.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,29 @@ bool smi_is_wedged(const struct card *card)
 	char line[64];
 	const char *state = smi_attribute(card, "quire/state", line);
 
-	return !state || strcmp(state, "ready");
+	return !state || !strcmp(state, "wedged");
+}
+
+bool smi_temperature(const struct card *card, double *celsius)
+{
+	char pattern[PATH_MAX];
+	long millidegrees = 0;
+	glob_t found;
+	FILE *file = NULL;
+	bool known;
+
+	snprintf(pattern, sizeof(pattern), "/sys/bus/pci/devices/%s/hwmon/hwmon*/temp1_input",
+		 card->name.bdf);
+	if (!glob(pattern, 0, NULL, &found)) {
+		file = fopen(found.gl_pathv[0], "r");
+		globfree(&found);
+	}
+	if (!file)
+		return false;
+	known = fscanf(file, "%ld", &millidegrees) == 1;
+	fclose(file);
+	*celsius = (double)millidegrees * 1e-3;
+	return known;
 }
 
 static bool has_serial(const struct card *card, const char *text)
@@ -62,9 +85,10 @@ static void ask(struct card *card)
 	card->error = quire_open(card->name.bdf, &device);
 	if (!card->error)
 		card->error = quire_device_get_info(device, &card->info);
+	card->counters_error = card->error;
 	if (!card->error)
-		card->error = quire_device_get_counters(device, card->counters);
-	if (card->error)
+		card->counters_error = quire_device_get_counters(device, card->counters);
+	if (card->counters_error)
 		snprintf(card->error_text, sizeof(card->error_text), "%s", quire_last_error());
 	quire_device_unref(device);
 }

@@ -239,18 +239,22 @@ static void check_interface(struct finding *finding)
 static void check_state(struct finding *finding)
 {
 	struct quire_card_name names[CARDS_MOST];
+	const char *first = NULL;
+	char line[64];
 	int count = quire_enumerate(names, CARDS_MOST);
 
 	for (int i = 0; i < count; i++) {
 		const struct card card = { .name = names[i] };
 
+		if (i == 0)
+			first = smi_attribute(&card, "quire/state", line);
 		if (!smi_is_wedged(&card))
 			continue;
 		say(finding, FAILED, "%s: a reset failed, it does nothing any more", names[i].node);
 		fix(finding, "modprobe -r quire; modprobe quire");
 		return;
 	}
-	say(finding, GOOD, "ready");
+	say(finding, GOOD, "%s", first ? first : "unknown");
 }
 
 static void check_iommu(struct finding *finding)

@@ -32,14 +32,14 @@ static void put_attribute_number(json_object *row, const struct card *card, cons
 		json_object_object_add(row, key, NULL);
 }
 
-/* Only who may open the card can read it. */
 static void put_temperature(json_object *row, const struct card *card)
 {
-	if (card->error)
-		json_object_object_add(row, "modelled_celsius", NULL);
+	double celsius;
+
+	if (smi_temperature(card, &celsius))
+		smi_put_number(row, "modelled_celsius", celsius);
 	else
-		smi_put_number(row, "modelled_celsius",
-			       (double)card->counters[QUIRE_COUNTER_TEMPERATURE] * 1e-3);
+		json_object_object_add(row, "modelled_celsius", NULL);
 }
 
 /* ---- list ---- */
@@ -87,10 +87,13 @@ static json_object *info_row(const struct card *card)
 	put_attribute_number(row, card, "interface_version", "quire/interface_version");
 	put_attribute_number(row, card, "queues", "quire/queues");
 	put_attribute_number(row, card, "contexts", "quire/contexts");
-	if (card->error)
+	if (card->error) {
 		json_object_object_add(row, "system_used_bytes", NULL);
-	else
+		json_object_object_add(row, "memory_losses", NULL);
+	} else {
 		smi_put_integer(row, "system_used_bytes", card->info.system_used);
+		smi_put_integer(row, "memory_losses", card->info.vram_lost);
+	}
 	put_attribute(row, card, "pci_link_speed", "current_link_speed");
 	put_attribute_number(row, card, "pci_link_width", "current_link_width");
 	put_attribute(row, card, "pci_power_state", "power_state");
@@ -129,7 +132,7 @@ static json_object *counters_row(const struct card *card)
 	for (size_t i = 0; i < QUIRE_DEVICE_COUNTERS; i++) {
 		if (!counter_keys[i])
 			continue;
-		if (card->error)
+		if (card->counters_error)
 			json_object_object_add(row, counter_keys[i], NULL);
 		else
 			smi_put_integer(row, counter_keys[i], card->counters[i]);
@@ -159,13 +162,16 @@ static int error_status(const struct card *cards, int count)
 	int status = STATUS_OK;
 
 	for (int i = 0; i < count; i++) {
-		if (!cards[i].error)
+		int error = cards[i].counters_error;
+
+		if (!error)
 			continue;
-		fprintf(stderr, "quire-smi: %s\n", cards[i].error_text);
+		/* Why a card cannot be opened names it already. */
+		fprintf(stderr, "quire-smi: %s%s%s\n", cards[i].error ? "" : cards[i].name.node,
+			cards[i].error ? "" : ": ", cards[i].error_text);
 		if (!status)
 			/* It was there a moment ago. */
-			status = cards[i].error == -ENODEV ? STATUS_DEVICE_LOST :
-							     exit_status_of(cards[i].error);
+			status = error == -ENODEV ? STATUS_DEVICE_LOST : exit_status_of(error);
 	}
 	return status;
 }

@@ -22,12 +22,13 @@ struct smi_options {
 
 /*
  * struct card - one card and what it says when it is opened
- * @error: of opening or asking it; then @info and @counters are not known
- * @error_text: what was wrong
+ * @error: of opening or asking it; then @info is not known
+ * @counters_error: then @counters are not known: they need CAP_PERFMON as well
+ * @error_text: what was wrong, of either
  */
 struct card {
 	struct quire_card_name name;
-	int error;
+	int error, counters_error;
 	char error_text[600];
 	struct quire_device_info info;
 	uint64_t counters[QUIRE_DEVICE_COUNTERS];
@@ -44,6 +45,9 @@ int smi_cards(const struct smi_options *options, struct card cards[CARDS_MOST]);
  * "quire/" are the driver's and need no permission on the node (docs/uapi.md).
  */
 const char *smi_attribute(const struct card *card, const char *name, char line[64]);
+
+/* Degrees of the card's model, from hwmon, which anybody may read; false when not known. */
+bool smi_temperature(const struct card *card, double *celsius);
 
 /* Whether a reset failed, so that the card does nothing any more. */
 bool smi_is_wedged(const struct card *card);
