@@ -29,6 +29,7 @@ help:
 	@echo "make data     digits and photographs for the tools, to build/data"
 	@echo "make check-long  check-mutants   what takes minutes: exhaustive pairs; mutants of the numerics"
 	@echo "make check-kernels  the driver on the kernels of Debian 12, 13, backports and sid"
+	@echo "make check-style  checkpatch on the driver (fetches linux-source once)"
 	@echo "make check-debug  guest tests on a kernel with lockdep and KASAN: an hour the first time"
 	@echo "make install  SDK and tools to PREFIX ($(PREFIX)), honours DESTDIR"
 	@echo "make driver KDIR=...  the driver for the kernel whose headers lie there"
@@ -110,6 +111,10 @@ check-long: sdk
 # The driver on other kernels: Debian 12, 13, its backports and sid.  KERNELS="trixie sid" for some.
 check-kernels: vm $(DATA)
 	@tests/run/check-kernels.sh $(BUILD) $(KERNELS)
+
+# checkpatch of the newest linux-source, 150 MB once; make check uses it from then on.
+check-style:
+	@tests/run/check-style.sh $(BUILD) fetch
 
 # Do the tests notice when the numerics are changed?  Minutes.
 check-mutants: packages | $(BUILD)

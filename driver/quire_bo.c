@@ -14,19 +14,19 @@
 #include "quire_power.h"
 #include "quire_userptr.h"
 
-static struct quire_device *ttm_to_quire(struct ttm_device *ttm)
+static struct quire_device *quire_from_ttm(struct ttm_device *ttm)
 {
 	return container_of(ttm, struct quire_device, ttm);
 }
 
-static struct quire_bo *ttm_to_bo(struct ttm_buffer_object *bo)
+static struct quire_bo *quire_bo_from_ttm(struct ttm_buffer_object *bo)
 {
 	return container_of(bo, struct quire_bo, base);
 }
 
 static int quire_io_mem_reserve(struct ttm_device *ttm, struct ttm_resource *res)
 {
-	struct quire_device *qdev = ttm_to_quire(ttm);
+	struct quire_device *qdev = quire_from_ttm(ttm);
 	u64 offset = (u64)res->start << PAGE_SHIFT;
 
 	if (res->mem_type != TTM_PL_VRAM)
@@ -118,7 +118,7 @@ struct sg_table *quire_bo_sgt(struct quire_bo *bo)
 
 static void quire_bo_destroy(struct ttm_buffer_object *base)
 {
-	struct quire_bo *bo = ttm_to_bo(base);
+	struct quire_bo *bo = quire_bo_from_ttm(base);
 	struct drm_gem_object *object = &base->base;
 
 	if (object->import_attach)

@@ -17,7 +17,7 @@ struct mem_cgroup;
 struct quire_userptr;
 
 /* Buffers are whole pages of both sides. */
-#define QUIRE_BO_ALIGN (PAGE_SIZE > QUIRE_PAGE_BYTES ? PAGE_SIZE : QUIRE_PAGE_BYTES)
+#define QUIRE_BO_ALIGN max_t(size_t, PAGE_SIZE, QUIRE_PAGE_BYTES)
 
 /** struct quire_dma - pages as the card addresses them */
 struct quire_dma {

@@ -53,8 +53,8 @@ int quire_copy_array(struct drm_device *drm, const char *name,
 	return 0;
 }
 
-static int sync_get(struct drm_device *drm, struct drm_file *file,
-		    const struct drm_quire_sync *sync, struct quire_syncs *syncs)
+static int quire_sync_get(struct drm_device *drm, struct drm_file *file,
+			  const struct drm_quire_sync *sync, struct quire_syncs *syncs)
 {
 	bool timeline = sync->flags & DRM_QUIRE_SYNC_TIMELINE;
 	struct quire_sync_signal *signal;
@@ -122,7 +122,7 @@ int quire_syncs_get(struct drm_device *drm, struct drm_file *file,
 	}
 	ret = 0;
 	for (i = 0; i < array->count && !ret; i++)
-		ret = sync_get(drm, file, &sync[i], syncs);
+		ret = quire_sync_get(drm, file, &sync[i], syncs);
 out:
 	kvfree(copy);
 	if (ret)

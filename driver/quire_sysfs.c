@@ -12,20 +12,20 @@
 #include "quire_gem.h"
 #include "quire_power.h"
 
-static struct quire_device *dev_to_quire(struct device *dev)
+static struct quire_device *quire_from_dev(struct device *dev)
 {
 	return pci_get_drvdata(to_pci_dev(dev));
 }
 
 static ssize_t serial_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%llu\n", dev_to_quire(dev)->serial);
+	return sysfs_emit(buf, "%llu\n", quire_from_dev(dev)->serial);
 }
 static DEVICE_ATTR_RO(serial);
 
 static ssize_t hw_version_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	u32 version = dev_to_quire(dev)->hw_version;
+	u32 version = quire_from_dev(dev)->hw_version;
 
 	return sysfs_emit(buf, "%u.%u\n", version >> 16, version & 0xffff);
 }
@@ -33,7 +33,7 @@ static DEVICE_ATTR_RO(hw_version);
 
 static ssize_t fw_release_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	u32 release = dev_to_quire(dev)->fw_release;
+	u32 release = quire_from_dev(dev)->fw_release;
 
 	return sysfs_emit(buf, "%u.%u.%u\n", release >> 16, release >> 8 & 0xff, release & 0xff);
 }
@@ -42,49 +42,49 @@ static DEVICE_ATTR_RO(fw_release);
 static ssize_t interface_version_show(struct device *dev, struct device_attribute *attr,
 				      char *buf)
 {
-	return sysfs_emit(buf, "%u\n", dev_to_quire(dev)->interface_version);
+	return sysfs_emit(buf, "%u\n", quire_from_dev(dev)->interface_version);
 }
 static DEVICE_ATTR_RO(interface_version);
 
 static ssize_t engines_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%u\n", dev_to_quire(dev)->engines);
+	return sysfs_emit(buf, "%u\n", quire_from_dev(dev)->engines);
 }
 static DEVICE_ATTR_RO(engines);
 
 static ssize_t queues_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%u\n", quire_queues_count(dev_to_quire(dev)));
+	return sysfs_emit(buf, "%u\n", quire_queues_count(quire_from_dev(dev)));
 }
 static DEVICE_ATTR_RO(queues);
 
 static ssize_t contexts_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%u\n", dev_to_quire(dev)->contexts_total);
+	return sysfs_emit(buf, "%u\n", quire_from_dev(dev)->contexts_total);
 }
 static DEVICE_ATTR_RO(contexts);
 
 static ssize_t card_memory_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%llu\n", dev_to_quire(dev)->memory_bytes);
+	return sysfs_emit(buf, "%llu\n", quire_from_dev(dev)->memory_bytes);
 }
 static DEVICE_ATTR_RO(card_memory);
 
 static ssize_t card_memory_used_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%llu\n", quire_gem_usage(dev_to_quire(dev), TTM_PL_VRAM));
+	return sysfs_emit(buf, "%llu\n", quire_gem_usage(quire_from_dev(dev), TTM_PL_VRAM));
 }
 static DEVICE_ATTR_RO(card_memory_used);
 
 static ssize_t resets_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%d\n", atomic_read(&dev_to_quire(dev)->resets));
+	return sysfs_emit(buf, "%d\n", atomic_read(&quire_from_dev(dev)->resets));
 }
 static DEVICE_ATTR_RO(resets);
 
 static ssize_t state_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%s\n", quire_power_state(dev_to_quire(dev)));
+	return sysfs_emit(buf, "%s\n", quire_power_state(quire_from_dev(dev)));
 }
 static DEVICE_ATTR_RO(state);
 

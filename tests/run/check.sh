@@ -75,6 +75,10 @@ static_checks() {
 	else
 		add "driver: W=1 and sparse" 1 0 0
 	fi
+	"$top/tests/run/check-style.sh" "$build" >"$results/style.log" 2>&1
+	grep -v '^ok: ' "$results/style.log"
+	add "driver: style" "$(grep -c '^ok: ' "$results/style.log")" \
+		"$(grep -c '^FAILED: ' "$results/style.log")" "$(grep -c '^skipped: ' "$results/style.log")"
 }
 
 # One line of the plan: NAME OPTIONS-OF-QUIRE-VM... -- COMMAND, run in a VM of its own.
