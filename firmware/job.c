@@ -45,7 +45,8 @@ static void write_outcome(struct queue *q)
 		return;
 	record->status = QUIRE_STATUS_MMU_FAULT;
 	record->packet = q->offset;
-	record->fault_info = (fault & FAULT_KEEP) | QUIRE_FAULT_WRITE | UNIT(QUIRE_FAULT_UNIT_RESULT);
+	record->fault_info = (fault & FAULT_KEEP) | QUIRE_FAULT_WRITE |
+			     UNIT(QUIRE_FAULT_UNIT_RESULT);
 	record->fault_address = fault_address;
 }
 
