@@ -425,4 +425,76 @@ TEST_F_TIMEOUT(pressure, one_call_of_vm_bind_cannot_take_the_machines_memory, 60
 	free(ops);
 }
 
+/* Jobs that wait take memory: there is an end to it, and it is an error, not a killed process. */
+TEST_F_TIMEOUT(pressure, waiting_jobs_are_limited, 60)
+{
+	enum { BATCHES = 2048 }; /* half a million jobs */
+	struct drm_quire_job *jobs = calloc(DRM_QUIRE_SUBMIT_MAX_JOBS, sizeof(*jobs));
+	struct card *card = &self->card;
+	uint32_t syncobj = card->syncobj;
+	int ret = 0, batches = 0;
+	uint64_t gate, point;
+
+	struct drm_quire_sync wait = { DRM_QUIRE_SYNC_WAIT | DRM_QUIRE_SYNC_TIMELINE, syncobj, 0 };
+	struct drm_quire_submit args = { .queue_id = card->queue,
+					 .jobs = { sizeof(*jobs), DRM_QUIRE_SUBMIT_MAX_JOBS,
+						   (uintptr_t)jobs } };
+
+	ASSERT_EQ(0, busy_queue(card, 1, &gate));
+	wait.point = gate;
+	jobs[0].syncs = (struct drm_quire_obj_array){ sizeof(wait), 1, (uintptr_t)&wait };
+	while (!ret && batches < BATCHES) {
+		ret = card_ioctl(card->fd, DRM_IOCTL_QUIRE_SUBMIT, &args);
+		batches += !ret;
+	}
+	EXPECT_LT(batches, BATCHES);
+	EXPECT_EQ(-ENOBUFS, ret);
+	/* It is the queue that is full; the address space and the card go on. */
+	ASSERT_EQ(0, card_queue_create(card->fd, card->vm, 0, &card->queue));
+	ASSERT_EQ(0, card_syncobj_create(card->fd, &card->syncobj));
+	ASSERT_EQ(0, card_submit(card, 0, 0, &point));
+	EXPECT_EQ(0, card_wait(card->fd, card->syncobj, point, 10000 * MS));
+	free(jobs);
+}
+
+/* More address spaces and queues than the card has; each of them works, and so do others'. */
+TEST_F_TIMEOUT(pressure, one_process_with_all_it_may_have_leaves_room_for_others, 90)
+{
+	enum { MANY = 200 };
+	int fd = self->other.fd;
+	struct card *card = &self->card, fresh;
+	struct quire_packet_fill fill;
+	uint64_t point;
+	int ret = 0, vms = 0, queues = 0;
+
+	for (int i = 0; i < MANY && !ret; i++) {
+		uint32_t vm, queue;
+
+		ret = card_vm_create(fd, &vm);
+		vms += !ret;
+		if (!ret)
+			ret = card_queue_create(fd, vm, 0, &queue);
+		queues += !ret;
+		if (!ret) {
+			struct card one = { .fd = fd, .vm = vm, .queue = queue };
+
+			ret = card_syncobj_create(fd, &one.syncobj);
+			if (!ret)
+				ret = card_submit(&one, 0, 0, &point);
+			if (!ret)
+				ret = card_wait(fd, one.syncobj, point, 20000 * MS);
+		}
+	}
+	EXPECT_EQ(0, ret);
+	EXPECT_EQ(MANY, vms);
+	EXPECT_EQ(MANY, queues);
+	ASSERT_EQ(0, card_setup(&fresh, 0));
+	packet_fill(&fill, fresh.stream.va + PAGE, 64, 0x1234);
+	EXPECT_EQ(0, card_run(&fresh, &fill, sizeof(fill)));
+	EXPECT_EQ(0x1234, ((uint64_t *)fresh.stream.map)[PAGE / 8]);
+	card_teardown(&fresh);
+	packet_fill(&fill, card->stream.va + PAGE, 64, 0x4321);
+	EXPECT_EQ(0, card_run(card, &fill, sizeof(fill)));
+}
+
 TEST_HARNESS_MAIN
