@@ -30,6 +30,7 @@ help:
 	@echo "make check-long  check-mutants   what takes minutes: exhaustive pairs; mutants of the numerics"
 	@echo "make check-kernels  the driver on the kernels of Debian 12, 13, backports and sid"
 	@echo "make check-style  checkpatch on the driver (fetches linux-source once)"
+	@echo "make check-soak   two cards that break once a second, ten minutes"
 	@echo "make check-debug  guest tests on a kernel with lockdep and KASAN: an hour the first time"
 	@echo "make install  SDK and tools to PREFIX ($(PREFIX)), honours DESTDIR"
 	@echo "make driver KDIR=...  the driver for the kernel whose headers lie there"
@@ -104,8 +105,10 @@ run: vm $(DATA)
 check: vm $(DATA) $(PHOTOGRAPHS)
 	@tests/run/check.sh $(BUILD)
 
-# All 2^32 pairs of posit16 added and multiplied: minutes.
-check-long: sdk
+# All 2^32 pairs of posit16 added and multiplied, ten million calls of the driver: hours.
+check-long: vm
+	@tools/quire-vm run --check-kernel --timeout 14400 -- \
+		$(BUILD)/user/tests/guest/fuzz_ioctl --calls 10000000
 	@meson test -C $(BUILD)/user --no-rebuild --print-errorlogs --suite long
 
 # The driver on other kernels: Debian 12, 13, its backports and sid.  KERNELS="trixie sid" for some.
@@ -115,6 +118,11 @@ check-kernels: vm $(DATA)
 # checkpatch of the newest linux-source, 150 MB once; make check uses it from then on.
 check-style:
 	@tests/run/check-style.sh $(BUILD) fetch
+
+# Two cards that break in another way each second, under load and too little memory: 11 minutes.
+check-soak: vm
+	@tools/quire-vm run --check-kernel --cards 2 --card engines=2 --guest-monitor --timeout 1200 -- \
+		$(BUILD)/user/tests/guest/soak --seconds 600
 
 # Do the tests notice when the numerics are changed?  Minutes.
 check-mutants: packages | $(BUILD)
