@@ -13,6 +13,12 @@
 
 #include "quire_gem.h"
 
+/*
+ * Memory is reached in place and coherently, or quire_dma_check() refuses: there is nothing to
+ * synchronise.  So the same pages may also be those of several buffers.
+ */
+#define QUIRE_DMA_ATTRS DMA_ATTR_SKIP_CPU_SYNC
+
 int quire_dma_map(struct quire_device *qdev, struct quire_dma *dma, struct page **pages,
 		  unsigned long count, enum dma_data_direction direction)
 {
@@ -24,7 +30,8 @@ int quire_dma_map(struct quire_device *qdev, struct quire_dma *dma, struct page 
 		return ret;
 	ret = -ENODEV;
 	if (drm_dev_enter(&qdev->drm, &idx)) {
-		ret = dma_map_sgtable(&qdev->pdev->dev, &dma->sgt, direction, 0);
+		ret = dma_map_sgtable(&qdev->pdev->dev, &dma->sgt, direction,
+				      QUIRE_DMA_ATTRS);
 		if (!ret) {
 			mutex_lock(&qdev->dma_lock);
 			dma->direction = direction;
@@ -41,7 +48,7 @@ int quire_dma_map(struct quire_device *qdev, struct quire_dma *dma, struct page 
 
 static void quire_dma_end(struct quire_device *qdev, struct quire_dma *dma)
 {
-	dma_unmap_sgtable(&qdev->pdev->dev, &dma->sgt, dma->direction, 0);
+	dma_unmap_sgtable(&qdev->pdev->dev, &dma->sgt, dma->direction, QUIRE_DMA_ATTRS);
 	list_del(&dma->node);
 	dma->mapped = false;
 }

@@ -162,6 +162,20 @@ TEST_F(userptr, memory_of_a_file_and_no_limit_of_locked_memory)
 	close(file);
 }
 
+TEST_F(userptr, the_same_memory_may_be_two_buffers)
+{
+	struct drm_quire_userptr args = { .size = SIZE / 2, .address = (uintptr_t)self->memory };
+	struct quire_packet_fill packet;
+
+	ASSERT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_USERPTR, &args));
+	ASSERT_EQ(0, card_bind(self->card.fd, self->card.vm, args.handle, 2 * VA, args.size, 0));
+	ASSERT_EQ(0, fill(self, PATTERN));
+	packet_fill(&packet, 2 * VA, args.size, PATTERN + 1);
+	ASSERT_EQ(0, card_run(&self->card, &packet, sizeof(packet)));
+	EXPECT_EQ(PATTERN + 1, self->memory[0]);
+	EXPECT_EQ(PATTERN, self->memory[SIZE / 8 - 1]);
+}
+
 /* The process ends with a job on its memory, and with the mapping gone before the file. */
 TEST_F(userptr, a_process_may_die_at_any_moment)
 {
