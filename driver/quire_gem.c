@@ -59,14 +59,14 @@ int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	int ret;
 
 	if (args->flags)
-		return quire_inval(drm, "bo_create: flags 0x%x", args->flags);
+		return quire_inval(drm, "bo_create.flags %#x must be 0", args->flags);
 	if (args->placement != DRM_QUIRE_PLACEMENT_CARD &&
 	    args->placement != DRM_QUIRE_PLACEMENT_SYSTEM)
-		return quire_inval(drm, "bo_create: placement %u", args->placement);
+		return quire_inval(drm, "bo_create.placement %u must be CARD or SYSTEM", args->placement);
 	if (!args->size)
-		return quire_inval(drm, "bo_create: size 0");
+		return quire_inval(drm, "bo_create.size must not be 0");
 	if (args->size > quire_gem_placement_bytes(qdev, args->placement)) {
-		drm_dbg(drm, "bo_create: size %llu of at most %llu\n", args->size,
+		drm_dbg(drm, "bo_create.size %llu must be at most %llu\n", args->size,
 			quire_gem_placement_bytes(qdev, args->placement));
 		return -ENOSPC;
 	}
@@ -109,12 +109,12 @@ int quire_bo_mmap_offset_ioctl(struct drm_device *drm, void *data, struct drm_fi
 	int ret = 0;
 
 	if (args->pad)
-		return quire_inval(drm, "bo_mmap_offset: pad 0x%x", args->pad);
+		return quire_inval(drm, "bo_mmap_offset.pad %#x must be 0", args->pad);
 	object = drm_gem_object_lookup(file, args->handle);
 	if (!object)
 		return -ENOENT;
 	if (to_quire_bo(object)->info)
-		ret = quire_inval(drm, "bo_mmap_offset: handle %u is mapped elsewhere",
+		ret = quire_inval(drm, "bo_mmap_offset.handle %u must be a buffer of this driver",
 				  args->handle);
 	else
 		args->offset = drm_vma_node_offset_addr(&object->vma_node);
@@ -129,7 +129,7 @@ int quire_bo_info_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 	struct quire_bo *bo;
 
 	if (args->pad)
-		return quire_inval(drm, "bo_info: pad 0x%x", args->pad);
+		return quire_inval(drm, "bo_info.pad %#x must be 0", args->pad);
 	object = drm_gem_object_lookup(file, args->handle);
 	if (!object)
 		return -ENOENT;

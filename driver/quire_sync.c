@@ -21,17 +21,17 @@ int quire_copy_array(struct drm_device *drm, const char *name,
 
 	*out = NULL;
 	if (!array->count)
-		return array->array ? quire_inval(drm, "%s: array without count", name) : 0;
+		return array->array ? quire_inval(drm, "%s.array must be 0 without count", name) : 0;
 	if (array->count > max_count)
-		return quire_inval(drm, "%s: count %u of at most %u", name, array->count,
+		return quire_inval(drm, "%s.count %u must be at most %u", name, array->count,
 				   max_count);
 	if (array->stride < element)
-		return quire_inval(drm, "%s: stride %u, at least %zu", name, array->stride,
+		return quire_inval(drm, "%s.stride %u must be at least %zu", name, array->stride,
 				   element);
 	if (array->stride > PAGE_SIZE)
 		return -E2BIG;
 
-	to = kvmalloc_array(array->count, element, GFP_KERNEL);
+	to = kvmalloc_array(array->count, element, GFP_KERNEL_ACCOUNT);
 	if (!to)
 		return -ENOMEM;
 	if (array->stride == element) {
@@ -60,9 +60,9 @@ static int quire_sync_get(struct drm_device *drm, struct drm_file *file,
 	struct quire_sync_signal *signal;
 
 	if (sync->flags & ~(DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE))
-		return quire_inval(drm, "syncs: flags 0x%x", sync->flags);
+		return quire_inval(drm, "syncs.flags %#x must be known", sync->flags);
 	if (timeline != !!sync->point)
-		return quire_inval(drm, "syncs: point %llu", sync->point);
+		return quire_inval(drm, "syncs.point %llu must be there with TIMELINE only", sync->point);
 
 	if (!(sync->flags & DRM_QUIRE_SYNC_SIGNAL)) {
 		int ret = drm_syncobj_find_fence(file, sync->handle, sync->point, 0,
@@ -111,12 +111,12 @@ int quire_syncs_get(struct drm_device *drm, struct drm_file *file,
 
 	ret = -ENOMEM;
 	if (signals < array->count) {
-		syncs->wait = kvcalloc(array->count - signals, sizeof(*syncs->wait), GFP_KERNEL);
+		syncs->wait = kvcalloc(array->count - signals, sizeof(*syncs->wait), GFP_KERNEL_ACCOUNT);
 		if (!syncs->wait)
 			goto out;
 	}
 	if (signals) {
-		syncs->signal = kvcalloc(signals, sizeof(*syncs->signal), GFP_KERNEL);
+		syncs->signal = kvcalloc(signals, sizeof(*syncs->signal), GFP_KERNEL_ACCOUNT);
 		if (!syncs->signal)
 			goto out;
 	}
