@@ -14,6 +14,7 @@
 #include "quire_coredump_write.h"
 #include "quire_gem.h"
 #include "quire_look.h"
+#include "quire_power.h"
 #include "quire_vm.h"
 
 #define QUIRE_COREDUMP_MAPPINGS_MAX 16384
@@ -144,9 +145,9 @@ static void quire_coredump_add_log(struct quire_coredump_file *file, struct quir
 	u32 written, length = 0;
 	int index;
 
-	if (text && quire_look_begin(qdev, &index)) {
+	if (text && quire_card_enter(qdev, &index)) {
 		length = quire_look_log(qdev, text, &written);
-		quire_look_end(qdev, index);
+		quire_card_exit(qdev, index);
 	}
 	quire_coredump_add(file, QUIRE_DUMP_LOG, text, 1, length, true);
 }
@@ -219,7 +220,7 @@ static u64 quire_coredump_read_buffer(struct drm_gpuva *va, u64 address, void *t
 {
 	struct quire_device *qdev = to_quire_device(va->gem.obj->dev);
 	struct quire_bo *bo = to_quire_bo(va->gem.obj);
-	u64 offset = address - va->va.addr;
+	u64 offset = address - va->va.addr, got = 0;
 	struct iosys_map map;
 	int index;
 
@@ -227,18 +228,17 @@ static u64 quire_coredump_read_buffer(struct drm_gpuva *va, u64 address, void *t
 	if (bo->info)
 		return 0;
 	bytes = min(bytes, va->va.range - offset);
-	if (!quire_look_begin(qdev, &index))
-		return 0;
 	dma_resv_lock(bo->base.base.resv, NULL);
-	if (!bo->base.resource || ttm_bo_vmap(&bo->base, &map)) {
-		bytes = 0;
-	} else {
-		iosys_map_memcpy_from(to, &map, va->gem.offset + offset, bytes);
-		ttm_bo_vunmap(&bo->base, &map);
+	if (bo->base.resource && quire_card_enter(qdev, &index)) {
+		if (!ttm_bo_vmap(&bo->base, &map)) {
+			iosys_map_memcpy_from(to, &map, va->gem.offset + offset, bytes);
+			ttm_bo_vunmap(&bo->base, &map);
+			got = bytes;
+		}
+		quire_card_exit(qdev, index);
 	}
 	dma_resv_unlock(bo->base.base.resv);
-	quire_look_end(qdev, index);
-	return bytes;
+	return got;
 }
 
 static void quire_coredump_add_stream(struct quire_coredump_file *file,

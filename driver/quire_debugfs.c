@@ -12,6 +12,7 @@
 #include "quire_debugfs.h"
 #include "quire_gem.h"
 #include "quire_look.h"
+#include "quire_power.h"
 #include "quire_queue.h"
 #include "quire_vm.h"
 
@@ -24,12 +25,12 @@ static int quire_debugfs_fw_log_show(struct seq_file *m, void *unused)
 
 	if (!text)
 		return -ENOMEM;
-	if (!quire_look_begin(qdev, &index)) {
+	if (!quire_card_enter(qdev, &index)) {
 		kfree(text);
 		return -ENODEV;
 	}
 	length = quire_look_log(qdev, text, &written);
-	quire_look_end(qdev, index);
+	quire_card_exit(qdev, index);
 	seq_write(m, text, length);
 	kfree(text);
 	return 0;
@@ -53,7 +54,7 @@ static int quire_debugfs_registers_show(struct seq_file *m, void *unused)
 	struct quire_device *qdev = m->private;
 	int index;
 
-	if (!quire_look_begin(qdev, &index))
+	if (!quire_card_enter(qdev, &index))
 		return -ENODEV;
 	quire_debugfs_show_registers(m, qdev, 0, quire_card_registers,
 				     quire_card_registers_count);
@@ -73,7 +74,7 @@ static int quire_debugfs_registers_show(struct seq_file *m, void *unused)
 	}
 	for (u32 i = 0; i < QUIRE_COUNTERS; i++)
 		seq_printf(m, "counter %u: %llu\n", i, quire_counter(qdev, i));
-	quire_look_end(qdev, index);
+	quire_card_exit(qdev, index);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(quire_debugfs_registers);

@@ -15,6 +15,7 @@
 #include "quire_device.h"
 #include "quire_gem.h"
 #include "quire_hwmon.h"
+#include "quire_ras.h"
 #include "quire_power.h"
 #include "quire_reach.h"
 #include "quire_vm.h"
@@ -144,6 +145,7 @@ static int quire_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (ret)
 		return ret;
 	quire_hwmon_init(qdev);
+	quire_ras_init(qdev);
 	quire_pm_allow(qdev);
 	drm_info(&qdev->drm, "serial %llu, %u engines, %llu MiB, firmware %u.%u.%u, interface %u\n",
 		 qdev->serial, qdev->engines, qdev->memory_bytes >> 20, qdev->fw_release >> 16,

@@ -12,7 +12,7 @@
 #include <drm/drm_managed.h>
 
 #include "quire_hwmon.h"
-#include "quire_look.h"
+#include "quire_power.h"
 
 #if IS_REACHABLE(CONFIG_HWMON)
 
@@ -51,9 +51,9 @@ static void quire_hwmon_update(struct quire_hwmon *hwmon)
 
 	lockdep_assert_held(&hwmon->lock);
 	/* Asleep it uses nothing that the model knows of. */
-	if (quire_look_begin(hwmon->qdev, &index)) {
+	if (quire_card_enter(hwmon->qdev, &index)) {
 		counter = quire_counter(hwmon->qdev, QUIRE_COUNTER_MODELLED_PJ);
-		quire_look_end(hwmon->qdev, index);
+		quire_card_exit(hwmon->qdev, index);
 		if (counter < hwmon->counter_pj)
 			hwmon->counter_pj = 0;
 		hwmon->energy_pj += counter - hwmon->counter_pj;
@@ -71,10 +71,10 @@ static int quire_hwmon_read_temperature(struct quire_device *qdev, long *value)
 {
 	int index;
 
-	if (!quire_look_begin(qdev, &index))
+	if (!quire_card_enter(qdev, &index))
 		return -ENODATA;
 	*value = quire_counter(qdev, QUIRE_COUNTER_TEMPERATURE);
-	quire_look_end(qdev, index);
+	quire_card_exit(qdev, index);
 	return 0;
 }
 

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Registers by name and the log of the firmware, for debugfs, hwmon and dumps. */
-#include <linux/pm_runtime.h>
-
 #include "quire_look.h"
 
 #define QUIRE_REGISTER(name) { QUIRE_REG_##name, #name }
@@ -67,32 +65,6 @@ const struct quire_register quire_queue_registers[] = {
 };
 
 const unsigned int quire_queue_registers_count = ARRAY_SIZE(quire_queue_registers);
-
-bool quire_look_begin(struct quire_device *qdev, int *index)
-{
-	struct device *dev = qdev->drm.dev;
-	int awake;
-
-	if (!drm_dev_enter(&qdev->drm, index))
-		return false;
-	awake = pm_runtime_get_if_active(dev);
-	/* Without power management it is always awake. */
-	if (awake < 0)
-		pm_runtime_get_noresume(dev);
-	/* A function in a reset reads as all ones. */
-	if (awake && quire_read(qdev, QUIRE_REG_ID) == QUIRE_ID_VALUE)
-		return true;
-	if (awake)
-		pm_runtime_put(dev);
-	drm_dev_exit(*index);
-	return false;
-}
-
-void quire_look_end(struct quire_device *qdev, int index)
-{
-	pm_runtime_put(qdev->drm.dev);
-	drm_dev_exit(index);
-}
 
 /* The window is a ring of bytes, of which the firmware overwrites some while we read. */
 u32 quire_look_log(struct quire_device *qdev, char text[QUIRE_LOG_BYTES], u32 *written)

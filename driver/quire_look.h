@@ -19,15 +19,8 @@ extern const struct quire_register quire_queue_registers[];
 extern const unsigned int quire_queue_registers_count;
 
 /*
- * Reading that disturbs nothing: false if the card has gone, is in a reset of the function,
- * or sleeps, which it goes on doing.
- */
-bool quire_look_begin(struct quire_device *qdev, int *index);
-void quire_look_end(struct quire_device *qdev, int index);
-
-/*
  * The newest characters of the firmware's log, not terminated; returns how many.
- * Between quire_look_begin() and quire_look_end(), or where the card is known to be there.
+ * Inside quire_card_enter().
  */
 u32 quire_look_log(struct quire_device *qdev, char text[QUIRE_LOG_BYTES], u32 *written);
 

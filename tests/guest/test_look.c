@@ -199,4 +199,33 @@ TEST_F(look, firmware_log_has_lines_of_the_boot)
 					   "ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"));
 }
 
+static int error_of(const char *directory, const char *name)
+{
+	char path[256], byte;
+	int fd, error;
+
+	snprintf(path, sizeof(path), "%s%s", directory, name);
+	fd = open(path, O_RDONLY);
+	error = fd < 0 || read(fd, &byte, 1) < 0 ? errno : 0;
+	close(fd);
+	return error;
+}
+
+/* A card without work sleeps after a moment; reading neither wakes it nor gets all ones. */
+TEST_F(look, sleeping_card_is_left_asleep)
+{
+	for (int i = 0; i < 100 && strcmp("asleep\n", text(DEVICE, "/quire/state")); i++)
+		usleep(100000);
+	ASSERT_STREQ("asleep\n", text(DEVICE, "/quire/state"));
+	EXPECT_EQ(ENODEV, error_of(self->debugfs, "registers"));
+	EXPECT_EQ(ENODEV, error_of(self->debugfs, "fw_log"));
+	EXPECT_EQ(0, error_of(self->debugfs, "queues"));
+	EXPECT_EQ(ENODATA, error_of(self->hwmon, "temp1_input"));
+	EXPECT_EQ(0, error_of(self->hwmon, "energy1_input"));
+	EXPECT_EQ(0, error_of(self->hwmon, "power1_average"));
+	EXPECT_STREQ("asleep\n", text(DEVICE, "/quire/state"));
+	work(_metadata, &self->card);
+	EXPECT_EQ(0, error_of(self->debugfs, "registers"));
+}
+
 TEST_HARNESS_MAIN
