@@ -12,6 +12,7 @@
 #include <linux/slab.h>
 
 #include "quire_bind.h"
+#include "quire_trace.h"
 
 static const char *quire_bind_fence_driver(struct dma_fence *fence)
 {
@@ -160,6 +161,7 @@ void quire_bind_job_run(struct quire_bind_job *job)
 		va->ticket = ticket;
 	list_splice_tail_init(&job->removed, &vm->removed);
 	spin_unlock(&vm->job_lock);
+	trace_quire_bind_run(job);
 	if (!job->fence)
 		return;
 	if (job->error)
@@ -190,6 +192,7 @@ void quire_bind_job_queue(struct quire_bind_job *job)
 	struct quire_vm *vm = job->vm;
 	u32 i;
 
+	trace_quire_bind_queued(job);
 	/* It counts as waiting until all callbacks are in place. */
 	atomic_set(&job->waits, 1);
 	for (i = 0; i < job->syncs.waits; i++) {

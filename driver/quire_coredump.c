@@ -115,6 +115,19 @@ void quire_coredump_job(struct quire_queue *queue, struct quire_job *job,
 	queue_work(system_long_wq, &dump->work);
 }
 
+void quire_coredump_overdue(struct quire_queue *queue)
+{
+	struct quire_fence_record record = { .status = QUIRE_STATUS_CANCELLED };
+	struct quire_job *job;
+	unsigned long flags;
+
+	spin_lock_irqsave(&queue->lock, flags);
+	job = list_first_entry_or_null(&queue->running, struct quire_job, node);
+	if (job)
+		quire_coredump_job(queue, job, &record);
+	spin_unlock_irqrestore(&queue->lock, flags);
+}
+
 void quire_coredump_reset(struct quire_device *qdev, struct quire_queue *guilty, const char *why)
 {
 	struct quire_coredump *dump = qdev->coredump;

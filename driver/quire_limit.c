@@ -8,6 +8,7 @@
  * One that does not come to rest, because an engine hangs, is cancelled; if even that
  * does not help, the card is reset (quire_reset.c).  Others go on meanwhile.
  */
+#include "quire_coredump.h"
 #include "quire_queue.h"
 
 #define QUIRE_LIMIT_LOOK msecs_to_jiffies(100)
@@ -93,6 +94,7 @@ static void quire_limit_check(struct quire_slot *slot)
 	queue->overdue = quire_limit_overdue(slot);
 	if (!queue->overdue)
 		return;
+	quire_coredump_overdue(queue);
 	quire_warn_ratelimited(&slot->qdev->drm,
 			       "%s[%d]: a job is over its limit of %llu ms, stopping its queue\n",
 			       queue->comm, queue->pid, queue->limit_us / USEC_PER_MSEC);

@@ -61,7 +61,7 @@ int quire_mailbox_send_within(struct quire_device *qdev, u32 command, u32 argume
 		result = quire_read(qdev, QUIRE_REG_MAILBOX_RESULT);
 	mutex_unlock(&mailbox->lock);
 
-	trace_quire_mailbox(command, argument, ret ?: (int)result);
+	trace_quire_mailbox(qdev, command, argument, ret ?: (int)result);
 	if (ret) {
 		drm_err_ratelimited(&qdev->drm,
 				    "the firmware did not answer command %u(%u) within %u ms\n",

@@ -13,6 +13,7 @@
 
 #include "quire_gem.h"
 #include "quire_power.h"
+#include "quire_trace.h"
 #include "quire_userptr.h"
 #include "quire_vm.h"
 
@@ -148,6 +149,7 @@ int quire_move(struct ttm_buffer_object *base, bool evict, struct ttm_operation_
 	struct quire_device *qdev = container_of(base->bdev, struct quire_device, ttm);
 	struct quire_bo *bo = to_quire_bo(&base->base);
 	struct ttm_resource *old = base->resource;
+	int from = old ? (int)old->mem_type : -1, to = new->mem_type;
 	bool reached = old && old->mem_type != TTM_PL_SYSTEM;
 	bool copied = new->mem_type == TTM_PL_VRAM || (old && old->mem_type == TTM_PL_VRAM);
 	int ret = 0;
@@ -165,5 +167,6 @@ int quire_move(struct ttm_buffer_object *base, bool evict, struct ttm_operation_
 		ttm_bo_move_null(base, new);
 	if (!ret)
 		WRITE_ONCE(bo->on_card, new->mem_type == TTM_PL_VRAM);
+	trace_quire_move(qdev, base->base.size, from, to, evict, ret);
 	return ret;
 }

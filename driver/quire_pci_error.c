@@ -65,7 +65,7 @@ static void quire_error_reset_done(struct pci_dev *pdev)
 	int ret = quire_power_return(qdev);
 
 	atomic_inc(&qdev->resets);
-	trace_quire_reset("the function was reset", ret);
+	trace_quire_reset(qdev, "the function was reset", ret);
 	quire_power_put(qdev);
 }
 
@@ -119,7 +119,7 @@ static void quire_error_resume(struct pci_dev *pdev)
 	if (qdev->power->away != QUIRE_RESETTING)
 		return;
 	atomic_inc(&qdev->resets);
-	trace_quire_reset("the bus had an error", quire_power_return(qdev));
+	trace_quire_reset(qdev, "the bus had an error", quire_power_return(qdev));
 }
 
 const struct pci_error_handlers quire_error_handlers = {

@@ -17,6 +17,7 @@
 #include "quire_power.h"
 #include "quire_queue.h"
 #include "quire_reach.h"
+#include "quire_trace.h"
 
 /* Time for what runs to come to rest; bands take some milliseconds. */
 #define QUIRE_PARK_MS 2000
@@ -95,6 +96,7 @@ void quire_power_set(struct quire_device *qdev, enum quire_away away)
 	down_write(&qdev->power->lock);
 	WRITE_ONCE(qdev->power->away, away);
 	up_write(&qdev->power->lock);
+	trace_quire_power(qdev, away);
 }
 
 void quire_power_take(struct quire_device *qdev, enum quire_away why)

@@ -50,6 +50,8 @@ struct quire_job {
 	u64 sequence;
 	/** @error: to set when the fence signals */
 	int error;
+	/** @busy_ns: time the card worked on it, once it has ended */
+	u64 busy_ns;
 	/** @waits: fences waited for that have not signalled, plus one while armed */
 	atomic_t waits;
 	/** @syncs: fences to wait for and syncobjs to signal */

@@ -230,6 +230,7 @@ static void quire_reset_revive(struct quire_device *qdev, int ret)
 	if (!ret) {
 		quire_reach_running(qdev);
 		ret = quire_fw_boot(qdev);
+		trace_quire_reset_step(qdev, "booted", ret);
 	}
 	/* Whoever sees a job go on finds it counted. */
 	atomic_inc(&qdev->resets);
@@ -277,9 +278,11 @@ static void quire_reset_card(struct quire_device *qdev, const char *why, bool cr
 	quire_reset_note(qdev);
 	quire_coredump_reset(qdev, quire_reset_suspect(queues, crashed), why);
 	ret = quire_fw_stop(qdev);
+	trace_quire_reset_step(qdev, "stopped", ret);
 	if (!ret)
 		quire_reach_stopped(qdev);
 	guilty = quire_reset_settle_all(qdev, crashed);
+	trace_quire_reset_step(qdev, guilty ? "settled: somebody is guilty" : "settled", 0);
 	if (guilty || READ_ONCE(queues->progressed))
 		reset->fruitless = 0;
 	else
@@ -291,15 +294,18 @@ static void quire_reset_card(struct quire_device *qdev, const char *why, bool cr
 		qdev->power->rung = QUIRE_RUNG_WEDGED;
 	quire_reset_revive(qdev, ret);
 	WRITE_ONCE(qdev->resetting, false);
-	trace_quire_reset(why, ret);
+	trace_quire_reset(qdev, why, ret);
 }
 
 /* Bring to rest what obeys.  False: the firmware has failed. */
 static bool quire_reset_rest(struct quire_device *qdev)
 {
+	bool rested;
+
 	if (!quire_reset_alive(qdev))
 		return false;
-	quire_slots_park(qdev, QUIRE_RESET_REST_MS);
+	rested = quire_slots_park(qdev, QUIRE_RESET_REST_MS);
+	trace_quire_reset_step(qdev, "at rest", rested ? 0 : -ETIME);
 	return true;
 }
 

@@ -112,7 +112,7 @@ static void quire_ring_fault(struct quire_queue *queue, struct quire_job *job,
 	lockdep_assert_held(&queue->lock);
 	queue->fault = *record;
 	queue->fault_job = job->fence.seqno;
-	trace_quire_fault(queue->slot ? (int)queue->slot->hw : -1, record);
+	trace_quire_fault(queue, job->fence.seqno, record);
 	quire_coredump_job(queue, job, record);
 	drm_dbg(&queue->qdev->drm,
 		"%s[%d]: job %llu: status %u packet %u detail %u fault %#x at %#llx\n",
@@ -141,6 +141,7 @@ static void quire_ring_collect(struct quire_queue *queue, struct list_head *ende
 		queue->usage.modelled_pj += record.modelled_pj;
 		queue->usage.macs += record.macs;
 		queue->usage.busy_ns += record.busy_ns;
+		job->busy_ns = record.busy_ns;
 		queue->completed++;
 		queue->on_ring--;
 		list_move_tail(&job->node, ended);

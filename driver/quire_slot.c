@@ -64,6 +64,7 @@ static void quire_slot_attach(struct quire_slot *slot, struct quire_queue *queue
 	context->rings++;
 	context->busy++;
 	context->used = jiffies;
+	trace_quire_slot_lend(slot, queue);
 }
 
 /* The card does nothing for the queue: the ring is free. */
@@ -74,6 +75,7 @@ void quire_slot_detach(struct quire_slot *slot)
 	unsigned long flags;
 
 	lockdep_assert_held(&slot->qdev->queues->lock);
+	trace_quire_slot_return(slot, queue);
 	spin_lock_irqsave(&slot->lock, flags);
 	spin_lock(&queue->lock);
 	queue->live = false;
@@ -266,6 +268,7 @@ void quire_slot_park(struct quire_slot *slot)
 	lockdep_assert_held(&slot->qdev->queues->lock);
 	if (slot->parking)
 		return;
+	trace_quire_slot_park(slot, slot->queue);
 	ret = quire_mailbox_send(slot->qdev, QUIRE_MAILBOX_QUEUE_PARK, slot->hw);
 	/* Refused: it has just stopped on a failed job. */
 	if (ret == -EIO) {

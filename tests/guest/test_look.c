@@ -199,6 +199,51 @@ TEST_F(look, firmware_log_has_lines_of_the_boot)
 					   "ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"));
 }
 
+#define TRACING "/sys/kernel/debug/tracing/"
+
+static void write_text(const char *path, const char *words)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC);
+
+	if (fd < 0 || write(fd, words, strlen(words)) < 0)
+		perror(path);
+	close(fd);
+}
+
+/* Each event names the card, and those of jobs the process. */
+TEST_F(look, trace_names_card_process_and_times)
+{
+	const char *card = strrchr(self->debugfs, '0') - 11, *trace, *line;
+	char wanted[96];
+	struct bo bo;
+
+	if (access(TRACING "events/quire/enable", W_OK))
+		SKIP(return, "this kernel has no tracing");
+	write_text(TRACING "trace", "");
+	write_text(TRACING "events/quire/enable", "1");
+	ASSERT_EQ(0, card_buffer(&self->card, 64 << 10, DRM_QUIRE_PLACEMENT_CARD, &bo));
+	work(_metadata, &self->card);
+	write_text(TRACING "events/quire/enable", "0");
+	trace = text(TRACING, "trace");
+	snprintf(wanted, sizeof(wanted), "quire_job_submit: %.12s test_look[%d] ", card, getpid());
+	EXPECT_NE(NULL, strstr(trace, wanted));
+	snprintf(wanted, sizeof(wanted), "quire_job_done: %.12s test_look[%d] job=1 ", card, getpid());
+	line = strstr(trace, wanted);
+	ASSERT_NE(NULL, line);
+	line = strstr(line, "busy_ns=");
+	ASSERT_NE(NULL, line);
+	EXPECT_GT(atoll(line + 8), 0);
+	snprintf(wanted, sizeof(wanted), "quire_slot_lend: %.12s test_look[%d] ", card, getpid());
+	EXPECT_NE(NULL, strstr(trace, wanted));
+	snprintf(wanted, sizeof(wanted), "quire_bind_run: %.12s ", card);
+	EXPECT_NE(NULL, strstr(trace, wanted));
+	snprintf(wanted, sizeof(wanted), "quire_move: %.12s bytes=65536 from=-1 to=2 evict=0 result=0",
+		 card);
+	EXPECT_NE(NULL, strstr(trace, wanted));
+	snprintf(wanted, sizeof(wanted), "quire_mailbox: %.12s command=1 ", card);
+	EXPECT_NE(NULL, strstr(trace, wanted));
+}
+
 static int error_of(const char *directory, const char *name)
 {
 	char path[256], byte;
