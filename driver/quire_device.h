@@ -20,6 +20,7 @@
 
 struct quire_coredump;
 struct quire_fw;
+struct quire_hwmon;
 struct quire_irq;
 struct quire_mailbox;
 struct quire_power;
@@ -111,6 +112,8 @@ struct quire_device {
 	struct quire_irq *irq;
 	/** @mailbox: commands to the firmware (quire_mailbox.c) */
 	struct quire_mailbox *mailbox;
+	/** @hwmon: energy over time (quire_hwmon.c), or NULL */
+	struct quire_hwmon *hwmon;
 	/** @coredump: memory set aside for a dump (quire_coredump.c) */
 	struct quire_coredump *coredump;
 	/** @queues: hardware queues (quire_queue.c) */

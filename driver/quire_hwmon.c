@@ -42,12 +42,10 @@ static u64 quire_hwmon_power_uw(u64 pj, s64 ns)
 	return mul_u64_u64_div_u64(pj, 1000, ns);
 }
 
-static void quire_hwmon_update(struct quire_hwmon *hwmon)
+static void quire_hwmon_count(struct quire_hwmon *hwmon)
 {
-	ktime_t now = ktime_get();
 	u64 counter;
 	int index;
-	s64 ns;
 
 	lockdep_assert_held(&hwmon->lock);
 	/* Asleep it uses nothing that the model knows of. */
@@ -56,10 +54,20 @@ static void quire_hwmon_update(struct quire_hwmon *hwmon)
 		quire_card_exit(hwmon->qdev, index);
 		if (counter < hwmon->counter_pj)
 			hwmon->counter_pj = 0;
-		hwmon->energy_pj += counter - hwmon->counter_pj;
-		hwmon->counter_pj = counter;
+		/* All ones: it has been pulled. */
+		if (counter != ~0ull) {
+			hwmon->energy_pj += counter - hwmon->counter_pj;
+			hwmon->counter_pj = counter;
+		}
 	}
-	ns = ktime_to_ns(ktime_sub(now, hwmon->from));
+}
+
+static void quire_hwmon_update(struct quire_hwmon *hwmon)
+{
+	ktime_t now = ktime_get();
+	s64 ns = ktime_to_ns(ktime_sub(now, hwmon->from));
+
+	quire_hwmon_count(hwmon);
 	if (ns < QUIRE_HWMON_INTERVAL_NS)
 		return;
 	hwmon->power_uw = quire_hwmon_power_uw(hwmon->energy_pj - hwmon->from_pj, ns);
@@ -135,6 +143,17 @@ static const struct hwmon_chip_info quire_hwmon_chip = {
 	.info = quire_hwmon_channels,
 };
 
+void quire_hwmon_sample(struct quire_device *qdev)
+{
+	struct quire_hwmon *hwmon = READ_ONCE(qdev->hwmon);
+
+	if (!hwmon)
+		return;
+	mutex_lock(&hwmon->lock);
+	quire_hwmon_count(hwmon);
+	mutex_unlock(&hwmon->lock);
+}
+
 /* The files go with the driver's binding; a card works without them. */
 void quire_hwmon_init(struct quire_device *qdev)
 {
@@ -146,6 +165,7 @@ void quire_hwmon_init(struct quire_device *qdev)
 	hwmon->qdev = qdev;
 	hwmon->counter_pj = quire_counter(qdev, QUIRE_COUNTER_MODELLED_PJ);
 	hwmon->from = ktime_get();
+	WRITE_ONCE(qdev->hwmon, hwmon);
 	dev = devm_hwmon_device_register_with_info(qdev->drm.dev, DRM_QUIRE_DRIVER_NAME, hwmon,
 						   &quire_hwmon_chip, NULL);
 	if (IS_ERR(dev))
