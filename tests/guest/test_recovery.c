@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "card.h"
@@ -399,6 +400,182 @@ TEST_F_TIMEOUT(recovery, card_whose_reset_fails_says_so_and_comes_back_with_the_
 	EXPECT_TRUE(is_state("ready"));
 	EXPECT_EQ(0, works(&self->innocent));
 	EXPECT_EQ(0, card_queue_create(self->innocent.fd, self->innocent.vm, 0, &queue));
+}
+
+/* Nobody has a job on the card: it is the making of a queue that meets the dead firmware. */
+TEST_F_TIMEOUT(recovery, queues_can_be_made_after_the_firmware_stood_still, 90)
+{
+	struct card fresh;
+	uint32_t queue;
+	int ret;
+
+	ASSERT_EQ(0, monitor_inject("mcu-halt", 1));
+	for (int i = 0; i < 2; i++) {
+		ret = card_queue_create(self->innocent.fd, self->innocent.vm, 0, &queue);
+		EXPECT_TRUE(ret == 0 || ret == -EIO) TH_LOG("%d", ret);
+	}
+	ASSERT_EQ(0, monitor_inject("mcu-halt", 0));
+	for (int i = 0; i < 100; i++) {
+		ret = card_setup(&fresh, 0);
+		if (!ret)
+			ret = works(&fresh);
+		card_teardown(&fresh);
+		if (!ret)
+			break;
+		usleep(100000);
+	}
+	EXPECT_EQ(0, ret);
+	EXPECT_TRUE(is_state("ready"));
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(0, card_queue_create(self->innocent.fd, self->innocent.vm, 0, &queue));
+}
+
+/* A queue whose jobs crash the firmware costs others time, whatever number of times it does. */
+TEST_F_TIMEOUT(recovery, second_crash_right_after_the_first_does_not_end_the_card, 90)
+{
+	struct quire_packet_fill fill;
+	uint64_t point[4];
+
+	packet_fill(&fill, self->innocent.stream.va + 8 * PAGE, 64, 0x1dea);
+	memcpy(self->innocent.stream.map, &fill, sizeof(fill));
+	ASSERT_EQ(0, start_guilty(&self->guilty, &self->point));
+	ASSERT_EQ(0, monitor_inject("crash-firmware", 2));
+	for (int i = 0; i < 4; i++)
+		ASSERT_EQ(0, card_submit(&self->innocent, self->innocent.stream.va, sizeof(fill),
+					 &point[i]));
+	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 40000 * MS));
+	ASSERT_EQ(0, card_wait(self->innocent.fd, self->innocent.syncobj, point[3], 40000 * MS));
+	EXPECT_EQ(0, works(&self->innocent));
+	EXPECT_TRUE(is_state("ready"));
+	EXPECT_LE(self->resets + 1, resets(self->innocent.fd));
+}
+
+static int share_point(int from, uint32_t syncobj, int to, uint32_t *shared)
+{
+	struct drm_syncobj_handle out = { .handle = syncobj }, in = { 0 };
+	int ret = card_ioctl(from, DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, &out);
+
+	in.fd = out.fd;
+	if (!ret)
+		ret = card_ioctl(to, DRM_IOCTL_SYNCOBJ_FD_TO_HANDLE, &in);
+	*shared = in.handle;
+	return ret;
+}
+
+/* The job came to the card long after its call, when another card's job had ended. */
+TEST_F_TIMEOUT(recovery, dead_firmware_is_noticed_by_a_job_that_waited_for_another_card, 200)
+{
+	struct drm_quire_sync syncs[2] = {
+		{ DRM_QUIRE_SYNC_WAIT | DRM_QUIRE_SYNC_TIMELINE, 0, 0 },
+		{ DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE, self->innocent.syncobj, 1000 },
+	};
+	struct drm_quire_job job = { .stream_va = self->innocent.stream.va + 8 * PAGE,
+				     .stream_bytes = sizeof(struct quire_packet_fill),
+				     .syncs = { sizeof(syncs[0]), 2, (uintptr_t)syncs } };
+	struct drm_quire_submit args = { .jobs = { sizeof(job), 1, (uintptr_t)&job } };
+	struct card other;
+	uint32_t bytes;
+	uint64_t point;
+	int error, ret;
+
+	if (access("/dev/accel/accel1", F_OK))
+		SKIP(return, "this machine has one card");
+	ASSERT_EQ(0, card_setup_limit(&other, 1, 60000));
+	ASSERT_EQ(0, card_long_stream(&other, &bytes));
+	ASSERT_EQ(0, card_queue_create(self->innocent.fd, self->innocent.vm, 300000, &args.queue_id));
+	packet_fill((struct quire_packet_fill *)((char *)self->innocent.stream.map + 8 * PAGE),
+		    self->innocent.stream.va + PAGE, 64, 1);
+	ASSERT_EQ(0, card_submit(&other, other.stream.va, bytes, &point));
+	syncs[0].point = point;
+	ASSERT_EQ(0, share_point(other.fd, other.syncobj, self->innocent.fd, &syncs[0].handle));
+	ASSERT_EQ(0, card_ioctl(self->innocent.fd, DRM_IOCTL_QUIRE_SUBMIT, &args));
+	/* By now nobody watches the first card any more. */
+	usleep(2500000);
+	ASSERT_EQ(0, monitor_inject("mcu-halt", 1));
+	ASSERT_EQ(0, card_wait(other.fd, other.syncobj, syncs[0].point, 60000 * MS));
+	ret = card_wait(self->innocent.fd, self->innocent.syncobj, 1000, 80000 * MS);
+	ASSERT_EQ(0, monitor_inject("mcu-halt", 0));
+	/* It never booted again, whatever was tried. */
+	if (!is_state("ready"))
+		write_file(PCI_DEVICE "reset", "1");
+	ASSERT_EQ(0, ret);
+	error = card_fence_error(self->innocent.fd, self->innocent.syncobj, 1000);
+	EXPECT_TRUE(error == 0 || error == -EIO) TH_LOG("%d", error);
+	card_teardown(&other);
+}
+
+/* A job of a fifth of its limit is none over it because sixty other queues work, too. */
+TEST_F_TIMEOUT(recovery, time_limit_counts_the_work_on_the_job_alone, 150)
+{
+	enum { OTHERS = 60 };
+	struct card *card = &self->innocent;
+	struct drm_quire_queue_query state;
+	uint32_t bytes, packets = 4;
+	uint64_t point, work_us = 0;
+
+	ASSERT_EQ(0, card_long_stream(card, &bytes));
+	/* How long is it alone? */
+	for (; packets < 256 && work_us < 150000; packets *= 2) {
+		struct timespec start, end;
+
+		clock_gettime(CLOCK_MONOTONIC, &start);
+		ASSERT_EQ(0, card_submit(card, card->stream.va,
+					 packets * (uint32_t)sizeof(struct quire_packet_gemm),
+					 &point));
+		ASSERT_EQ(0, card_wait(card->fd, card->syncobj, point, 30000 * MS));
+		clock_gettime(CLOCK_MONOTONIC, &end);
+		work_us = (uint64_t)((end.tv_sec - start.tv_sec) * 1000000 +
+				     (end.tv_nsec - start.tv_nsec) / 1000);
+	}
+	packets /= 2;
+	for (int i = 0; i < OTHERS; i++) {
+		ASSERT_EQ(0, card_queue_create(card->fd, card->vm, 600000, &card->queue));
+		ASSERT_EQ(0, card_submit(card, card->stream.va, bytes, &point));
+	}
+	ASSERT_EQ(0, card_queue_create(card->fd, card->vm, (uint32_t)(work_us * 5 / 1000),
+				       &card->queue));
+	ASSERT_EQ(0, card_syncobj_create(card->fd, &card->syncobj));
+	ASSERT_EQ(0, card_submit(card, card->stream.va,
+				 packets * (uint32_t)sizeof(struct quire_packet_gemm), &point));
+	ASSERT_EQ(0, card_wait(card->fd, card->syncobj, point, 120000 * MS));
+	EXPECT_EQ(0, card_fence_error(card->fd, card->syncobj, point));
+	ASSERT_EQ(0, card_queue_state(card->fd, card->queue, &state));
+	EXPECT_EQ(DRM_QUIRE_QUEUE_STATE_ACTIVE, state.state);
+}
+
+static unsigned int kernel_lines(int log)
+{
+	unsigned int lines = 0;
+	char line[1024];
+
+	for (ssize_t got; (got = read(log, line, sizeof(line) - 1)) > 0 || errno == EPIPE;) {
+		line[got > 0 ? got : 0] = '\0';
+		lines += strstr(line, "quire") != NULL;
+	}
+	return lines;
+}
+
+/* Whoever may use the card may not fill the log with it. */
+TEST_F_TIMEOUT(recovery, jobs_over_their_limit_do_not_flood_the_log, 90)
+{
+	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+	struct card *card = &self->guilty;
+	time_t start = time(NULL);
+	unsigned int lines;
+
+	ASSERT_GE(log, 0);
+	kernel_lines(log);
+	for (int i = 0; i < 60; i++) {
+		uint64_t point;
+
+		card_queue_destroy(card->fd, card->queue);
+		ASSERT_EQ(0, card_queue_create(card->fd, card->vm, 10, &card->queue));
+		ASSERT_EQ(0, start_guilty(card, &point));
+		ASSERT_EQ(0, card_wait(card->fd, card->syncobj, point, 20000 * MS));
+	}
+	lines = kernel_lines(log);
+	EXPECT_LE(lines, 12 * (1 + (unsigned int)(time(NULL) - start) / 5));
+	close(log);
 }
 
 TEST_HARNESS_MAIN
