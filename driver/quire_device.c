@@ -107,7 +107,7 @@ static int quire_device_start(struct quire_device *qdev)
 		ret = quire_power_init(qdev);
 	if (!ret)
 		ret = devm_add_action_or_reset(qdev->drm.dev, quire_device_end, qdev);
-	return ret ?: quire_fw_boot(qdev);
+	return ret ?: quire_fw_boot(qdev) ?: quire_error_remember(qdev);
 }
 
 int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev)

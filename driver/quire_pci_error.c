@@ -18,6 +18,8 @@
 /* Whoever holds the device's lock may be resetting it, which would do as well. */
 #define QUIRE_CLIMB_TRIES 50
 #define QUIRE_CLIMB_WAIT_MS 100
+/* When the core's own recovery from an error must have ended: it does not say so if it fails. */
+#define QUIRE_ERROR_DELAY (5 * HZ)
 
 static void quire_error_wedge(struct quire_device *qdev)
 {
@@ -32,6 +34,17 @@ static void quire_error_wedge(struct quire_device *qdev)
 	quire_wedged_event(&qdev->drm);
 }
 
+static void quire_recover_after(struct quire_device *qdev, unsigned long delay)
+{
+	WRITE_ONCE(qdev->power->broken, true);
+	mod_delayed_work(system_unbound_wq, &qdev->power->climb, delay);
+}
+
+void quire_recover_function(struct quire_device *qdev)
+{
+	quire_recover_after(qdev, 0);
+}
+
 static void quire_error_leave(struct quire_device *qdev, bool save)
 {
 	struct quire_power *power = qdev->power;
@@ -42,6 +55,20 @@ static void quire_error_leave(struct quire_device *qdev, bool save)
 	quire_power_stop(qdev);
 	quire_power_take(qdev, QUIRE_RESETTING);
 	power->lost = !save || quire_rescue_reserve(qdev) || quire_rescue_save(qdev);
+}
+
+int quire_error_remember(struct quire_device *qdev)
+{
+	pci_save_state(qdev->pdev);
+	qdev->power->config = pci_store_saved_state(qdev->pdev);
+	return qdev->power->config ? 0 : -ENOMEM;
+}
+
+/* A reset of the bus that nobody has announced has cleared it. */
+static void quire_error_restore_config(struct quire_device *qdev)
+{
+	pci_load_saved_state(qdev->pdev, qdev->power->config);
+	pci_restore_state(qdev->pdev);
 }
 
 /*
@@ -57,6 +84,9 @@ static void quire_error_reset_prepare(struct pci_dev *pdev)
 	quire_power_get(qdev);
 	here = quire_read(qdev, QUIRE_REG_ID) == QUIRE_ID_VALUE;
 	quire_error_leave(qdev, here);
+	/* The core saves and restores around the reset what it finds now. */
+	if (!here)
+		quire_error_restore_config(qdev);
 }
 
 static void quire_error_reset_done(struct pci_dev *pdev)
@@ -80,6 +110,7 @@ static pci_ers_result_t quire_error_detected(struct pci_dev *pdev, pci_channel_s
 	case pci_channel_io_frozen:
 		drm_warn(&qdev->drm, "a fatal error of the bus\n");
 		quire_error_leave(qdev, false);
+		quire_recover_after(qdev, QUIRE_ERROR_DELAY);
 		return PCI_ERS_RESULT_NEED_RESET;
 	default:
 		drm_err(&qdev->drm, "the bus has given up the card\n");
@@ -105,8 +136,7 @@ static pci_ers_result_t quire_error_slot_reset(struct pci_dev *pdev)
 
 	/* Another function's wish to be reset has taken ours along. */
 	quire_error_leave(qdev, false);
-	pci_restore_state(pdev);
-	pci_save_state(pdev);
+	quire_error_restore_config(qdev);
 	if (quire_read(qdev, QUIRE_REG_ID) != QUIRE_ID_VALUE)
 		return PCI_ERS_RESULT_DISCONNECT;
 	return PCI_ERS_RESULT_RECOVERED;
@@ -156,7 +186,8 @@ static int quire_climb_reset(struct quire_device *qdev, enum quire_rung rung)
 
 void quire_climb_work(struct work_struct *work)
 {
-	struct quire_power *power = container_of(work, struct quire_power, climb);
+	struct quire_power *power =
+		container_of(to_delayed_work(work), struct quire_power, climb);
 	struct quire_device *qdev = power->qdev;
 
 	while (READ_ONCE(power->broken)) {
@@ -176,10 +207,4 @@ void quire_climb_work(struct work_struct *work)
 		if (ret)
 			drm_warn(&qdev->drm, "cannot be reset (%d)\n", ret);
 	}
-}
-
-void quire_recover_function(struct quire_device *qdev)
-{
-	WRITE_ONCE(qdev->power->broken, true);
-	queue_work(system_unbound_wq, &qdev->power->climb);
 }

@@ -174,7 +174,7 @@ int quire_power_init(struct quire_device *qdev)
 	power->qdev = qdev;
 	init_rwsem(&power->lock);
 	init_waitqueue_head(&power->back);
-	INIT_WORK(&power->climb, quire_climb_work);
+	INIT_DELAYED_WORK(&power->climb, quire_climb_work);
 	qdev->power = power;
 	return quire_pm_init(qdev);
 }
@@ -183,7 +183,9 @@ int quire_power_init(struct quire_device *qdev)
 void quire_power_fini(struct quire_device *qdev)
 {
 	quire_pm_fini(qdev);
-	cancel_work_sync(&qdev->power->climb);
+	cancel_delayed_work_sync(&qdev->power->climb);
 	wake_up_all(&qdev->power->back);
 	quire_rescue_drop(qdev);
+	kfree(qdev->power->config);
+	qdev->power->config = NULL;
 }

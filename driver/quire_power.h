@@ -54,10 +54,12 @@ struct quire_power {
 	bool broken;
 	/** @held: the machine is about to sleep: a reference of runtime PM is held */
 	bool held;
+	/** @config: configuration space as probe left it */
+	struct pci_saved_state *config;
 	/** @rung: of the ladder; @climb only, and whoever brings the card back */
 	enum quire_rung rung;
 	/** @climb: tries the next rung */
-	struct work_struct climb;
+	struct delayed_work climb;
 	/** @sleep: told before the machine sleeps */
 	struct notifier_block sleep;
 };
@@ -114,6 +116,8 @@ void quire_rescue_drop(struct quire_device *qdev);
 
 /* quire_pci_error.c */
 extern const struct pci_error_handlers quire_error_handlers;
+/* At the end of probe: what configuration space is to be. */
+int quire_error_remember(struct quire_device *qdev);
 void quire_climb_work(struct work_struct *work);
 /* The card did not come back: try the next rung.  Any context. */
 void quire_recover_function(struct quire_device *qdev);
