@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The card goes away and comes back: it sleeps when nobody uses it, its function or its bus is
+ * reset, an error of the bus hits it, the whole machine sleeps.  Jobs go on and card memory
+ * keeps its content, or both are declared lost; what a program sees is never anything else.
+ *
+ * Linked statically: "sleep" runs in a guest without a file system of the host, which would not
+ * survive that.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "card.h"
+#include "kselftest_harness.h"
+#include "monitor.h"
+
+#define PCI_DEVICE "/sys/class/accel/accel0/device/"
+#define BYTES (4u << 20)
+#define N 1024u
+/* Time for a job to be in the middle of, and the longest that one may take. */
+#define JOB_MS 1500
+#define JOB_LIMIT_MS 60000
+/* From a submission to a sleeping card to the end of the job, and a multiple for loaded hosts. */
+#define WAKE_MS 20
+#define WAKE_MS_LOADED 200
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY), ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+static int file_says(const char *path, const char *expected)
+{
+	char text[64] = "";
+	int fd = open(path, O_RDONLY);
+
+	if (fd >= 0 && read(fd, text, sizeof(text) - 1) < 0)
+		perror(path);
+	close(fd);
+	return !strncmp(text, expected, strlen(expected));
+}
+
+static int wait_for(const char *path, const char *expected)
+{
+	for (int tries = 0; tries < 1000; tries++) {
+		if (file_says(path, expected))
+			return 1;
+		usleep(10000);
+	}
+	return 0;
+}
+
+static int falls_asleep(void)
+{
+	return wait_for(PCI_DEVICE "power/runtime_status", "suspended") &&
+	       file_says(PCI_DEVICE "quire/state", "asleep");
+}
+
+static int is_awake(void)
+{
+	return file_says(PCI_DEVICE "power/runtime_status", "active");
+}
+
+static double now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return 1e3 * (double)now.tv_sec + 1e-6 * (double)now.tv_nsec;
+}
+
+static struct drm_quire_device_info card_info(int fd)
+{
+	struct drm_quire_device_info info = { 0 };
+	struct drm_quire_dev_query args = { .type = DRM_QUIRE_QUERY_DEVICE, .size = sizeof(info),
+					    .pointer = (uintptr_t)&info };
+
+	card_ioctl(fd, DRM_IOCTL_QUIRE_DEV_QUERY, &args);
+	return info;
+}
+
+/* What a program has: buffers it can see, and a job whose result it knows. */
+struct work {
+	struct card card;
+	struct bo memory;	/* card memory with a pattern */
+	struct bo operands;	/* A, B and D in card memory */
+	uint8_t *expected;	/* D */
+	uint32_t packets;	/* of the job */
+	uint64_t point;		/* of the job, while it runs */
+};
+
+static void fill_pattern(uint32_t *words)
+{
+	for (uint32_t i = 0; i < BYTES / 4; i++)
+		words[i] = i * 2654435761u;
+}
+
+static uint32_t wrong_words(const volatile uint32_t *words)
+{
+	uint32_t wrong = 0;
+
+	for (uint32_t i = 0; i < BYTES / 4; i++)
+		wrong += words[i] != i * 2654435761u;
+	return wrong;
+}
+
+static int start_job(struct work *work, uint32_t packets)
+{
+	struct quire_packet_gemm *stream = work->card.stream.map;
+
+	for (uint32_t i = 0; i < packets; i++)
+		packet_gemm(&stream[i], QUIRE_FORMAT_POSIT8, N, N, N, work->operands.va,
+			    work->operands.va + N * N, work->operands.va + 2 * N * N);
+	memset((uint8_t *)work->operands.map + 2 * N * N, 0, N * N);
+	return card_submit(&work->card, work->card.stream.va,
+			   packets * (uint32_t)sizeof(*stream), &work->point);
+}
+
+static int end_job(struct work *work)
+{
+	int ret = card_wait(work->card.fd, work->card.syncobj, work->point, JOB_LIMIT_MS * MS);
+
+	return ret ?: card_fence_error(work->card.fd, work->card.syncobj, work->point);
+}
+
+static int job_is_right(struct work *work)
+{
+	return !memcmp((uint8_t *)work->operands.map + 2 * N * N, work->expected, N * N);
+}
+
+static int work_setup(struct work *work)
+{
+	uint8_t *operands;
+	double start;
+	int ret = card_setup_limit(&work->card, 0, JOB_LIMIT_MS);
+
+	if (!ret)
+		ret = card_buffer(&work->card, BYTES, DRM_QUIRE_PLACEMENT_CARD, &work->memory);
+	if (!ret)
+		ret = card_buffer(&work->card, 3 * N * N, DRM_QUIRE_PLACEMENT_CARD,
+				  &work->operands);
+	if (ret)
+		return ret;
+	fill_pattern(work->memory.map);
+	operands = work->operands.map;
+	for (uint32_t i = 0; i < 2 * N * N; i++)
+		operands[i] = (uint8_t)((i * 2654435761u >> 24) & 0x7f);
+	start = now_ms();
+	ret = start_job(work, 1) ?: end_job(work);
+	work->packets = 2 + (uint32_t)(JOB_MS / (now_ms() - start));
+	work->expected = malloc(N * N);
+	memcpy(work->expected, operands + 2 * N * N, N * N);
+	return ret;
+}
+
+static void work_teardown(struct work *work)
+{
+	free(work->expected);
+	munmap(work->memory.map, work->memory.size);
+	munmap(work->operands.map, work->operands.size);
+	card_teardown(&work->card);
+}
+
+FIXTURE(power) {
+	struct work work;
+	struct drm_quire_device_info before;
+};
+
+FIXTURE_SETUP(power)
+{
+	ASSERT_EQ(0, monitor_open());
+	ASSERT_EQ(0, work_setup(&self->work));
+	self->before = card_info(self->work.card.fd);
+}
+
+FIXTURE_TEARDOWN(power)
+{
+	monitor_inject("forget-memory", 0);
+	work_teardown(&self->work);
+	monitor_close();
+}
+
+TEST_F_TIMEOUT(power, idle_card_sleeps_and_a_job_wakes_it, 60)
+{
+	double best = 1e9, start;
+	uint64_t point;
+
+	for (int round = 0; round < 3; round++) {
+		ASSERT_TRUE(falls_asleep());
+		start = now_ms();
+		ASSERT_EQ(0, card_submit(&self->work.card, 0, 0, &point));
+		ASSERT_EQ(0, card_wait(self->work.card.fd, self->work.card.syncobj, point,
+				       5000 * MS));
+		if (now_ms() - start < best)
+			best = now_ms() - start;
+		EXPECT_EQ(0, card_fence_error(self->work.card.fd, self->work.card.syncobj, point));
+		EXPECT_TRUE(is_awake());
+	}
+	TH_LOG("first job of a sleeping card: %.1f ms, of %d", best, WAKE_MS);
+	EXPECT_LT(best, WAKE_MS_LOADED);
+	EXPECT_EQ(0, wrong_words(self->work.memory.map));
+	EXPECT_EQ(self->before.resets, card_info(self->work.card.fd).resets);
+}
+
+TEST_F_TIMEOUT(power, card_memory_keeps_its_content_in_sleep_and_a_look_at_it_wakes, 60)
+{
+	ASSERT_TRUE(falls_asleep());
+	/* The mapping of before. */
+	EXPECT_EQ(0, wrong_words(self->work.memory.map));
+	EXPECT_TRUE(is_awake());
+	ASSERT_TRUE(falls_asleep());
+	ASSERT_EQ(0, start_job(&self->work, 1) ?: end_job(&self->work));
+	EXPECT_TRUE(job_is_right(&self->work));
+	EXPECT_EQ(0, card_info(self->work.card.fd).vram_lost);
+}
+
+TEST_F_TIMEOUT(power, sysfs_does_not_wake_and_close_works_asleep, 60)
+{
+	struct work other;
+
+	ASSERT_EQ(0, work_setup(&other));
+	ASSERT_TRUE(falls_asleep());
+	EXPECT_TRUE(file_says(PCI_DEVICE "quire/card_memory", "268435456"));
+	EXPECT_FALSE(is_awake());
+	work_teardown(&other);
+	EXPECT_EQ(0, start_job(&self->work, 1) ?: end_job(&self->work));
+	EXPECT_TRUE(job_is_right(&self->work));
+}
+
+/* Resets of the function and its bus, each with a job in the middle. */
+TEST_F_TIMEOUT(power, reset_of_a_card_that_works_costs_a_pause_only, 90)
+{
+	static const char *const methods[] = { "flr", "pm", "bus" };
+
+	for (unsigned int i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		int ret;
+
+		if (write_file(PCI_DEVICE "reset_method", methods[i])) {
+			TH_LOG("no reset method %s", methods[i]);
+			continue;
+		}
+		ASSERT_EQ(0, monitor_inject("forget-memory", 1));
+		ASSERT_EQ(0, start_job(&self->work, self->work.packets));
+		usleep(200000);
+		ret = write_file(PCI_DEVICE "reset", "1");
+		/* QEMU's port does not tell that its link is up again: reset it was. */
+		EXPECT_TRUE(ret == 0 || (ret == -ENOTTY && !strcmp(methods[i], "bus")));
+		EXPECT_TRUE(file_says(PCI_DEVICE "quire/state", "ready"));
+		EXPECT_EQ(0, wrong_words(self->work.memory.map));
+		EXPECT_EQ(0, end_job(&self->work)) TH_LOG("method %s", methods[i]);
+		EXPECT_TRUE(job_is_right(&self->work));
+		EXPECT_EQ(self->before.vram_lost, card_info(self->work.card.fd).vram_lost);
+	}
+	write_file(PCI_DEVICE "reset_method", "default");
+}
+
+struct toucher {
+	struct card *card;
+	volatile uint64_t *map;
+	atomic_int stop;
+	atomic_int wrong;
+};
+
+/* Writes card memory and reads it again, and makes buffers there. */
+static void *touch(void *data)
+{
+	struct toucher *toucher = data;
+
+	for (uint64_t i = 1; !toucher->stop; i++) {
+		uint32_t handle;
+
+		toucher->map[i % 4096] = i;
+		toucher->wrong += toucher->map[i % 4096] != i;
+		if (i % 64)
+			continue;
+		if (card_bo_create(toucher->card->fd, 1 << 20, DRM_QUIRE_PLACEMENT_CARD, 0, &handle)) {
+			toucher->wrong++;
+		} else {
+			void *map;
+
+			if (!card_bo_map(toucher->card->fd, handle, 1 << 20, &map)) {
+				for (uint32_t at = 0; at < (1 << 20) / 8; at += 512)
+					toucher->wrong += ((volatile uint64_t *)map)[at] != 0;
+				munmap(map, 1 << 20);
+			}
+			card_close_handle(toucher->card->fd, handle);
+		}
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(power, nobody_touches_card_memory_while_the_function_is_reset, 60)
+{
+	struct toucher toucher = { .card = &self->work.card };
+	pthread_t thread;
+	struct bo bo;
+
+	ASSERT_EQ(0, card_buffer(&self->work.card, BYTES, DRM_QUIRE_PLACEMENT_CARD, &bo));
+	toucher.map = bo.map;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, touch, &toucher));
+	for (int i = 0; i < 5; i++) {
+		ASSERT_EQ(0, monitor_inject("forget-memory", 1));
+		ASSERT_EQ(0, write_file(PCI_DEVICE "reset", "1"));
+		usleep(100000);
+	}
+	toucher.stop = 1;
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, toucher.wrong);
+	EXPECT_EQ(0, wrong_words(self->work.memory.map));
+	EXPECT_EQ(self->before.vram_lost, card_info(self->work.card.fd).vram_lost);
+}
+
+/* Its memory cannot be read any more: all is lost, and everybody is told. */
+TEST_F_TIMEOUT(power, fatal_error_of_the_bus_loses_jobs_and_memory, 60)
+{
+	const volatile uint64_t *words = self->work.memory.map;
+	struct drm_quire_device_info after;
+
+	ASSERT_EQ(0, start_job(&self->work, self->work.packets));
+	ASSERT_EQ(0, monitor_inject("forget-memory", 2));
+	ASSERT_EQ(0, monitor_command("{\"execute\":\"human-monitor-command\",\"arguments\":"
+				     "{\"command-line\":\"pcie_aer_inject_error quire0 DLP\"}}"));
+	EXPECT_EQ(-EIO, end_job(&self->work));
+	for (int tries = 0; tries < 2000; tries++) {
+		after = card_info(self->work.card.fd);
+		if (after.vram_lost != self->before.vram_lost &&
+		    file_says(PCI_DEVICE "quire/state", "ready"))
+			break;
+		usleep(10000);
+	}
+	EXPECT_EQ(self->before.vram_lost + 1, after.vram_lost);
+	EXPECT_EQ(self->before.resets + 1, after.resets);
+	/* Nobody's data. */
+	for (uint32_t i = 0; i < BYTES / 8; i++)
+		ASSERT_EQ(0, words[i]);
+	memset(self->work.operands.map, 0, 2 * N * N);
+	EXPECT_EQ(0, start_job(&self->work, 1) ?: end_job(&self->work));
+}
+
+TEST_F_TIMEOUT(power, error_of_the_bus_that_is_not_fatal_costs_nothing, 60)
+{
+	ASSERT_EQ(0, start_job(&self->work, self->work.packets));
+	ASSERT_EQ(0, monitor_command("{\"execute\":\"human-monitor-command\",\"arguments\":"
+				     "{\"command-line\":\"pcie_aer_inject_error quire0 COMP_TIME\"}}"));
+	EXPECT_EQ(0, end_job(&self->work));
+	EXPECT_TRUE(job_is_right(&self->work));
+	EXPECT_EQ(0, wrong_words(self->work.memory.map));
+	EXPECT_EQ(self->before.resets, card_info(self->work.card.fd).resets);
+}
+
+FIXTURE(sleep) {
+	struct work work;
+	struct drm_quire_device_info before;
+};
+
+FIXTURE_SETUP(sleep)
+{
+	ASSERT_EQ(0, monitor_open());
+	ASSERT_EQ(0, work_setup(&self->work));
+	self->before = card_info(self->work.card.fd);
+	/* Else the kernel waits five seconds between going to sleep and waking. */
+	write_file("/sys/module/suspend/parameters/pm_test_delay", "1");
+}
+
+FIXTURE_TEARDOWN(sleep)
+{
+	write_file("/sys/power/pm_test", "none");
+	work_teardown(&self->work);
+	monitor_close();
+}
+
+static void expect_nothing_happened(struct __test_metadata *_metadata, FIXTURE_DATA(sleep) *self)
+{
+	struct drm_quire_device_info after = card_info(self->work.card.fd);
+
+	EXPECT_TRUE(file_says(PCI_DEVICE "quire/state", "ready"));
+	EXPECT_EQ(0, end_job(&self->work));
+	EXPECT_TRUE(job_is_right(&self->work));
+	EXPECT_EQ(0, wrong_words(self->work.memory.map));
+	EXPECT_EQ(self->before.vram_lost, after.vram_lost);
+	EXPECT_EQ(self->before.resets, after.resets);
+}
+
+TEST_F_TIMEOUT(sleep, devices_suspend_and_resume_with_a_job_in_the_middle, 90)
+{
+	/* Idle, to memory, to disk: each takes other ways through the driver. */
+	static const char *const states[] = { "freeze", "mem", "disk" };
+
+	ASSERT_EQ(0, write_file("/sys/power/pm_test", "devices"));
+	for (unsigned int i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		ASSERT_EQ(0, start_job(&self->work, self->work.packets));
+		usleep(200000);
+		ASSERT_EQ(0, write_file("/sys/power/state", states[i])) TH_LOG("%s", states[i]);
+		expect_nothing_happened(_metadata, self);
+	}
+}
+
+TEST_F_TIMEOUT(sleep, machine_sleeps_with_a_job_in_the_middle_and_the_card_forgets_all, 90)
+{
+	ASSERT_EQ(0, monitor_inject("forget-memory", 100));
+	for (int round = 0; round < 2; round++) {
+		ASSERT_EQ(0, start_job(&self->work, self->work.packets));
+		usleep(200000);
+		write_file("/sys/class/rtc/rtc0/wakealarm", "0");
+		ASSERT_EQ(0, write_file("/sys/class/rtc/rtc0/wakealarm", "+3"));
+		ASSERT_EQ(0, write_file("/sys/power/state", "mem"));
+		expect_nothing_happened(_metadata, self);
+	}
+	ASSERT_EQ(0, monitor_inject("forget-memory", 0));
+}
+
+TEST_F_TIMEOUT(sleep, sleeping_card_sleeps_through_it, 60)
+{
+	ASSERT_TRUE(falls_asleep());
+	ASSERT_EQ(0, write_file("/sys/power/pm_test", "devices"));
+	ASSERT_EQ(0, write_file("/sys/power/state", "mem"));
+	ASSERT_EQ(0, start_job(&self->work, 1));
+	expect_nothing_happened(_metadata, self);
+	ASSERT_TRUE(falls_asleep());
+}
+
+TEST_HARNESS_MAIN
