@@ -330,7 +330,10 @@ TEST_F_TIMEOUT(power, fatal_error_of_the_bus_loses_jobs_and_memory, 60)
 {
 	const volatile uint64_t *words = self->work.memory.map;
 	struct drm_quire_device_info after;
+	uint32_t left = 0;
 
+	if (access(PCI_DEVICE "aer_dev_fatal", F_OK))
+		SKIP(return, "the kernel has no AER");
 	ASSERT_EQ(0, start_job(&self->work, self->work.packets));
 	ASSERT_EQ(0, monitor_inject("forget-memory", 2));
 	ASSERT_EQ(0, monitor_command("{\"execute\":\"human-monitor-command\",\"arguments\":"
@@ -347,7 +350,8 @@ TEST_F_TIMEOUT(power, fatal_error_of_the_bus_loses_jobs_and_memory, 60)
 	EXPECT_EQ(self->before.resets + 1, after.resets);
 	/* Nobody's data. */
 	for (uint32_t i = 0; i < BYTES / 8; i++)
-		ASSERT_EQ(0, words[i]);
+		left += words[i] != 0;
+	EXPECT_EQ(0, left);
 	memset(self->work.operands.map, 0, 2 * N * N);
 	EXPECT_EQ(0, start_job(&self->work, 1) ?: end_job(&self->work));
 }
