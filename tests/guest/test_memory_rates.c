@@ -132,16 +132,24 @@ TEST_F_TIMEOUT(rates, eviction, 120)
 	double start, fresh, full;
 
 	ASSERT_EQ(0, card_ioctl(self->fd, DRM_IOCTL_QUIRE_DEV_QUERY, &query));
-	start = now_us();
 	for (uint64_t used = 0; used + size <= memory.card_total; used += size)
 		ASSERT_EQ(0, card_bo_create(self->fd, size, DRM_QUIRE_PLACEMENT_CARD, 0, &handle));
-	fresh = (now_us() - start) / (memory.card_total / size);
-	start = now_us();
-	ASSERT_EQ(0, card_bo_create(self->fd, size, DRM_QUIRE_PLACEMENT_CARD, 0, &handle));
-	full = now_us() - start;
-	TH_LOG("a buffer of 64 MiB: %.0f us, with an eviction %.0f us: %.2f GB/s", fresh, full,
-	       size / 1e3 / (full > fresh ? full - fresh : 1));
-	EXPECT_LT(full - fresh, 5e6);
+	/* The emulator's host has given all of card memory by now. */
+	for (unsigned int i = 0; i < 3; i++) {
+		card_close_handle(self->fd, handle);
+		start = now_us();
+		ASSERT_EQ(0, card_bo_create(self->fd, size, DRM_QUIRE_PLACEMENT_CARD, 0, &handle));
+		self->times[i] = now_us() - start;
+	}
+	fresh = median(self->times, 3);
+	for (unsigned int i = 0; i < 3; i++) {
+		start = now_us();
+		ASSERT_EQ(0, card_bo_create(self->fd, size, DRM_QUIRE_PLACEMENT_CARD, 0, &handle));
+		self->times[i] = now_us() - start;
+	}
+	full = median(self->times, 3);
+	TH_LOG("a buffer of 64 MiB: %.0f us, with an eviction %.0f us", fresh, full);
+	EXPECT_LT(full, 10e6);
 }
 
 TEST_HARNESS_MAIN
