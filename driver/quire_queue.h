@@ -271,6 +271,7 @@ bool quire_ring_wants(struct quire_queue *queue);
 
 /* quire_slot.c */
 void quire_slot_request(struct quire_queue *queue);
+void quire_slot_request_now(struct quire_queue *queue);
 void quire_slot_interrupt(struct quire_slot *slot);
 void quire_slots_wake(struct quire_device *qdev);
 void quire_slots_share_work(struct work_struct *work);

@@ -472,18 +472,41 @@ int quire_slot_start_kernel(struct quire_queue *queue)
 	return ret;
 }
 
-/* The queue has, or may have, jobs that can run, and no ring. */
-void quire_slot_request(struct quire_queue *queue)
+static void quire_slot_request_locked(struct quire_queue *queue)
 {
-	struct quire_queues *queues = queue->qdev->queues;
-
-	mutex_lock(&queues->lock);
+	lockdep_assert_held(&queue->qdev->queues->lock);
 	if (queue->kernel) {
 		quire_slot_start_kernel(queue);
 	} else if (!queue->slot && quire_ring_wants(queue)) {
 		quire_slot_want(queue);
 		quire_slots_serve(queue->qdev);
 	}
+}
+
+/* The queue has, or may have, jobs that can run, and no ring. */
+void quire_slot_request(struct quire_queue *queue)
+{
+	struct quire_queues *queues = queue->qdev->queues;
+
+	mutex_lock(&queues->lock);
+	quire_slot_request_locked(queue);
+	mutex_unlock(&queues->lock);
+	quire_ring_kick(queue);
+}
+
+/*
+ * The same for a submitter, who does not queue for the lock: among many he would sleep for a
+ * turn of the processor each time, and the worker of high priority does not.
+ */
+void quire_slot_request_now(struct quire_queue *queue)
+{
+	struct quire_queues *queues = queue->qdev->queues;
+
+	if (!mutex_trylock(&queues->lock)) {
+		queue_work(queues->wq, &queue->push);
+		return;
+	}
+	quire_slot_request_locked(queue);
 	mutex_unlock(&queues->lock);
 	quire_ring_kick(queue);
 }

@@ -173,7 +173,7 @@ static void quire_submit_commit(struct quire_queue *queue, struct drm_exec *exec
 	else if (READ_ONCE(queue->live))
 		quire_ring_kick(queue);
 	else
-		queue_work(queue->qdev->queues->wq, &queue->push);
+		quire_slot_request_now(queue);
 	dma_fence_end_signalling(signalling);
 }
 

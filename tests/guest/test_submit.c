@@ -465,7 +465,7 @@ TEST_F(submit, outcome_of_a_job_is_written_before_its_fence)
 }
 
 /* Jobs that cannot end are kernel memory: there is a limit, and it is not an endless retry. */
-TEST_F(submit, jobs_that_have_not_ended_are_limited)
+TEST_F_TIMEOUT(submit, jobs_that_have_not_ended_are_limited, 120)
 {
 	struct drm_quire_job jobs[DRM_QUIRE_SUBMIT_MAX_JOBS] = { 0 };
 	struct drm_quire_submit args = { .jobs = { sizeof(jobs[0]), DRM_QUIRE_SUBMIT_MAX_JOBS,
