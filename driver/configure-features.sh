@@ -37,7 +37,7 @@ if ! configured DRM_ACCEL; then
 	refuse "it was built without accelerators (CONFIG_DRM_ACCEL), as Debian's cloud kernels are" \
 		"$debian, boot it and try again"
 fi
-for symbol in PCI_MSI DRM_TTM DRM_GPUVM DRM_EXEC; do
+for symbol in PCI_MSI MMU_NOTIFIER HMM_MIRROR DRM_TTM DRM_GPUVM DRM_EXEC; do
 	configured $symbol ||
 		refuse "it was built without CONFIG_$symbol" "Build it with a driver that selects this, e.g. CONFIG_DRM_XE=m"
 done

@@ -16,7 +16,7 @@ tree() { # NAME
 	printf 'modules:\n\ttouch %s/compiled\n' "$work" >"$kdir/Makefile"
 	echo "6.12.0-$1" >"$kdir/include/config/kernel.release"
 	echo '#define FOP_UNSIGNED_OFFSET 1' >"$kdir/include/linux/fs.h"
-	for symbol in 64BIT DRM_ACCEL PCI_MSI DRM_TTM_MODULE DRM_GPUVM_MODULE DRM_EXEC_MODULE; do
+	for symbol in 64BIT DRM_ACCEL PCI_MSI MMU_NOTIFIER HMM_MIRROR DRM_TTM_MODULE DRM_GPUVM_MODULE DRM_EXEC_MODULE; do
 		echo "#define CONFIG_$symbol 1"
 	done >"$kdir/include/generated/autoconf.h"
 	echo '#define CONFIG_PAGE_SHIFT 12' >>"$kdir/include/generated/autoconf.h"
