@@ -56,6 +56,4 @@ feature GPUVM_MAP_REQ drm/drm_gpuvm.h '^struct drm_gpuvm_map_req'
 feature NAMESPACE_STRING linux/module.h 'MODULE_IMPORT_NS\(ns\)[[:space:]]+MODULE_INFO\(import_ns, ns\)'
 feature TTM_ALLOCATION_FLAGS drm/ttm/ttm_device.h 'unsigned int alloc_flags\);'
 feature TTM_BO_FINI drm/ttm/ttm_bo.h '[[:space:]]ttm_bo_fini\('
-feature WEDGED_EVENT drm/drm_drv.h 'int drm_dev_wedged_event\('
-feature WEDGED_TASK drm/drm_device.h '^struct drm_wedge_task_info'
 echo "#endif"

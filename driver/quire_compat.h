@@ -106,14 +106,4 @@ static inline int quire_gpuvm_sm_map(struct drm_gpuvm *gpuvm, void *priv, u64 va
 #endif
 }
 
-/* Tells user space what may bring the card back; kernels before 6.15 have no such event. */
-static inline void quire_wedged_event(struct drm_device *drm)
-{
-#if defined(QUIRE_HAVE_WEDGED_TASK)
-	drm_dev_wedged_event(drm, DRM_WEDGE_RECOVERY_REBIND | DRM_WEDGE_RECOVERY_BUS_RESET, NULL);
-#elif defined(QUIRE_HAVE_WEDGED_EVENT)
-	drm_dev_wedged_event(drm, DRM_WEDGE_RECOVERY_REBIND | DRM_WEDGE_RECOVERY_BUS_RESET);
-#endif
-}
-
 #endif /* QUIRE_COMPAT_H */

@@ -7,10 +7,11 @@
  * A card that does not boot climbs the ladder: reset of the function, of the bus, wedged.
  */
 #include <linux/delay.h>
+#include <linux/kobject.h>
 
 #include <drm/drm_drv.h>
+#include <drm/drm_file.h>
 
-#include "quire_compat.h"
 #include "quire_power.h"
 #include "quire_queue.h"
 #include "quire_trace.h"
@@ -20,6 +21,17 @@
 #define QUIRE_CLIMB_WAIT_MS 100
 /* When the core's own recovery from an error must have ended: it does not say so if it fails. */
 #define QUIRE_ERROR_DELAY (5 * HZ)
+
+/*
+ * Tells user space what may bring the card back.  drm_dev_wedged_event() would, where there is one,
+ * but it reaches for the primary node, and an accelerator has none.
+ */
+static void quire_error_event(struct quire_device *qdev)
+{
+	char *event[] = { "WEDGED=rebind,bus-reset", NULL };
+
+	kobject_uevent_env(&qdev->drm.accel->kdev->kobj, KOBJ_CHANGE, event);
+}
 
 static void quire_error_wedge(struct quire_device *qdev)
 {
@@ -31,7 +43,7 @@ static void quire_error_wedge(struct quire_device *qdev)
 	/* What can be read of its memory may be read. */
 	quire_power_set(qdev, QUIRE_HERE);
 	wake_up_all(&qdev->power->back);
-	quire_wedged_event(&qdev->drm);
+	quire_error_event(qdev);
 }
 
 static void quire_recover_after(struct quire_device *qdev, unsigned long delay)
