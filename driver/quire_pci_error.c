@@ -28,7 +28,8 @@
  */
 static void quire_error_event(struct quire_device *qdev)
 {
-	char *event[] = { "WEDGED=rebind,bus-reset", NULL };
+	char methods[] = "WEDGED=rebind,bus-reset";
+	char *event[] = { methods, NULL };
 
 	kobject_uevent_env(&qdev->drm.accel->kdev->kobj, KOBJ_CHANGE, event);
 }
