@@ -62,7 +62,8 @@ int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 		return quire_inval(drm, "bo_create.flags %#x must be 0", args->flags);
 	if (args->placement != DRM_QUIRE_PLACEMENT_CARD &&
 	    args->placement != DRM_QUIRE_PLACEMENT_SYSTEM)
-		return quire_inval(drm, "bo_create.placement %u must be CARD or SYSTEM", args->placement);
+		return quire_inval(drm, "bo_create.placement %u must be CARD or SYSTEM",
+				   args->placement);
 	if (!args->size)
 		return quire_inval(drm, "bo_create.size must not be 0");
 	if (args->size > quire_gem_placement_bytes(qdev, args->placement)) {

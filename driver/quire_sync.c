@@ -21,7 +21,8 @@ int quire_copy_array(struct drm_device *drm, const char *name,
 
 	*out = NULL;
 	if (!array->count)
-		return array->array ? quire_inval(drm, "%s.array must be 0 without count", name) : 0;
+		return array->array ?
+			quire_inval(drm, "%s.array must be 0 without count", name) : 0;
 	if (array->count > max_count)
 		return quire_inval(drm, "%s.count %u must be at most %u", name, array->count,
 				   max_count);
@@ -62,7 +63,8 @@ static int quire_sync_get(struct drm_device *drm, struct drm_file *file,
 	if (sync->flags & ~(DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE))
 		return quire_inval(drm, "syncs.flags %#x must be known", sync->flags);
 	if (timeline != !!sync->point)
-		return quire_inval(drm, "syncs.point %llu must be there with TIMELINE only", sync->point);
+		return quire_inval(drm, "syncs.point %llu must be there with TIMELINE only",
+				   sync->point);
 
 	if (!(sync->flags & DRM_QUIRE_SYNC_SIGNAL)) {
 		int ret = drm_syncobj_find_fence(file, sync->handle, sync->point, 0,
@@ -111,7 +113,8 @@ int quire_syncs_get(struct drm_device *drm, struct drm_file *file,
 
 	ret = -ENOMEM;
 	if (signals < array->count) {
-		syncs->wait = kvcalloc(array->count - signals, sizeof(*syncs->wait), GFP_KERNEL_ACCOUNT);
+		syncs->wait = kvcalloc(array->count - signals, sizeof(*syncs->wait),
+				       GFP_KERNEL_ACCOUNT);
 		if (!syncs->wait)
 			goto out;
 	}
