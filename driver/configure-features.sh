@@ -51,6 +51,7 @@ echo "#define QUIRE_FEATURES_H"
 feature CGROUP_DMEM drm/drm_drv.h 'drmm_cgroup_register_region'
 feature CGROUP_DMEM_INIT linux/cgroup_dmem.h '^struct dmem_cgroup_init'
 feature DRIVER_GEM_GPUVA drm/drm_drv.h '[[:space:]]DRIVER_GEM_GPUVA[[:space:]]'
+feature GEM_OBJECT_ACTIVE drm/drm_gem.h '[[:space:]]DRM_GEM_OBJECT_ACTIVE[[:space:]]'
 feature GPUVM_BO_OBTAIN_LOCKED drm/drm_gpuvm.h '^drm_gpuvm_bo_obtain_locked\('
 feature GPUVM_MAP_REQ drm/drm_gpuvm.h '^struct drm_gpuvm_map_req'
 feature NAMESPACE_STRING linux/module.h 'MODULE_IMPORT_NS\(ns\)[[:space:]]+MODULE_INFO\(import_ns, ns\)'

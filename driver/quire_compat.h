@@ -26,6 +26,13 @@
 #define QUIRE_DRIVER_GEM_GPUVA 0
 #endif
 
+/* Since 6.15 fdinfo has to be told that buffers in use are counted; before, they always were. */
+#ifdef QUIRE_HAVE_GEM_OBJECT_ACTIVE
+#define QUIRE_GEM_OBJECT_ACTIVE DRM_GEM_OBJECT_ACTIVE
+#else
+#define QUIRE_GEM_OBJECT_ACTIVE 0
+#endif
+
 /* Since 6.13 the name space is a string. */
 #ifdef QUIRE_HAVE_NAMESPACE_STRING
 #define QUIRE_IMPORT_DMA_BUF MODULE_IMPORT_NS("DMA_BUF")

@@ -10,6 +10,7 @@
 #include <drm/drm_vma_manager.h>
 #include <drm/ttm/ttm_tt.h>
 
+#include "quire_compat.h"
 #include "quire_gem.h"
 #include "quire_userptr.h"
 #include "quire_vm.h"
@@ -171,7 +172,9 @@ void quire_gem_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 	}
 	spin_unlock(&file->table_lock);
 	for (unsigned int i = 0; i < ARRAY_SIZE(regions); i++)
-		drm_print_memory_stats(p, &stats[i], DRM_GEM_OBJECT_RESIDENT, regions[i]);
+		drm_print_memory_stats(p, &stats[i],
+				       DRM_GEM_OBJECT_RESIDENT | QUIRE_GEM_OBJECT_ACTIVE,
+				       regions[i]);
 }
 
 struct drm_gem_object *quire_gem_import_sg(struct drm_device *drm,

@@ -227,7 +227,9 @@ TEST_F_TIMEOUT(unplug, module_stays_while_a_file_a_mapping_or_a_fence_needs_it, 
 	EXPECT_EQ(-EWOULDBLOCK, remove_module()); /* the fence */
 	ASSERT_EQ(0, ioctl(file, SYNC_IOC_FILE_INFO, &info));
 	EXPECT_EQ(1, info.status);
-	EXPECT_STREQ("quire", fence.driver_name);
+	/* later kernels do not ask the driver of a fence that has signalled */
+	EXPECT_TRUE(!strcmp("quire", fence.driver_name) || !strcmp("detached-driver", fence.driver_name))
+		TH_LOG("driver %s", fence.driver_name);
 	close(file);
 	EXPECT_EQ(0, remove_module());
 	ASSERT_EQ(0, system("modprobe quire"));
