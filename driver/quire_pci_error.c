@@ -29,7 +29,7 @@
 static void quire_error_event(struct quire_device *qdev)
 {
 	char methods[] = "WEDGED=rebind,bus-reset";
-	char *event[] = { methods, NULL };
+	char *event[2] = { methods, NULL };
 
 	kobject_uevent_env(&qdev->drm.accel->kdev->kobj, KOBJ_CHANGE, event);
 }

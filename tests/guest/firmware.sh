@@ -59,7 +59,7 @@ head -c 2000000 /dev/zero >>$image
 refused "too large" 'bytes; an image has 64 to'
 # The header says what the image speaks: refused before it runs.
 word 12 $((7 << 16 | 9))
-refused "no common interface version" 'interface versions 7 to 9, this driver 1 to 1; install a matching pair'
+refused "no common interface version" 'interface versions 7 to 9, this driver 2 to 2; install a matching pair'
 # Nothing but zeros behind a correct header: an illegal instruction.
 head -c $((size - 64)) /dev/zero | dd of=$image bs=64 seek=1 conv=notrunc 2>/dev/null
 digest
