@@ -189,6 +189,29 @@ static void submit_reports_jobs_and_calls(void **state)
 	json_object_put(object);
 }
 
+static void memory_reports_the_calls_of_the_driver(void **state)
+{
+	static const char *const what[] = {
+		"null_ioctl", "map_unmap", "map_unmap", "create_map_free", "map_unmap",
+		"map_unmap", "create_map_free", "create_free", "create_evicting",
+	};
+	json_object *object, *rows;
+
+	(void)state;
+	if (strcmp(backend(), "card"))
+		return;		/* no driver to call */
+	object = report("memory");
+	rows = at(object, "results");
+	assert_int_equal(json_object_array_length(rows), 9);
+	for (size_t i = 0; i < 9; i++) {
+		json_object *row = json_object_array_get_idx(rows, i);
+
+		assert_true(is_string(row, "what", what[i]));
+		check_statistics(row);
+	}
+	json_object_put(object);
+}
+
 /* The rows whose "what" is ; each must have the keys, separated by spaces. */
 static size_t count_rows(json_object *rows, const char *what, const char *keys)
 {
@@ -301,6 +324,7 @@ int main(void)
 		cmocka_unit_test(tiled_sets_each_product_beside_the_dense_one),
 		cmocka_unit_test(copy_reports_each_direction),
 		cmocka_unit_test(submit_reports_jobs_and_calls),
+		cmocka_unit_test(memory_reports_the_calls_of_the_driver),
 		cmocka_unit_test(numerics_reports_every_comparison),
 		cmocka_unit_test(numerics_pairs_reports_every_pair),
 		cmocka_unit_test(text_is_a_table_of_the_same_rows),

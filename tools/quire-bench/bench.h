@@ -22,7 +22,7 @@
 /* argv[0] is "quire-bench NAME"; returns the exit status. */
 typedef int bench_command(int argc, char **argv);
 
-bench_command bench_copy, bench_gemm, bench_numerics, bench_submit, bench_tiled;
+bench_command bench_copy, bench_gemm, bench_memory, bench_numerics, bench_submit, bench_tiled;
 
 /* ---- Options of all sub-commands (options.c) ---- */
 

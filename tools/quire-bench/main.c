@@ -13,6 +13,7 @@ static const struct {
 } commands[] = {
 	{ "gemm", bench_gemm, "matrix products on the card and in this process" },
 	{ "copy", bench_copy, "copies between system and card memory" },
+	{ "memory", bench_memory, "binding, making and evicting buffers" },
 	{ "numerics", bench_numerics, "exact arithmetic in this process beside OpenBLAS" },
 	{ "tiled", bench_tiled, "products with tiled operands, packing and unpacking" },
 	{ "submit", bench_submit, "latency and rate of jobs and calls" },
