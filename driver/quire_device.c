@@ -75,6 +75,8 @@ static void quire_device_end(void *data)
 {
 	struct quire_device *qdev = data;
 
+	/* From here on no reset asks for the next rung of the ladder, which power_fini() ends. */
+	quire_queues_end(qdev);
 	quire_power_fini(qdev);
 	quire_queues_fini(qdev);
 	quire_fw_fini(qdev);
@@ -107,7 +109,12 @@ static int quire_device_start(struct quire_device *qdev)
 		ret = quire_power_init(qdev);
 	if (!ret)
 		ret = devm_add_action_or_reset(qdev->drm.dev, quire_device_end, qdev);
-	return ret ?: quire_fw_boot(qdev) ?: quire_error_remember(qdev);
+	if (!ret)
+		ret = quire_fw_boot(qdev);
+	if (!ret)
+		ret = quire_error_remember(qdev);
+	/* Until here the card was probe's: a firmware that crashes is its error, not a reset. */
+	return ret ?: quire_queues_resume(qdev);
 }
 
 int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev)

@@ -426,6 +426,8 @@ int quire_queues_init(struct quire_device *qdev)
 	if (ret)
 		return ret;
 	queues->count = min(qdev->queues_total, quire_irq_queue_vectors(qdev));
+	/* The card is probe's until it has booted. */
+	queues->blocked = true;
 	ret = quire_irq_request_slots(qdev, queues);
 	if (ret)
 		return ret;
