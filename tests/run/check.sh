@@ -7,7 +7,7 @@
 #        check.sh BUILD guest OPTIONS-OF-QUIRE-VM...   only the guest tests, in such VMs
 #        QUIRE_ONLY="query bo"                         of the guest tests only these
 set -u
-build=$1
+build=$(cd "$1" && pwd)
 shift
 part=${1:-all}
 [ $# -eq 0 ] || shift
@@ -16,6 +16,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 results=${QUIRE_RESULTS:-$build/results}
 rm -rf "$results"
 mkdir -p "$results"
+results=$(cd "$results" && pwd)
 passed=0
 failed=0
 skipped=0
@@ -89,9 +90,10 @@ guest_test() {
 	command=${rest#*-- }
 	for try in 1 2; do
 		# shellcheck disable=SC2086 # options are words
-		QUIRE_BUILD=$build "$top/tools/quire-vm" run --check-kernel --timeout 300 \
-			--console "$results/$name.console" $options $guest_options -- \
-			sh -c "top='$top' build='$build'; cd '$build/user/tests/guest' && $command" \
+		(cd "$build/user/tests/guest" && QUIRE_BUILD=$build "$top/tools/quire-vm" run \
+			--check-kernel --timeout 300 --console "$results/$name.console" \
+			$options $guest_options -- \
+			sh -c "top='$top' build='$build'; cd '$build/user/tests/guest' && $command") \
 			>"$results/$name.tap" 2>"$results/$name.errors"
 		echo $? >"$results/$name.status"
 		died_of_patching "$results/$name.console" || break
