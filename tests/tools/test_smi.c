@@ -117,7 +117,7 @@ static bool is_integer(json_object *object, const char *path, int64_t value)
 /* A card that nobody uses sleeps. */
 static bool is_well(json_object *card)
 {
-	return is_string(card, "state", "ready") || is_string(card, "state", "suspended");
+	return is_string(card, "state", "ready") || is_string(card, "state", "asleep");
 }
 
 static void list_shows_every_card(void **state)
