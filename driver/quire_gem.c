@@ -50,6 +50,21 @@ static int quire_gem_give_handle(struct drm_file *file, struct quire_bo *bo, u32
 	return ret;
 }
 
+/*
+ * TTM makes room for system memory by swapping out other buffers, which takes memory before it
+ * gives any: without swap space, and late, that ends with nobody left to kill.  So a part
+ * of the machine's memory is left to all others.
+ */
+static bool quire_gem_has_room(struct quire_device *qdev, u32 placement, u64 size)
+{
+	u64 reserve = totalram_pages() / 8;
+
+	if (placement == DRM_QUIRE_PLACEMENT_CARD &&
+	    size <= quire_gem_card_bytes(qdev) - quire_gem_usage(qdev, TTM_PL_VRAM))
+		return true;
+	return si_mem_available() >= (long)(reserve + (size >> PAGE_SHIFT));
+}
+
 int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 {
 	struct quire_device *qdev = to_quire_device(drm);
@@ -73,6 +88,8 @@ int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 		return -ENOSPC;
 	}
 	size = ALIGN(args->size, QUIRE_BO_ALIGN);
+	if (!quire_gem_has_room(qdev, args->placement, size))
+		return -ENOMEM;
 
 	if (args->vm_id) {
 		vm = quire_vm_lookup(file->driver_priv, args->vm_id);

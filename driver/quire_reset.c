@@ -232,8 +232,6 @@ static void quire_reset_revive(struct quire_device *qdev, int ret)
 		ret = quire_fw_boot(qdev);
 		trace_quire_reset_step(qdev, "booted", ret);
 	}
-	/* Whoever sees a job go on finds it counted. */
-	atomic_inc(&qdev->resets);
 	if (!ret)
 		ret = quire_reset_start(qdev);
 	if (!ret)
@@ -281,6 +279,8 @@ static void quire_reset_card(struct quire_device *qdev, const char *why, bool cr
 	trace_quire_reset_step(qdev, "stopped", ret);
 	if (!ret)
 		quire_reach_stopped(qdev);
+	/* Whoever sees a job end by it finds it counted. */
+	atomic_inc(&qdev->resets);
 	guilty = quire_reset_settle_all(qdev, crashed);
 	trace_quire_reset_step(qdev, guilty ? "settled: somebody is guilty" : "settled", 0);
 	if (guilty || READ_ONCE(queues->progressed))
