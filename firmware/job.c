@@ -93,14 +93,17 @@ void job_finish(struct queue *q)
 	/* An entry that was refused says nothing that can be relied on. */
 	if (q->entry->outcome && record->status != QUIRE_STATUS_FIRMWARE)
 		write_outcome(q);
-	if (q->shown)
-		progress_hide(number);
+	dma_write_record(q->records + slot * sizeof(*record), record);
 	/* Whoever rang the doorbell still waits for it, and looks at the record next. */
 	if (flags & QUIRE_RING_LATE && io_read(QUIRE_IO_SERVING) == number)
 		interrupt = false;
-
-	dma_write_record(q->records + slot * sizeof(*record), record);
 	io_write(QUIRE_IO_QUEUE(number) + QUIRE_QUEUE_COMPLETED, (uint32_t)record->sequence);
+	/*
+	 * Not before the record is there: a job that JOB does not name and that has no record
+	 * counts as one that has had no effect, and is run again after a reset.
+	 */
+	if (q->shown)
+		progress_hide(number);
 	q->in_job = false;
 	q->in_packet = false;
 	q->failed = false;

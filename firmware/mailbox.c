@@ -82,9 +82,9 @@ static void queue_off(uint32_t number)
 	q->parking = false;
 	q->in_job = false;
 	q->in_packet = false;
-	progress_hide(number);
 	sched_update(number);
 	io_write(QUIRE_IO_QUEUE(number) + QUIRE_QUEUE_STATE, QUIRE_QUEUE_OFF);
+	progress_hide(number);
 	answer(stop_sequence, QUIRE_MAILBOX_OK);
 	stop_sequence = 0;
 	if (waiting) {

@@ -93,8 +93,9 @@ static void rest(struct queue *q, uint32_t number, uint32_t state)
 	q->in_job = false;
 	q->in_packet = false;
 	q->state = (uint8_t)state;
-	progress_hide(number);
+	/* In this order, see job_finish(): a queue in a job has it named until it is at rest. */
 	io_write(QUIRE_IO_QUEUE(number) + QUIRE_QUEUE_STATE, state);
+	progress_hide(number);
 	io_write(QUIRE_IO_POST_EVENT, QUIRE_EVENT_QUEUE_PARKED);
 }
 
