@@ -158,7 +158,7 @@ static int quire_bind_get_ops(struct drm_device *drm, struct drm_file *file,
 	if (ret || !args->ops.count)
 		return ret;
 	ops = copy;
-	job->ops = kvcalloc(args->ops.count, sizeof(*job->ops), GFP_KERNEL_ACCOUNT);
+	job->ops = kvcalloc(args->ops.count, sizeof(*job->ops), QUIRE_GFP_CALL);
 	if (!job->ops)
 		ret = -ENOMEM;
 	else
@@ -180,7 +180,7 @@ static int quire_bind_set_aside(struct quire_bind_job *job)
 		struct quire_bind_op *op = &job->ops[i];
 
 		for (j = 0; j < ARRAY_SIZE(op->spare); j++) {
-			op->spare[j] = kzalloc(sizeof(*op->spare[j]), GFP_KERNEL_ACCOUNT);
+			op->spare[j] = kzalloc(sizeof(*op->spare[j]), QUIRE_GFP_CALL);
 			if (!op->spare[j])
 				return -ENOMEM;
 		}

@@ -39,7 +39,7 @@ static const struct dma_fence_ops quire_bind_fence_ops = {
 
 struct quire_bind_job *quire_bind_job_alloc(struct quire_vm *vm)
 {
-	struct quire_bind_job *job = kzalloc(sizeof(*job), GFP_KERNEL_ACCOUNT);
+	struct quire_bind_job *job = kzalloc(sizeof(*job), QUIRE_GFP_CALL);
 
 	if (!job)
 		return NULL;
@@ -53,7 +53,7 @@ struct quire_bind_job *quire_bind_job_alloc(struct quire_vm *vm)
 
 int quire_bind_job_prepare(struct quire_bind_job *job)
 {
-	job->fence = kzalloc(sizeof(*job->fence), GFP_KERNEL_ACCOUNT);
+	job->fence = kzalloc(sizeof(*job->fence), QUIRE_GFP_CALL);
 	if (!job->fence)
 		return -ENOMEM;
 	spin_lock_init(&job->fence->lock);
@@ -63,7 +63,7 @@ int quire_bind_job_prepare(struct quire_bind_job *job)
 		       job->vm->fence_context, 0);
 	if (!job->syncs.waits)
 		return 0;
-	job->callbacks = kvcalloc(job->syncs.waits, sizeof(*job->callbacks), GFP_KERNEL_ACCOUNT);
+	job->callbacks = kvcalloc(job->syncs.waits, sizeof(*job->callbacks), QUIRE_GFP_CALL);
 	return job->callbacks ? 0 : -ENOMEM;
 }
 

@@ -2,6 +2,7 @@
 #ifndef QUIRE_DEVICE_H
 #define QUIRE_DEVICE_H
 
+#include <linux/gfp.h>
 #include <linux/io.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
@@ -35,6 +36,12 @@ struct quire_vm;
 
 /* Bits of a bus address: an entry of a page table (QUIRE_PTE_ADDRESS) has no more. */
 #define QUIRE_DMA_BITS 52
+
+/*
+ * What a call allocates is charged to the caller's control group, and where there is too little
+ * the call fails: nobody is killed for it.
+ */
+#define QUIRE_GFP_CALL (GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
 /* The shortest and the longest time limit a queue may ask for. */
 #define QUIRE_TIME_LIMIT_MIN_MS 10

@@ -25,7 +25,7 @@ int quire_dma_map(struct quire_device *qdev, struct quire_dma *dma, struct page 
 	int ret, idx;
 
 	ret = sg_alloc_table_from_pages(&dma->sgt, pages, count, 0, (u64)count << PAGE_SHIFT,
-					GFP_KERNEL_ACCOUNT);
+					QUIRE_GFP_CALL);
 	if (ret)
 		return ret;
 	ret = -ENODEV;

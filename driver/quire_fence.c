@@ -38,7 +38,7 @@ static const struct dma_fence_ops quire_fence_ops = {
 
 struct quire_job *quire_job_alloc(void)
 {
-	struct quire_job *job = kzalloc(sizeof(*job), GFP_KERNEL_ACCOUNT);
+	struct quire_job *job = kzalloc(sizeof(*job), QUIRE_GFP_CALL);
 
 	if (job) {
 		spin_lock_init(&job->fence_lock);
@@ -68,7 +68,7 @@ int quire_job_prepare_waits(struct quire_job *job)
 {
 	if (!job->syncs.waits)
 		return 0;
-	job->callbacks = kvcalloc(job->syncs.waits, sizeof(*job->callbacks), GFP_KERNEL_ACCOUNT);
+	job->callbacks = kvcalloc(job->syncs.waits, sizeof(*job->callbacks), QUIRE_GFP_CALL);
 	return job->callbacks ? 0 : -ENOMEM;
 }
 

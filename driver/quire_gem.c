@@ -100,7 +100,7 @@ int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 		ret = -ENODEV;
 		goto out;
 	}
-	bo = kzalloc(sizeof(*bo), GFP_KERNEL_ACCOUNT);
+	bo = kzalloc(sizeof(*bo), QUIRE_GFP_CALL);
 	if (!bo) {
 		ret = -ENOMEM;
 		goto out;
@@ -200,7 +200,7 @@ struct drm_gem_object *quire_gem_import_sg(struct drm_device *drm,
 {
 	struct quire_device *qdev = to_quire_device(drm);
 	struct dma_resv *resv = attach->dmabuf->resv;
-	struct quire_bo *bo = kzalloc(sizeof(*bo), GFP_KERNEL_ACCOUNT);
+	struct quire_bo *bo = kzalloc(sizeof(*bo), QUIRE_GFP_CALL);
 
 	if (!bo)
 		return ERR_PTR(-ENOMEM);
@@ -233,7 +233,7 @@ int quire_userptr_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 	if (drm_dev_is_unplugged(drm))
 		return -ENODEV;
 
-	bo = kzalloc(sizeof(*bo), GFP_KERNEL_ACCOUNT);
+	bo = kzalloc(sizeof(*bo), QUIRE_GFP_CALL);
 	if (!bo)
 		return -ENOMEM;
 	bo->placement = DRM_QUIRE_PLACEMENT_SYSTEM;

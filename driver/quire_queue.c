@@ -50,7 +50,7 @@ static void quire_queue_free_ring(struct quire_queue *queue)
 struct quire_queue *quire_queue_new(struct quire_device *qdev, struct quire_vm *vm,
 				    s32 priority, u32 limit_ms)
 {
-	struct quire_queue *queue = kzalloc(sizeof(*queue), GFP_KERNEL_ACCOUNT);
+	struct quire_queue *queue = kzalloc(sizeof(*queue), QUIRE_GFP_CALL);
 
 	if (!queue)
 		return ERR_PTR(-ENOMEM);
@@ -71,7 +71,7 @@ struct quire_queue *quire_queue_new(struct quire_device *qdev, struct quire_vm *
 	INIT_LIST_HEAD(&queue->running);
 	INIT_WORK(&queue->push, quire_ring_push_work);
 	queue->ring = dma_alloc_coherent(qdev->drm.dev, QUIRE_QUEUE_BYTES, &queue->ring_bus,
-					 GFP_KERNEL_ACCOUNT);
+					 QUIRE_GFP_CALL);
 	if (!queue->ring) {
 		quire_queue_put(queue);
 		return ERR_PTR(-ENOMEM);
@@ -197,7 +197,7 @@ static int quire_queue_create(struct quire_file *qfile, struct quire_vm *vm,
 	/* From here on another thread may destroy it. */
 	if (!ret)
 		ret = xa_alloc(&qfile->queues, &args->queue_id, queue, QUIRE_ID_LIMIT,
-			       GFP_KERNEL_ACCOUNT);
+			       QUIRE_GFP_CALL);
 	if (ret)
 		quire_queue_close(queue);
 	return ret;

@@ -95,7 +95,7 @@ static int quire_submit_get(struct drm_device *drm, struct drm_file *file,
 	jobs = array;
 	submission->count = 0;
 	submission->jobs = kvcalloc(args->jobs.count, sizeof(*submission->jobs),
-				    GFP_KERNEL_ACCOUNT);
+				    QUIRE_GFP_CALL);
 	if (!submission->jobs) {
 		kvfree(jobs);
 		return -ENOMEM;

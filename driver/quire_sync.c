@@ -32,7 +32,7 @@ int quire_copy_array(struct drm_device *drm, const char *name,
 	if (array->stride > PAGE_SIZE)
 		return -E2BIG;
 
-	to = kvmalloc_array(array->count, element, GFP_KERNEL_ACCOUNT);
+	to = kvmalloc_array(array->count, element, QUIRE_GFP_CALL);
 	if (!to)
 		return -ENOMEM;
 	if (array->stride == element) {
@@ -114,12 +114,12 @@ int quire_syncs_get(struct drm_device *drm, struct drm_file *file,
 	ret = -ENOMEM;
 	if (signals < array->count) {
 		syncs->wait = kvcalloc(array->count - signals, sizeof(*syncs->wait),
-				       GFP_KERNEL_ACCOUNT);
+				       QUIRE_GFP_CALL);
 		if (!syncs->wait)
 			goto out;
 	}
 	if (signals) {
-		syncs->signal = kvcalloc(signals, sizeof(*syncs->signal), GFP_KERNEL_ACCOUNT);
+		syncs->signal = kvcalloc(signals, sizeof(*syncs->signal), QUIRE_GFP_CALL);
 		if (!syncs->signal)
 			goto out;
 	}

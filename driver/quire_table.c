@@ -31,16 +31,16 @@ static int quire_table_map(struct quire_device *qdev, struct quire_table *table)
 
 struct quire_table *quire_table_alloc(struct quire_device *qdev, bool leaf)
 {
-	struct quire_table *table = kzalloc(sizeof(*table), GFP_KERNEL_ACCOUNT);
+	struct quire_table *table = kzalloc(sizeof(*table), QUIRE_GFP_CALL);
 
 	if (!table)
 		return NULL;
 	INIT_LIST_HEAD(&table->node);
 	INIT_LIST_HEAD(&table->all);
-	table->entries = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	table->entries = (void *)get_zeroed_page(QUIRE_GFP_CALL);
 	if (!leaf)
 		table->child = kcalloc(QUIRE_TABLE_ENTRIES, sizeof(*table->child),
-				       GFP_KERNEL_ACCOUNT);
+				       QUIRE_GFP_CALL);
 	if (!table->entries || (!leaf && !table->child) || quire_table_map(qdev, table)) {
 		quire_table_free(qdev, table);
 		return NULL;

@@ -87,7 +87,7 @@ static int quire_tt_get_pages(struct ttm_tt *tt)
 
 struct ttm_tt *quire_tt_create(struct ttm_buffer_object *bo, u32 page_flags)
 {
-	struct quire_tt *tt = kzalloc(sizeof(*tt), GFP_KERNEL_ACCOUNT);
+	struct quire_tt *tt = kzalloc(sizeof(*tt), QUIRE_GFP_CALL);
 	int ret;
 
 	if (!tt)
