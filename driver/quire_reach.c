@@ -9,6 +9,7 @@
  */
 #include <linux/jiffies.h>
 #include <linux/pci.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -44,8 +45,8 @@ struct quire_reach {
 	atomic_t sleepers;
 	/** @wait: where they sleep */
 	wait_queue_head_t wait;
-	/** @tidy: gives back what the address spaces in @late have */
-	struct work_struct tidy;
+	/** @look: has the address spaces in @late tidied up */
+	struct work_struct look;
 	/** @poll: stands in for the event */
 	struct delayed_work poll;
 };
@@ -100,10 +101,10 @@ bool quire_reach_over(struct quire_device *qdev, struct quire_ticket ticket)
 }
 
 /* The work holds the card until it has run. */
-static void quire_reach_queue_tidy(struct quire_reach *reach)
+static void quire_reach_queue_look(struct quire_reach *reach)
 {
 	drm_dev_get(&reach->qdev->drm);
-	if (!queue_work(quire_memory_wq, &reach->tidy))
+	if (!queue_work(quire_memory_wq, &reach->look))
 		drm_dev_put(&reach->qdev->drm);
 }
 
@@ -149,18 +150,12 @@ int quire_reach_wait(struct quire_device *qdev, struct quire_ticket ticket, bool
 	return min(left, 0L);
 }
 
+/* The work holds the address space until it has run; the caller has a reference, too. */
 void quire_reach_later(struct quire_vm *vm)
 {
-	struct quire_reach *reach = vm->qdev->reach;
-	unsigned long flags;
-
-	spin_lock_irqsave(&reach->lock, flags);
-	if (list_empty(&vm->late)) {
-		quire_vm_get(vm);
-		list_add_tail(&vm->late, &reach->late);
-	}
-	spin_unlock_irqrestore(&reach->lock, flags);
-	quire_reach_queue_tidy(reach);
+	quire_vm_get(vm);
+	if (!queue_work(quire_memory_wq, &vm->tidy))
+		quire_vm_put(vm);
 }
 
 void quire_reach_event(struct quire_device *qdev)
@@ -169,7 +164,7 @@ void quire_reach_event(struct quire_device *qdev)
 
 	wake_up_all(&reach->wait);
 	if (!list_empty_careful(&reach->late))
-		quire_reach_queue_tidy(reach);
+		quire_reach_queue_look(reach);
 }
 
 static void quire_reach_poll_work(struct work_struct *work)
@@ -183,45 +178,60 @@ static void quire_reach_poll_work(struct work_struct *work)
 	drm_dev_put(&qdev->drm);
 }
 
-static void quire_reach_tidy_one(struct quire_reach *reach, struct quire_vm *vm)
+/* Something is left: the next event, or the poll, has the address space tidied up again. */
+static void quire_reach_wait_for_event(struct quire_reach *reach, struct quire_vm *vm)
 {
-	unsigned long since = jiffies;
+	bool gone;
 
-	if (quire_vm_tidy(vm, &since)) {
-		spin_lock_irq(&reach->lock);
-		if (list_empty(&vm->late)) {
-			quire_vm_get(vm);
-			list_add_tail(&vm->late, &reach->late);
-		}
-		spin_unlock_irq(&reach->lock);
-		quire_reach_queue_poll(reach);
+	spin_lock_irq(&reach->lock);
+	gone = reach->gone;
+	if (!gone && list_empty(&vm->late)) {
+		quire_vm_get(vm);
+		list_add_tail(&vm->late, &reach->late);
 	}
-	if (time_after(jiffies, since + QUIRE_REACH_LIMIT))
-		quire_reach_complain(reach->qdev);
+	spin_unlock_irq(&reach->lock);
+	if (!gone) {
+		quire_reach_queue_poll(reach);
+		return;
+	}
+	/* No event comes any more; somebody has a reservation, which he will give back. */
+	schedule_timeout_uninterruptible(1);
+	quire_reach_later(vm);
 }
 
 /*
- * Each address space comes out of the list and, if something is left, goes back to its end.
- * The reference on the last one may hold the last reference on the card.
+ * Each address space has a work of its own: what one gives back may have to wait, for example
+ * for the owner of an imported buffer.  The reference may be the last on it, and on the card.
  */
-static void quire_reach_tidy_work(struct work_struct *work)
+void quire_reach_tidy_work(struct work_struct *work)
 {
-	struct quire_reach *reach = container_of(work, struct quire_reach, tidy);
+	struct quire_vm *vm = container_of(work, struct quire_vm, tidy);
+	struct quire_reach *reach = vm->qdev->reach;
+	unsigned long since = jiffies;
+
+	if (quire_vm_tidy(vm, &since))
+		quire_reach_wait_for_event(reach, vm);
+	if (time_after(jiffies, since + QUIRE_REACH_LIMIT))
+		quire_reach_complain(reach->qdev);
+	quire_vm_put(vm);
+}
+
+/* The references of the list go to the works, but where one is queued already. */
+static void quire_reach_look_work(struct work_struct *work)
+{
+	struct quire_reach *reach = container_of(work, struct quire_reach, look);
 	struct quire_device *qdev = reach->qdev;
 	struct quire_vm *vm;
-	LIST_HEAD(late);
 
 	spin_lock_irq(&reach->lock);
-	list_splice_init(&reach->late, &late);
-	spin_unlock_irq(&reach->lock);
-	while (!list_empty(&late)) {
-		vm = list_first_entry(&late, struct quire_vm, late);
-		spin_lock_irq(&reach->lock);
+	while ((vm = list_first_entry_or_null(&reach->late, struct quire_vm, late))) {
 		list_del_init(&vm->late);
 		spin_unlock_irq(&reach->lock);
-		quire_reach_tidy_one(reach, vm);
-		quire_vm_put(vm);
+		if (!queue_work(quire_memory_wq, &vm->tidy))
+			quire_vm_put(vm);
+		spin_lock_irq(&reach->lock);
 	}
+	spin_unlock_irq(&reach->lock);
 	drm_dev_put(&qdev->drm);
 }
 
@@ -273,7 +283,7 @@ int quire_reach_init(struct quire_device *qdev)
 	spin_lock_init(&reach->lock);
 	INIT_LIST_HEAD(&reach->late);
 	init_waitqueue_head(&reach->wait);
-	INIT_WORK(&reach->tidy, quire_reach_tidy_work);
+	INIT_WORK(&reach->look, quire_reach_look_work);
 	INIT_DELAYED_WORK(&reach->poll, quire_reach_poll_work);
 	reach->running = true;
 	qdev->reach = reach;

@@ -6,6 +6,7 @@
 
 struct quire_device;
 struct quire_vm;
+struct work_struct;
 struct workqueue_struct;
 
 /* The address space has no context, and never had one. */
@@ -56,6 +57,8 @@ bool quire_reach_over(struct quire_device *qdev, struct quire_ticket ticket);
 int quire_reach_wait(struct quire_device *qdev, struct quire_ticket ticket, bool interruptible);
 /* The address space has something to give back once its last flush is over. */
 void quire_reach_later(struct quire_vm *vm);
+/* quire_vm.tidy */
+void quire_reach_tidy_work(struct work_struct *work);
 /* Interrupt: DRAINED of some context has moved. */
 void quire_reach_event(struct quire_device *qdev);
 

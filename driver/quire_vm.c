@@ -58,7 +58,7 @@ static void quire_vm_free(struct drm_gpuvm *gpuvm)
 
 static struct drm_gpuvm_bo *quire_vm_bo_alloc(void)
 {
-	struct quire_vm_bo *tie = kzalloc(sizeof(*tie), GFP_KERNEL_ACCOUNT);
+	struct quire_vm_bo *tie = kzalloc(sizeof(*tie), QUIRE_GFP_CALL);
 
 	if (!tie)
 		return NULL;
@@ -350,7 +350,7 @@ static struct quire_vm *quire_vm_new(struct quire_device *qdev)
 	struct quire_vm *vm;
 	int ret;
 
-	vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+	vm = kzalloc(sizeof(*vm), QUIRE_GFP_CALL);
 	if (!vm)
 		return ERR_PTR(-ENOMEM);
 	vm->qdev = qdev;
@@ -372,6 +372,7 @@ static struct quire_vm *quire_vm_new(struct quire_device *qdev)
 	init_rwsem(&vm->userptr_lock);
 	INIT_LIST_HEAD(&vm->late);
 	INIT_WORK(&vm->work, quire_bind_work);
+	INIT_WORK(&vm->tidy, quire_reach_tidy_work);
 	vm->fence_context = dma_fence_context_alloc(1);
 	drm_dev_get(&qdev->drm);
 	drm_gpuvm_init(&vm->base, "quire-vm", DRM_GPUVM_RESV_PROTECTED, &qdev->drm, resv_object,
@@ -459,7 +460,7 @@ int quire_vm_create_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	vm = quire_vm_new(qdev);
 	ret = PTR_ERR_OR_ZERO(vm);
 	if (!ret) {
-		ret = xa_alloc(&qfile->vms, &args->vm_id, vm, QUIRE_ID_LIMIT, GFP_KERNEL_ACCOUNT);
+		ret = xa_alloc(&qfile->vms, &args->vm_id, vm, QUIRE_ID_LIMIT, QUIRE_GFP_CALL);
 		if (ret)
 			quire_vm_put(vm);
 	}

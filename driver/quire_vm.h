@@ -68,7 +68,9 @@ struct quire_vm {
 	 */
 	struct rw_semaphore userptr_lock;
 
-	/** @late: in quire_reach.late, under its lock */
+	/** @tidy: gives back what the card does not reach any more */
+	struct work_struct tidy;
+	/** @late: in quire_reach.late, under its lock: something is left to be given back */
 	struct list_head late;
 	/** @fence_context: of the fences of @jobs */
 	u64 fence_context;
