@@ -66,6 +66,8 @@ static void quire_gem_fini(struct drm_device *drm, void *unused)
 	ttm_range_man_fini(&qdev->ttm, TTM_PL_VRAM);
 	ttm_range_man_fini(&qdev->ttm, TTM_PL_TT);
 	ttm_device_fini(&qdev->ttm);
+	/* Buffers that TTM has let go need the device to the last. */
+	quire_userptr_flush();
 }
 
 int quire_gem_init(struct quire_device *qdev)
@@ -116,20 +118,27 @@ struct sg_table *quire_bo_sgt(struct quire_bo *bo)
 	return quire_tt_sgt(tt);
 }
 
-static void quire_bo_destroy(struct ttm_buffer_object *base)
+void quire_bo_end(struct quire_bo *bo)
 {
-	struct quire_bo *bo = quire_bo_from_ttm(base);
-	struct drm_gem_object *object = &base->base;
+	struct drm_gem_object *object = &bo->base.base;
 
 	if (object->import_attach)
-		drm_prime_gem_destroy(object, base->sg);
-	if (bo->userptr)
-		quire_userptr_detach(bo);
+		drm_prime_gem_destroy(object, bo->base.sg);
 	drm_gem_object_release(object);
 	if (bo->vm_object)
 		drm_gem_object_put(bo->vm_object);
 	mem_cgroup_put(bo->memcg);
 	kfree(bo);
+}
+
+static void quire_bo_destroy(struct ttm_buffer_object *base)
+{
+	struct quire_bo *bo = quire_bo_from_ttm(base);
+
+	if (bo->userptr)
+		quire_userptr_detach(bo);
+	else
+		quire_bo_end(bo);
 }
 
 /*

@@ -18,11 +18,12 @@
 #include "quire_ras.h"
 #include "quire_power.h"
 #include "quire_reach.h"
+#include "quire_userptr.h"
 #include "quire_vm.h"
 
 static int quire_open(struct drm_device *drm, struct drm_file *file)
 {
-	struct quire_file *qfile = kzalloc(sizeof(*qfile), GFP_KERNEL);
+	struct quire_file *qfile = kzalloc(sizeof(*qfile), QUIRE_GFP_CALL);
 
 	if (!qfile)
 		return -ENOMEM;
@@ -181,9 +182,18 @@ static int __init quire_init(void)
 
 	if (ret)
 		return ret;
+	ret = quire_userptr_module_init();
+	if (ret)
+		goto err_reach;
 	ret = pci_register_driver(&quire_pci_driver);
 	if (ret)
-		quire_reach_module_exit();
+		goto err_userptr;
+	return 0;
+
+err_userptr:
+	quire_userptr_module_exit();
+err_reach:
+	quire_reach_module_exit();
 	return ret;
 }
 module_init(quire_init);
@@ -193,6 +203,7 @@ static void __exit quire_exit(void)
 	pci_unregister_driver(&quire_pci_driver);
 	/* What address spaces still had to give back. */
 	quire_reach_module_exit();
+	quire_userptr_module_exit();
 	/* Whoever put the last reference to the module from its own code has left it by then. */
 	synchronize_rcu_tasks();
 	synchronize_rcu();

@@ -107,6 +107,8 @@ int quire_userptr_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 struct quire_bo *quire_bo_new(struct quire_device *qdev, struct quire_bo *bo, u64 size,
 			      enum ttm_bo_type type, struct sg_table *sgt,
 			      struct dma_resv *resv);
+/* Nobody uses it any more. */
+void quire_bo_end(struct quire_bo *bo);
 extern const struct drm_gem_object_funcs quire_gem_funcs;
 
 #endif /* QUIRE_GEM_H */

@@ -17,31 +17,101 @@
 /* Pages that are taken away again and again while we ask for them. */
 #define QUIRE_USERPTR_TRIES_MS 1000
 
-/* The pages go.  May run in memory reclaim. */
-static void quire_userptr_drop(struct quire_userptr *userptr)
+/* Where notifiers are removed, which waits for whatever takes pages of that process away. */
+static struct workqueue_struct *quire_userptr_wq;
+
+/*
+ * What the card may have written is dirty: its writes leave no trace in page tables.  The pages
+ * are mapped still, or whoever takes them away waits for us: so they are nobody else's, and
+ * their own lock, which he may hold, is not needed.
+ */
+static void quire_userptr_mark(struct quire_userptr *userptr)
 {
-	struct quire_device *qdev = to_quire_device(userptr->bo->base.base.dev);
-	struct quire_vm_bo *tie;
+	struct folio *folio, *last = NULL;
+	struct sg_page_iter at;
 
 	lockdep_assert_held(&userptr->lock);
-	/* Pairs with quire_userptr_valid(): who still sees pages comes before us at the locks. */
-	smp_store_release(&userptr->valid, false);
-	/* A submission that still saw them has put its fence there when its lock is free. */
+	if (userptr->bo->read_only)
+		return;
+	for_each_sgtable_page(&userptr->dma.sgt, &at, 0) {
+		folio = page_folio(sg_page_iter_page(&at));
+		if (folio != last)
+			folio_mark_dirty(folio);
+		last = folio;
+	}
+}
+
+static void quire_userptr_release_pages(struct quire_userptr *userptr)
+{
+	quire_userptr_mark(userptr);
+	quire_dma_unmap(to_quire_device(userptr->bo->base.base.dev), &userptr->dma);
+}
+
+/* A submission that still saw the pages has put its fence when the lock is free. */
+static void quire_userptr_pass_submissions(struct quire_userptr *userptr)
+{
+	struct quire_vm_bo *tie;
+
+	mutex_lock(&userptr->ties_lock);
 	list_for_each_entry(tie, &userptr->ties, of_bo) {
 		struct quire_vm *vm = to_quire_vm(tie->base.vm);
 
 		down_write(&vm->userptr_lock);
 		up_write(&vm->userptr_lock);
 	}
-	dma_resv_wait_timeout(userptr->bo->base.base.resv, DMA_RESV_USAGE_BOOKKEEP, false,
-			      MAX_SCHEDULE_TIMEOUT);
-	list_for_each_entry(tie, &userptr->ties, of_bo)
-		quire_vm_hide_bo(to_quire_vm(tie->base.vm), tie);
+	mutex_unlock(&userptr->ties_lock);
+}
+
+static void quire_userptr_hide(struct quire_userptr *userptr)
+{
+	struct quire_vm_bo *tie;
+
+	mutex_lock(&userptr->ties_lock);
 	list_for_each_entry(tie, &userptr->ties, of_bo) {
-		quire_reach_wait(qdev, tie->ticket, false);
+		quire_vm_hide_bo(to_quire_vm(tie->base.vm), tie);
 		quire_reach_later(to_quire_vm(tie->base.vm));
 	}
-	quire_dma_unmap(qdev, &userptr->dma);
+	mutex_unlock(&userptr->ties_lock);
+}
+
+/* False: no address space has mappings of the pages that the card has not drained. */
+static bool quire_userptr_next_ticket(struct quire_userptr *userptr, struct quire_ticket *ticket)
+{
+	struct quire_device *qdev = to_quire_device(userptr->bo->base.base.dev);
+	struct quire_vm_bo *tie;
+	bool found = false;
+
+	mutex_lock(&userptr->ties_lock);
+	list_for_each_entry(tie, &userptr->ties, of_bo) {
+		found = !quire_reach_over(qdev, tie->ticket);
+		if (found) {
+			*ticket = tie->ticket;
+			break;
+		}
+	}
+	mutex_unlock(&userptr->ties_lock);
+	return found;
+}
+
+/*
+ * The pages go.  May run in memory reclaim.  An address space that is untied meanwhile has been
+ * drained before; one that is tied sees that there are no pages.
+ */
+static void quire_userptr_drop(struct quire_userptr *userptr)
+{
+	struct quire_device *qdev = to_quire_device(userptr->bo->base.base.dev);
+	struct quire_ticket ticket;
+
+	lockdep_assert_held(&userptr->lock);
+	/* Pairs with quire_userptr_valid(): who still sees pages comes before us at the locks. */
+	smp_store_release(&userptr->valid, false);
+	quire_userptr_pass_submissions(userptr);
+	dma_resv_wait_timeout(userptr->bo->base.base.resv, DMA_RESV_USAGE_BOOKKEEP, false,
+			      MAX_SCHEDULE_TIMEOUT);
+	quire_userptr_hide(userptr);
+	while (quire_userptr_next_ticket(userptr, &ticket))
+		quire_reach_wait(qdev, ticket, false);
+	quire_userptr_release_pages(userptr);
 }
 
 static bool quire_userptr_invalidate(struct mmu_interval_notifier *notifier,
@@ -81,26 +151,14 @@ static int quire_userptr_ask(struct quire_userptr *userptr, struct hmm_range *ra
 	return ret == -EPERM || ret == -EINVAL ? -EFAULT : ret;
 }
 
-/*
- * The array becomes one of pages.  What the card may write is dirty from now on: its writes
- * leave no trace in the process's page tables.
- */
-static struct page **quire_userptr_pages(struct quire_userptr *userptr, unsigned long *pfns,
-					 unsigned long count)
+/* The array becomes one of pages. */
+static struct page **quire_userptr_pages(unsigned long *pfns, unsigned long count)
 {
 	struct page **pages = (struct page **)pfns;
 	unsigned long i;
 
-	for (i = 0; i < count; i++) {
-		struct page *page = hmm_pfn_to_page(pfns[i]);
-
-		pages[i] = page;
-		/* It may go at this moment; then we are told, and begin again. */
-		if (!userptr->bo->read_only && get_page_unless_zero(page)) {
-			set_page_dirty_lock(page);
-			put_page(page);
-		}
-	}
+	for (i = 0; i < count; i++)
+		pages[i] = hmm_pfn_to_page(pfns[i]);
 	return pages;
 }
 
@@ -112,19 +170,22 @@ static int quire_userptr_take(struct quire_userptr *userptr, unsigned long *pfns
 	struct quire_dma dma = {};
 	int ret;
 
-	ret = quire_dma_map(qdev, &dma, quire_userptr_pages(userptr, pfns, count), count,
+	ret = quire_dma_map(qdev, &dma, quire_userptr_pages(pfns, count), count,
 			    userptr->bo->read_only ? DMA_TO_DEVICE : DMA_BIDIRECTIONAL);
 	if (ret)
 		return ret;
-	mutex_lock(&userptr->lock);
-	if (mmu_interval_read_retry(&userptr->notifier, sequence)) {
-		ret = -EAGAIN;
-	} else {
-		quire_dma_move(qdev, &userptr->dma, &dma);
-		/* Pairs with quire_userptr_valid(): the pages before the mark. */
-		smp_store_release(&userptr->valid, true);
+	/* Others that go keep it, as long as jobs use them. */
+	ret = mutex_lock_interruptible(&userptr->lock) ? -ERESTARTSYS : 0;
+	if (!ret) {
+		if (mmu_interval_read_retry(&userptr->notifier, sequence)) {
+			ret = -EAGAIN;
+		} else {
+			quire_dma_move(qdev, &userptr->dma, &dma);
+			/* Pairs with quire_userptr_valid(): the pages before the mark. */
+			smp_store_release(&userptr->valid, true);
+		}
+		mutex_unlock(&userptr->lock);
 	}
-	mutex_unlock(&userptr->lock);
 	if (ret)
 		quire_dma_unmap(qdev, &dma);
 	return ret;
@@ -159,16 +220,18 @@ int quire_userptr_fault(struct quire_userptr *userptr)
 		.default_flags = HMM_PFN_REQ_FAULT |
 				 (userptr->bo->read_only ? 0 : HMM_PFN_REQ_WRITE),
 	};
-	int ret = 0;
+	int ret;
 
-	range.hmm_pfns = kvmalloc_array(count, sizeof(*range.hmm_pfns), GFP_KERNEL_ACCOUNT);
+	range.hmm_pfns = kvmalloc_array(count, sizeof(*range.hmm_pfns), QUIRE_GFP_CALL);
 	if (!range.hmm_pfns)
 		return -ENOMEM;
-	mutex_lock(&userptr->faulting);
-	if (!quire_userptr_valid(userptr))
-		ret = quire_userptr_try(userptr, &range, count);
-	WRITE_ONCE(userptr->absent, ret == -EFAULT);
-	mutex_unlock(&userptr->faulting);
+	ret = mutex_lock_interruptible(&userptr->faulting) ? -ERESTARTSYS : 0;
+	if (!ret) {
+		if (!quire_userptr_valid(userptr))
+			ret = quire_userptr_try(userptr, &range, count);
+		WRITE_ONCE(userptr->absent, ret == -EFAULT);
+		mutex_unlock(&userptr->faulting);
+	}
 	kvfree(range.hmm_pfns);
 	return ret;
 }
@@ -181,9 +244,9 @@ void quire_userptr_tie(struct quire_userptr *userptr, struct quire_vm_bo *tie)
 	drm_gpuvm_resv_assert_held(&vm->base);
 	if (!list_empty(&tie->of_bo))
 		return;
-	mutex_lock(&userptr->lock);
+	mutex_lock(&userptr->ties_lock);
 	list_add(&tie->of_bo, &userptr->ties);
-	mutex_unlock(&userptr->lock);
+	mutex_unlock(&userptr->ties_lock);
 	spin_lock(&vm->job_lock);
 	list_add(&tie->of_vm, &vm->userptrs);
 	spin_unlock(&vm->job_lock);
@@ -193,9 +256,9 @@ void quire_userptr_untie(struct quire_userptr *userptr, struct quire_vm_bo *tie)
 {
 	struct quire_vm *vm = to_quire_vm(tie->base.vm);
 
-	mutex_lock(&userptr->lock);
+	mutex_lock(&userptr->ties_lock);
 	list_del_init(&tie->of_bo);
-	mutex_unlock(&userptr->lock);
+	mutex_unlock(&userptr->ties_lock);
 	spin_lock(&vm->job_lock);
 	list_del_init(&tie->of_vm);
 	spin_unlock(&vm->job_lock);
@@ -203,7 +266,7 @@ void quire_userptr_untie(struct quire_userptr *userptr, struct quire_vm_bo *tie)
 
 int quire_userptr_attach(struct quire_bo *bo, u64 address)
 {
-	struct quire_userptr *userptr = kzalloc(sizeof(*userptr), GFP_KERNEL_ACCOUNT);
+	struct quire_userptr *userptr = kzalloc(sizeof(*userptr), QUIRE_GFP_CALL);
 	int ret;
 
 	if (!userptr)
@@ -211,6 +274,7 @@ int quire_userptr_attach(struct quire_bo *bo, u64 address)
 	userptr->bo = bo;
 	mutex_init(&userptr->faulting);
 	mutex_init(&userptr->lock);
+	mutex_init(&userptr->ties_lock);
 	INIT_LIST_HEAD(&userptr->ties);
 	ret = mmu_interval_notifier_insert(&userptr->notifier, current->mm, address,
 					   bo->base.base.size, &quire_userptr_ops);
@@ -222,16 +286,44 @@ int quire_userptr_attach(struct quire_bo *bo, u64 address)
 	return quire_userptr_fault(userptr);
 }
 
-void quire_userptr_detach(struct quire_bo *bo)
+static void quire_userptr_detach_work(struct work_struct *work)
 {
-	struct quire_userptr *userptr = bo->userptr;
+	struct quire_userptr *userptr = container_of(work, struct quire_userptr, detach);
 
-	/* From here on nobody tells us; the buffer is in no address space any more. */
+	mutex_lock(&userptr->lock);
+	if (userptr->valid)
+		quire_userptr_release_pages(userptr);
+	userptr->valid = false;
+	mutex_unlock(&userptr->lock);
+	/* From here on nobody tells us. */
 	mmu_interval_notifier_remove(&userptr->notifier);
 	WARN_ON(!list_empty(&userptr->ties));
-	if (userptr->valid)
-		quire_dma_unmap(to_quire_device(bo->base.base.dev), &userptr->dma);
+	quire_bo_end(userptr->bo);
+	mutex_destroy(&userptr->ties_lock);
 	mutex_destroy(&userptr->lock);
 	mutex_destroy(&userptr->faulting);
 	kfree(userptr);
+}
+
+/* Not here: the caller may be TTM's worker, which others' buffers wait for. */
+void quire_userptr_detach(struct quire_bo *bo)
+{
+	INIT_WORK(&bo->userptr->detach, quire_userptr_detach_work);
+	queue_work(quire_userptr_wq, &bo->userptr->detach);
+}
+
+void quire_userptr_flush(void)
+{
+	flush_workqueue(quire_userptr_wq);
+}
+
+int quire_userptr_module_init(void)
+{
+	quire_userptr_wq = alloc_workqueue("quire-userptr", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	return quire_userptr_wq ? 0 : -ENOMEM;
+}
+
+void quire_userptr_module_exit(void)
+{
+	destroy_workqueue(quire_userptr_wq);
 }

@@ -4,6 +4,7 @@
 
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/workqueue.h>
 
 #include "quire_gem.h"
 
@@ -15,8 +16,8 @@ struct quire_vm_bo;
  * Pages are not pinned.  When the kernel takes one away the buffer has none until the next
  * submission asks for them again.
  *
- * Lock order: @faulting, then the lock of the process's mappings; a reservation, then @lock,
- * then quire_vm.userptr_lock, then the lock of the page tables.
+ * Lock order: @faulting, then the lock of the process's mappings, then @lock, then @ties_lock;
+ * reservations, then @ties_lock, then quire_vm.userptr_lock, then the lock of the page tables.
  */
 struct quire_userptr {
 	/** @bo: buffer */
@@ -26,8 +27,9 @@ struct quire_userptr {
 	/** @faulting: one thread asks for the pages at a time */
 	struct mutex faulting;
 	/**
-	 * @lock: protects @dma and @ties.  Taken where memory is reclaimed: nothing is allocated
-	 * under it.
+	 * @lock: protects @dma.  Held while pages go, which waits for jobs: taken only by who takes
+	 * them away and who brings them, under no lock that others need.  Nothing is allocated
+	 * under it, because memory may be reclaimed by taking pages away.
 	 */
 	struct mutex lock;
 	/** @dma: the pages, while @valid */
@@ -39,13 +41,22 @@ struct quire_userptr {
 	bool valid;
 	/** @absent: there was nothing to be had at the address, the last time; under @faulting */
 	bool absent;
+	/** @ties_lock: protects @ties; never held while something is waited for, nor to allocate */
+	struct mutex ties_lock;
 	/** @ties: address spaces (quire_vm_bo.of_bo) */
 	struct list_head ties;
+	/** @detach: ends it and the buffer */
+	struct work_struct detach;
 };
+
+int quire_userptr_module_init(void);
+void quire_userptr_module_exit(void);
+/* All detached buffers have ended when this returns. */
+void quire_userptr_flush(void);
 
 /* The memory of the caller at @address becomes that of @bo; -EFAULT if it may not use it. */
 int quire_userptr_attach(struct quire_bo *bo, u64 address);
-/* The buffer goes. */
+/* The buffer goes: quire_bo_end() is called from a worker, which may have to wait for jobs. */
 void quire_userptr_detach(struct quire_bo *bo);
 
 /* Ask for the pages; -EFAULT if there are none. */

@@ -2,7 +2,10 @@
 /* A process's own memory as a buffer: the process may do with it whatever it likes. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -206,6 +209,143 @@ TEST_F(userptr, a_process_may_die_at_any_moment)
 		ASSERT_EQ(child, waitpid(child, &status, 0));
 		EXPECT_EQ(round & 1 ? SIGKILL : 0, status);
 	}
+}
+
+#define BESIDE_LIMIT_MS 5000
+
+struct binding {
+	int fd;
+	uint32_t vm;
+};
+
+static void *unbind_soon(void *data)
+{
+	struct binding *binding = data;
+
+	usleep(300000);
+	card_unbind(binding->fd, binding->vm, VA, SIZE);
+	return NULL;
+}
+
+/* Unmaps a buffer's memory beside a job that ends at its limit only, and the buffer, too. */
+static void unmap_beside_a_long_job(_Atomic int *stage)
+{
+	struct drm_quire_userptr args = { .size = SIZE };
+	struct binding binding;
+	struct card card;
+	pthread_t thread;
+	uint32_t bytes;
+	uint64_t point;
+
+	args.address = (uintptr_t)mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
+				       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (card_setup_limit(&card, 0, BESIDE_LIMIT_MS) || card_long_stream(&card, &bytes) ||
+	    card_ioctl(card.fd, DRM_IOCTL_QUIRE_USERPTR, &args) ||
+	    card_bind(card.fd, card.vm, args.handle, VA, SIZE, 0) ||
+	    card_submit(&card, card.stream.va, bytes, &point))
+		_exit(1);
+	binding = (struct binding){ card.fd, card.vm };
+	if (pthread_create(&thread, NULL, unbind_soon, &binding))
+		_exit(1);
+	*stage = 1;
+	munmap((void *)(uintptr_t)args.address, SIZE);
+	*stage = 2;
+	pthread_join(thread, NULL);
+	card_teardown(&card);
+	_exit(0);
+}
+
+static uint64_t card_used(int fd)
+{
+	struct drm_quire_memory_info info = { 0 };
+	struct drm_quire_dev_query query = { .type = DRM_QUIRE_QUERY_MEMORY,
+					     .size = sizeof(info),
+					     .pointer = (uintptr_t)&info };
+
+	return card_ioctl(fd, DRM_IOCTL_QUIRE_DEV_QUERY, &query) ? 0 : info.card_used;
+}
+
+/* Memory of others goes back meanwhile: nobody waits for jobs that are not his. */
+TEST_F_TIMEOUT(userptr, memory_goes_beside_a_long_job_and_others_get_theirs_back, 60)
+{
+	_Atomic int *stage = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+				  -1, 0);
+	uint64_t before, point;
+	uint32_t handle, bytes;
+	struct card card;
+	int status;
+	pid_t child;
+
+	ASSERT_NE(MAP_FAILED, stage);
+	/* With a job of its own, so that nothing is out of the card's reach at once. */
+	ASSERT_EQ(0, card_setup(&card, 0));
+	ASSERT_EQ(0, card_long_stream(&card, &bytes));
+	ASSERT_EQ(0, card_submit(&card, card.stream.va, bytes, &point));
+	child = fork();
+	if (!child)
+		unmap_beside_a_long_job(stage);
+	ASSERT_GT(child, 0);
+	for (int i = 0; i < 1000 && !*stage; i++)
+		usleep(10000);
+	ASSERT_EQ(1, *stage);
+	usleep(800000);
+	before = card_used(card.fd);
+	for (int i = 0; i < 8; i++) {
+		ASSERT_EQ(0, card_bo_create(card.fd, SIZE, DRM_QUIRE_PLACEMENT_CARD, 0, &handle));
+		ASSERT_EQ(0, card_bind(card.fd, card.vm, handle, 3 * VA, SIZE, 0));
+		ASSERT_EQ(0, card_unbind(card.fd, card.vm, 3 * VA, SIZE));
+		card_close_handle(card.fd, handle);
+	}
+	for (int i = 0; i < 1000 && card_used(card.fd) > before && *stage == 1; i++)
+		usleep(1000);
+	EXPECT_GE(before, card_used(card.fd));
+	EXPECT_EQ(1, *stage);
+	card_teardown(&card);
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(2, *stage);
+}
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	ssize_t written = fd < 0 ? -1 : write(fd, text, strlen(text));
+
+	if (fd >= 0)
+		close(fd);
+	return written < 0 ? -errno : 0;
+}
+
+/* Pages in the middle of a huge one that only the card has written are not thrown away. */
+TEST_F(userptr, pages_of_a_large_folio_that_a_job_wrote_are_kept)
+{
+	const char *enabled = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+	const size_t huge = 2 << 20;
+	struct drm_quire_userptr args = { .size = SIZE };
+	int file = memfd_create("userptr", 0);
+	struct quire_packet_fill packet;
+	uint8_t *memory;
+
+	if (write_file(enabled, "always"))
+		SKIP(return, "no large folios of shared memory");
+	ASSERT_EQ(0, ftruncate(file, huge));
+	memory = mmap(NULL, 2 * huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, memory);
+	memory += huge - (uintptr_t)memory % huge;
+	ASSERT_EQ(memory, mmap(memory, huge, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file,
+			       0));
+	/* There by being read, and so clean. */
+	EXPECT_EQ(0, *(volatile uint8_t *)memory);
+	args.address = (uintptr_t)memory + 3 * PAGE;
+	ASSERT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_USERPTR, &args));
+	ASSERT_EQ(0, card_bind(self->card.fd, self->card.vm, args.handle, 2 * VA, SIZE, 0));
+	packet_fill(&packet, 2 * VA, SIZE, PATTERN);
+	ASSERT_EQ(0, card_run(&self->card, &packet, sizeof(packet)));
+	madvise(memory, huge, MADV_PAGEOUT);
+	EXPECT_EQ(PATTERN, *(volatile uint64_t *)(memory + 3 * PAGE));
+	EXPECT_EQ(PATTERN, *(volatile uint64_t *)(memory + 3 * PAGE + SIZE - 8));
+	EXPECT_EQ(0, write_file(enabled, "never"));
+	close(file);
 }
 
 TEST_HARNESS_MAIN
