@@ -188,7 +188,8 @@ static inline void cut_panel(struct gemm_panel *panel, double *scratch, uint32_t
 		const double norm = sqrt(range->squares[l]);
 
 		cut->rests[l] = to;
-		if (more <= 0 || cut->count[l] == GEMM_RESTS_MAX ||
+		/* rests are known by codes below the limit, which ends where codes do */
+		if (more <= 0 || e + CUT_CODE_OF_1 >= CUT_CODE_NONE || cut->count[l] == GEMM_RESTS_MAX ||
 		    cut->lost[l] * ldexp(1, (int32_t)panel->precision + CUT_BITS) > norm) {
 			cut->lost[l] = 0;
 			cut->count[l] = 0;

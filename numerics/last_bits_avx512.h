@@ -46,6 +46,8 @@ static inline void cut_put_eight(uint8_t *at, __m512i last)
 
 	/* of 0, which has no last bit, all bits are set */
 	last = _mm512_sub_epi64(_mm512_srli_epi64(last, 52), bias);
+	/* that of a power of two is one place too low: 2^-149 would come out below all codes */
+	last = _mm512_max_epi64(last, _mm512_setzero_si512());
 	_mm_storel_epi64((__m128i *)(void *)at, _mm512_cvtusepi64_epi8(last));
 }
 

@@ -386,6 +386,55 @@ static void halves_of_any_unit(void **state)
 	}
 }
 
+/*
+ * One operand near the largest numbers of its format, the other near the least, so that sums are
+ * ordinary ones: units of lanes that are taken roughly lie anywhere in the range of exponents.
+ */
+static void decided_at_the_ends_of_the_range(void **state)
+{
+	static const uint32_t wide[] = { QUIRE_FORMAT_FP32, QUIRE_FORMAT_BF16 };
+
+	(void)state;
+	for (int f = 0; f < RESULTS; f++)
+		for (int i = 0; i < 60; i++) {
+			struct doubt d = random_doubt(results[f]);
+			const int scale = 124 - i % 12, other = -scale + (int)(rnd() % 30);
+
+			d.a_format = wide[rnd() % 2];
+			d.b_format = wide[rnd() % 2];
+			d.scattered = false;
+			d.grid = 0;
+			d.a_scale = rnd() % 2 ? scale : other;
+			d.b_scale = d.a_scale == scale ? other : scale;
+			d.zeros = d.a_scale > 119 || d.a_scale < 0 || rnd() % 2;
+			d.small = small_number(&d, (uint32_t)(4 + rnd() % 20));
+			d.low = low_bit(&d);
+			d.k = MANY + 2 * (uint32_t)(60 + rnd() % 100);
+			one_doubt(&d, NULL);
+		}
+}
+
+/* The least number of FP32 decides, in lanes that are taken in units of a few times it and more. */
+static void decided_by_the_least_number(void **state)
+{
+	(void)state;
+	for (int f = 0; f < RESULTS; f++)
+		for (int scale = -140; scale < -100; scale++) {
+			struct doubt d = random_doubt(results[f]);
+
+			d.a_format = d.b_format = QUIRE_FORMAT_FP32;
+			d.scattered = false;
+			d.grid = scale < -130 ? 0 : -(int)(1 + rnd() % 4);
+			d.a_scale = 100;
+			d.b_scale = scale;
+			d.small = ldexp(1, -149 - scale);
+			d.places = 1u << SMALL_B;
+			d.zeros = rnd() % 2;
+			d.k = MANY + 2 * (uint32_t)(60 + rnd() % 100);
+			one_doubt(&d, NULL);
+		}
+}
+
 /* As few k's and as many as there can be in one sum. */
 static void shortest_and_longest(void **state)
 {
@@ -410,6 +459,8 @@ int main(void)
 		cmocka_unit_test(decided_by_one_element),
 		cmocka_unit_test(decided_by_many_elements),
 		cmocka_unit_test(halves_of_any_unit),
+		cmocka_unit_test(decided_at_the_ends_of_the_range),
+		cmocka_unit_test(decided_by_the_least_number),
 		cmocka_unit_test(shortest_and_longest),
 	};
 
