@@ -150,6 +150,20 @@ static int check_shape(const struct quire_matrix *m, const char *name, uint32_t 
 	return 0;
 }
 
+static uint32_t bits_of(float value)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &value, sizeof(bits));
+	return bits;
+}
+
+/* On bits: where the caller's arithmetic takes subnormals for 0, they still are factors. */
+static bool is_zero(float value)
+{
+	return !(bits_of(value) << 1);
+}
+
 static int check_matrices(const struct quire_gemm_desc *g, const quire_context *context)
 {
 	const struct {
@@ -158,7 +172,7 @@ static int check_matrices(const struct quire_gemm_desc *g, const quire_context *
 		bool needed;
 	} all[] = {
 		{ g->a, "a", true }, { g->b, "b", true }, { g->d, "d", true },
-		{ g->c, "c", g->beta != 0 },
+		{ g->c, "c", !is_zero(g->beta) },
 		{ g->bias, "bias", g->flags & (QUIRE_GEMM_BIAS_COLUMN | QUIRE_GEMM_BIAS_ROW) },
 	};
 
@@ -181,14 +195,6 @@ static int check_matrices(const struct quire_gemm_desc *g, const quire_context *
 	return 0;
 }
 
-static uint32_t bits_of(float value)
-{
-	uint32_t bits;
-
-	memcpy(&bits, &value, sizeof(bits));
-	return bits;
-}
-
 /* Fill the packet from the description; shapes are checked against each other here. */
 static int describe(const struct quire_gemm_desc *g, struct quire_packet_gemm *p)
 {
@@ -200,7 +206,7 @@ static int describe(const struct quire_gemm_desc *g, struct quire_packet_gemm *p
 	error = check_shape(g->a, "a", at ? k : m, at ? m : k, batch);
 	if (!error)
 		error = check_shape(g->b, "b", bt ? n : k, bt ? k : n, batch);
-	if (!error && g->beta != 0)
+	if (!error && !is_zero(g->beta))
 		error = check_shape(g->c, "c", m, n, batch);
 	if (!error && g->flags & QUIRE_GEMM_BIAS_COLUMN)
 		error = check_shape(g->bias, "bias", 1, n, 1);
@@ -217,7 +223,7 @@ static int describe(const struct quire_gemm_desc *g, struct quire_packet_gemm *p
 		.b = operand_of(g->b, batch),
 		.d = operand_of(g->d, batch),
 	};
-	if (g->beta != 0)
+	if (!is_zero(g->beta))
 		p->c = operand_of(g->c, batch);
 	if (g->flags & (QUIRE_GEMM_BIAS_COLUMN | QUIRE_GEMM_BIAS_ROW)) {
 		p->bias_address = matrix_address(g->bias);

@@ -167,7 +167,7 @@ static bool get_operands(struct packet_run *run, const struct quire_packet_gemm 
 		if (!g->bias)
 			return false;
 	}
-	if (g->alpha != 0 && p->k) {
+	if (!quire_check_is_zero(p->alpha) && p->k) {
 		if (p->a.format == QUIRE_FORMAT_TILED) {
 			if (!packet_open_tiled(run, p, 0, &g->a))
 				return false;
@@ -190,7 +190,7 @@ static bool get_operands(struct packet_run *run, const struct quire_packet_gemm 
 	g->d.data = packet_operand(run, &p->d, p->m, p->n, p->batch, true, QUIRE_FAULT_UNIT_D);
 	if (!g->d.data)
 		return false;
-	if (g->beta != 0) {
+	if (!quire_check_is_zero(p->beta)) {
 		g->c.data = packet_operand(run, &p->c, p->m, p->n, p->batch, false, QUIRE_FAULT_UNIT_C);
 		if (!g->c.data)
 			return false;

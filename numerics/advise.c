@@ -4,7 +4,6 @@
  * for the budget.
  */
 #include <errno.h>
-#include <fenv.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include <quire/model.h>
 
 #include "advise_tiles.h"
+#include "environment.h"
 
 #define WIDTHS (QUIRE_TILE_MAX_BITS + 1)
 /* A tile this far below its share of the allowed error needs no wider posit. */
@@ -150,8 +150,7 @@ static void norm_row(void *argument, unsigned int row, unsigned int worker)
 	fenv_t saved;
 
 	(void)worker;
-	fegetenv(&saved);
-	fesetenv(FE_DFL_ENV);
+	environment_enter(&saved);
 	for (uint32_t t = 0; t < a->grid_columns; t++) {
 		uint64_t index = (uint64_t)row * a->grid_columns + t;
 		double plain;
@@ -162,7 +161,7 @@ static void norm_row(void *argument, unsigned int row, unsigned int worker)
 			note_not_finite(a, &tile);
 		a->scale[index] = isnan(plain) ? 0 : scale_of(s, &tile, plain);
 	}
-	fesetenv(&saved);
+	environment_leave(&saved);
 }
 
 static void measure_row(void *argument, unsigned int row, unsigned int worker)
@@ -178,8 +177,7 @@ static void measure_row(void *argument, unsigned int row, unsigned int worker)
 	fenv_t saved;
 
 	(void)worker;
-	fegetenv(&saved);
-	fesetenv(FE_DFL_ENV);
+	environment_enter(&saved);
 	for (uint32_t t = 0; t < a->grid_columns; t++) {
 		uint64_t index = (uint64_t)row * a->grid_columns + t;
 
@@ -200,7 +198,7 @@ static void measure_row(void *argument, unsigned int row, unsigned int worker)
 		a->kernel->measure(&m);
 		memcpy(a->error[index], m.error, sizeof(m.error));
 	}
-	fesetenv(&saved);
+	environment_leave(&saved);
 }
 
 /* A tile's best upgrade: the heap is ordered by gain, then by index, so that it is defined. */
@@ -341,8 +339,7 @@ static void certify_choices(void *argument, unsigned int row, unsigned int worke
 	struct advise_tile tile;
 	fenv_t saved;
 
-	fegetenv(&saved);
-	fesetenv(FE_DFL_ENV);
+	environment_enter(&saved);
 	for (uint32_t t = 0; t < a->grid_columns; t++) {
 		uint64_t index = (uint64_t)row * a->grid_columns + t;
 
@@ -353,7 +350,7 @@ static void certify_choices(void *argument, unsigned int row, unsigned int worke
 				  tile.columns, s->tile_columns,
 				  a->q->weights ? a->q->weights + tile.column : NULL);
 	}
-	fesetenv(&saved);
+	environment_leave(&saved);
 }
 
 /* The exact sums of the choice: of its error, and of the matrix. */
@@ -465,8 +462,9 @@ static int advise(struct advisor *a, struct quire_advice *advice)
 	return error;
 }
 
-int quire_tiled_advise(const struct quire_tiled_advise *q, struct quire_tile_choice *choices,
-		       struct quire_advice *advice)
+static ENVIRONMENT_OWN int advise_tiled(const struct quire_tiled_advise *q,
+					struct quire_tile_choice *choices,
+					struct quire_advice *advice)
 {
 	struct advisor a = { .q = q, .choices = choices, .kernel = tile_kernel_current() };
 	int error = check(q, choices, advice);
@@ -491,5 +489,17 @@ int quire_tiled_advise(const struct quire_tiled_advise *q, struct quire_tile_cho
 	free(a.square);
 	free(a.scale);
 	free(a.sums);
+	return error;
+}
+
+int quire_tiled_advise(const struct quire_tiled_advise *q, struct quire_tile_choice *choices,
+		       struct quire_advice *advice)
+{
+	fenv_t saved;
+	int error;
+
+	environment_enter(&saved);
+	error = advise_tiled(q, choices, advice);
+	environment_leave(&saved);
 	return error;
 }

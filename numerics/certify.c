@@ -4,13 +4,13 @@
  * such.
  */
 #include <errno.h>
-#include <fenv.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "advise_tiles.h"
+#include "environment.h"
 
 void certify_tile(const struct quire_tiled_shape *s, const struct tile_kernel *kernel,
 		  const struct advise_tile *tile, struct quire_tile_choice choice,
@@ -59,8 +59,7 @@ static void certify_row(void *argument, unsigned int row, unsigned int worker)
 	_Alignas(64) double y[TILE_ELEMENTS_MAX];
 	fenv_t saved;
 
-	fegetenv(&saved);
-	fesetenv(FE_DFL_ENV);
+	environment_enter(&saved);
 	for (uint32_t t = 0; t < view->grid_columns; t++) {
 		uint64_t index = (uint64_t)row * view->grid_columns + t;
 		const struct quire_tile *packed = &view->tiles[index];
@@ -81,12 +80,12 @@ static void certify_row(void *argument, unsigned int row, unsigned int worker)
 		exact_add_squares(&c->norm[worker], c->kernel, tile.x, NULL, tile.rows,
 				  tile.columns, s->tile_columns, weights);
 	}
-	fesetenv(&saved);
+	environment_leave(&saved);
 }
 
-int quire_certify(const struct quire_dense *matrix, const struct quire_tiled *view,
-		  const float *weights, double tau, struct quire_threads *threads,
-		  struct quire_certificate *certificate)
+static ENVIRONMENT_OWN int certify(const struct quire_dense *matrix, const struct quire_tiled *view,
+				   const float *weights, double tau, struct quire_threads *threads,
+				   struct quire_certificate *certificate)
 {
 	uint32_t workers = quire_threads_count(threads);
 	struct certification c = { .matrix = matrix, .view = view, .weights = weights,
@@ -116,6 +115,19 @@ int quire_certify(const struct quire_dense *matrix, const struct quire_tiled *vi
 	};
 	free(c.error);
 	return c.not_finite ? -EDOM : 0;
+}
+
+int quire_certify(const struct quire_dense *matrix, const struct quire_tiled *view,
+		  const float *weights, double tau, struct quire_threads *threads,
+		  struct quire_certificate *certificate)
+{
+	fenv_t saved;
+	int error;
+
+	environment_enter(&saved);
+	error = certify(matrix, view, weights, tau, threads, certificate);
+	environment_leave(&saved);
+	return error;
 }
 
 double quire_product_bound(double error_a, double error_b)

@@ -3,13 +3,13 @@
  * Conversion of matrices: checks, the cut into tasks, the way of quire images.
  */
 #include <errno.h>
-#include <fenv.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <quirenum/convert.h>
 
+#include "environment.h"
 #include "gemm_internal.h"
 
 /* of one task, or so: some tens of microseconds; whole blocks of MXFP8 */
@@ -85,7 +85,7 @@ static bool extent_of(const struct quire_convert *c, const void *data, uint32_t 
 	       !__builtin_add_overflow((uint64_t)(uintptr_t)data, *bytes, &end);
 }
 
-int quire_convert_check(const struct quire_convert *c, const char **why)
+static ENVIRONMENT_OWN int check(const struct quire_convert *c, const char **why)
 {
 	uint64_t from, to;
 	const char *ignored;
@@ -133,6 +133,17 @@ int quire_convert_check(const struct quire_convert *c, const char **why)
 	return 0;
 }
 
+int quire_convert_check(const struct quire_convert *c, const char **why)
+{
+	fenv_t saved;
+	int error;
+
+	environment_enter(&saved);
+	error = check(c, why);
+	environment_leave(&saved);
+	return error;
+}
+
 /* As quire/format.h defines it; of MXFP8 that of a scale. */
 static uint64_t digest_index(uint32_t format, uint64_t row, uint64_t column, uint64_t columns)
 {
@@ -171,14 +182,13 @@ static void task(void *argument, unsigned int index, unsigned int worker)
 
 	if (job->pieces > 1 && count > TASK_ELEMENTS)
 		count = TASK_ELEMENTS;
-	fegetenv(&saved);
-	fesetenv(FE_DFL_ENV);
+	environment_enter(&saved);
 	for (uint64_t i = row; i < row + job->rows && i < c->rows; i++) {
 		if (c->cancel && *c->cancel)
 			break;
 		run(job, i, column, count, &tally);
 	}
-	fesetenv(&saved);
+	environment_leave(&saved);
 	if (job->tally) {
 		job->tally[worker * GEMM_TALLY_STRIDE].digest += tally.digest;
 		job->tally[worker * GEMM_TALLY_STRIDE].exceptional += tally.exceptional;
@@ -236,7 +246,7 @@ static int convert_all(struct job *job)
 	return c->cancel && *c->cancel ? -ECANCELED : 0;
 }
 
-int quire_convert(const struct quire_convert *c, struct quire_convert_result *result)
+static ENVIRONMENT_OWN int convert(const struct quire_convert *c, struct quire_convert_result *result)
 {
 	uint32_t workers;
 	struct job job = { .convert = c };
@@ -266,5 +276,16 @@ int quire_convert(const struct quire_convert *c, struct quire_convert_result *re
 		result->exceptional += job.tally[i * GEMM_TALLY_STRIDE].exceptional;
 	}
 	free(job.tally);
+	return error;
+}
+
+int quire_convert(const struct quire_convert *c, struct quire_convert_result *result)
+{
+	fenv_t saved;
+	int error;
+
+	environment_enter(&saved);
+	error = convert(c, result);
+	environment_leave(&saved);
 	return error;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "advise_tiles.h"
+#include "environment.h"
 
 #define ITERATIONS 60
 
@@ -154,8 +155,9 @@ static int examine(const struct quire_dense *matrix, uint32_t n, const struct qu
 	return 0;
 }
 
-int quire_definite(const struct quire_dense *matrix, uint32_t n, const struct quire_tiled *view,
-		   struct quire_definiteness *result)
+static ENVIRONMENT_OWN int definite(const struct quire_dense *matrix, uint32_t n,
+				    const struct quire_tiled *view,
+				    struct quire_definiteness *result)
 {
 	double *a, *l, *x;
 	int error = -ENOMEM;
@@ -173,5 +175,17 @@ int quire_definite(const struct quire_dense *matrix, uint32_t n, const struct qu
 	free(a);
 	free(l);
 	free(x);
+	return error;
+}
+
+int quire_definite(const struct quire_dense *matrix, uint32_t n, const struct quire_tiled *view,
+		   struct quire_definiteness *result)
+{
+	fenv_t saved;
+	int error;
+
+	environment_enter(&saved);
+	error = definite(matrix, n, view, result);
+	environment_leave(&saved);
 	return error;
 }

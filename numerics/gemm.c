@@ -8,10 +8,10 @@
  * be rounded.  With more, exact sums of a block of C are kept as quire images.
  */
 #include <errno.h>
-#include <fenv.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "environment.h"
 #include "gemm_block.h"
 #include "tile_internal.h"
 
@@ -24,13 +24,6 @@
 #define SUMS_COLUMNS 512u
 
 uint32_t gemm_cut_least = 400;		/* measured: cubes of 1024 gain nothing, of 1536 they do */
-
-/* The arithmetic of the packing needs the default environment. */
-static void enter(fenv_t *saved)
-{
-	fegetenv(saved);
-	fesetenv(FE_DFL_ENV);
-}
 
 enum work { WEIGH, PACK, WEIGH_AND_PACK };
 
@@ -51,7 +44,7 @@ static void do_panel(struct block *block, bool of_a, uint32_t p, unsigned int wo
 
 	if (gemm_cancelled(block->gemm))
 		return;
-	enter(&saved);
+	environment_enter(&saved);
 	if (work != PACK) {
 		panel->precision = block->precision;
 		kept = kernel->weigh(panel, scratch, lanes, source, lane, used, block->k, block->kc,
@@ -69,7 +62,7 @@ static void do_panel(struct block *block, bool of_a, uint32_t p, unsigned int wo
 		kernel->pack(panel, scratch, lanes, kept ? NULL : source, lane, used, block->k, block->kc);
 	for (uint32_t l = 0; l < used && panel->lost; l++)
 		flags[l] |= FLAG_LOST;
-	fesetenv(&saved);
+	environment_leave(&saved);
 }
 
 static void weigh_a_task(void *argument, unsigned int index, unsigned int worker)
@@ -101,7 +94,7 @@ static void tiles_task(void *argument, unsigned int index, unsigned int worker)
 	struct gemm_tally tally = { 0, 0 };
 	fenv_t saved;
 
-	enter(&saved);
+	environment_enter(&saved);
 	if (block->blocks && !gemm_cancelled(block->gemm) &&
 	    gemm_block_of_tiles(block, ia, a_end, jb, b_end, worker, &tally))
 		jb = b_end;
@@ -110,7 +103,7 @@ static void tiles_task(void *argument, unsigned int index, unsigned int worker)
 			break;
 		gemm_column_of_tiles(block, ia, a_end, j, worker, &tally);
 	}
-	fesetenv(&saved);
+	environment_leave(&saved);
 	block->tally[worker * GEMM_TALLY_STRIDE].digest += tally.digest;
 	block->tally[worker * GEMM_TALLY_STRIDE].exceptional += tally.exceptional;
 }
@@ -124,7 +117,7 @@ static void row_task(void *argument, unsigned int index, unsigned int worker)
 	bool product = g->k && g->alpha != 0;
 	fenv_t saved;
 
-	enter(&saved);
+	environment_enter(&saved);
 	for (uint32_t j = 0; j < g->n; j++) {
 		struct gemm_sum sum = { .special = GEMM_FINITE };
 
@@ -134,7 +127,7 @@ static void row_task(void *argument, unsigned int index, unsigned int worker)
 			gemm_plain_sum(&block->a, &block->b, index, j, g->k, &sum);
 		gemm_finish_sum(&block->finish, index, j, &sum, tally);
 	}
-	fesetenv(&saved);
+	environment_leave(&saved);
 }
 
 struct gemm_source gemm_source_of(const struct quire_gemm_operand *x, bool lanes_are_rows,
@@ -408,7 +401,7 @@ static int run_rows(struct block *block)
 	return 0;
 }
 
-int quire_gemm(const struct quire_gemm *gemm, struct quire_gemm_result *result)
+static ENVIRONMENT_OWN int multiply(const struct quire_gemm *gemm, struct quire_gemm_result *result)
 {
 	uint32_t workers;
 	struct block block = { .gemm = gemm };
@@ -446,4 +439,15 @@ int quire_gemm(const struct quire_gemm *gemm, struct quire_gemm_result *result)
 	if (result)
 		*result = total;
 	return 0;
+}
+
+int quire_gemm(const struct quire_gemm *gemm, struct quire_gemm_result *result)
+{
+	fenv_t saved;
+	int error;
+
+	environment_enter(&saved);
+	error = multiply(gemm, result);
+	environment_leave(&saved);
+	return error;
 }

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "environment.h"
 #include "gemm_internal.h"
 
 /* Bytes a batch of matrices touches, seen as rows of width bytes. */
@@ -175,7 +176,7 @@ static bool same_place(const struct quire_gemm *g)
 	       (g->batch == 1 || g->c.batch_stride == g->d.batch_stride);
 }
 
-int quire_gemm_check(const struct quire_gemm *g, const char **why)
+static ENVIRONMENT_OWN int check(const struct quire_gemm *g, const char **why)
 {
 	static const char *const a_names[] = { "a.data", "a.leading_dimension", "a.batch_stride" };
 	static const char *const b_names[] = { "b.data", "b.leading_dimension", "b.batch_stride" };
@@ -235,4 +236,15 @@ int quire_gemm_check(const struct quire_gemm *g, const char **why)
 			FAIL("bias", error ? error : -EINVAL);
 	}
 	return 0;
+}
+
+int quire_gemm_check(const struct quire_gemm *g, const char **why)
+{
+	fenv_t saved;
+	int error;
+
+	environment_enter(&saved);
+	error = check(g, why);
+	environment_leave(&saved);
+	return error;
 }

@@ -5,10 +5,10 @@
  * k loop is cut for the caches; an output's FP32 sum waits in a block of floats.
  */
 #include <errno.h>
-#include <fenv.h>
 #include <float.h>
 #include <string.h>
 
+#include "environment.h"
 #include "gemm_internal.h"
 
 #define ROWS 516u		/* of a block of D; a multiple of every kernel's tile */
@@ -78,15 +78,14 @@ static void tiles_task(void *argument, unsigned int index, unsigned int worker)
 	fenv_t saved;
 
 	(void)worker;
-	fegetenv(&saved);
-	fesetenv(FE_DFL_ENV);
+	environment_enter(&saved);
 	for (uint32_t j = index * block->b_group; j < end; j++)
 		for (uint32_t i = 0; i < block->a_count; i++)
 			kernel->fp32(block->kc, block->packed_a + (size_t)i * mr * block->kc,
 				     block->packed_b + (size_t)j * nr * block->kc,
 				     block->sums + (size_t)i * mr * block->stride + j * nr,
 				     block->stride, block->k == 0);
-	fesetenv(&saved);
+	environment_leave(&saved);
 }
 
 /*
@@ -154,8 +153,7 @@ static void finish_task(void *argument, unsigned int index, unsigned int worker)
 	struct gemm_tally tally = { 0, 0 };
 	fenv_t saved;
 
-	fegetenv(&saved);
-	fesetenv(FE_DFL_ENV);
+	environment_enter(&saved);
 	for (uint32_t i = index * FINISH_ROWS; i < end; i++) {
 		const float *sums = block->sums + (size_t)i * block->stride;
 
@@ -165,7 +163,7 @@ static void finish_task(void *argument, unsigned int index, unsigned int worker)
 		else
 			finish_row(block, block->row + i, sums, &tally);
 	}
-	fesetenv(&saved);
+	environment_leave(&saved);
 	block->tally[worker * GEMM_TALLY_STRIDE].digest += tally.digest;
 	block->tally[worker * GEMM_TALLY_STRIDE].exceptional += tally.exceptional;
 }

@@ -4,9 +4,9 @@
  * a row of tiles at a time.
  */
 #include <errno.h>
-#include <fenv.h>
 #include <string.h>
 
+#include "environment.h"
 #include "tile_internal.h"
 
 struct packing {
@@ -34,8 +34,7 @@ static void pack_row(void *argument, unsigned int index, unsigned int worker)
 	fenv_t saved;
 
 	(void)worker;
-	fegetenv(&saved);
-	fesetenv(FE_DFL_ENV);
+	environment_enter(&saved);
 	for (uint32_t t = 0; t < p->grid_columns; t++) {
 		uint32_t column = t * s->tile_columns;
 
@@ -48,7 +47,7 @@ static void pack_row(void *argument, unsigned int index, unsigned int worker)
 		job.out = p->image + (uint64_t)job.tile->offset * QUIRE_TILED_UNIT;
 		p->kernel->pack(&job);
 	}
-	fesetenv(&saved);
+	environment_leave(&saved);
 }
 
 int quire_tiled_layout(const struct quire_tiled_shape *shape,

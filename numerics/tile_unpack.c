@@ -4,11 +4,11 @@
  * the data; a row of tiles at a time.
  */
 #include <errno.h>
-#include <fenv.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "environment.h"
 #include "tile_internal.h"
 
 struct verification {
@@ -125,8 +125,7 @@ static void unpack_tile_row(void *argument, unsigned int index, unsigned int wor
 	fenv_t saved;
 
 	(void)worker;
-	fegetenv(&saved);
-	fesetenv(FE_DFL_ENV);
+	environment_enter(&saved);
 	for (uint32_t r = from; r < to; r++) {
 		uint64_t out_row = r - view->row;
 
@@ -152,7 +151,7 @@ static void unpack_tile_row(void *argument, unsigned int index, unsigned int wor
 			u->kernel->store(x, count, &row);
 		}
 	}
-	fesetenv(&saved);
+	environment_leave(&saved);
 	atomic_fetch_add(&u->digest, row.digest);
 	atomic_fetch_add(&u->exceptional, row.exceptional);
 }

@@ -291,7 +291,7 @@ static void amx_whole(const struct gemm_panel *const *a, uint32_t count, const s
 	for (uint32_t i = 0; i < count; i++) {
 		x.a[i] = a[i]->whole;
 		x.rest[i] = rest[i][0];
-		x.need[i] = need_by(gemm_whole_moduli, gemm_whole_weight(a[i]), b);
+		x.need[i] = whole_need_of(a[i], b);
 	}
 	amx_all(&x, 1);
 	for (uint32_t i = 0; i < count; i++)
@@ -323,7 +323,7 @@ static void amx_strips(const struct gemm_store *store, uint32_t kc, const struct
 		for (uint32_t i = 0; i < a_count; i++) {
 			x[j].a[i] = a[i]->residues;
 			x[j].rest[i] = rest[j * a_count + i][0];
-			x[j].need[i] = need_of(a[i]->weight, &b[j]);
+			x[j].need[i] = need_of(a[i], &b[j]);
 		}
 	}
 	amx_all(x, b_count);

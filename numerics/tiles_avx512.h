@@ -6,6 +6,7 @@
 #ifndef QUIRE_TILES_AVX512_H
 #define QUIRE_TILES_AVX512_H
 
+#include <assert.h>
 #include <immintrin.h>
 
 #include "gemm_internal.h"
@@ -126,9 +127,22 @@ need_by(uint32_t (*moduli)(double square), double weight, const struct gemm_pane
 	return need;
 }
 
-static struct need need_of(double weight, const struct gemm_panel *b)
+/* Planes beyond those that were planned were never packed. */
+static struct need need_of(const struct gemm_panel *a, const struct gemm_panel *b)
 {
-	return need_by(residue_moduli, weight, b);
+	const struct need need = need_by(residue_moduli, a->weight, b);
+
+	assert(need.most <= a->moduli && need.most <= b->moduli);
+	return need;
+}
+
+/* Of whole integers. */
+static struct need whole_need_of(const struct gemm_panel *a, const struct gemm_panel *b)
+{
+	const struct need need = need_by(gemm_whole_moduli, gemm_whole_weight(a), b);
+
+	assert(need.most <= a->whole_moduli && need.most <= b->whole_moduli);
+	return need;
 }
 
 /* Vectors of columns that take modulus t, of those that there are. */

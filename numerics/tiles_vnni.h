@@ -76,7 +76,7 @@ static void vnni_whole(const struct gemm_panel *const *a, uint32_t count, const 
 	uint32_t most = 0;
 
 	for (uint32_t p = 0; p < count; p++) {
-		need[p] = need_by(gemm_whole_moduli, gemm_whole_weight(a[p]), b);
+		need[p] = whole_need_of(a[p], b);
 		most = need[p].most > most ? need[p].most : most;
 	}
 	for (uint32_t t = 0; t < most; t++)
@@ -140,7 +140,7 @@ static void vnni_strip(const struct gemm_store *store, uint32_t kc, const struct
 	uint32_t most = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
-		need[i] = need_of(a[i]->weight, b);
+		need[i] = need_of(a[i], b);
 		most = need[i].most > most ? need[i].most : most;
 	}
 	for (uint32_t t = 0; t < most; t++)

@@ -175,9 +175,8 @@ int quire_gemm_check(const struct quire_gemm *gemm, const char **why);
 /*
  * Do a job.  Returns 0, an error of quire_gemm_check() (nothing written),
  * -ENOMEM or -EBUSY (another job uses the workspace; nothing written) or -ECANCELED.
- * result may be NULL.  Needs the
- * default rounding direction and subnormals enabled in the calling thread's
- * floating-point environment; sees to that itself and restores it.
+ * result may be NULL.  The calling thread's floating-point environment (rounding direction, FTZ,
+ * DAZ, traps) has no influence, as in all of this library, and is the same afterwards.
  * Safe to call from many threads, also with one pool.  Working memory is at most
  * about 60 MiB, whatever the job, times 2 to 6 where operands span so many powers
  * of two that their numbers are cut into parts; all but these is kept for
