@@ -114,10 +114,11 @@ static void row_task(void *argument, unsigned int index, unsigned int worker)
 	struct block *block = argument;
 	const struct quire_gemm *g = block->gemm;
 	struct gemm_tally *tally = &block->tally[worker * GEMM_TALLY_STRIDE];
-	bool product = g->k && g->alpha != 0;
+	bool product;
 	fenv_t saved;
 
 	environment_enter(&saved);
+	product = g->k && g->alpha != 0;
 	for (uint32_t j = 0; j < g->n; j++) {
 		struct gemm_sum sum = { .special = GEMM_FINITE };
 
