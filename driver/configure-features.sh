@@ -50,6 +50,7 @@ echo "#ifndef QUIRE_FEATURES_H"
 echo "#define QUIRE_FEATURES_H"
 feature CGROUP_DMEM drm/drm_drv.h 'drmm_cgroup_register_region'
 feature CGROUP_DMEM_INIT linux/cgroup_dmem.h '^struct dmem_cgroup_init'
+feature DMA_BUF_INVALIDATE_MAPPINGS linux/dma-buf.h '[[:space:]]dma_buf_invalidate_mappings\('
 feature DRIVER_GEM_GPUVA drm/drm_drv.h '[[:space:]]DRIVER_GEM_GPUVA[[:space:]]'
 feature GEM_OBJECT_ACTIVE drm/drm_gem.h '[[:space:]]DRM_GEM_OBJECT_ACTIVE[[:space:]]'
 feature GPUVM_BO_OBTAIN_LOCKED drm/drm_gpuvm.h '^drm_gpuvm_bo_obtain_locked\('

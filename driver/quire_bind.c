@@ -9,6 +9,7 @@
 
 #include "quire_bind.h"
 #include "quire_compat.h"
+#include "quire_dmabuf.h"
 #include "quire_userptr.h"
 
 /* Passed through drm_gpuvm to the steps. */
@@ -249,6 +250,24 @@ static void quire_bind_tie_bo(struct quire_vm *vm, struct quire_bind_op *op)
 	mutex_unlock(&vm->mmu.lock);
 }
 
+/* Memory of other devices that nothing of ours has mapped yet. */
+static int quire_bind_map_imports(struct quire_bind_job *job)
+{
+	int ret = 0;
+
+	for (u32 i = 0; i < job->count && !ret; i++)
+		if (job->ops[i].bo && job->ops[i].bo->import)
+			ret = quire_import_map(job->ops[i].bo);
+	return ret;
+}
+
+static void quire_bind_unmap_imports(struct quire_bind_job *job)
+{
+	for (u32 i = 0; i < job->count; i++)
+		if (job->ops[i].bo && job->ops[i].bo->import)
+			quire_import_idle(job->ops[i].bo);
+}
+
 /* Ties of the buffers to the address space; undone if one cannot be made. */
 static int quire_bind_tie(struct quire_bind_job *job)
 {
@@ -344,10 +363,16 @@ static int quire_bind_submit(struct quire_bind_job *job, bool *queued)
 		if (ret)
 			break;
 	}
+	if (ret)
+		goto out;
+	ret = quire_bind_map_imports(job);
 	if (!ret)
 		ret = quire_bind_tie(job);
-	if (!ret)
+	if (ret)
+		quire_bind_unmap_imports(job);
+	else
 		quire_bind_happen(job, queued);
+out:
 	drm_exec_fini(&exec);
 	return ret;
 }

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Buffer objects: their life, their mappings in processes, and what TTM asks of us. */
-#include <linux/dma-buf.h>
 #include <linux/memcontrol.h>
 #include <linux/slab.h>
 
 #include <drm/drm_managed.h>
-#include <drm/drm_prime.h>
 #include <drm/ttm/ttm_range_manager.h>
 #include <drm/ttm/ttm_tt.h>
 
 #include "quire_compat.h"
+#include "quire_dmabuf.h"
 #include "quire_gem.h"
 #include "quire_power.h"
 #include "quire_userptr.h"
@@ -110,8 +109,8 @@ struct sg_table *quire_bo_sgt(struct quire_bo *bo)
 
 	if (bo->userptr)
 		return &bo->userptr->dma.sgt;
-	if (bo->base.sg)
-		return bo->base.sg;
+	if (bo->import)
+		return bo->import->sgt;
 	if (!bo->base.resource || bo->base.resource->mem_type != TTM_PL_TT || !tt ||
 	    !ttm_tt_is_populated(tt))
 		return NULL;
@@ -122,8 +121,8 @@ void quire_bo_end(struct quire_bo *bo)
 {
 	struct drm_gem_object *object = &bo->base.base;
 
-	if (object->import_attach)
-		drm_prime_gem_destroy(object, bo->base.sg);
+	if (bo->import)
+		quire_import_end(bo);
 	drm_gem_object_release(object);
 	if (bo->vm_object)
 		drm_gem_object_put(bo->vm_object);
@@ -156,6 +155,7 @@ struct quire_bo *quire_bo_new(struct quire_device *qdev, struct quire_bo *bo, u6
 	u32 alignment = size >= QUIRE_BLOCK_BYTES ? QUIRE_BLOCK_BYTES >> PAGE_SHIFT : 1;
 	int ret;
 
+	INIT_LIST_HEAD(&bo->peers);
 	bo->memcg = get_mem_cgroup_from_mm(current->mm);
 	drm_gem_private_object_init(&qdev->drm, &bo->base.base, size);
 	bo->base.base.funcs = &quire_gem_funcs;
@@ -171,45 +171,6 @@ struct quire_bo *quire_bo_new(struct quire_device *qdev, struct quire_bo *bo, u6
 static void quire_gem_free(struct drm_gem_object *object)
 {
 	quire_ttm_bo_free(&to_quire_bo(object)->base);
-}
-
-/* Another device is to reach the pages: they lie in system memory and stay there. */
-static int quire_gem_pin(struct drm_gem_object *object)
-{
-	struct quire_bo *bo = to_quire_bo(object);
-	int ret;
-
-	dma_resv_assert_held(object->resv);
-	if (!bo->base.pin_count) {
-		ret = quire_bo_to_system(bo);
-		if (ret)
-			return ret;
-	}
-	ttm_bo_pin(&bo->base);
-	return 0;
-}
-
-static void quire_gem_unpin(struct drm_gem_object *object)
-{
-	ttm_bo_unpin(&to_quire_bo(object)->base);
-}
-
-static struct sg_table *quire_gem_get_sg_table(struct drm_gem_object *object)
-{
-	struct ttm_tt *tt = to_quire_bo(object)->base.ttm;
-
-	return drm_prime_pages_to_sg(object->dev, tt->pages, tt->num_pages);
-}
-
-static struct dma_buf *quire_gem_export(struct drm_gem_object *object, int flags)
-{
-	struct quire_bo *bo = to_quire_bo(object);
-
-	if (bo->vm_object || bo->userptr) {
-		drm_dbg(object->dev, "prime: a private buffer or user memory cannot be shared\n");
-		return ERR_PTR(-EPERM);
-	}
-	return drm_gem_prime_export(object, flags);
 }
 
 static vm_fault_t quire_gem_fault(struct vm_fault *vmf)
@@ -277,10 +238,9 @@ static int quire_gem_mmap(struct drm_gem_object *object, struct vm_area_struct *
 
 const struct drm_gem_object_funcs quire_gem_funcs = {
 	.free = quire_gem_free,
-	.export = quire_gem_export,
-	.pin = quire_gem_pin,
-	.unpin = quire_gem_unpin,
-	.get_sg_table = quire_gem_get_sg_table,
+	.export = quire_export,
+	.vmap = quire_export_vmap,
+	.vunmap = quire_export_vunmap,
 	.mmap = quire_gem_mmap,
 	.vm_ops = &quire_gem_vm_ops,
 };

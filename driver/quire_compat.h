@@ -11,6 +11,7 @@
 #ifdef QUIRE_HAVE_CGROUP_DMEM_INIT
 #include <linux/cgroup_dmem.h>
 #endif
+#include <linux/dma-buf.h>
 #include <linux/module.h>
 
 #include <drm/drm_drv.h>
@@ -38,6 +39,15 @@
 #define QUIRE_IMPORT_DMA_BUF MODULE_IMPORT_NS("DMA_BUF")
 #else
 #define QUIRE_IMPORT_DMA_BUF MODULE_IMPORT_NS(DMA_BUF)
+#endif
+
+/* What importers are told of a move has two names. */
+#ifdef QUIRE_HAVE_DMA_BUF_INVALIDATE_MAPPINGS
+#define QUIRE_DMA_BUF_MOVED invalidate_mappings
+#define quire_dma_buf_move_notify(dmabuf) dma_buf_invalidate_mappings(dmabuf)
+#else
+#define QUIRE_DMA_BUF_MOVED move_notify
+#define quire_dma_buf_move_notify(dmabuf) dma_buf_move_notify(dmabuf)
 #endif
 
 /* Pages need neither coherent memory nor the low 4 GiB. */

@@ -6,6 +6,7 @@
 
 #include "quire_coredump.h"
 #include "quire_device.h"
+#include "quire_dmabuf.h"
 #include "quire_gem.h"
 #include "quire_mmu.h"
 #include "quire_power.h"
@@ -85,6 +86,7 @@ static void quire_device_end(void *data)
 	quire_coredump_fini(qdev);
 	pci_clear_master(qdev->pdev);
 	quire_reach_unplug(qdev);
+	quire_imports_unplug(qdev);
 	quire_tables_unplug(qdev);
 	quire_dma_unplug(qdev);
 }
@@ -128,7 +130,10 @@ int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev)
 	spin_lock_init(&qdev->counter_lock);
 	spin_lock_init(&qdev->tables_lock);
 	INIT_LIST_HEAD(&qdev->tables);
+	INIT_LIST_HEAD(&qdev->imports);
 	ret = drmm_mutex_init(drm, &qdev->mmu_lock);
+	if (!ret)
+		ret = drmm_mutex_init(drm, &qdev->imports_lock);
 	if (ret)
 		return ret;
 

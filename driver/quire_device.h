@@ -86,6 +86,11 @@ struct quire_device {
 	/** @dma_list: live DMA mappings (struct quire_dma), ended at unplug */
 	struct list_head dma_list;
 
+	/** @imports_lock: protects @imports, for moments */
+	struct mutex imports_lock;
+	/** @imports: memory of other devices (struct quire_import), given back at unplug */
+	struct list_head imports;
+
 	/** @mmu_lock: protects @mmus; nothing is allocated under it */
 	struct mutex mmu_lock;
 	/** @mmus: the page tables that have a context (struct quire_mmu), by context */

@@ -13,6 +13,7 @@
 #include "quire_compat.h"
 #include "quire_debugfs.h"
 #include "quire_device.h"
+#include "quire_dmabuf.h"
 #include "quire_gem.h"
 #include "quire_hwmon.h"
 #include "quire_ras.h"
@@ -115,7 +116,7 @@ static const struct drm_driver quire_driver = {
 			   DRIVER_SYNCOBJ_TIMELINE | QUIRE_DRIVER_GEM_GPUVA,
 	.open = quire_open,
 	.postclose = quire_postclose,
-	.gem_prime_import_sg_table = quire_gem_import_sg,
+	.gem_prime_import = quire_import,
 	.show_fdinfo = quire_show_fdinfo,
 	.ioctls = quire_ioctls,
 	.num_ioctls = ARRAY_SIZE(quire_ioctls),

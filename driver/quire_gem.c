@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Buffer object calls: create, map, ask, import, and take the caller's own memory. */
-#include <linux/dma-buf.h>
+/* Buffer object calls: create, map, ask, and take the caller's own memory. */
 #include <linux/mm.h>
 #include <linux/slab.h>
 
 #include <drm/drm_file.h>
 #include <drm/drm_gpuvm.h>
-#include <drm/drm_prime.h>
 #include <drm/drm_vma_manager.h>
 #include <drm/ttm/ttm_tt.h>
 
 #include "quire_compat.h"
+#include "quire_dmabuf.h"
 #include "quire_gem.h"
 #include "quire_userptr.h"
 #include "quire_vm.h"
@@ -183,6 +182,9 @@ void quire_gem_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 			wanted->shared += object->size;
 		else
 			wanted->private += object->size;
+		/* What another device has elsewhere, or where nobody has asked, is not here. */
+		if (bo->import && !READ_ONCE(bo->import->sgt))
+			continue;
 		here->resident += object->size;
 		if (!dma_resv_test_signaled(object->resv, DMA_RESV_USAGE_BOOKKEEP))
 			here->active += object->size;
@@ -192,24 +194,6 @@ void quire_gem_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 		drm_print_memory_stats(p, &stats[i],
 				       DRM_GEM_OBJECT_RESIDENT | QUIRE_GEM_OBJECT_ACTIVE,
 				       regions[i]);
-}
-
-struct drm_gem_object *quire_gem_import_sg(struct drm_device *drm,
-					   struct dma_buf_attachment *attach,
-					   struct sg_table *sgt)
-{
-	struct quire_device *qdev = to_quire_device(drm);
-	struct dma_resv *resv = attach->dmabuf->resv;
-	struct quire_bo *bo = kzalloc(sizeof(*bo), QUIRE_GFP_CALL);
-
-	if (!bo)
-		return ERR_PTR(-ENOMEM);
-	bo->placement = DRM_QUIRE_PLACEMENT_SYSTEM;
-	bo->info = DRM_QUIRE_BO_INFO_IMPORTED;
-	dma_resv_lock(resv, NULL);
-	bo = quire_bo_new(qdev, bo, attach->dmabuf->size, ttm_bo_type_sg, sgt, resv);
-	dma_resv_unlock(resv);
-	return IS_ERR(bo) ? ERR_CAST(bo) : &bo->base.base;
 }
 
 int quire_userptr_ioctl(struct drm_device *drm, void *data, struct drm_file *file)

@@ -11,9 +11,8 @@
 
 #include "quire_device.h"
 
-struct dma_buf;
-struct dma_buf_attachment;
 struct mem_cgroup;
+struct quire_import;
 struct quire_userptr;
 
 /* Buffers are whole pages of both sides. */
@@ -31,7 +30,7 @@ struct quire_dma {
 	bool mapped;
 };
 
-/** struct quire_bo - a buffer object; constant after creation but for @base and @on_card */
+/** struct quire_bo - a buffer object; constant after creation but for @base, @on_card, @peers */
 struct quire_bo {
 	/** @base: placement and reservation; the GEM object is @base.base */
 	struct ttm_buffer_object base;
@@ -51,6 +50,10 @@ struct quire_bo {
 	struct mem_cgroup *memcg;
 	/** @userptr: a process's own memory, or NULL */
 	struct quire_userptr *userptr;
+	/** @import: memory of another device, or NULL */
+	struct quire_import *import;
+	/** @peers: other devices that have it mapped (quire_dmabuf.c); under the reservation */
+	struct list_head peers;
 };
 
 static inline struct quire_bo *to_quire_bo(struct drm_gem_object *object)
@@ -91,10 +94,6 @@ int quire_bo_to_system(struct quire_bo *bo);
 
 /* Bus addresses of a buffer in system memory, or NULL. */
 struct sg_table *quire_bo_sgt(struct quire_bo *bo);
-
-struct drm_gem_object *quire_gem_import_sg(struct drm_device *drm,
-					   struct dma_buf_attachment *attach,
-					   struct sg_table *sgt);
 
 void quire_gem_show_fdinfo(struct drm_printer *p, struct drm_file *file);
 

@@ -5,12 +5,14 @@
  * TTM_PL_TT; TTM_PL_SYSTEM holds what waits to be swapped out.
  *
  * A buffer moves in this order: the jobs that may use it end, address spaces forget it, the
- * card drains, the contents are copied.  Up to the copy a signal may end it at any point.
+ * card drains, other devices that have it mapped do the same, the contents are copied.  Up to
+ * the copy a signal may end it at any point.
  */
 #include <linux/sched/signal.h>
 
 #include <drm/ttm/ttm_tt.h>
 
+#include "quire_dmabuf.h"
 #include "quire_gem.h"
 #include "quire_power.h"
 #include "quire_trace.h"
@@ -53,8 +55,9 @@ static struct ttm_placement quire_placement_idle = {
 
 struct ttm_placement *quire_bo_placement(struct quire_bo *bo)
 {
-	/* Pinned for another device: it stays in system memory. */
-	bool card = bo->placement == DRM_QUIRE_PLACEMENT_CARD && !bo->base.pin_count;
+	/* What another device has mapped, pinned or not, stays in system memory. */
+	bool card = bo->placement == DRM_QUIRE_PLACEMENT_CARD && !bo->base.pin_count &&
+		    list_empty(&bo->peers);
 
 	return card ? &quire_placement_card : &quire_placement_system;
 }
@@ -74,21 +77,29 @@ bool quire_bo_resident(struct quire_bo *bo)
 	dma_resv_assert_held(bo->base.base.resv);
 	if (bo->userptr)
 		return quire_userptr_valid(bo->userptr);
+	if (bo->import)
+		return bo->import->sgt;
 	return res && (res->mem_type == TTM_PL_VRAM || quire_bo_sgt(bo));
 }
 
 /*
  * For a submission, which must not wait for jobs: a buffer that was swapped out gets pages,
  * which needs no wait; one that was pushed out of card memory goes back there if there is
- * room and no job uses it now, and else works from where it is.
+ * room and no job uses it now, and else works from where it is.  Memory that another device
+ * refuses is absent: jobs that use it fault, others do not suffer.
  */
 int quire_bo_make_resident(struct quire_bo *bo)
 {
 	struct ttm_operation_ctx ctx = { .interruptible = true };
 	struct dma_resv *resv = bo->base.base.resv;
 	struct ttm_resource *res = bo->base.resource;
+	int ret;
 
 	dma_resv_assert_held(resv);
+	if (bo->import) {
+		ret = quire_import_map(bo);
+		return quire_import_failed_for_now(ret) ? ret : 0;
+	}
 	if (res && res->mem_type == TTM_PL_VRAM)
 		return 0;
 	if (quire_bo_placement(bo) == &quire_placement_card &&
@@ -159,6 +170,8 @@ int quire_move(struct ttm_buffer_object *base, bool evict, struct ttm_operation_
 		ret = ttm_bo_wait_ctx(base, ctx);
 	if (!ret && reached)
 		ret = quire_vm_forget_bo(bo, ctx->interruptible, ctx->no_wait_gpu);
+	if (!ret && reached)
+		ret = quire_export_forget(bo, ctx);
 	if (ret)
 		return ret;
 	if (copied)

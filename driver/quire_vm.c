@@ -3,6 +3,7 @@
 #include <linux/slab.h>
 
 #include "quire_bind.h"
+#include "quire_dmabuf.h"
 #include "quire_userptr.h"
 
 struct quire_vm *quire_vm_lookup(struct quire_file *qfile, u32 id)
@@ -70,10 +71,12 @@ static struct drm_gpuvm_bo *quire_vm_bo_alloc(void)
 
 static void quire_vm_bo_free(struct drm_gpuvm_bo *vm_bo)
 {
-	struct quire_userptr *userptr = to_quire_bo(vm_bo->obj)->userptr;
+	struct quire_bo *bo = to_quire_bo(vm_bo->obj);
 
-	if (userptr)
-		quire_userptr_untie(userptr, to_quire_vm_bo(vm_bo));
+	if (bo->userptr)
+		quire_userptr_untie(bo->userptr, to_quire_vm_bo(vm_bo));
+	if (bo->import)
+		quire_import_idle(bo);
 	kfree(to_quire_vm_bo(vm_bo));
 }
 

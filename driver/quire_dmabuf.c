@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory shared with other devices (dma-buf), in both directions dynamic: whoever uses it is
+ * told before it moves, and asks where it is afterwards.
+ *
+ * What others reach lies in system memory.  Card memory goes away with sleep, resets and
+ * unplug, and none of these can wait for the jobs of another device; so a buffer leaves the
+ * card when another device maps it, and comes back once none does.  The card in turn reaches
+ * memory only, no other device.
+ *
+ * Exporter and importers share one reservation.  A move: the fences in it have signalled, our
+ * address spaces forget the buffer, importers are told (and their cards drain), pages move.
+ */
+#include <linux/dma-buf.h>
+#include <linux/dma-mapping.h>
+#include <linux/slab.h>
+
+#include <drm/drm_drv.h>
+#include <drm/drm_prime.h>
+#include <drm/ttm/ttm_tt.h>
+
+#include "quire_compat.h"
+#include "quire_dmabuf.h"
+#include "quire_gem.h"
+#include "quire_vm.h"
+
+/** struct quire_peer - another device that is attached to a buffer of ours */
+struct quire_peer {
+	/** @attach: as it is known to dma-buf */
+	struct dma_buf_attachment *attach;
+	/** @maps: mappings it has; under the reservation */
+	unsigned int maps;
+	/** @node: in quire_bo.peers while there are @maps */
+	struct list_head node;
+};
+
+static struct quire_bo *quire_export_bo(struct dma_buf_attachment *attach)
+{
+	return to_quire_bo(attach->dmabuf->priv);
+}
+
+static int quire_export_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
+{
+	struct quire_peer *peer = kzalloc(sizeof(*peer), QUIRE_GFP_CALL);
+
+	if (!peer)
+		return -ENOMEM;
+	INIT_LIST_HEAD(&peer->node);
+	peer->attach = attach;
+	attach->priv = peer;
+	attach->peer2peer = false;
+	return 0;
+}
+
+static void quire_export_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
+{
+	struct quire_peer *peer = attach->priv;
+
+	WARN_ON(peer->maps);
+	kfree(peer);
+}
+
+/* For who cannot be told of a move.  Nothing is pending in the pages when this returns. */
+static int quire_export_hold(struct quire_bo *bo)
+{
+	long left;
+	int ret;
+
+	dma_resv_assert_held(bo->base.base.resv);
+	if (!bo->base.pin_count) {
+		ret = quire_bo_to_system(bo);
+		if (ret)
+			return ret;
+	}
+	left = dma_resv_wait_timeout(bo->base.base.resv, DMA_RESV_USAGE_KERNEL, true,
+				     MAX_SCHEDULE_TIMEOUT);
+	if (left < 0)
+		return left;
+	ttm_bo_pin(&bo->base);
+	return 0;
+}
+
+static int quire_export_pin(struct dma_buf_attachment *attach)
+{
+	return quire_export_hold(quire_export_bo(attach));
+}
+
+static void quire_export_unpin(struct dma_buf_attachment *attach)
+{
+	ttm_bo_unpin(&quire_export_bo(attach)->base);
+}
+
+static struct sg_table *quire_export_map(struct dma_buf_attachment *attach,
+					 enum dma_data_direction direction)
+{
+	struct quire_bo *bo = quire_export_bo(attach);
+	struct quire_peer *peer = attach->priv;
+	struct sg_table *sgt;
+	int ret = 0;
+
+	dma_resv_assert_held(bo->base.base.resv);
+	if (!bo->base.pin_count)
+		ret = quire_bo_to_system(bo);
+	if (ret)
+		return ERR_PTR(ret);
+	sgt = drm_prime_pages_to_sg(bo->base.base.dev, bo->base.ttm->pages,
+				    bo->base.ttm->num_pages);
+	if (IS_ERR(sgt))
+		return sgt;
+	ret = dma_map_sgtable(attach->dev, sgt, direction, DMA_ATTR_SKIP_CPU_SYNC);
+	if (ret) {
+		sg_free_table(sgt);
+		kfree(sgt);
+		return ERR_PTR(ret);
+	}
+	if (!peer->maps++)
+		list_add(&peer->node, &bo->peers);
+	return sgt;
+}
+
+/* Nobody else has it mapped: the next submission may bring it back to the card. */
+static void quire_export_return(struct quire_bo *bo)
+{
+	struct drm_gpuvm_bo *vm_bo;
+
+	dma_resv_assert_held(bo->base.base.resv);
+	if (bo->placement == DRM_QUIRE_PLACEMENT_CARD)
+		drm_gem_for_each_gpuvm_bo(vm_bo, &bo->base.base)
+			drm_gpuvm_bo_evict(vm_bo, true);
+}
+
+static void quire_export_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
+			       enum dma_data_direction direction)
+{
+	struct quire_bo *bo = quire_export_bo(attach);
+	struct quire_peer *peer = attach->priv;
+
+	dma_resv_assert_held(bo->base.base.resv);
+	dma_unmap_sgtable(attach->dev, sgt, direction, DMA_ATTR_SKIP_CPU_SYNC);
+	sg_free_table(sgt);
+	kfree(sgt);
+	if (--peer->maps)
+		return;
+	list_del_init(&peer->node);
+	if (list_empty(&bo->peers))
+		quire_export_return(bo);
+}
+
+int quire_export_forget(struct quire_bo *bo, struct ttm_operation_ctx *ctx)
+{
+	struct quire_peer *peer;
+	LIST_HEAD(told);
+
+	dma_resv_assert_held(bo->base.base.resv);
+	if (list_empty(&bo->peers))
+		return 0;
+	/* Importers wait until their devices come to rest. */
+	if (ctx->no_wait_gpu)
+		return -EBUSY;
+	/*
+	 * Each leaves the list as it unmaps, at once or soon after.  The GEM object does not know
+	 * all its dma-bufs: it forgets one with its last handle.
+	 */
+	list_splice_init(&bo->peers, &told);
+	while ((peer = list_first_entry_or_null(&told, struct quire_peer, node))) {
+		list_move(&peer->node, &bo->peers);
+		quire_dma_buf_move_notify(peer->attach->dmabuf);
+	}
+	/* What an importer could not stop at once it has put there as a fence. */
+	return ttm_bo_wait_ctx(&bo->base, ctx);
+}
+
+int quire_export_vmap(struct drm_gem_object *object, struct iosys_map *map)
+{
+	struct quire_bo *bo = to_quire_bo(object);
+	int ret;
+
+	if (bo->info)
+		return -EINVAL;
+	ret = quire_export_hold(bo);
+	if (ret)
+		return ret;
+	ret = ttm_bo_vmap(&bo->base, map);
+	if (ret)
+		ttm_bo_unpin(&bo->base);
+	return ret;
+}
+
+void quire_export_vunmap(struct drm_gem_object *object, struct iosys_map *map)
+{
+	struct quire_bo *bo = to_quire_bo(object);
+
+	dma_resv_assert_held(object->resv);
+	ttm_bo_vunmap(&bo->base, map);
+	ttm_bo_unpin(&bo->base);
+}
+
+static const struct dma_buf_ops quire_export_ops = {
+	.attach = quire_export_attach,
+	.detach = quire_export_detach,
+	.pin = quire_export_pin,
+	.unpin = quire_export_unpin,
+	.map_dma_buf = quire_export_map,
+	.unmap_dma_buf = quire_export_unmap,
+	.release = drm_gem_dmabuf_release,
+	.mmap = drm_gem_dmabuf_mmap,
+	.vmap = drm_gem_dmabuf_vmap,
+	.vunmap = drm_gem_dmabuf_vunmap,
+};
+
+struct dma_buf *quire_export(struct drm_gem_object *object, int flags)
+{
+	struct quire_bo *bo = to_quire_bo(object);
+	struct dma_buf *dmabuf;
+
+	if (bo->vm_object || bo->userptr) {
+		drm_dbg(object->dev, "prime: a private buffer or user memory cannot be shared\n");
+		return ERR_PTR(-EPERM);
+	}
+	/* Whoever gets it attaches to where the memory is. */
+	if (bo->import) {
+		get_dma_buf(bo->import->dmabuf);
+		return bo->import->dmabuf;
+	}
+	dmabuf = drm_gem_prime_export(object, flags);
+	if (!IS_ERR(dmabuf))
+		dmabuf->ops = &quire_export_ops;
+	return dmabuf;
+}
+
+static void quire_import_free(struct kref *ref)
+{
+	struct quire_import *import = container_of(ref, struct quire_import, ref);
+
+	dma_buf_put(import->dmabuf);
+	kfree(import);
+}
+
+static void quire_import_put(struct quire_import *import)
+{
+	kref_put(&import->ref, quire_import_free);
+}
+
+/* The card does not reach the addresses any more. */
+static void quire_import_drop(struct quire_import *import)
+{
+	dma_resv_assert_held(import->dmabuf->resv);
+	if (!import->sgt)
+		return;
+	dma_buf_unmap_attachment(import->attach, import->sgt, DMA_BIDIRECTIONAL);
+	WRITE_ONCE(import->sgt, NULL);
+}
+
+static void quire_import_moved(struct dma_buf_attachment *attach)
+{
+	struct quire_import *import = attach->importer_priv;
+
+	dma_resv_assert_held(import->dmabuf->resv);
+	if (!import->sgt)
+		return;
+	/* Jobs that may use it end first; the exporter may not have waited for them. */
+	dma_resv_wait_timeout(import->dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP, false,
+			      MAX_SCHEDULE_TIMEOUT);
+	quire_vm_forget_bo(import->bo, false, false);
+	quire_import_drop(import);
+}
+
+static const struct dma_buf_attach_ops quire_import_ops = {
+	.QUIRE_DMA_BUF_MOVED = quire_import_moved,
+};
+
+static bool quire_import_covers(struct sg_table *sgt, u64 bytes)
+{
+	struct scatterlist *sg;
+	unsigned int i;
+	u64 sum = 0;
+
+	for_each_sgtable_dma_sg(sgt, sg, i) {
+		if (!PAGE_ALIGNED(sg_dma_address(sg) | sg_dma_len(sg)))
+			return false;
+		sum += sg_dma_len(sg);
+	}
+	return sum >= bytes;
+}
+
+static int quire_import_ask(struct quire_import *import)
+{
+	struct sg_table *sgt = dma_buf_map_attachment(import->attach, DMA_BIDIRECTIONAL);
+	long left;
+
+	if (IS_ERR(sgt))
+		return PTR_ERR(sgt) == -ENODEV ? -ENXIO : PTR_ERR(sgt);
+	import->sgt = sgt;
+	/* The exporter may still be bringing the contents there. */
+	left = dma_resv_wait_timeout(import->dmabuf->resv, DMA_RESV_USAGE_KERNEL, true,
+				     MAX_SCHEDULE_TIMEOUT);
+	if (left >= 0 && quire_import_covers(sgt, import->dmabuf->size))
+		return 0;
+	quire_import_drop(import);
+	return left < 0 ? left : -ENXIO;
+}
+
+int quire_import_map(struct quire_bo *bo)
+{
+	struct quire_import *import = bo->import;
+	int ret = -ENODEV, idx;
+
+	dma_resv_assert_held(import->dmabuf->resv);
+	if (import->sgt)
+		return 0;
+	if (drm_dev_enter(bo->base.base.dev, &idx)) {
+		ret = quire_import_ask(import);
+		drm_dev_exit(idx);
+	}
+	return ret;
+}
+
+bool quire_import_failed_for_now(int error)
+{
+	switch (error) {
+	case -ENODEV: /* our own card's */
+	case -ENOMEM:
+	case -EINTR:
+	case -ERESTARTSYS:
+		return true;
+	default:
+		return false;
+	}
+}
+
+void quire_import_idle(struct quire_bo *bo)
+{
+	dma_resv_assert_held(bo->base.base.resv);
+	if (list_empty(&bo->base.base.gpuva.list))
+		quire_import_drop(bo->import);
+}
+
+/* Drops the reference of quire_device.imports. */
+static void quire_import_leave(struct quire_import *import)
+{
+	struct dma_buf_attachment *attach = import->attach;
+
+	dma_resv_lock(import->dmabuf->resv, NULL);
+	if (import->bo)
+		quire_vm_forget_bo(import->bo, false, false);
+	quire_import_drop(import);
+	import->attach = NULL;
+	dma_resv_unlock(import->dmabuf->resv);
+	dma_buf_detach(import->dmabuf, attach);
+	quire_import_put(import);
+}
+
+/* Who finds it there is the one to detach it. */
+static bool quire_import_unlist(struct quire_device *qdev, struct quire_import *import)
+{
+	bool listed;
+
+	mutex_lock(&qdev->imports_lock);
+	listed = !list_empty(&import->node);
+	list_del_init(&import->node);
+	mutex_unlock(&qdev->imports_lock);
+	return listed;
+}
+
+void quire_import_end(struct quire_bo *bo)
+{
+	struct quire_device *qdev = to_quire_device(bo->base.base.dev);
+	struct quire_import *import = bo->import;
+	int idx;
+
+	/* Else the unplug that is under way, or over, detaches it. */
+	if (drm_dev_enter(&qdev->drm, &idx)) {
+		if (quire_import_unlist(qdev, import))
+			quire_import_leave(import);
+		drm_dev_exit(idx);
+	}
+	if (READ_ONCE(import->attach)) {
+		dma_resv_lock(import->dmabuf->resv, NULL);
+		import->bo = NULL;
+		dma_resv_unlock(import->dmabuf->resv);
+	}
+	quire_import_put(import);
+}
+
+void quire_imports_unplug(struct quire_device *qdev)
+{
+	struct quire_import *import;
+
+	for (;;) {
+		mutex_lock(&qdev->imports_lock);
+		import = list_first_entry_or_null(&qdev->imports, struct quire_import, node);
+		if (import)
+			list_del_init(&import->node);
+		mutex_unlock(&qdev->imports_lock);
+		if (!import)
+			return;
+		quire_import_leave(import);
+	}
+}
+
+/* Not attached yet; a buffer that cannot be made takes the import with it. */
+static struct quire_bo *quire_import_new(struct quire_device *qdev, struct dma_buf *dmabuf)
+{
+	struct quire_import *import = kzalloc(sizeof(*import), QUIRE_GFP_CALL);
+	struct quire_bo *bo = kzalloc(sizeof(*bo), QUIRE_GFP_CALL);
+	int ret;
+
+	if (!import || !bo) {
+		kfree(import);
+		kfree(bo);
+		return ERR_PTR(-ENOMEM);
+	}
+	kref_init(&import->ref);
+	INIT_LIST_HEAD(&import->node);
+	get_dma_buf(dmabuf);
+	import->dmabuf = dmabuf;
+	import->bo = bo;
+	bo->import = import;
+	bo->placement = DRM_QUIRE_PLACEMENT_SYSTEM;
+	bo->info = DRM_QUIRE_BO_INFO_IMPORTED;
+	ret = dma_resv_lock_interruptible(dmabuf->resv, NULL);
+	if (ret) {
+		quire_import_put(import);
+		kfree(bo);
+		return ERR_PTR(ret == -EINTR ? -ERESTARTSYS : ret);
+	}
+	bo = quire_bo_new(qdev, bo, dmabuf->size, ttm_bo_type_sg, NULL, dmabuf->resv);
+	dma_resv_unlock(dmabuf->resv);
+	return bo;
+}
+
+static int quire_import_attach(struct quire_device *qdev, struct quire_import *import)
+{
+	struct dma_buf_attachment *attach;
+	int ret = 0, idx;
+
+	if (!drm_dev_enter(&qdev->drm, &idx))
+		return -ENODEV;
+	attach = dma_buf_dynamic_attach(import->dmabuf, qdev->drm.dev, &quire_import_ops, import);
+	if (IS_ERR(attach)) {
+		ret = PTR_ERR(attach) == -ENODEV ? -ENXIO : PTR_ERR(attach);
+	} else {
+		import->attach = attach;
+		kref_get(&import->ref);
+		mutex_lock(&qdev->imports_lock);
+		list_add(&import->node, &qdev->imports);
+		mutex_unlock(&qdev->imports_lock);
+	}
+	drm_dev_exit(idx);
+	return ret;
+}
+
+struct drm_gem_object *quire_import(struct drm_device *drm, struct dma_buf *dmabuf)
+{
+	struct drm_gem_object *object = dmabuf->priv;
+	struct quire_bo *bo;
+	int ret;
+
+	if (dmabuf->ops == &quire_export_ops && object->dev == drm) {
+		drm_gem_object_get(object);
+		return object;
+	}
+	bo = quire_import_new(to_quire_device(drm), dmabuf);
+	if (IS_ERR(bo))
+		return ERR_CAST(bo);
+	ret = quire_import_attach(to_quire_device(drm), bo->import);
+	if (ret) {
+		drm_gem_object_put(&bo->base.base);
+		return ERR_PTR(ret);
+	}
+	return &bo->base.base;
+}
