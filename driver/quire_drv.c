@@ -74,7 +74,8 @@ static long quire_ioctl_awake(struct file *filp, unsigned int command, unsigned 
 	unsigned int nr = _IOC_NR(command);
 	long ret;
 
-	if (nr < DRM_COMMAND_BASE || nr >= DRM_COMMAND_END)
+	/* A card that has gone is not woken: the device may be another driver's by now. */
+	if (nr < DRM_COMMAND_BASE || nr >= DRM_COMMAND_END || drm_dev_is_unplugged(&qdev->drm))
 		return call(filp, command, argument);
 	quire_power_get(qdev);
 	ret = call(filp, command, argument);

@@ -55,6 +55,8 @@ int quire_card_enter_memory(struct quire_device *qdev, bool interruptible, int *
 	struct quire_power *power = qdev->power;
 	int ret;
 
+	if (drm_dev_is_unplugged(&qdev->drm))
+		return -ENODEV;
 	quire_power_get(qdev);
 	for (;;) {
 		ret = -ENODEV;
