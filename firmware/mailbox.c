@@ -63,6 +63,8 @@ static uint32_t queue_start(uint32_t number)
 	}
 	/* Jobs behind the one in progress are there when the doorbell says so. */
 	q->tail = (uint32_t)q->sequence - !q->in_job;
+	/* Whoever has answered this command may count the time of this queue next. */
+	q->busy_since = progress_now();
 	forget_doorbell(number);
 	q->state = QUIRE_QUEUE_ACTIVE;
 	io_write(registers + QUIRE_QUEUE_COMPLETED, (uint32_t)q->sequence - 1);

@@ -89,6 +89,10 @@ static void fill_image(const struct queue *q)
 
 static void rest(struct queue *q, uint32_t number, uint32_t state)
 {
+	uint32_t events = QUIRE_EVENT_QUEUE_PARKED;
+
+	if (state == QUIRE_QUEUE_FAULTED)
+		events |= QUIRE_EVENT_QUEUE_FAULT;
 	q->parking = false;
 	q->in_job = false;
 	q->in_packet = false;
@@ -96,7 +100,7 @@ static void rest(struct queue *q, uint32_t number, uint32_t state)
 	/* In this order, see job_finish(): a queue in a job has it named until it is at rest. */
 	io_write(QUIRE_IO_QUEUE(number) + QUIRE_QUEUE_STATE, state);
 	progress_hide(number);
-	io_write(QUIRE_IO_POST_EVENT, QUIRE_EVENT_QUEUE_PARKED);
+	io_write(QUIRE_IO_POST_EVENT, events);
 }
 
 /* Its job, if it is in one, fails: where it stood cannot be told. */

@@ -35,8 +35,9 @@ static uint32_t microseconds(uint64_t ns)
 void progress_name(uint32_t number)
 {
 	struct queue *q = &queues[number];
+	uint32_t low = (uint32_t)q->sequence;
 
-	io_write(QUIRE_IO_QUEUE(number) + QUIRE_QUEUE_JOB, (uint32_t)q->sequence);
+	io_write(QUIRE_IO_QUEUE(number) + QUIRE_QUEUE_JOB, low ? low : QUIRE_JOB_LOW_WORD_0);
 	q->shown = true;
 }
 

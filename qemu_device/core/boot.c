@@ -5,12 +5,17 @@
 #include "internal.h"
 #include "sha256.h"
 
+static void announce(struct quire_device *device, uint32_t status, uint32_t detail)
+{
+	device_trace(device, QUIRE_TRACE_BOOT, status, 0, detail);
+	device_post_event(device, QUIRE_EVENT_BOOT);
+}
+
 void boot_set_status(struct quire_device *device, uint32_t status, uint32_t detail)
 {
 	atomic_store(&device->boot_detail, detail);
 	atomic_store(&device->boot_status, status);
-	device_trace(device, QUIRE_TRACE_BOOT, status, 0, detail);
-	device_post_event(device, QUIRE_EVENT_BOOT);
+	announce(device, status, detail);
 }
 
 void boot_crashed(struct quire_device *device)
@@ -91,11 +96,18 @@ static void stop(struct quire_device *device)
 		atomic_store(&device->queue[q][QUIRE_QUEUE_STATE / 4], QUIRE_QUEUE_OFF);
 		atomic_store(&device->queue[q][QUIRE_QUEUE_COMPLETED / 4], 0);
 		atomic_store(&device->queue[q][QUIRE_QUEUE_TAIL / 4], 0);
-		atomic_store(&device->queue[q][QUIRE_QUEUE_JOB / 4], 0);
-		atomic_store(&device->queue[q][QUIRE_QUEUE_JOB_US / 4], 0);
 		atomic_store(&device->queue[q][QUIRE_QUEUE_JOB_BANDS / 4], 0);
 	}
 	log_end_line(device);
+}
+
+/* Until here they tell what was in progress when the card stopped. */
+static void forget_jobs(struct quire_device *device)
+{
+	for (unsigned int q = 0; q < QUIRE_QUEUES; q++) {
+		atomic_store(&device->queue[q][QUIRE_QUEUE_JOB / 4], 0);
+		atomic_store(&device->queue[q][QUIRE_QUEUE_JOB_US / 4], 0);
+	}
 }
 
 void boot_start(struct quire_device *device)
@@ -106,6 +118,7 @@ void boot_start(struct quire_device *device)
 	uint32_t body;
 
 	stop(device);
+	forget_jobs(device);
 	mcu_forget_decoded(&device->mcu);
 	if (address & (QUIRE_PAGE_BYTES - 1) || address > device->config.memory_bytes ||
 	    bytes > device->config.memory_bytes - address) {
@@ -124,9 +137,28 @@ void boot_start(struct quire_device *device)
 	mcu_reset(&device->mcu, header.entry);
 }
 
+/* From here on, until a reset has ended, BOOT_STATUS is not OFF: something runs, or will. */
+void boot_request(struct quire_device *device)
+{
+	pthread_mutex_lock(&device->wake_lock);
+	atomic_store(&device->boot_status, QUIRE_BOOT_RUNNING);
+	atomic_store(&device->start_requested, true);
+	pthread_mutex_unlock(&device->wake_lock);
+}
+
 /* Stop the processor and the engines and forget all queues. */
 void boot_reset(struct quire_device *device)
 {
+	bool off;
+
 	stop(device);
-	boot_set_status(device, QUIRE_BOOT_OFF, 0);
+	pthread_mutex_lock(&device->wake_lock);
+	off = !atomic_load(&device->start_requested);
+	if (off) {
+		atomic_store(&device->boot_detail, 0);
+		atomic_store(&device->boot_status, QUIRE_BOOT_OFF);
+	}
+	pthread_mutex_unlock(&device->wake_lock);
+	if (off)
+		announce(device, QUIRE_BOOT_OFF, 0);
 }

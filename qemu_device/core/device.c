@@ -50,12 +50,15 @@ void quire_device_reset(struct quire_device *device)
 {
 	mcu_request_stop(&device->mcu, true);
 	device->bus.wait_begin(device->bus.opaque);
+	/* Whoever holds the lock may wait for an engine that nothing else ends. */
+	atomic_store(&device->function_resets, true);
 	pthread_mutex_lock(&device->mcu_lock);
 	device->event_enable = 0;
 	device->reset_requested = false;
 	device->start_requested = false;
 	boot_reset(device);
 	reset_registers(device);
+	atomic_store(&device->function_resets, false);
 	pthread_mutex_unlock(&device->mcu_lock);
 	device->bus.wait_end(device->bus.opaque);
 	energy_restart(device);

@@ -49,6 +49,7 @@ void quire_device_write(struct quire_device *device, uint64_t offset, uint64_t v
 enum quire_injection {
 	QUIRE_INJECT_ENGINE_HANG,	/* bitmap of engines that never finish; cancel still works */
 	QUIRE_INJECT_ENGINE_DEAF,	/* bitmap of engines that hang and ignore cancel, not reset */
+	QUIRE_INJECT_ENGINE_STUCK,	/* bitmap of engines that only a reset of the function ends */
 	QUIRE_INJECT_MCU_HALT,		/* not 0: the processor stands still */
 	QUIRE_INJECT_CRASH_FIRMWARE,	/* this many times the processor jumps out of its memory */
 	QUIRE_INJECT_DROP_INTERRUPTS,	/* this many interrupts get lost */

@@ -35,28 +35,37 @@ void engine_fault(const struct band_job *job, const struct fault *fault, uint32_
 	job->band->fault_address = fault->address;
 }
 
-/* Injected hang: only a cancel, or for a deaf engine a reset, ends it. */
-static void hang(struct engine *engine)
+static bool injected(const struct engine *engine, enum quire_injection injection)
 {
-	struct quire_device *device = engine->device;
-	const struct timespec pause = { 0, 1000000 };
-
-	for (;;) {
-		uint32_t deaf = atomic_load(&device->injected[QUIRE_INJECT_ENGINE_DEAF]);
-		uint32_t hangs = atomic_load(&device->injected[QUIRE_INJECT_ENGINE_HANG]);
-
-		if (atomic_load(&device->stopped) || !((deaf | hangs) >> engine->number & 1) ||
-		    (engine_stopped(engine) && !(deaf >> engine->number & 1)))
-			return;
-		nanosleep(&pause, NULL);
-	}
+	return atomic_load(&engine->device->injected[injection]) >> engine->number & 1;
 }
 
 static bool hangs(const struct engine *engine)
 {
-	return (atomic_load(&engine->device->injected[QUIRE_INJECT_ENGINE_HANG]) |
-		atomic_load(&engine->device->injected[QUIRE_INJECT_ENGINE_DEAF])) >>
-	       engine->number & 1;
+	return injected(engine, QUIRE_INJECT_ENGINE_HANG) ||
+	       injected(engine, QUIRE_INJECT_ENGINE_DEAF) ||
+	       injected(engine, QUIRE_INJECT_ENGINE_STUCK);
+}
+
+/* What ends an injected hang, besides its own end. */
+static bool obeys(const struct engine *engine)
+{
+	struct quire_device *device = engine->device;
+
+	if (atomic_load(&device->function_resets))
+		return true;
+	if (injected(engine, QUIRE_INJECT_ENGINE_STUCK))
+		return false;
+	return injected(engine, QUIRE_INJECT_ENGINE_DEAF) ? atomic_load(&device->stopped) :
+							    engine_stopped(engine);
+}
+
+static void hang(struct engine *engine)
+{
+	const struct timespec pause = { 0, 1000000 };
+
+	while (hangs(engine) && !obeys(engine))
+		nanosleep(&pause, NULL);
 }
 
 /* An engine starts at a scale of each MXFP8 operand, and writes whole blocks of it. */

@@ -7,6 +7,7 @@ const char *quire_injection_name(enum quire_injection injection)
 	static const char *const names[QUIRE_INJECTIONS] = {
 		[QUIRE_INJECT_ENGINE_HANG] = "engine-hang",
 		[QUIRE_INJECT_ENGINE_DEAF] = "engine-deaf",
+		[QUIRE_INJECT_ENGINE_STUCK] = "engine-stuck",
 		[QUIRE_INJECT_MCU_HALT] = "mcu-halt",
 		[QUIRE_INJECT_CRASH_FIRMWARE] = "crash-firmware",
 		[QUIRE_INJECT_DROP_INTERRUPTS] = "drop-interrupts",
@@ -23,6 +24,7 @@ const char *quire_injection_description(enum quire_injection injection)
 	static const char *const texts[QUIRE_INJECTIONS] = {
 		[QUIRE_INJECT_ENGINE_HANG] = "bitmap of engines that never finish; cancel works",
 		[QUIRE_INJECT_ENGINE_DEAF] = "bitmap of engines that hang and ignore cancel",
+		[QUIRE_INJECT_ENGINE_STUCK] = "bitmap of engines that hang, ignore RESET, too",
 		[QUIRE_INJECT_MCU_HALT] = "not 0: the control processor stands still",
 		[QUIRE_INJECT_CRASH_FIRMWARE] = "so many times the processor jumps out of its memory",
 		[QUIRE_INJECT_DROP_INTERRUPTS] = "so many interrupts get lost",

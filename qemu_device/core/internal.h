@@ -156,12 +156,13 @@ struct quire_device {
 	uint32_t serving;		/* QUIRE_IO_SERVING, under mcu_lock */
 	uint32_t boots;			/* written under mcu_lock while no engine works */
 	pthread_t mcu_thread;
-	pthread_mutex_t wake_lock;	/* protects kicked and the sleep of mcu_thread */
+	pthread_mutex_t wake_lock;	/* protects kicked, start_requested and the sleep of mcu_thread */
 	pthread_cond_t wake;
 	bool kicked;
 	_Atomic bool quit;		/* written under wake_lock */
 	atomic_bool reset_requested, start_requested;
 	atomic_bool stopped;		/* the whole card is being reset: engines give up */
+	atomic_bool function_resets;	/* and injected hangs with them, whatever they are */
 	_Atomic uint64_t alarm;		/* nanoseconds of the host's clock, 0 = off */
 
 	/* --- registers --- */
@@ -223,6 +224,7 @@ bool processor_events_pending(void *opaque);
 
 /* boot.c: under mcu_lock */
 void boot_set_status(struct quire_device *device, uint32_t status, uint32_t detail);
+void boot_request(struct quire_device *device);
 void boot_start(struct quire_device *device);
 void boot_reset(struct quire_device *device);
 void boot_crashed(struct quire_device *device);

@@ -147,10 +147,8 @@ static void control(struct quire_device *device, uint32_t value)
 		atomic_store(&device->start_requested, false);
 		atomic_store(&device->reset_requested, true);
 	}
-	if (value & QUIRE_MCU_START) {
-		atomic_store(&device->boot_status, QUIRE_BOOT_OFF);
-		atomic_store(&device->start_requested, true);
-	}
+	if (value & QUIRE_MCU_START)
+		boot_request(device);
 	if (value & (QUIRE_MCU_RESET | QUIRE_MCU_START)) {
 		mcu_request_stop(&device->mcu, true);
 		processor_kick(device);

@@ -225,6 +225,24 @@ static void a_reset_of_the_processor_turns_all_off(void **state)
 	board_stop(board);
 }
 
+/* Also of a start that has not begun yet: who reads OFF may give the memory to others. */
+static void off_means_that_nothing_comes_any_more(void **state)
+{
+	struct board *board = board_start(1, "");
+	struct card *card = &board->cards[0].card;
+
+	(void)state;
+	card_boot(card);
+	for (int i = 0; i < 50; i++) {
+		card_write(card, QUIRE_REG_MCU_CONTROL, QUIRE_MCU_START);
+		card_write(card, QUIRE_REG_MCU_CONTROL, QUIRE_MCU_RESET);
+		card_wait(card, QUIRE_REG_BOOT_STATUS, QUIRE_BOOT_OFF);
+		for (int look = 0; look < 50; look++)
+			assert_int_equal(QUIRE_BOOT_OFF, card_read(card, QUIRE_REG_BOOT_STATUS));
+	}
+	board_stop(board);
+}
+
 static void a_corrupted_load_is_found_and_retried(void **state)
 {
 	struct board *board = board_start(1, "");
@@ -251,6 +269,7 @@ int main(void)
 		cmocka_unit_test(both_sides_name_their_versions),
 		cmocka_unit_test(the_heart_beats_until_the_firmware_stands),
 		cmocka_unit_test(a_reset_of_the_processor_turns_all_off),
+		cmocka_unit_test(off_means_that_nothing_comes_any_more),
 		cmocka_unit_test(a_corrupted_load_is_found_and_retried),
 	};
 

@@ -172,7 +172,12 @@ static void a_stopped_card_has_drained(void **state)
 	card_wait(s.card, QUIRE_REG_BOOT_STATUS, QUIRE_BOOT_OFF);
 	assert_int_equal(first + 1, flushed(&s, 0));
 	assert_int_equal(first + 1, drained(&s, 0));
+	/* who stopped it may read which job was in progress, until it is started again */
+	assert_int_equal(1, card_read(s.card, QUIRE_REG_QUEUE(0) + QUIRE_QUEUE_JOB));
+	assert_int_equal(0, card_read(s.card, QUIRE_REG_QUEUE(0) + QUIRE_QUEUE_JOB_BANDS));
+	card_boot(s.card);
 	assert_int_equal(0, card_read(s.card, QUIRE_REG_QUEUE(0) + QUIRE_QUEUE_JOB));
+	assert_int_equal(0, card_read(s.card, QUIRE_REG_QUEUE(0) + QUIRE_QUEUE_JOB_US));
 	board_reset_function(s.board, 0);
 	for (uint32_t c = 0; c < QUIRE_CONTEXTS; c++) {
 		assert_int_equal(0, flushed(&s, c));

@@ -153,6 +153,27 @@ static void a_function_level_reset_ends_any_hang(void **state)
 	board_stop(s.board);
 }
 
+static void a_stuck_engine_keeps_the_card_from_being_off(void **state)
+{
+	struct setting s = ready();
+	const struct card_access access = s.card->access;
+
+	(void)state;
+	inject(&s, "inject-engine-stuck", 3);
+	submit(&s, 0);
+	card_wait(s.card, QUIRE_REG_QUEUE(0) + QUIRE_QUEUE_JOB_BANDS, 1);
+	card_write(s.card, QUIRE_REG_MCU_CONTROL, QUIRE_MCU_RESET);
+	for (int i = 0; i < 100; i++)
+		assert_int_not_equal(QUIRE_BOOT_OFF, card_read(s.card, QUIRE_REG_BOOT_STATUS));
+	board_reset_function(s.board, 0);
+	assert_int_equal(QUIRE_BOOT_OFF, card_read(s.card, QUIRE_REG_BOOT_STATUS));
+	assert_int_equal(0, card_record(s.card, 0, 1).sequence);
+	inject(&s, "inject-engine-stuck", 0);
+	card_init(s.card, &access, BOARD_SYSTEM(0));
+	restart(&s);
+	board_stop(s.board);
+}
+
 static void a_halted_processor_is_reset_too(void **state)
 {
 	struct setting s = ready();
@@ -218,6 +239,7 @@ int main(void)
 		cmocka_unit_test(a_deaf_engine_keeps_a_stop_waiting),
 		cmocka_unit_test(a_reset_of_the_processor_ends_any_hang),
 		cmocka_unit_test(a_function_level_reset_ends_any_hang),
+		cmocka_unit_test(a_stuck_engine_keeps_the_card_from_being_off),
 		cmocka_unit_test(a_halted_processor_is_reset_too),
 		cmocka_unit_test(a_crash_of_the_firmware_is_reported_and_a_reset_ends_it),
 		cmocka_unit_test(a_bus_error_ends_the_job_with_its_place),

@@ -15,9 +15,10 @@
 #define IMAGE 0x40000u	/* of a tiled A: 640 x 640 in 16 x 16 tiles, the data left out */
 #define GRID 40u
 
-/* What PARK and RESUME need to know of a page to forge one: words 1 and 2. */
+/* What PARK and RESUME need to know of a page to forge one, in words. */
 #define PAGE_BYTES 1
 #define PAGE_CHECKSUM 2
+#define PAGE_SEQUENCE 4	/* and 5 */
 
 static uint32_t state_of(struct card *card, unsigned int q)
 {
@@ -398,6 +399,7 @@ static void a_page_that_cannot_be_written_fails_the_queue(void **state)
 		end_all_bands(card);
 		assert_int_equal(QUIRE_QUEUE_FAULTED, state_of(card, 0));
 		assert_true(card->events_posted & QUIRE_EVENT_QUEUE_PARKED);
+		assert_true(card->events_posted & QUIRE_EVENT_QUEUE_FAULT);
 		assert_int_equal(in_job, record(card, 0, 1).sequence);
 		if (in_job)
 			assert_int_equal(QUIRE_STATUS_FIRMWARE, record(card, 0, 1).status);
@@ -414,6 +416,68 @@ static void seal(uint32_t *page)
 	for (uint32_t i = 0; i < page[PAGE_BYTES] / 4 && i < QUIRE_SAVE_BYTES / 4; i++)
 		sum = (sum ^ page[i]) * 0x01000193u;
 	page[PAGE_CHECKSUM] = sum;
+}
+
+/* A job is named whatever its number: one whose low word is 0, too. */
+static void a_number_whose_low_word_is_0_can_be_seen(void **state)
+{
+	struct quire_packet_gemm p = gemm(512, 512, 64, 1);
+	struct card *card = boot(VERSIONS);
+	uint32_t *page = (uint32_t *)(card->bus + SAVE(0));
+
+	(void)state;
+	start_queue(card, 0, 1);
+	push(card, 0, 0, 0);
+	ring(card, 0);
+	run(card);
+	park(card, 0);
+	page[PAGE_SEQUENCE] = 0;
+	page[PAGE_SEQUENCE + 1] = 1;
+	seal(page);
+	assert_int_equal(QUIRE_MAILBOX_OK, resume(card, 0, 1));
+	assert_int_equal(0, card->queue[1][QUIRE_QUEUE_JOB / 4]);
+	card->sequence[1] = 0xffffffffu;
+	card->engines_inline = false;
+	submit(card, 1, &p, sizeof(p));
+	run(card);
+	assert_int_equal(QUIRE_JOB_LOW_WORD_0, card->queue[1][QUIRE_QUEUE_JOB / 4]);
+	while (record(card, 1, 1ull << 32).sequence != 1ull << 32)
+		end_all_bands(card);
+	assert_int_equal(0, card->queue[1][QUIRE_QUEUE_JOB / 4]);
+	destroy(card);
+}
+
+/* The ring is resumed right behind the stop of another queue on it, whose time is not its own. */
+static void a_queue_resumed_in_the_place_of_another_counts_its_own_time(void **state)
+{
+	struct quire_packet_gemm p = gemm(512, 512, 64, 1);
+	struct card *card = boot(VERSIONS);
+
+	(void)state;
+	card->engines_inline = false;
+	start_queue(card, 1, 1);
+	submit(card, 1, &p, sizeof(p));
+	run(card);
+	park(card, 1);
+	end_all_bands(card);
+	assert_int_equal(QUIRE_QUEUE_PARKED, state_of(card, 1));
+	start_queue(card, 0, 1);
+	submit(card, 0, &p, sizeof(p));
+	run(card);
+	send(card, QUIRE_MAILBOX_QUEUE_STOP, 0);
+	run(card);
+	card->queue[0][QUIRE_QUEUE_SAVE_LO / 4] = SAVE(1);
+	card->queue[0][QUIRE_QUEUE_RESUME / 4] = 1;
+	send(card, QUIRE_MAILBOX_QUEUE_START, 0);
+	run(card);
+	card->time += 1000000000u;
+	end_band(card, 0, QUIRE_STATUS_CANCELLED);
+	end_band(card, 1, QUIRE_STATUS_CANCELLED);
+	run(card);
+	assert_int_equal(QUIRE_QUEUE_ACTIVE, state_of(card, 0));
+	assert_int_equal(1, card->queue[0][QUIRE_QUEUE_JOB / 4]);
+	assert_in_range(card->queue[0][QUIRE_QUEUE_JOB_US / 4], 0, 10000);
+	destroy(card);
 }
 
 /* A queue parked in the middle of a packet; in the middle of a walk when tiled. */
@@ -523,6 +587,8 @@ int main(void)
 		cmocka_unit_test(stopping_ends_a_queue_at_rest_and_one_on_its_way),
 		cmocka_unit_test(without_a_page_nothing_is_parked),
 		cmocka_unit_test(a_page_that_cannot_be_written_fails_the_queue),
+		cmocka_unit_test(a_number_whose_low_word_is_0_can_be_seen),
+		cmocka_unit_test(a_queue_resumed_in_the_place_of_another_counts_its_own_time),
 		cmocka_unit_test(a_page_that_was_written_over_is_refused),
 		cmocka_unit_test(a_forged_page_leads_nowhere),
 	};

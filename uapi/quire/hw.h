@@ -203,11 +203,13 @@ enum quire_fault_reason {
 #define QUIRE_QUEUE_SAVE_HI 0x2c
 #define QUIRE_QUEUE_RESUME 0x30		/* 1: QUEUE_START goes on with what SAVE holds; else 0 */
 /*
- * Read-only, of the job in progress: low word of its sequence number (0: none), the time in
- * microseconds in which a band of it was on an engine or the firmware worked on it, up to
- * 50 ms old while a band runs, and its bands on engines now.
+ * Read-only, of the job in progress: low word of its sequence number (0: none; a low word that
+ * is 0 is shown as QUIRE_JOB_LOW_WORD_0), the time in microseconds in which a band of it was on
+ * an engine or the firmware worked on it, up to 50 ms old while a band runs, and its bands on
+ * engines now.  JOB and JOB_US stay as they are when the card is RESET.
  */
 #define QUIRE_QUEUE_JOB 0x34
+#define QUIRE_JOB_LOW_WORD_0 0xffffffffu
 #define QUIRE_QUEUE_JOB_US 0x38
 #define QUIRE_QUEUE_JOB_BANDS 0x3c
 #define QUIRE_SAVE_BYTES 4096u
