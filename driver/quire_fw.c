@@ -9,7 +9,7 @@
 #include "quire_queue.h"
 
 #define QUIRE_FW_BOOT_TIMEOUT msecs_to_jiffies(10000)
-#define QUIRE_FW_STOP_TIMEOUT msecs_to_jiffies(5000)
+#define QUIRE_FW_STOP_TIMEOUT msecs_to_jiffies(2000)
 
 /** struct quire_fw - the firmware of a card */
 struct quire_fw {
@@ -132,8 +132,11 @@ int quire_fw_boot(struct quire_device *qdev)
 /* Stop processor and engines: afterwards the card touches no memory.  -EIO: only by force. */
 int quire_fw_stop(struct quire_device *qdev)
 {
+	/* It did not when it had the bus: only a reset of the function helps. */
+	unsigned long timeout = qdev->pdev->is_busmaster ? QUIRE_FW_STOP_TIMEOUT : 0;
+
 	quire_write(qdev, QUIRE_REG_MCU_CONTROL, QUIRE_MCU_RESET);
-	if (quire_fw_wait(qdev, quire_fw_off, QUIRE_FW_STOP_TIMEOUT))
+	if (quire_fw_wait(qdev, quire_fw_off, timeout))
 		return 0;
 	pci_clear_master(qdev->pdev);
 	drm_err(&qdev->drm, "the card did not stop within %u ms: took the bus from it\n",

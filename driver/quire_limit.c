@@ -46,7 +46,7 @@ static u64 quire_limit_overdue(struct quire_slot *slot)
 	    number != quire_read(qdev, base + QUIRE_QUEUE_JOB))
 		return 0;
 	oldest = quire_limit_oldest(queue);
-	return lower_32_bits(oldest) == number ? oldest : 0;
+	return quire_job_register(oldest) == number ? oldest : 0;
 }
 
 /* The card has ended the oldest job, but its record did not arrive: the bus has lost it. */

@@ -80,30 +80,53 @@ struct quire_queue *quire_queue_new(struct quire_device *qdev, struct quire_vm *
 	return queue;
 }
 
-/* Nothing of the queue runs when this returns. */
-static void quire_queue_leave_card(struct quire_queue *queue)
+/* Whoever has the card takes all rings before it leaves him: nobody speaks to it until then. */
+static bool quire_queue_may_stop(struct quire_queue *queue)
 {
 	struct quire_queues *queues = queue->qdev->queues;
-	struct quire_slot *slot = queue->slot;
 
 	lockdep_assert_held(&queues->lock);
-	list_del_init(&queue->waiting);
-	if (!slot)
-		return;
+	return !queues->blocked && !queues->ended && !queue->qdev->wedged;
+}
+
+static void quire_queue_await_slot(struct quire_queue *queue, unsigned long timeout)
+{
+	struct quire_queues *queues = queue->qdev->queues;
+
+	mutex_unlock(&queues->lock);
+	wait_event_timeout(queues->changed, !READ_ONCE(queue->slot), timeout);
+	mutex_lock(&queues->lock);
+}
+
+/* Ask for the ring back, and see that the card obeys. */
+static void quire_queue_stop(struct quire_queue *queue)
+{
+	struct quire_device *qdev = queue->qdev;
+
 	if (!quire_ring_busy(queue)) {
-		if (quire_slot_stop(slot, QUIRE_QUEUE_STOP_MS))
-			quire_reset_stubborn(queue->qdev, "a queue could not be stopped");
+		if (quire_slot_stop(queue->slot, QUIRE_QUEUE_STOP_MS))
+			quire_reset_stubborn(qdev, "a queue could not be stopped");
 		return;
 	}
-	quire_slot_park(slot);
-	mutex_unlock(&queues->lock);
-	wait_event_timeout(queues->changed, !READ_ONCE(queue->slot),
-			   msecs_to_jiffies(QUIRE_QUEUE_STOP_MS));
-	mutex_lock(&queues->lock);
+	quire_slot_park(queue->slot);
+	quire_queue_await_slot(queue, msecs_to_jiffies(QUIRE_QUEUE_STOP_MS));
+	if (queue->slot && quire_queue_may_stop(queue))
+		quire_slots_collect(qdev);
 	if (queue->slot)
-		quire_slots_collect(queue->qdev);
-	if (queue->slot)
-		quire_reset_stubborn(queue->qdev, "a queue could not be stopped");
+		quire_reset_stubborn(qdev, "a queue could not be stopped");
+}
+
+/* Nothing of the queue runs when this returns, and its ring is somebody else's. */
+static void quire_queue_leave_card(struct quire_queue *queue)
+{
+	lockdep_assert_held(&queue->qdev->queues->lock);
+	list_del_init(&queue->waiting);
+	while (queue->slot) {
+		if (quire_queue_may_stop(queue))
+			quire_queue_stop(queue);
+		else
+			quire_queue_await_slot(queue, MAX_SCHEDULE_TIMEOUT);
+	}
 }
 
 /*

@@ -186,7 +186,7 @@ struct quire_slot {
 	unsigned long parked_at;
 	/** @busy: there were jobs on it when the last search began */
 	bool busy;
-	/** @job: at a reset: the job in progress, low word of its sequence number, or 0 */
+	/** @job: at a reset: register JOB of the stopped card */
 	u32 job;
 };
 
@@ -247,6 +247,12 @@ struct quire_queues {
 	/** @beaten: when it was seen to move, in jiffies; only there */
 	unsigned long beaten;
 };
+
+/* What the register JOB shows of a job on the ring. */
+static inline u32 quire_job_register(u64 sequence)
+{
+	return lower_32_bits(sequence) ?: QUIRE_JOB_LOW_WORD_0;
+}
 
 /* NULL or a reference, by id of the file */
 struct quire_queue *quire_queue_lookup(struct quire_file *qfile, u32 id);

@@ -7,7 +7,6 @@
  *
  * Nothing here allocates or takes a reservation: fences wait for those who ask.
  */
-#include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/pci.h>
 #include <linux/sched.h>

@@ -65,7 +65,7 @@ static bool quire_reset_is_stubborn(struct quire_slot *slot)
 {
 	struct quire_queue *queue = slot->queue;
 
-	return queue && (queue->overdue || (READ_ONCE(queue->banned) && quire_ring_busy(queue)));
+	return queue && (queue->overdue || READ_ONCE(queue->banned));
 }
 
 /* The firmware works: cancel what did not come to rest.  False: that did not help. */
@@ -89,13 +89,18 @@ static bool quire_reset_cancel(struct quire_device *qdev)
 	return true;
 }
 
-/* Which jobs are in progress; before the card is stopped, which forgets it. */
+/*
+ * Which jobs were in progress when the card stopped: only a stopped card begins no other.  One
+ * that did not stop, or does not answer, may have begun any.
+ */
 static void quire_reset_note(struct quire_device *qdev)
 {
 	struct quire_queues *queues = qdev->queues;
+	bool off = quire_read(qdev, QUIRE_REG_BOOT_STATUS) == QUIRE_BOOT_OFF;
 
 	for (u32 i = 0; i < queues->count; i++)
-		queues->slots[i].job = quire_read(qdev, QUIRE_REG_QUEUE(i) + QUIRE_QUEUE_JOB);
+		queues->slots[i].job = off ? quire_read(qdev, QUIRE_REG_QUEUE(i) + QUIRE_QUEUE_JOB) :
+					     ~0u;
 }
 
 /* The job that had begun and not ended, or NULL: the card is stopped, and the lock is idle. */
@@ -108,7 +113,7 @@ static struct quire_job *quire_reset_begun(struct quire_slot *slot)
 	job = list_first_entry_or_null(&slot->queue->running, struct quire_job, node);
 	/* All ones: the card did not tell. */
 	if (job && job->stream_bytes &&
-	    (slot->job == lower_32_bits(job->sequence) || slot->job == ~0u))
+	    (slot->job == quire_job_register(job->sequence) || slot->job == ~0u))
 		return job;
 	return NULL;
 }
@@ -181,6 +186,7 @@ static bool quire_reset_settle_all(struct quire_device *qdev, bool crashed)
 	struct quire_queues *queues = qdev->queues;
 	bool alone, guilty = false;
 
+	quire_reset_note(qdev);
 	for (u32 i = 0; i < queues->count; i++) {
 		struct quire_slot *slot = &queues->slots[i];
 
@@ -222,32 +228,30 @@ static int quire_reset_start(struct quire_device *qdev)
 	return 0;
 }
 
-/* The card is stopped and all rings are taken back: boot, and go on. */
-static void quire_reset_revive(struct quire_device *qdev, int ret)
+/* The card is stopped and all rings are taken back: boot, and go on.  Else it is stopped again. */
+static int quire_reset_revive(struct quire_device *qdev)
 {
+	int ret;
+
 	lockdep_assert_held(&qdev->queues->lock);
 	quire_mmu_restore(qdev);
-	if (!ret) {
-		quire_reach_running(qdev);
-		ret = quire_fw_boot(qdev);
-		trace_quire_reset_step(qdev, "booted", ret);
-	}
+	quire_reach_running(qdev);
+	ret = quire_fw_boot(qdev);
+	trace_quire_reset_step(qdev, "booted", ret);
 	if (!ret)
 		ret = quire_reset_start(qdev);
 	if (!ret)
-		return;
+		return 0;
 	/* Whatever of it still runs must not outlive the fences. */
-	quire_reset_note(qdev);
 	quire_fw_stop(qdev);
 	quire_reset_settle_all(qdev, false);
-	/* Nobody speaks to it until it is back. */
-	qdev->queues->blocked = true;
-	quire_recover_function(qdev);
+	return ret;
 }
 
 /* Whose fault it seems to be, before it is known which jobs have ended; or NULL. */
-static struct quire_queue *quire_reset_suspect(struct quire_queues *queues, bool crashed)
+static struct quire_queue *quire_reset_suspect(struct quire_device *qdev, bool crashed)
 {
+	struct quire_queues *queues = qdev->queues;
 	struct quire_queue *suspect = NULL;
 	unsigned int count = 0;
 
@@ -256,7 +260,7 @@ static struct quire_queue *quire_reset_suspect(struct quire_queues *queues, bool
 
 		if (slot->queue && slot->queue->overdue)
 			return slot->queue;
-		if (slot->queue && slot->job) {
+		if (slot->queue && quire_read(qdev, QUIRE_REG_QUEUE(i) + QUIRE_QUEUE_JOB)) {
 			suspect = slot->queue;
 			count++;
 		}
@@ -273,8 +277,7 @@ static void quire_reset_card(struct quire_device *qdev, const char *why, bool cr
 
 	quire_warn_ratelimited(&qdev->drm, "resetting the card: %s\n", why);
 	WRITE_ONCE(qdev->resetting, true);
-	quire_reset_note(qdev);
-	quire_coredump_reset(qdev, quire_reset_suspect(queues, crashed), why);
+	quire_coredump_reset(qdev, quire_reset_suspect(qdev, crashed), why);
 	ret = quire_fw_stop(qdev);
 	trace_quire_reset_step(qdev, "stopped", ret);
 	if (!ret)
@@ -292,7 +295,12 @@ static void quire_reset_card(struct quire_device *qdev, const char *why, bool cr
 		ret = -EIO;
 	if (reset->fruitless > 2 * QUIRE_RESET_FRUITLESS)
 		qdev->power->rung = QUIRE_RUNG_WEDGED;
-	quire_reset_revive(qdev, ret);
+	ret = ret ?: quire_reset_revive(qdev);
+	if (ret) {
+		/* Nobody speaks to it until it is back. */
+		queues->blocked = true;
+		quire_recover_function(qdev);
+	}
 	WRITE_ONCE(qdev->resetting, false);
 	trace_quire_reset(qdev, why, ret);
 }
@@ -376,7 +384,6 @@ int quire_queues_suspend(struct quire_device *qdev, unsigned int timeout_ms)
 			quire_reset_start(qdev);
 	} else {
 		queues->blocked = true;
-		quire_reset_note(qdev);
 	}
 	mutex_unlock(&queues->lock);
 	dma_fence_end_signalling(signalling);

@@ -237,7 +237,8 @@ bool quire_ring_wants(struct quire_queue *queue)
 
 	spin_lock_irqsave(&queue->lock, flags);
 	job = list_first_entry_or_null(&queue->pending, struct quire_job, node);
-	wants = !list_empty(&queue->running) || (job && !atomic_read(&job->waits));
+	wants = !queue->banned &&
+		(!list_empty(&queue->running) || (job && !atomic_read(&job->waits)));
 	spin_unlock_irqrestore(&queue->lock, flags);
 	return wants;
 }

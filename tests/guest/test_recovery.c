@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,7 +19,10 @@
 #define PCI_DEVICE "/sys/class/accel/accel0/device/"
 #define LIMIT_MS 500
 #define OTHER_PRODUCTS 40u
-#define OUTCOME 100000u	/* in the stream's buffer */
+#define LONG_PRODUCTS 400u
+/* In the stream's buffer, behind the products. */
+#define OUTCOME 100000u
+#define BEGUN 100352u
 
 FIXTURE(recovery) {
 	struct card guilty;	/* its job is on the card when it breaks */
@@ -95,9 +99,9 @@ FIXTURE_SETUP(recovery)
 
 FIXTURE_TEARDOWN(recovery)
 {
-	static const char *const all[] = { "engine-hang",	 "engine-deaf",	     "mcu-halt",
-					   "crash-firmware",	 "drop-interrupts", "corrupt-firmware",
-					   "dma-errors" };
+	static const char *const all[] = { "engine-hang",      "engine-deaf",	  "engine-stuck",
+					   "mcu-halt",	       "crash-firmware",  "drop-interrupts",
+					   "corrupt-firmware", "dma-errors" };
 
 	for (unsigned int i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		monitor_inject(all[i], 0);
@@ -106,12 +110,38 @@ FIXTURE_TEARDOWN(recovery)
 	monitor_close();
 }
 
-static int start_guilty(struct card *card, uint64_t *point)
+/* A stream of products behind a fill that tells that it has begun: where, and how long. */
+static uint64_t marked_stream(struct card *card, uint32_t products, uint32_t *bytes)
 {
-	return card_submit(card, card->stream.va, QUIRE_STREAM_MAX_BYTES / 160 * 160, point);
+	uint32_t first = sizeof(struct quire_packet_gemm) - sizeof(struct quire_packet_fill);
+
+	memset((char *)card->stream.map + BEGUN, 0, 64);
+	packet_fill((struct quire_packet_fill *)((char *)card->stream.map + first),
+		    card->stream.va + BEGUN, 64, 0xbe617);
+	*bytes = sizeof(struct quire_packet_fill) +
+		 products * (uint32_t)sizeof(struct quire_packet_gemm);
+	return card->stream.va + first;
 }
 
-/* Waits until the card has begun to work on a job of each. */
+static int start_guilty(struct card *card, uint64_t *point)
+{
+	uint32_t bytes;
+	uint64_t va = marked_stream(card, LONG_PRODUCTS, &bytes);
+
+	return card_submit(card, va, bytes, point);
+}
+
+/* Waits until the card has begun to work on the job, however busy the machine is. */
+static int begun(struct card *card)
+{
+	volatile uint64_t *mark = (uint64_t *)((char *)card->stream.map + BEGUN);
+
+	for (int i = 0; i < 2000 && !*mark; i++)
+		usleep(10000);
+	return *mark ? 0 : -ETIME;
+}
+
+/* The same for a job on an engine that hangs, which cannot tell. */
 static void let_begin(void)
 {
 	usleep(100000);
@@ -142,15 +172,15 @@ static int start_other(struct card *card, uint32_t flags, uint64_t *point)
 {
 	struct drm_quire_sync sync = { DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE,
 				       card->syncobj, card->point + 1 };
-	struct drm_quire_job job = { .stream_va = card->stream.va,
-				     .stream_bytes = OTHER_PRODUCTS * sizeof(struct quire_packet_gemm),
-				     .flags = flags,
+	struct drm_quire_job job = { .flags = flags,
 				     .outcome_va = card->stream.va + OUTCOME,
 				     .syncs = { sizeof(sync), 1, (uintptr_t)&sync } };
 	struct drm_quire_submit args = { .queue_id = card->queue,
 					 .jobs = { sizeof(job), 1, (uintptr_t)&job } };
-	int ret = card_ioctl(card->fd, DRM_IOCTL_QUIRE_SUBMIT, &args);
+	int ret;
 
+	job.stream_va = marked_stream(card, OTHER_PRODUCTS, &job.stream_bytes);
+	ret = card_ioctl(card->fd, DRM_IOCTL_QUIRE_SUBMIT, &args);
 	if (!ret)
 		*point = ++card->point;
 	return ret;
@@ -204,7 +234,7 @@ TEST_F_TIMEOUT(recovery, queue_alone_on_a_processor_that_stands_still_is_guilty,
 	ASSERT_EQ(0, card_queue_create(self->guilty.fd, self->guilty.vm, 0, &queue));
 	self->guilty.queue = queue;
 	ASSERT_EQ(0, start_guilty(&self->guilty, &self->point));
-	let_begin();
+	ASSERT_EQ(0, begun(&self->guilty));
 	ASSERT_EQ(0, monitor_inject("mcu-halt", 1));
 	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 20000 * MS));
 	ASSERT_EQ(0, monitor_inject("mcu-halt", 0));
@@ -226,7 +256,7 @@ TEST_F_TIMEOUT(recovery, queue_alone_on_firmware_that_crashes_is_guilty, 60)
 	uint64_t behind;
 
 	ASSERT_EQ(0, start_guilty(&self->guilty, &self->point));
-	let_begin();
+	ASSERT_EQ(0, begun(&self->guilty));
 	ASSERT_EQ(0, monitor_inject("crash-firmware", 1));
 	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 20000 * MS));
 	EXPECT_EQ(-EIO, card_fence_error(self->guilty.fd, self->guilty.syncobj, self->point));
@@ -250,11 +280,15 @@ TEST_F_TIMEOUT(recovery, jobs_that_can_be_begun_again_are_and_others_end_with_ei
 	ASSERT_EQ(0, card_wait(self->innocent.fd, self->innocent.syncobj, other, 20000 * MS));
 	digest = digest_of(&self->innocent);
 	memset((char *)self->innocent.stream.map + OUTCOME, 0, sizeof(struct quire_job_outcome));
+	/* However slow the machine: no job here comes to its limit. */
+	ASSERT_EQ(0, card_queue_create(self->guilty.fd, self->guilty.vm, 600000,
+				       &self->guilty.queue));
 	/* Two jobs are in progress: nobody knows whose fault it is. */
 	ASSERT_EQ(0, start_other(&self->innocent, DRM_QUIRE_JOB_RESTARTABLE, &other));
 	ASSERT_EQ(0, card_submit(&self->innocent, 0, 0, &behind));
 	ASSERT_EQ(0, start_guilty(&self->guilty, &self->point));
-	let_begin();
+	ASSERT_EQ(0, begun(&self->innocent));
+	ASSERT_EQ(0, begun(&self->guilty));
 	ASSERT_EQ(0, monitor_inject("crash-firmware", 1));
 	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 20000 * MS));
 	EXPECT_EQ(-EIO, card_fence_error(self->guilty.fd, self->guilty.syncobj, self->point));
@@ -271,7 +305,7 @@ TEST_F_TIMEOUT(recovery, jobs_that_can_be_begun_again_are_and_others_end_with_ei
 	/* The queue lives; a second time within a minute it is taken for guilty. */
 	ASSERT_EQ(0, card_run(&self->guilty, NULL, 0));
 	ASSERT_EQ(0, start_guilty(&self->guilty, &self->point));
-	let_begin();
+	ASSERT_EQ(0, begun(&self->guilty));
 	ASSERT_EQ(0, monitor_inject("crash-firmware", 1));
 	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 20000 * MS));
 	ASSERT_EQ(0, card_queue_state(self->guilty.fd, self->guilty.queue, &state));
@@ -349,7 +383,7 @@ TEST_F_TIMEOUT(recovery, reset_of_the_function_is_a_pause_for_jobs, 60)
 	memset((char *)self->innocent.stream.map + OUTCOME, 0, sizeof(struct quire_job_outcome));
 	ASSERT_EQ(0, start_guilty(&self->guilty, &self->point));
 	ASSERT_EQ(0, start_other(&self->innocent, 0, &other));
-	let_begin();
+	ASSERT_EQ(0, begun(&self->innocent));
 	write_file(PCI_DEVICE "reset", "1");
 	ASSERT_EQ(0, card_wait(self->innocent.fd, self->innocent.syncobj, other, 20000 * MS));
 	EXPECT_EQ(0, card_fence_error(self->innocent.fd, self->innocent.syncobj, other));
@@ -370,7 +404,7 @@ TEST_F_TIMEOUT(recovery, card_that_does_not_boot_is_reset_with_its_function_or_i
 		self->guilty.queue = queue;
 		ASSERT_EQ(0, monitor_inject("corrupt-firmware", boots));
 		ASSERT_EQ(0, start_guilty(&self->guilty, &self->point));
-		let_begin();
+		ASSERT_EQ(0, begun(&self->guilty));
 		ASSERT_EQ(0, monitor_inject("crash-firmware", 1));
 		ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 30000 * MS));
 		EXPECT_EQ(-EIO, card_fence_error(self->guilty.fd, self->guilty.syncobj, self->point));
@@ -400,6 +434,61 @@ TEST_F_TIMEOUT(recovery, card_whose_reset_fails_says_so_and_comes_back_with_the_
 	EXPECT_TRUE(is_state("ready"));
 	EXPECT_EQ(0, works(&self->innocent));
 	EXPECT_EQ(0, card_queue_create(self->innocent.fd, self->innocent.vm, 0, &queue));
+}
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+/* A job that nothing but the reset of the function ends, and its queue goes in the middle of it. */
+TEST_F_TIMEOUT(recovery, queue_closed_while_the_function_is_reset_stays_until_its_job_has_ended, 90)
+{
+	uint32_t queue;
+	double start;
+	pid_t child;
+
+	ASSERT_EQ(0, card_queue_create(self->guilty.fd, self->guilty.vm, 600000, &queue));
+	self->guilty.queue = queue;
+	ASSERT_EQ(0, monitor_inject("engine-stuck", 3));
+	ASSERT_EQ(0, start_guilty(&self->guilty, &self->point));
+	let_begin();
+	start = now();
+	child = fork();
+	if (!child) {
+		write_file(PCI_DEVICE "reset", "1");
+		_exit(0);
+	}
+	/* It is given two seconds to come to rest and two to stop, and then loses the bus. */
+	usleep(2200000);
+	ASSERT_EQ(0, card_queue_destroy(self->guilty.fd, queue));
+	EXPECT_LT(3.9, now() - start);
+	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 20000 * MS));
+	ASSERT_EQ(child, waitpid(child, NULL, 0));
+	ASSERT_EQ(0, monitor_inject("engine-stuck", 0));
+	EXPECT_EQ(0, works(&self->innocent));
+	EXPECT_TRUE(is_state("ready"));
+}
+
+/* The rung between: the card does not stop, so it loses the bus, and its function is reset. */
+TEST_F_TIMEOUT(recovery, card_that_does_not_stop_is_reset_with_its_function, 60)
+{
+	struct drm_quire_queue_query state;
+
+	ASSERT_EQ(0, monitor_inject("engine-stuck", 1));
+	ASSERT_EQ(0, start_guilty(&self->guilty, &self->point));
+	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 30000 * MS));
+	EXPECT_EQ(-ETIME, card_fence_error(self->guilty.fd, self->guilty.syncobj, self->point));
+	ASSERT_EQ(0, card_queue_state(self->guilty.fd, self->guilty.queue, &state));
+	EXPECT_EQ(DRM_QUIRE_QUEUE_RESET_GUILTY, state.reset);
+	ASSERT_EQ(0, monitor_inject("engine-stuck", 0));
+	EXPECT_EQ(0, works(&self->innocent));
+	EXPECT_TRUE(is_state("ready"));
+	EXPECT_EQ(0, vram_lost(self->innocent.fd));
+	EXPECT_LE(self->resets + 1, resets(self->innocent.fd));
 }
 
 /* Nobody has a job on the card: it is the making of a queue that meets the dead firmware. */
