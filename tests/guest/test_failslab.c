@@ -468,6 +468,78 @@ TEST_F_TIMEOUT(failslab, prime_import, 300)
 	close(device);
 }
 
+/* A buffer of another card, bound here: what the exporter has to allocate may fail as well. */
+static int other_cards_buffer(int own, uint32_t *handle)
+{
+	int other = card_open_node(1), buffer, ret;
+	uint32_t theirs;
+
+	if (other < 0)
+		return other;
+	ret = card_bo_create(other, MIB, DRM_QUIRE_PLACEMENT_CARD, 0, &theirs);
+	if (!ret)
+		ret = export(other, theirs, &buffer);
+	if (!ret)
+		ret = handle ? import(own, buffer, handle) : buffer;
+	if (!ret)
+		close(buffer);
+	close(other);
+	return ret;
+}
+
+TEST_F_TIMEOUT(failslab, prime_import_of_another_card, 300)
+{
+	int fd = self->card.fd, buffer = other_cards_buffer(fd, NULL);
+	uint32_t handle;
+
+	if (buffer == -ENOENT)
+		SKIP(return, "there is one card only");
+	ASSERT_GE(buffer, 0);
+	EACH_FAILURE(import(fd, buffer, &handle), card_close_handle(fd, handle),
+		     works(&self->card));
+	close(buffer);
+}
+
+TEST_F_TIMEOUT(failslab, bind_of_an_imported_buffer, 300)
+{
+	struct card *card = &self->card;
+	uint32_t handle;
+	int ret = other_cards_buffer(card->fd, &handle);
+
+	if (ret == -ENOENT)
+		SKIP(return, "there is one card only");
+	ASSERT_EQ(0, ret);
+	EACH_FAILURE(card_bind(card->fd, card->vm, handle, VA, MIB, 0),
+		     EXPECT_EQ(0, card_unbind(card->fd, card->vm, VA, MIB)), works(card));
+}
+
+/* TTM may have next to nothing for a moment: what can be swapped out is. */
+static void swap_out(int fd)
+{
+	uint32_t handle;
+
+	write_file("/sys/module/ttm/parameters/pages_limit", "1");
+	if (!card_bo_create(fd, PAGE, DRM_QUIRE_PLACEMENT_SYSTEM, 0, &handle))
+		card_close_handle(fd, handle);
+	write_file("/sys/module/ttm/parameters/pages_limit", "131072");
+}
+
+TEST_F_TIMEOUT(failslab, submit_after_an_imported_buffer_moved, 300)
+{
+	struct card *card = &self->card;
+	uint64_t point;
+	uint32_t handle;
+	int ret = other_cards_buffer(card->fd, &handle);
+
+	if (ret == -ENOENT)
+		SKIP(return, "there is one card only");
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, card_bind(card->fd, card->vm, handle, VA, MIB, 0));
+	swap_out(card->fd);
+	EACH_FAILURE(card_submit(card, 0, 0, &point), swap_out(card->fd), 1);
+	EXPECT_TRUE(works(card));
+}
+
 TEST_F_TIMEOUT(failslab, mmap, 300)
 {
 	struct drm_quire_bo_mmap_offset args = { 0 };
