@@ -65,6 +65,39 @@ static const struct drm_ioctl_desc quire_ioctls[] = {
 	QUIRE_IOCTL(SUBMIT, quire_submit_ioctl),
 };
 
+/*
+ * Of DRM's own calls those that render nodes have, too.  Some others look at the file's master,
+ * which files of accel nodes lack: the kernel would crash.
+ */
+static bool quire_ioctl_of_drm(unsigned int nr)
+{
+	switch (nr) {
+	case DRM_IOCTL_NR(DRM_IOCTL_VERSION):
+	case DRM_IOCTL_NR(DRM_IOCTL_GET_CAP):
+	case DRM_IOCTL_NR(DRM_IOCTL_GEM_CLOSE):
+	case DRM_IOCTL_NR(DRM_IOCTL_PRIME_HANDLE_TO_FD):
+	case DRM_IOCTL_NR(DRM_IOCTL_PRIME_FD_TO_HANDLE):
+	case DRM_IOCTL_NR(DRM_IOCTL_SYNCOBJ_CREATE):
+	case DRM_IOCTL_NR(DRM_IOCTL_SYNCOBJ_DESTROY):
+	case DRM_IOCTL_NR(DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD):
+	case DRM_IOCTL_NR(DRM_IOCTL_SYNCOBJ_FD_TO_HANDLE):
+	case DRM_IOCTL_NR(DRM_IOCTL_SYNCOBJ_WAIT):
+	case DRM_IOCTL_NR(DRM_IOCTL_SYNCOBJ_RESET):
+	case DRM_IOCTL_NR(DRM_IOCTL_SYNCOBJ_SIGNAL):
+	case DRM_IOCTL_NR(DRM_IOCTL_SYNCOBJ_TIMELINE_WAIT):
+	case DRM_IOCTL_NR(DRM_IOCTL_SYNCOBJ_QUERY):
+	case DRM_IOCTL_NR(DRM_IOCTL_SYNCOBJ_TRANSFER):
+	case DRM_IOCTL_NR(DRM_IOCTL_SYNCOBJ_TIMELINE_SIGNAL):
+	case DRM_IOCTL_NR(DRM_IOCTL_SYNCOBJ_EVENTFD):
+#ifdef DRM_IOCTL_SET_CLIENT_NAME
+	case DRM_IOCTL_NR(DRM_IOCTL_SET_CLIENT_NAME):
+#endif
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Our own calls touch the card, DRM's do not: one that waits for a syncobj lets it sleep. */
 static long quire_ioctl_awake(struct file *filp, unsigned int command, unsigned long argument,
 			      long (*call)(struct file *, unsigned int, unsigned long))
@@ -74,8 +107,10 @@ static long quire_ioctl_awake(struct file *filp, unsigned int command, unsigned 
 	unsigned int nr = _IOC_NR(command);
 	long ret;
 
+	if (nr < DRM_COMMAND_BASE || nr >= DRM_COMMAND_END)
+		return quire_ioctl_of_drm(nr) ? call(filp, command, argument) : -EACCES;
 	/* A card that has gone is not woken: the device may be another driver's by now. */
-	if (nr < DRM_COMMAND_BASE || nr >= DRM_COMMAND_END || drm_dev_is_unplugged(&qdev->drm))
+	if (drm_dev_is_unplugged(&qdev->drm))
 		return call(filp, command, argument);
 	quire_power_get(qdev);
 	ret = call(filp, command, argument);

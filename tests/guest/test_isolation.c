@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* Processes do not see, hurt or delay one another. */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -96,6 +100,139 @@ TEST(mmap_of_another_file_offset_is_refused)
 	map = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, mine, (off_t)offset.offset);
 	EXPECT_EQ(MAP_FAILED, map);
 	close(mine);
+	close(other);
+}
+
+/* Calls made for displays look at things that an accelerator's file has not. */
+TEST(calls_that_drm_has_for_displays_are_refused)
+{
+	struct drm_gem_flink flink = { 0 };
+	struct drm_gem_open open = { .name = 1 };
+	struct drm_unique unique = { 0 };
+	struct drm_auth auth = { 0 };
+	uint64_t zeros[32] = { 0 };
+	int fd = card_open_node(0);
+
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(0, card_bo_create(fd, PAGE, DRM_QUIRE_PLACEMENT_CARD, 0, &flink.handle));
+	EXPECT_EQ(-EACCES, card_ioctl(fd, DRM_IOCTL_GET_MAGIC, &auth));
+	EXPECT_EQ(-EACCES, card_ioctl(fd, DRM_IOCTL_GET_UNIQUE, &unique));
+	EXPECT_EQ(-EACCES, card_ioctl(fd, DRM_IOCTL_GEM_FLINK, &flink));
+	EXPECT_EQ(-EACCES, card_ioctl(fd, DRM_IOCTL_GEM_OPEN, &open));
+	/* Whatever there is, and will be: the kernel must not warn. */
+	for (unsigned int nr = 0; nr < 256; nr++)
+		for (unsigned int bytes = 0; bytes <= sizeof(zeros); bytes += 8)
+			ioctl(fd, _IOC(_IOC_READ | _IOC_WRITE, DRM_IOCTL_BASE, nr, bytes), zeros);
+	close(fd);
+}
+
+/* What is shared is shared by file descriptors; nothing else leads from one file to another. */
+TEST(handles_for_sharing_belong_to_one_file)
+{
+	struct drm_prime_handle prime = { .flags = DRM_CLOEXEC | DRM_RDWR };
+	struct drm_syncobj_handle point = { 0 };
+	struct drm_syncobj_destroy destroy = { 0 };
+	struct drm_gem_close closed = { 0 };
+	struct card mine, other;
+	int memfd = memfd_create("isolation", 0);
+
+	ASSERT_EQ(0, card_setup(&mine, 0));
+	ASSERT_EQ(0, card_setup(&other, 0));
+	for (int i = 0; i < 8; i++) {
+		ASSERT_EQ(0, card_bo_create(other.fd, PAGE, DRM_QUIRE_PLACEMENT_CARD, 0,
+					    &prime.handle));
+		ASSERT_EQ(0, card_syncobj_create(other.fd, &point.handle));
+	}
+	closed.handle = prime.handle;
+	destroy.handle = point.handle;
+	EXPECT_EQ(-ENOENT, card_ioctl(mine.fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime));
+	EXPECT_EQ(-EINVAL, card_ioctl(mine.fd, DRM_IOCTL_GEM_CLOSE, &closed));
+	EXPECT_EQ(-EINVAL, card_ioctl(mine.fd, DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, &point));
+	EXPECT_EQ(-EINVAL, card_ioctl(mine.fd, DRM_IOCTL_SYNCOBJ_DESTROY, &destroy));
+	EXPECT_EQ(-ENOENT, card_wait(mine.fd, point.handle, 1, 0));
+	/* A descriptor of one kind is not one of another. */
+	for (int i = 0; i < 3; i++) {
+		int fds[] = { mine.fd, other.fd, memfd };
+
+		prime.fd = fds[i];
+		EXPECT_EQ(-EINVAL, card_ioctl(mine.fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime));
+		point.fd = fds[i];
+		EXPECT_EQ(-EINVAL, card_ioctl(mine.fd, DRM_IOCTL_SYNCOBJ_FD_TO_HANDLE, &point));
+	}
+	prime.handle = closed.handle;
+	ASSERT_EQ(0, card_ioctl(other.fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime));
+	point.fd = prime.fd;
+	EXPECT_EQ(-EINVAL, card_ioctl(mine.fd, DRM_IOCTL_SYNCOBJ_FD_TO_HANDLE, &point));
+	close(prime.fd);
+	close(memfd);
+	card_teardown(&mine);
+	card_teardown(&other);
+}
+
+/* What a file has used is its process's business. */
+TEST(fdinfo_of_another_user_cannot_be_read)
+{
+	int fd = card_open_node(0), status;
+	char path[64];
+	pid_t pid;
+
+	ASSERT_GE(fd, 0);
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", getpid(), fd);
+	EXPECT_EQ(0, access(path, R_OK));
+	pid = fork();
+	if (!pid) {
+		int file;
+
+		if (setgid(65534) || setuid(65534))
+			_exit(1);
+		file = open(path, O_RDONLY);
+		_exit(file >= 0 ? 2 : errno == EACCES || errno == ENOENT ? 0 : 3);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	close(fd);
+}
+
+static uint64_t used(int fd)
+{
+	struct drm_quire_memory_info info = { 0 };
+	struct drm_quire_dev_query args = { .type = DRM_QUIRE_QUERY_MEMORY, .size = sizeof(info),
+					    .pointer = (uintptr_t)&info };
+
+	return card_ioctl(fd, DRM_IOCTL_QUIRE_DEV_QUERY, &args) ? 0 :
+								  info.card_used + info.system_used;
+}
+
+TEST(sharing_leaves_nothing_behind)
+{
+	int fd = card_open_node(0), other = card_open_node(0);
+	uint64_t before = used(fd);
+
+	for (int round = 0; round < 500; round++) {
+		struct drm_prime_handle prime = { .flags = DRM_CLOEXEC | DRM_RDWR };
+		struct drm_syncobj_handle point = { 0 };
+		struct drm_syncobj_destroy destroy;
+
+		ASSERT_EQ(0, card_bo_create(fd, 1 << 20, DRM_QUIRE_PLACEMENT_CARD, 0,
+					    &prime.handle));
+		ASSERT_EQ(0, card_ioctl(fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime));
+		card_close_handle(fd, prime.handle);
+		ASSERT_EQ(0, card_ioctl(other, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime));
+		close(prime.fd);
+		card_close_handle(other, prime.handle);
+		ASSERT_EQ(0, card_syncobj_create(fd, &point.handle));
+		ASSERT_EQ(0, card_ioctl(fd, DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, &point));
+		destroy = (struct drm_syncobj_destroy){ .handle = point.handle };
+		ASSERT_EQ(0, card_ioctl(fd, DRM_IOCTL_SYNCOBJ_DESTROY, &destroy));
+		ASSERT_EQ(0, card_ioctl(other, DRM_IOCTL_SYNCOBJ_FD_TO_HANDLE, &point));
+		close(point.fd);
+		destroy = (struct drm_syncobj_destroy){ .handle = point.handle };
+		ASSERT_EQ(0, card_ioctl(other, DRM_IOCTL_SYNCOBJ_DESTROY, &destroy));
+	}
+	for (int tries = 0; tries < 100 && used(fd) != before; tries++)
+		usleep(20000);
+	EXPECT_EQ(before, used(fd));
+	close(fd);
 	close(other);
 }
 
