@@ -159,8 +159,8 @@ struct quire_bo *quire_bo_new(struct quire_device *qdev, struct quire_bo *bo, u6
 	bo->memcg = get_mem_cgroup_from_mm(current->mm);
 	drm_gem_private_object_init(&qdev->drm, &bo->base.base, size);
 	bo->base.base.funcs = &quire_gem_funcs;
-	ret = ttm_bo_init_reserved(&qdev->ttm, &bo->base, type, quire_bo_placement(bo), alignment,
-				   &ctx, sgt, resv, quire_bo_destroy);
+	ret = ttm_bo_init_reserved(&qdev->ttm, &bo->base, type, quire_bo_first_placement(bo, type),
+				   alignment, &ctx, sgt, resv, quire_bo_destroy);
 	if (ret)
 		return ERR_PTR(ret);
 	if (!resv)
@@ -184,17 +184,22 @@ static vm_fault_t quire_gem_fault(struct vm_fault *vmf)
 	ret = ttm_bo_vm_reserve(bo, vmf);
 	if (ret)
 		return ret;
-	gone = quire_card_enter_memory(qdev, false, &idx);
+	gone = quire_bo_clear(to_quire_bo(&bo->base), true);
+	if (!gone)
+		gone = quire_card_enter_memory(qdev, false, &idx);
 	if (!gone) {
 		ret = ttm_bo_vm_fault_reserved(vmf, vma->vm_page_prot, TTM_BO_VM_NUM_PREFAULT);
 		quire_card_exit_memory(qdev, idx);
-	} else if (gone == -ENODEV) {
-		/* The card has gone: the application sees zeros, not a signal. */
+		/* Pages that were to come only now could not be mapped for it any more. */
+		if (ret == VM_FAULT_SIGBUS && drm_dev_is_unplugged(&qdev->drm))
+			gone = -ENODEV;
+	}
+	/* The card has gone: the application sees zeros, not a signal. */
+	if (gone == -ENODEV)
 		ret = ttm_bo_vm_dummy_page(vmf, vma->vm_page_prot);
-	} else {
+	else if (gone)
 		/* Killed while the card was away. */
 		ret = VM_FAULT_NOPAGE;
-	}
 	if (ret == VM_FAULT_RETRY && !(vmf->flags & FAULT_FLAG_RETRY_NOWAIT))
 		return ret;
 	dma_resv_unlock(bo->base.resv);

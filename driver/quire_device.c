@@ -8,6 +8,7 @@
 #include "quire_device.h"
 #include "quire_dmabuf.h"
 #include "quire_gem.h"
+#include "quire_migrate.h"
 #include "quire_mmu.h"
 #include "quire_power.h"
 #include "quire_queue.h"
@@ -79,6 +80,7 @@ static void quire_device_end(void *data)
 	/* From here on no reset asks for the next rung of the ladder, which power_fini() ends. */
 	quire_queues_end(qdev);
 	quire_power_fini(qdev);
+	quire_migrate_fini(qdev);
 	quire_queues_fini(qdev);
 	quire_fw_fini(qdev);
 	quire_reset_fini(qdev);
@@ -111,6 +113,8 @@ static int quire_device_start(struct quire_device *qdev)
 		ret = quire_power_init(qdev);
 	if (!ret)
 		ret = devm_add_action_or_reset(qdev->drm.dev, quire_device_end, qdev);
+	if (!ret)
+		ret = quire_migrate_init(qdev);
 	if (!ret)
 		ret = quire_fw_boot(qdev);
 	if (!ret)

@@ -24,6 +24,7 @@ struct quire_fw;
 struct quire_hwmon;
 struct quire_irq;
 struct quire_mailbox;
+struct quire_migrate;
 struct quire_power;
 struct quire_queues;
 struct quire_reach;
@@ -130,6 +131,8 @@ struct quire_device {
 	struct quire_coredump *coredump;
 	/** @queues: hardware queues (quire_queue.c) */
 	struct quire_queues *queues;
+	/** @migrate: moves of contents by the engines (quire_migrate.c) */
+	struct quire_migrate *migrate;
 	/** @reset: recovery (quire_reset.c) */
 	struct quire_reset *reset;
 	/** @power: whether the card is there (quire_power.c) */

@@ -54,14 +54,18 @@ static int quire_gem_give_handle(struct drm_file *file, struct quire_bo *bo, u32
  * gives any: without swap space, and late, that ends with nobody left to kill.  So a part
  * of the machine's memory is left to all others.
  */
+bool quire_gem_has_pages(u64 pages)
+{
+	return si_mem_available() >= (long)(totalram_pages() / 8 + pages);
+}
+
+/* A look ahead: the pages themselves come later. */
 static bool quire_gem_has_room(struct quire_device *qdev, u32 placement, u64 size)
 {
-	u64 reserve = totalram_pages() / 8;
-
 	if (placement == DRM_QUIRE_PLACEMENT_CARD &&
 	    size <= quire_gem_card_bytes(qdev) - quire_gem_usage(qdev, TTM_PL_VRAM))
 		return true;
-	return si_mem_available() >= (long)(reserve + (size >> PAGE_SHIFT));
+	return quire_gem_has_pages(size >> PAGE_SHIFT);
 }
 
 int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file)

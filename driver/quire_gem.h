@@ -30,7 +30,10 @@ struct quire_dma {
 	bool mapped;
 };
 
-/** struct quire_bo - a buffer object; constant after creation but for @base, @on_card, @peers */
+/**
+ * struct quire_bo - a buffer object; constant after creation but for @base, @on_card,
+ * @uncleared, @peers
+ */
 struct quire_bo {
 	/** @base: placement and reservation; the GEM object is @base.base */
 	struct ttm_buffer_object base;
@@ -40,6 +43,11 @@ struct quire_bo {
 	u32 vm_id;
 	/** @on_card: lies in card memory; written under the reservation, read anywhere */
 	bool on_card;
+	/**
+	 * @uncleared: lies in card memory and holds what others left there: it is cleared before
+	 * anybody sees it (quire_bo_clear()); under the reservation
+	 */
+	bool uncleared;
 	/** @info: DRM_QUIRE_BO_INFO_* */
 	u32 info;
 	/** @read_only: the card may only read it */
@@ -84,16 +92,28 @@ struct sg_table *quire_tt_sgt(struct ttm_tt *tt);
 
 /* quire_move.c: places.  The reservation is held. */
 struct ttm_placement *quire_bo_placement(struct quire_bo *bo);
+/* Where a buffer is made. */
+struct ttm_placement *quire_bo_first_placement(struct quire_bo *bo, enum ttm_bo_type type);
 void quire_evict_flags(struct ttm_buffer_object *bo, struct ttm_placement *placement);
 int quire_move(struct ttm_buffer_object *bo, bool evict, struct ttm_operation_ctx *ctx,
 	       struct ttm_resource *new, struct ttm_place *hop);
 /* Whether the card can be told where the buffer lies. */
 bool quire_bo_resident(struct quire_bo *bo);
 int quire_bo_make_resident(struct quire_bo *bo);
+/* Where it needs neither a wait nor pages, the buffer becomes resident. */
+void quire_bo_settle(struct quire_bo *bo);
 int quire_bo_to_system(struct quire_bo *bo);
+/*
+ * Somebody is about to see the contents: what others left there goes.  Not inside
+ * quire_card_enter() and the like.
+ */
+int quire_bo_clear(struct quire_bo *bo, bool interruptible);
 
 /* Bus addresses of a buffer in system memory, or NULL. */
 struct sg_table *quire_bo_sgt(struct quire_bo *bo);
+
+/* Whether a buffer may take so many pages of the machine: others need some, too. */
+bool quire_gem_has_pages(u64 pages);
 
 void quire_gem_show_fdinfo(struct drm_printer *p, struct drm_file *file);
 

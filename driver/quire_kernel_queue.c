@@ -11,6 +11,22 @@
 #include "quire_trace.h"
 #include "quire_vm.h"
 
+/* Many times what a job may take; then the CPU does its work. */
+#define QUIRE_KERNEL_LIMIT_MS 2000
+
+void quire_kernel_queue_destroy(struct quire_queue *queue)
+{
+	struct quire_queues *queues;
+
+	if (!queue)
+		return;
+	queues = queue->qdev->queues;
+	mutex_lock(&queues->lock);
+	queues->kernel = NULL;
+	mutex_unlock(&queues->lock);
+	quire_queue_close(queue);
+}
+
 struct quire_queue *quire_kernel_queue_create(struct quire_device *qdev, struct quire_vm *vm)
 {
 	struct quire_queues *queues = qdev->queues;
@@ -18,8 +34,8 @@ struct quire_queue *quire_kernel_queue_create(struct quire_device *qdev, struct 
 	struct quire_queue *queue;
 	int ret;
 
-	queue = quire_queue_new(qdev, vm, DRM_QUIRE_QUEUE_PRIORITY_NORMAL,
-				QUIRE_TIME_LIMIT_DEFAULT_MS);
+	/* Calls and page faults wait for its jobs. */
+	queue = quire_queue_new(qdev, vm, DRM_QUIRE_QUEUE_PRIORITY_HIGH, QUIRE_KERNEL_LIMIT_MS);
 	if (IS_ERR(queue))
 		return queue;
 	queue->kernel = true;
@@ -30,20 +46,15 @@ struct quire_queue *quire_kernel_queue_create(struct quire_device *qdev, struct 
 		context->vm = vm;
 		quire_mmu_lend(&vm->mmu, QUIRE_KERNEL_CONTEXT);
 		list_add(&queue->listed, &queues->all);
+		queues->kernel = queue;
 		ret = quire_slot_start_kernel(queue);
 	}
 	mutex_unlock(&queues->lock);
 	if (ret) {
-		quire_queue_close(queue);
+		quire_kernel_queue_destroy(queue);
 		return ERR_PTR(ret);
 	}
 	return queue;
-}
-
-void quire_kernel_queue_destroy(struct quire_queue *queue)
-{
-	if (!IS_ERR_OR_NULL(queue))
-		quire_queue_close(queue);
 }
 
 struct quire_job *quire_kernel_job_alloc(struct quire_queue *queue)

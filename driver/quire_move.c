@@ -14,6 +14,7 @@
 
 #include "quire_dmabuf.h"
 #include "quire_gem.h"
+#include "quire_migrate.h"
 #include "quire_power.h"
 #include "quire_trace.h"
 #include "quire_userptr.h"
@@ -62,6 +63,16 @@ struct ttm_placement *quire_bo_placement(struct quire_bo *bo)
 	return card ? &quire_placement_card : &quire_placement_system;
 }
 
+struct ttm_placement *quire_bo_first_placement(struct quire_bo *bo, enum ttm_bo_type type)
+{
+	struct ttm_placement *placement = quire_bo_placement(bo);
+
+	/* Pages come when somebody needs them. */
+	if (placement == &quire_placement_system && type == ttm_bo_type_device)
+		return &quire_placement_idle;
+	return placement;
+}
+
 void quire_evict_flags(struct ttm_buffer_object *bo, struct ttm_placement *placement)
 {
 	if (bo->resource && bo->resource->mem_type == TTM_PL_VRAM)
@@ -79,7 +90,7 @@ bool quire_bo_resident(struct quire_bo *bo)
 		return quire_userptr_valid(bo->userptr);
 	if (bo->import)
 		return bo->import->sgt;
-	return res && (res->mem_type == TTM_PL_VRAM || quire_bo_sgt(bo));
+	return res && (res->mem_type == TTM_PL_VRAM ? !bo->uncleared : !!quire_bo_sgt(bo));
 }
 
 /*
@@ -101,11 +112,25 @@ int quire_bo_make_resident(struct quire_bo *bo)
 		return quire_import_failed_for_now(ret) ? ret : 0;
 	}
 	if (res && res->mem_type == TTM_PL_VRAM)
-		return 0;
-	if (quire_bo_placement(bo) == &quire_placement_card &&
-	    dma_resv_test_signaled(resv, DMA_RESV_USAGE_BOOKKEEP))
-		return ttm_bo_validate(&bo->base, &quire_placement_back, &ctx);
-	return ttm_bo_validate(&bo->base, &quire_placement_system, &ctx);
+		ret = 0;
+	else if (quire_bo_placement(bo) == &quire_placement_card &&
+		 dma_resv_test_signaled(resv, DMA_RESV_USAGE_BOOKKEEP))
+		ret = ttm_bo_validate(&bo->base, &quire_placement_back, &ctx);
+	else
+		ret = ttm_bo_validate(&bo->base, &quire_placement_system, &ctx);
+	return ret ?: quire_bo_clear(bo, true);
+}
+
+/* What the CPU has used already is there for jobs as soon as it is bound. */
+void quire_bo_settle(struct quire_bo *bo)
+{
+	struct ttm_operation_ctx ctx = { .no_wait_gpu = true };
+	struct ttm_tt *tt = bo->base.ttm;
+
+	dma_resv_assert_held(bo->base.base.resv);
+	if (bo->base.resource && bo->base.resource->mem_type == TTM_PL_SYSTEM && tt &&
+	    ttm_tt_is_populated(tt))
+		ttm_bo_validate(&bo->base, &quire_placement_system, &ctx);
 }
 
 int quire_bo_to_system(struct quire_bo *bo)
@@ -115,43 +140,135 @@ int quire_bo_to_system(struct quire_bo *bo)
 	return ttm_bo_validate(&bo->base, &quire_placement_system, &ctx);
 }
 
-/* New card memory holds what others left there. */
-static int quire_move_clear(struct quire_device *qdev, struct ttm_resource *new)
+static int quire_move_clear_by_cpu(struct quire_device *qdev, u64 offset, u64 left,
+				   bool interruptible)
 {
-	void __iomem *to = qdev->memory + ((u64)new->start << PAGE_SHIFT);
-	size_t left = new->size;
+	void __iomem *to = qdev->memory + offset;
+	int ret, idx;
 
-	while (left) {
-		size_t piece = min_t(size_t, left, QUIRE_CLEAR_BYTES);
+	ret = quire_card_enter_memory(qdev, interruptible, &idx);
+	if (ret)
+		return ret;
+	while (left && !ret) {
+		size_t piece = min_t(u64, left, QUIRE_CLEAR_BYTES);
 
-		if (fatal_signal_pending(current))
-			return -ERESTARTSYS;
 		memset_io(to, 0, piece);
 		to += piece;
 		left -= piece;
 		cond_resched();
+		if (fatal_signal_pending(current))
+			ret = -ERESTARTSYS;
 	}
-	return 0;
+	/* Write-combined: it must have arrived before the card reads it. */
+	wmb();
+	quire_card_exit_memory(qdev, idx);
+	return ret;
 }
 
-/* The contents: the buffer is idle, and nothing reaches its old place. */
-static int quire_move_contents(struct quire_device *qdev, struct ttm_buffer_object *bo,
-			       struct ttm_operation_ctx *ctx, struct ttm_resource *new)
+int quire_bo_clear(struct quire_bo *bo, bool interruptible)
 {
+	struct quire_device *qdev = to_quire_device(bo->base.base.dev);
+	u64 bytes = bo->base.base.size;
+	struct quire_extent to = {};
+	int ret;
+
+	dma_resv_assert_held(bo->base.base.resv);
+	if (!bo->uncleared)
+		return 0;
+	to.card = (u64)bo->base.resource->start << PAGE_SHIFT;
+	ret = quire_migrate(qdev, &to, NULL, bytes);
+	if (ret && ret != -ERESTARTSYS)
+		ret = quire_move_clear_by_cpu(qdev, to.card, bytes, interruptible);
+	if (!ret)
+		bo->uncleared = false;
+	return ret;
+}
+
+static struct quire_extent quire_move_extent(struct ttm_buffer_object *bo,
+					     struct ttm_resource *res)
+{
+	struct quire_extent extent = {};
+
+	if (res->mem_type == TTM_PL_VRAM)
+		extent.card = (u64)res->start << PAGE_SHIFT;
+	else
+		extent.sgt = quire_tt_sgt(bo->ttm);
+	return extent;
+}
+
+/* Nobody has seen the buffer yet: whatever lies there, it holds zeros. */
+static bool quire_move_is_blank(struct quire_bo *bo)
+{
+	struct ttm_resource *old = bo->base.resource;
+	struct ttm_tt *tt = bo->base.ttm;
+
+	if (!old)
+		return true;
+	if (old->mem_type == TTM_PL_VRAM)
+		return bo->uncleared;
+	return !tt || (!ttm_tt_is_populated(tt) && !(tt->page_flags & TTM_TT_FLAG_SWAPPED));
+}
+
+/* The engines did not do it. */
+static int quire_move_by_cpu(struct ttm_buffer_object *bo, struct ttm_operation_ctx *ctx,
+			     struct ttm_resource *new, bool blank)
+{
+	struct quire_device *qdev = to_quire_device(bo->base.dev);
 	int ret, idx;
 
 	ret = quire_card_enter_memory(qdev, ctx->interruptible, &idx);
 	if (ret)
 		return ret;
-	if (bo->resource) {
-		ret = ttm_bo_move_memcpy(bo, ctx, new);
+	if (blank) {
+		for (pgoff_t i = 0; i < bo->ttm->num_pages; i++)
+			clear_highpage(bo->ttm->pages[i]);
+		ttm_bo_move_sync_cleanup(bo, new);
 	} else {
-		ret = quire_move_clear(qdev, new);
-		if (!ret)
-			ttm_bo_move_null(bo, new);
+		ret = ttm_bo_move_memcpy(bo, ctx, new);
+		/* As above. */
+		wmb();
 	}
 	quire_card_exit_memory(qdev, idx);
 	return ret;
+}
+
+/* To or from card memory: the buffer is idle, and nothing reaches its old place. */
+static int quire_move_contents(struct quire_bo *bo, struct ttm_operation_ctx *ctx,
+			       struct ttm_resource *new)
+{
+	struct quire_device *qdev = to_quire_device(bo->base.base.dev);
+	struct ttm_buffer_object *base = &bo->base;
+	bool blank = quire_move_is_blank(bo);
+	struct quire_extent to, from;
+	int ret;
+
+	if (blank && new->mem_type == TTM_PL_VRAM) {
+		bo->uncleared = true;
+		ttm_bo_move_null(base, new);
+		return 0;
+	}
+	to = quire_move_extent(base, new);
+	from = quire_move_extent(base, base->resource);
+	ret = quire_migrate(qdev, &to, blank ? NULL : &from, base->base.size);
+	if (!ret)
+		ttm_bo_move_sync_cleanup(base, new);
+	else if (ret != -ERESTARTSYS)
+		ret = quire_move_by_cpu(base, ctx, new, blank);
+	if (!ret)
+		bo->uncleared = false;
+	return ret;
+}
+
+/* What is not mapped for the card gets there by way of pages that are. */
+static bool quire_move_needs_hop(struct quire_bo *bo, struct ttm_resource *new)
+{
+	struct ttm_resource *old = bo->base.resource;
+
+	if (!old)
+		return false;
+	if (old->mem_type == TTM_PL_SYSTEM)
+		return new->mem_type == TTM_PL_VRAM && !quire_move_is_blank(bo);
+	return old->mem_type == TTM_PL_VRAM && new->mem_type == TTM_PL_SYSTEM;
 }
 
 int quire_move(struct ttm_buffer_object *base, bool evict, struct ttm_operation_ctx *ctx,
@@ -166,6 +283,10 @@ int quire_move(struct ttm_buffer_object *base, bool evict, struct ttm_operation_
 	int ret = 0;
 
 	dma_resv_assert_held(base->base.resv);
+	if (quire_move_needs_hop(bo, new)) {
+		*hop = quire_place_system;
+		return -EMULTIHOP;
+	}
 	if (reached || (old && copied))
 		ret = ttm_bo_wait_ctx(base, ctx);
 	if (!ret && reached)
@@ -175,7 +296,7 @@ int quire_move(struct ttm_buffer_object *base, bool evict, struct ttm_operation_
 	if (ret)
 		return ret;
 	if (copied)
-		ret = quire_move_contents(qdev, base, ctx, new);
+		ret = quire_move_contents(bo, ctx, new);
 	else
 		ttm_bo_move_null(base, new);
 	if (!ret)

@@ -211,6 +211,8 @@ struct quire_queues {
 	struct mutex lock;
 	/** @all: queues that are not closed */
 	struct list_head all;
+	/** @kernel: the kernel's queue, or NULL */
+	struct quire_queue *kernel;
 	/** @waiting: queues that have work and no slot, oldest first */
 	struct list_head waiting;
 	/** @shares: processes and users that have queues */

@@ -426,6 +426,16 @@ static void quire_slots_search(struct quire_device *qdev, struct list_head *star
 	}
 }
 
+/* The kernel's queue has come to rest beside others: it goes on first. */
+static void quire_slots_serve_kernel(struct quire_queues *queues)
+{
+	struct quire_queue *kernel = queues->kernel;
+
+	if (kernel && !kernel->slot && quire_ring_wants(kernel) &&
+	    !quire_slot_start_kernel(kernel))
+		quire_ring_kick(kernel);
+}
+
 /* Lend what can be lent, and have those parked whom others wait for. */
 void quire_slots_serve(struct quire_device *qdev)
 {
@@ -433,6 +443,7 @@ void quire_slots_serve(struct quire_device *qdev)
 	LIST_HEAD(started);
 
 	lockdep_assert_held(&queues->lock);
+	quire_slots_serve_kernel(queues);
 	if (list_empty(&queues->waiting) || queues->blocked || queues->ended || qdev->wedged)
 		return;
 	quire_slots_search(qdev, &started);
@@ -444,7 +455,7 @@ void quire_slots_serve(struct quire_device *qdev)
 void quire_slot_want(struct quire_queue *queue)
 {
 	lockdep_assert_held(&queue->qdev->queues->lock);
-	if (list_empty(&queue->waiting) && !list_empty(&queue->listed))
+	if (!queue->kernel && list_empty(&queue->waiting) && !list_empty(&queue->listed))
 		list_add_tail(&queue->waiting, &queue->qdev->queues->waiting);
 }
 

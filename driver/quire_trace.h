@@ -193,6 +193,28 @@ TRACE_EVENT(quire_move,
 		  __entry->from, __entry->to, __entry->evict, __entry->result)
 );
 
+/* What the engines did of it; -1 as the place it comes from means zeros. */
+TRACE_EVENT(quire_migrate,
+	TP_PROTO(struct quire_device *qdev, u64 size, int from, int to, int result),
+	TP_ARGS(qdev, size, from, to, result),
+	TP_STRUCT__entry(
+		__string(dev, dev_name(qdev->drm.dev))
+		__field(u64, size)
+		__field(int, from)
+		__field(int, to)
+		__field(int, result)
+	),
+	TP_fast_assign(
+		__assign_str(dev);
+		__entry->size = size;
+		__entry->from = from;
+		__entry->to = to;
+		__entry->result = result;
+	),
+	TP_printk("%s bytes=%llu from=%d to=%d result=%d", __get_str(dev), __entry->size,
+		  __entry->from, __entry->to, __entry->result)
+);
+
 TRACE_EVENT(quire_mailbox,
 	TP_PROTO(struct quire_device *qdev, u32 command, u32 argument, int result),
 	TP_ARGS(qdev, command, argument, result),

@@ -112,6 +112,10 @@ int quire_tt_populate(struct ttm_device *ttm, struct ttm_tt *base, struct ttm_op
 
 	if (base->page_flags & TTM_TT_FLAG_EXTERNAL)
 		return 0;
+	/* The first pages of a buffer; what has contents must find its place. */
+	if (base->page_flags & TTM_TT_FLAG_ZERO_ALLOC &&
+	    !(base->page_flags & TTM_TT_FLAG_SWAPPED) && !quire_gem_has_pages(base->num_pages))
+		return -ENOMEM;
 	/* Who pushes a buffer out of card memory does not pay for it. */
 	before = set_active_memcg(tt->memcg);
 	ret = quire_tt_get_pages(base);

@@ -347,7 +347,7 @@ static const struct drm_gpuvm_ops quire_vm_ops = {
 	.sm_step_unmap = quire_bind_step_unmap,
 };
 
-static struct quire_vm *quire_vm_new(struct quire_device *qdev)
+struct quire_vm *quire_vm_new(struct quire_device *qdev)
 {
 	struct drm_gem_object *resv_object;
 	struct quire_vm *vm;

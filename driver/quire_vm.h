@@ -141,6 +141,8 @@ static inline void quire_vm_put(struct quire_vm *vm)
 		drm_gpuvm_put(&vm->base);
 }
 
+/* With a reference, and no id; ERR_PTR. */
+struct quire_vm *quire_vm_new(struct quire_device *qdev);
 /* NULL or a reference, by id of the file. */
 struct quire_vm *quire_vm_lookup(struct quire_file *qfile, u32 id);
 

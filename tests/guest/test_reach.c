@@ -110,7 +110,12 @@ static int attacker_late(struct attacker *attacker, uint32_t placement)
 
 	if (placement) {
 		ret = card_bo_create(fd, LATE_BYTES, placement, 0, &attacker->late);
-		return ret ? ret : card_bo_map(fd, attacker->late, LATE_BYTES, &attacker->late_map);
+		if (!ret)
+			ret = card_bo_map(fd, attacker->late, LATE_BYTES, &attacker->late_map);
+		/* A fresh buffer would be bound for jobs submitted later only. */
+		if (!ret)
+			*(volatile char *)attacker->late_map = 0;
+		return ret;
 	}
 	attacker->late_map = mmap(NULL, LATE_BYTES, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);

@@ -206,6 +206,8 @@ enum drm_quire_placement {
  * memory to dmem where the kernel has it.  A CARD buffer pushes others, used longest ago, out
  * to system memory; where that cannot be, it lies in system memory itself.  What was pushed
  * out works from there and comes back with a submission that finds it idle and room for it.
+ * System memory, and the zeros, come with the first job that could use the buffer or the first
+ * touch by the CPU.
  * -ENOSPC: larger than what the placement can ever hold;
  * -ENOMEM: no memory, or not within the caller's limits
  */
