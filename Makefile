@@ -17,7 +17,7 @@ PREFIX ?= /usr/local
 KDIR_RELEASE = $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
 KDIR_DRIVER = $(BUILD)/driver/$(KDIR_RELEASE)
 
-.PHONY: all run check check-long check-kernels check-style install-driver uninstall-driver check-mutants check-debug debug-kernel help packages data sdk firmware driver qemu vm install clean distclean
+.PHONY: all run check check-long check-kernels check-style install-driver uninstall-driver check-mutants check-mutants-driver check-debug debug-kernel help packages data sdk firmware driver qemu vm install clean distclean
 .NOTPARALLEL:
 
 all: sdk firmware driver qemu vm
@@ -28,6 +28,7 @@ help:
 	@echo "make vm       all that tools/quire-vm needs"
 	@echo "make data     digits and photographs for the tools, to build/data"
 	@echo "make check-long  check-mutants   what takes minutes: exhaustive pairs; mutants of the numerics"
+	@echo "make check-mutants-driver  the driver without one of its precautions: do guest tests miss it?"
 	@echo "make check-kernels  the driver on the kernels of Debian 12, 13, backports and sid"
 	@echo "make check-style  checkpatch on the driver (fetches linux-source once)"
 	@echo "make check-soak   two cards that break once a second, ten minutes"
@@ -127,6 +128,10 @@ check-soak: vm
 # Do the tests notice when the numerics are changed?  Minutes.
 check-mutants: packages | $(BUILD)
 	@tests/mutants/mutants.sh $(BUILD)
+
+# And when a precaution of the driver is taken away?  A minute or two each.
+check-mutants-driver: vm
+	@tests/mutants/driver.sh $(BUILD)
 
 # A second tree beside build/ for tools/quire-vm: a kernel that finds faults of the driver, and the
 # driver for it, made from a copy because objects for two kernels cannot lie in one place.

@@ -438,4 +438,41 @@ TEST_F_TIMEOUT(sleep, sleeping_card_sleeps_through_it, 60)
 	ASSERT_TRUE(falls_asleep());
 }
 
+FIXTURE(hibernate) {
+	struct work work;
+	struct drm_quire_device_info before;
+};
+
+FIXTURE_SETUP(hibernate)
+{
+	ASSERT_EQ(0, work_setup(&self->work));
+	self->before = card_info(self->work.card.fd);
+}
+
+FIXTURE_TEARDOWN(hibernate)
+{
+	work_teardown(&self->work);
+}
+
+/* The machine goes off: hibernate.sh starts another, whose card knows nothing. */
+TEST_F_TIMEOUT(hibernate, job_goes_on_in_another_machine, 120)
+{
+	struct drm_quire_device_info after;
+
+	ASSERT_EQ(0, write_file("/sys/power/disk", "shutdown"));
+	ASSERT_EQ(0, start_job(&self->work, 2 * self->work.packets));
+	usleep(200000);
+	ASSERT_EQ(0, write_file("/sys/power/state", "disk"));
+	after = card_info(self->work.card.fd);
+	EXPECT_TRUE(file_says(PCI_DEVICE "quire/state", "ready"));
+	EXPECT_EQ(0, end_job(&self->work));
+	EXPECT_TRUE(job_is_right(&self->work));
+	EXPECT_EQ(0, wrong_words(self->work.memory.map));
+	EXPECT_EQ(self->before.vram_lost, after.vram_lost);
+	EXPECT_EQ(self->before.resets, after.resets);
+	/* And whatever comes next. */
+	EXPECT_EQ(0, start_job(&self->work, 1) ?: end_job(&self->work));
+	EXPECT_TRUE(job_is_right(&self->work));
+}
+
 TEST_HARNESS_MAIN

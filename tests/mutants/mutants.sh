@@ -14,6 +14,7 @@ mkdir -p "$work/tests" "$work/out"
 cp -r "$top/numerics" "$top/uapi" "$work/"
 cp -r "$top/tests/unit" "$top/tests/oracle" "$work/tests/"
 cd "$work" || exit 1
+. "$top/tests/mutants/entries.sh"
 
 export QUIRE_VECTORS="$top/tests/vectors/posit_es2.tsv"
 export QUIRE_TEST_DIVISOR=20
@@ -45,17 +46,6 @@ first_failure() {
 			return
 		}
 	done
-}
-
-# Replace the first occurrence of a text in a file, literally.
-replace() { # FILE FROM TO
-	from=$2 to=$3 awk '
-		!done && (at = index($0, ENVIRON["from"])) {
-			$0 = substr($0, 1, at - 1) ENVIRON["to"] substr($0, at + length(ENVIRON["from"]))
-			done = 1
-		}
-		{ print }
-		END { exit !done }' "$top/$1" >"out/mutated" && cp out/mutated "$1"
 }
 
 echo "building"
@@ -90,7 +80,7 @@ one() { # FILE TESTS FROM TO REASON
 		printf '%3d %-28s %-13s %s\n' "$number" "$1" "no such CPU" "$change"
 		return
 	fi
-	if ! replace "$1" "$3" "$4"; then
+	if ! replace "$top/$1" "$1" "$3" "$4"; then
 		verdict="NOT FOUND"
 	elif ! build; then
 		verdict="NOT COMPILED"
@@ -122,21 +112,7 @@ one() { # FILE TESTS FROM TO REASON
 }
 
 printf '%3s %-28s %-13s %s\n' "no" file "killed by" change
-file=
-while IFS= read -r line; do
-	case "$line" in
-	"@ "*)
-		[ -z "$file" ] || one "$file" "$tests" "$from" "$to" "$reason"
-		rest=${line#@ }
-		file=${rest%% *}
-		tests=${rest#* }
-		reason= ;;
-	"- "*) from=${line#- } ;;
-	"+ "*) to=${line#+ } ;;
-	"= "*) reason=${line#= } ;;
-	esac
-done <"$top/tests/mutants/list"
-[ -z "$file" ] || one "$file" "$tests" "$from" "$to" "$reason"
+each_entry "$top/tests/mutants/list" one
 
 echo "$killed killed, $survived survived, $equivalent equivalent, $skipped skipped"
 [ "$survived" -eq 0 ] && { [ "$killed" -ge 30 ] || [ "$only" != "  " ]; }
