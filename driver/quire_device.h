@@ -195,6 +195,12 @@ static inline void quire_write(struct quire_device *qdev, u32 reg, u32 value)
 	writel(value, qdev->regs + reg);
 }
 
+/* Pulled out, or nobody lets its registers through: they read as ones or zeros. */
+static inline bool quire_card_is_gone(struct quire_device *qdev)
+{
+	return quire_read(qdev, QUIRE_REG_ID) != QUIRE_ID_VALUE;
+}
+
 /* Low word first: it latches the high one where the card counts. */
 static inline u64 quire_read64(struct quire_device *qdev, u32 reg)
 {

@@ -28,15 +28,13 @@ static bool quire_fw_booted(struct quire_device *qdev)
 {
 	u32 status = quire_read(qdev, QUIRE_REG_BOOT_STATUS);
 
-	return status == QUIRE_BOOT_READY || status >= QUIRE_BOOT_BAD_ADDRESS;
+	return status == QUIRE_BOOT_READY || status >= QUIRE_BOOT_BAD_ADDRESS ||
+	       quire_card_is_gone(qdev);
 }
 
 static bool quire_fw_off(struct quire_device *qdev)
 {
-	u32 status = quire_read(qdev, QUIRE_REG_BOOT_STATUS);
-
-	/* All ones: the card has been pulled. */
-	return status == QUIRE_BOOT_OFF || status == ~0u;
+	return quire_read(qdev, QUIRE_REG_BOOT_STATUS) == QUIRE_BOOT_OFF || quire_card_is_gone(qdev);
 }
 
 /* Waits with a look now and then, should the event get lost. */
@@ -119,6 +117,10 @@ int quire_fw_boot(struct quire_device *qdev)
 		drm_err(&qdev->drm, "firmware %s was not ready after %u ms (boot status %u)\n",
 			QUIRE_FW_NAME, jiffies_to_msecs(QUIRE_FW_BOOT_TIMEOUT),
 			quire_read(qdev, QUIRE_REG_BOOT_STATUS));
+		return -EIO;
+	}
+	if (quire_card_is_gone(qdev)) {
+		drm_err(&qdev->drm, "the card does not answer\n");
 		return -EIO;
 	}
 	ret = quire_fw_report(qdev, quire_read(qdev, QUIRE_REG_BOOT_STATUS));

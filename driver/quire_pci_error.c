@@ -95,7 +95,7 @@ static void quire_error_reset_prepare(struct pci_dev *pdev)
 
 	drm_warn(&qdev->drm, "the function is being reset\n");
 	quire_power_get(qdev);
-	here = quire_read(qdev, QUIRE_REG_ID) == QUIRE_ID_VALUE;
+	here = !quire_card_is_gone(qdev);
 	quire_error_leave(qdev, here);
 	/* The core saves and restores around the reset what it finds now. */
 	if (!here)
@@ -137,7 +137,7 @@ static pci_ers_result_t quire_error_mmio_enabled(struct pci_dev *pdev)
 {
 	struct quire_device *qdev = pci_get_drvdata(pdev);
 
-	if (quire_read(qdev, QUIRE_REG_ID) == QUIRE_ID_VALUE)
+	if (!quire_card_is_gone(qdev))
 		return PCI_ERS_RESULT_RECOVERED;
 	quire_error_leave(qdev, false);
 	return PCI_ERS_RESULT_NEED_RESET;
@@ -150,7 +150,7 @@ static pci_ers_result_t quire_error_slot_reset(struct pci_dev *pdev)
 	/* Another function's wish to be reset has taken ours along. */
 	quire_error_leave(qdev, false);
 	quire_error_restore_config(qdev);
-	if (quire_read(qdev, QUIRE_REG_ID) != QUIRE_ID_VALUE)
+	if (quire_card_is_gone(qdev))
 		return PCI_ERS_RESULT_DISCONNECT;
 	return PCI_ERS_RESULT_RECOVERED;
 }

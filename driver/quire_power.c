@@ -124,7 +124,7 @@ int quire_power_return(struct quire_device *qdev)
 	struct quire_power *power = qdev->power;
 	int ret = -EIO;
 
-	if (quire_read(qdev, QUIRE_REG_ID) == QUIRE_ID_VALUE) {
+	if (!quire_card_is_gone(qdev)) {
 		if (power->lost)
 			quire_power_forget(qdev);
 		else

@@ -53,16 +53,13 @@ struct quire_reach {
 
 static bool quire_reach_over_locked(struct quire_reach *reach, struct quire_ticket ticket)
 {
-	u32 drained;
-
 	lockdep_assert_held(&reach->lock);
 	if (ticket.context == QUIRE_NO_CONTEXT || ticket.epoch != reach->epoch || !reach->running)
 		return true;
-	drained = quire_read(reach->qdev, QUIRE_REG_DRAINED(ticket.context));
-	if ((s32)(drained - ticket.number) >= 0)
+	if ((s32)(quire_read(reach->qdev, QUIRE_REG_DRAINED(ticket.context)) - ticket.number) >= 0)
 		return true;
-	/* A card that was pulled out reads as ones and reaches nothing. */
-	return drained == ~0u && quire_read(reach->qdev, QUIRE_REG_ID) == ~0u;
+	/* A card that was pulled out reaches nothing. */
+	return quire_card_is_gone(reach->qdev);
 }
 
 struct quire_ticket quire_reach_flush(struct quire_device *qdev, u32 context)

@@ -24,7 +24,7 @@
 #define BYTES (12u << 20)
 #define OWN_BYTES (4u << 20)		/* memory of the process */
 #define OVER_MS 2000.0			/* how long it may take on a machine that has time */
-#define OVER_MS_LOADED 15000.0
+#define OVER_MS_LOADED 5000.0
 #define LEFT_KB 24576l			/* less memory afterwards than this is noise */
 
 /* What the processes tell. */
