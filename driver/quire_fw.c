@@ -34,7 +34,8 @@ static bool quire_fw_booted(struct quire_device *qdev)
 
 static bool quire_fw_off(struct quire_device *qdev)
 {
-	return quire_read(qdev, QUIRE_REG_BOOT_STATUS) == QUIRE_BOOT_OFF || quire_card_is_gone(qdev);
+	return quire_read(qdev, QUIRE_REG_BOOT_STATUS) == QUIRE_BOOT_OFF ||
+	       quire_card_is_gone(qdev);
 }
 
 /* Waits with a look now and then, should the event get lost. */

@@ -5,9 +5,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -414,10 +416,48 @@ TEST_F_TIMEOUT(recovery, card_that_does_not_boot_is_reset_with_its_function_or_i
 	}
 }
 
+/* What udev would hear: the kernel's events of devices. */
+static int uevents_open(void)
+{
+	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+	int events = socket(AF_NETLINK, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+			    NETLINK_KOBJECT_UEVENT);
+
+	if (events >= 0 && bind(events, (struct sockaddr *)&address, sizeof(address))) {
+		close(events);
+		events = -1;
+	}
+	return events;
+}
+
+/* Whether one of them, "change@..." and then strings, has all of these. */
+static int uevent_has(int events, const char *const strings[], int count)
+{
+	char event[4096];
+	ssize_t bytes;
+
+	while ((bytes = recv(events, event, sizeof(event) - 1, 0)) > 0) {
+		int found = 0;
+
+		event[bytes] = '\0';
+		for (const char *at = event; at < event + bytes; at += strlen(at) + 1)
+			for (int i = 0; i < count; i++)
+				found += !strcmp(at, strings[i]);
+		if (found == count)
+			return 1;
+	}
+	return 0;
+}
+
 TEST_F_TIMEOUT(recovery, card_whose_reset_fails_says_so_and_comes_back_with_the_function, 60)
 {
+	static const char *const wedged[] = { "ACTION=change", "SUBSYSTEM=accel",
+					      "DEVNAME=accel/accel0", "WEDGED=rebind,bus-reset" };
+	int events = uevents_open();
 	uint32_t queue;
 	uint64_t point;
+
+	ASSERT_GE(events, 0);
 
 	ASSERT_EQ(0, start_guilty(&self->guilty, &self->point));
 	/* The card's reset, the function's and the bus's. */
@@ -427,6 +467,8 @@ TEST_F_TIMEOUT(recovery, card_whose_reset_fails_says_so_and_comes_back_with_the_
 	for (int i = 0; i < 500 && !is_state("wedged"); i++)
 		usleep(20000);
 	EXPECT_TRUE(is_state("wedged"));
+	EXPECT_TRUE(uevent_has(events, wedged, sizeof(wedged) / sizeof(wedged[0])));
+	close(events);
 	EXPECT_EQ(-EIO, card_submit(&self->innocent, 0, 0, &point));
 	EXPECT_EQ(-EIO, card_queue_create(self->innocent.fd, self->innocent.vm, 0, &queue));
 	ASSERT_EQ(0, monitor_inject("engine-deaf", 0));
