@@ -16,6 +16,7 @@
 
 static struct quire_band bands[QUIRE_ENGINES_MAX];
 static uint8_t owner[QUIRE_ENGINES_MAX];	/* queue of the band on an engine */
+static uint64_t started[QUIRE_ENGINES_MAX];	/* when it was */
 static uint32_t engines;			/* bit per engine of the card */
 static uint32_t idle;				/* bit per engine without a band */
 static uint64_t band_macs;
@@ -251,17 +252,30 @@ void band_start(struct queue *q, uint32_t number)
 	if (io_read(QUIRE_IO_ENGINE_DONE) >> engine & 1) {
 		io_write(QUIRE_IO_ENGINE_DONE, 1u << engine);
 		collect(engine);
+		return;
 	}
+	started[engine] = progress_now();
+}
+
+/* A band that hung for longer has to be paid for by two seconds. */
+static uint32_t time_between(uint64_t start, uint64_t end)
+{
+	return (end - start) >> 31 ? ~0u >> 1 : (uint32_t)(end - start);
 }
 
 void band_collect(void)
 {
 	uint32_t done = io_read(QUIRE_IO_ENGINE_DONE) & engines & ~idle;
+	uint64_t now;
 
+	if (!done)
+		return;
+	now = progress_now();
 	io_write(QUIRE_IO_ENGINE_DONE, done);
 	for (uint32_t engine = 0; done; engine++, done >>= 1) {
 		if (!(done & 1))
 			continue;
+		sched_charge(owner[engine], time_between(started[engine], now));
 		collect(engine);
 		job_leave(owner[engine]);
 	}

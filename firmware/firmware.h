@@ -46,6 +46,7 @@ struct queue {
 	uint8_t state;			/* enum quire_queue_state */
 	uint8_t context;
 	uint8_t priority;
+	uint8_t group, owner;		/* who shares the engines */
 	uint8_t running;		/* bands on engines */
 	bool in_job;
 	bool in_packet;
@@ -163,6 +164,12 @@ void job_fail_fault(struct queue *q, uint32_t fault, uint32_t unit, uint64_t add
 
 /* sched.c: which queues want the processor */
 void sched_update(uint32_t number);
+/* Whose a queue is that is not active. */
+void sched_join(uint32_t number, uint8_t priority, uint8_t group, uint8_t owner);
+/* It has used the processor or an engine for so many nanoseconds, less than 2^31. */
+void sched_charge(uint32_t number, uint32_t ns);
+/* Whether others of its priority wanted something, too, when the last queue was picked. */
+extern bool sched_shared;
 bool sched_pick(uint32_t *number);
 
 /* mailbox.c */

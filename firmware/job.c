@@ -420,11 +420,16 @@ static void work(struct queue *q, uint32_t number)
 void job_step(uint32_t number)
 {
 	struct queue *q = &queues[number];
+	bool charge = sched_shared && !q->running;
+	uint32_t since;
 
 	/* While a band runs the time counts already. */
 	if (!q->running)
 		q->busy_since = progress_now();
+	since = (uint32_t)q->busy_since;
 	if (q->in_job || start_job(q))
 		work(q, number);
 	job_leave(number);
+	if (charge)
+		sched_charge(number, (uint32_t)q->busy_since - since);
 }

@@ -30,7 +30,7 @@ static void forget_doorbell(uint32_t number)
 static uint32_t queue_start(uint32_t number)
 {
 	uint32_t registers = QUIRE_IO_QUEUE(number);
-	uint32_t log2, context, priority, resume;
+	uint32_t log2, context, priority, group, owner, resume;
 	struct queue *q;
 
 	if (number >= QUIRE_QUEUES || (queues[number].state != QUIRE_QUEUE_OFF &&
@@ -42,16 +42,20 @@ static uint32_t queue_start(uint32_t number)
 	log2 = io_read(registers + QUIRE_QUEUE_ENTRIES_LOG2);
 	context = io_read(registers + QUIRE_QUEUE_CONTEXT);
 	priority = io_read(registers + QUIRE_QUEUE_PRIORITY);
+	group = priority >> QUIRE_QUEUE_GROUP_SHIFT & 0xff;
+	owner = priority >> QUIRE_QUEUE_OWNER_SHIFT;
+	priority &= 0xff;
 	q->save = address_register(registers, QUIRE_QUEUE_SAVE_LO);
 	resume = io_read(registers + QUIRE_QUEUE_RESUME);
 	if ((q->ring | q->records | q->save) & (QUIRE_PAGE_BYTES - 1) || !q->ring || !q->records ||
 	    resume > 1 || (resume && !q->save) ||
 	    log2 < QUIRE_QUEUE_ENTRIES_LOG2_MIN || log2 > QUIRE_QUEUE_ENTRIES_LOG2_MAX ||
-	    context >= QUIRE_CONTEXTS || priority > QUIRE_QUEUE_PRIORITY_HIGH)
+	    context >= QUIRE_CONTEXTS || priority > QUIRE_QUEUE_PRIORITY_HIGH ||
+	    group >= QUIRE_QUEUE_OWNERS || owner >= QUIRE_QUEUE_OWNERS)
 		return QUIRE_MAILBOX_BAD_CONFIG;
 	q->entries = 1u << log2;
 	q->context = (uint8_t)context;
-	q->priority = (uint8_t)priority;
+	sched_join(number, (uint8_t)priority, (uint8_t)group, (uint8_t)owner);
 	q->sequence = 1;
 	q->cached = 0;
 	q->in_job = false;

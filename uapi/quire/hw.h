@@ -195,7 +195,11 @@ enum quire_fault_reason {
 #define QUIRE_QUEUE_RECORD_HI 0x0c
 #define QUIRE_QUEUE_ENTRIES_LOG2 0x10	/* of ring and records: 4 to 12 */
 #define QUIRE_QUEUE_CONTEXT 0x14
-#define QUIRE_QUEUE_PRIORITY 0x18	/* enum quire_queue_priority */
+/* enum quire_queue_priority, and from these bits on whose the queue is: fair shares of engines */
+#define QUIRE_QUEUE_PRIORITY 0x18
+#define QUIRE_QUEUE_GROUP_SHIFT 8	/* 0 to 63: a part of the owner */
+#define QUIRE_QUEUE_OWNER_SHIFT 16	/* 0 to 63 */
+#define QUIRE_QUEUE_OWNERS 64
 #define QUIRE_QUEUE_STATE 0x1c		/* enum quire_queue_state, read-only to the driver */
 #define QUIRE_QUEUE_COMPLETED 0x20	/* low word of the last sequence number finished, read-only */
 #define QUIRE_QUEUE_TAIL 0x24		/* last doorbell value, read-only */
