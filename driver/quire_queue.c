@@ -120,7 +120,7 @@ static void quire_queue_stop(struct quire_queue *queue)
 static void quire_queue_leave_card(struct quire_queue *queue)
 {
 	lockdep_assert_held(&queue->qdev->queues->lock);
-	list_del_init(&queue->waiting);
+	quire_share_unwait(queue);
 	while (queue->slot) {
 		if (quire_queue_may_stop(queue))
 			quire_queue_stop(queue);
@@ -149,6 +149,8 @@ void quire_queue_close(struct quire_queue *queue)
 	signalling = dma_fence_begin_signalling();
 	mutex_lock(&queues->lock);
 	quire_queue_leave_card(queue);
+	if (queue->process && !list_empty(&queue->listed))
+		queue->vm->open_queues--;
 	list_del_init(&queue->listed);
 	queues->closing++;
 	quire_slot_forget_vm(queue);
@@ -182,6 +184,8 @@ static int quire_queue_open(struct quire_queue *queue)
 		ret = -EIO;
 	else
 		list_add_tail(&queue->listed, &queues->all);
+	if (!ret)
+		queue->vm->open_queues++;
 	mutex_unlock(&queues->lock);
 	return ret;
 }
@@ -427,8 +431,7 @@ int quire_queues_init(struct quire_device *qdev)
 	if (ret)
 		return ret;
 	INIT_LIST_HEAD(&queues->all);
-	INIT_LIST_HEAD(&queues->waiting);
-	INIT_LIST_HEAD(&queues->shares);
+	quire_share_init(queues);
 	init_waitqueue_head(&queues->changed);
 	INIT_DELAYED_WORK(&queues->share, quire_slots_share_work);
 	INIT_DELAYED_WORK(&queues->watch, quire_limit_work);
@@ -478,7 +481,7 @@ void quire_queues_end(struct quire_device *qdev)
 			if (queues->slots[i].queue)
 				quire_slot_detach(&queues->slots[i]);
 		list_for_each_entry(queue, &queues->all, listed) {
-			list_del_init(&queue->waiting);
+			quire_share_unwait(queue);
 			/* Records written before the end are results all the same. */
 			quire_ring_reap(queue);
 			quire_ring_abort(queue, -ENODEV, -ENODEV, true);

@@ -22,6 +22,8 @@ struct quire_slot;
 #define QUIRE_RECORDS_BYTES (QUIRE_RING_ENTRIES * sizeof(struct quire_fence_record))
 #define QUIRE_QUEUE_BYTES (QUIRE_RING_BYTES + QUIRE_RECORDS_BYTES + QUIRE_SAVE_BYTES)
 #define QUIRE_TIME_LIMIT_DEFAULT_MS 10000
+#define QUIRE_PRIORITIES (DRM_QUIRE_QUEUE_PRIORITY_HIGH - DRM_QUIRE_QUEUE_PRIORITY_LOW + 1)
+#define QUIRE_SHARE_BITS 8
 /* Ring and context of the kernel's own jobs; these are not lent. */
 #define QUIRE_KERNEL_RING 0
 #define QUIRE_KERNEL_CONTEXT 0
@@ -107,7 +109,7 @@ struct quire_queue {
 
 	/** @listed: in quire_queues.all; under quire_queues.lock, as all up to @submit_lock */
 	struct list_head listed;
-	/** @waiting: in quire_queues.waiting */
+	/** @waiting: in the list of its process while it waits for a slot (quire_share.c) */
 	struct list_head waiting;
 	/** @started: in a list of queues whose doorbells are to be rung */
 	struct list_head started;
@@ -117,8 +119,6 @@ struct quire_queue {
 	struct quire_share *user;
 	/** @slot: lent to it, or NULL; written under slot->lock, too */
 	struct quire_slot *slot;
-	/** @tried: number of the last search in which no slot was found for it */
-	u64 tried;
 	/** @parked: its page holds the job in progress */
 	bool parked;
 	/** @overdue: sequence number of a job that is over its limit, or 0 */
@@ -213,10 +213,16 @@ struct quire_queues {
 	struct list_head all;
 	/** @kernel: the kernel's queue, or NULL */
 	struct quire_queue *kernel;
-	/** @waiting: queues that have work and no slot, oldest first */
-	struct list_head waiting;
-	/** @shares: processes and users that have queues */
-	struct list_head shares;
+	/** @waiting: by priority, users whose queues have work and no slot, oldest first */
+	struct list_head waiting[QUIRE_PRIORITIES];
+	/** @waiters: those queues */
+	unsigned int waiters;
+	/** @shares: processes and users that have queues, by hash */
+	struct hlist_head shares[BIT(QUIRE_SHARE_BITS)];
+	/** @owners: numbers that users with rings have for the card; 0 is the kernel's */
+	DECLARE_BITMAP(owners, QUIRE_QUEUE_OWNERS);
+	/** @groups: and processes */
+	DECLARE_BITMAP(groups, QUIRE_QUEUE_OWNERS);
 	/** @slots: by ring */
 	struct quire_slot slots[QUIRE_QUEUES];
 	/** @contexts: by number */
@@ -299,6 +305,13 @@ void quire_slot_ailing(struct quire_device *qdev, const char *why);
 /* quire_share.c */
 int quire_share_get(struct quire_queue *queue);
 void quire_share_put(struct quire_queue *queue);
+void quire_share_init(struct quire_queues *queues);
+/* Under quire_queues.lock: */
+void quire_share_wait(struct quire_queue *queue, bool first);
+void quire_share_unwait(struct quire_queue *queue);
+void quire_share_take(struct quire_queue *queue);
+void quire_share_give(struct quire_queue *queue);
+u32 quire_share_register(struct quire_queue *queue);
 void quire_share_count(struct quire_queues *queues);
 void quire_share_add(struct quire_queue *queue);
 struct quire_queue *quire_share_next(struct quire_queues *queues);

@@ -396,7 +396,7 @@ static void quire_reset_lose_all(struct quire_queues *queues)
 	struct quire_queue *queue;
 
 	list_for_each_entry(queue, &queues->all, listed) {
-		list_del_init(&queue->waiting);
+		quire_share_unwait(queue);
 		queue->parked = false;
 		queue->overdue = 0;
 		if (quire_ring_wants(queue))

@@ -332,8 +332,7 @@ int quire_ring_start(struct quire_queue *queue)
 	quire_write64(qdev, base + QUIRE_QUEUE_SAVE_LO, records + QUIRE_RECORDS_BYTES);
 	quire_write(qdev, base + QUIRE_QUEUE_ENTRIES_LOG2, QUIRE_RING_LOG2);
 	quire_write(qdev, base + QUIRE_QUEUE_CONTEXT, queue->vm->mmu.context);
-	quire_write(qdev, base + QUIRE_QUEUE_PRIORITY,
-		    QUIRE_QUEUE_PRIORITY_NORMAL + queue->priority);
+	quire_write(qdev, base + QUIRE_QUEUE_PRIORITY, quire_share_register(queue));
 	quire_write(qdev, base + QUIRE_QUEUE_RESUME, queue->parked);
 	ret = quire_mailbox_send(qdev, QUIRE_MAILBOX_QUEUE_START, slot->hw);
 	if (ret)

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Whose turn it is when there are more queues with work than slots.  Higher priority
- * first; then whoever has fewer busy slots, counted by user and within a user by process,
- * so that sixty queues of one do not keep out the only one of another; then whoever has
- * waited longest.
+ * Who gets how much of the card: users, whom nobody can multiply, and within a user processes.
+ *
+ * The card's firmware gives each user with a ring as much engine time as any other, and so each
+ * process of a user (owners and groups of quire/hw.h), however many queues they have.
+ *
+ * Whose turn it is when there are more queues with work than slots is decided here.  Higher
+ * priority first; then whoever has fewer busy slots, counted by user and within a user by process;
+ * then whoever has waited longest.  Queues wait at their process, processes with waiting queues
+ * at their user: whatever their number, a choice looks at those that have busy slots and at one
+ * that has none.
  */
 #include <linux/cred.h>
+#include <linux/hash.h>
 #include <linux/slab.h>
 
 #include "quire_queue.h"
@@ -19,31 +26,51 @@
 /** struct quire_share - a process or a user who has queues; under quire_queues.lock */
 struct quire_share {
 	/** @node: in quire_queues.shares */
-	struct list_head node;
+	struct hlist_node node;
 	/** @queues: of it */
 	unsigned int queues;
 	/** @uid: the user */
 	kuid_t uid;
 	/** @tgid: the process, or 0: all of the user */
 	pid_t tgid;
-	/** @busy: slots with work, while a slot is searched */
+	/** @search: quire_queues.searches for which @busy is right */
+	u64 search;
+	/** @busy: slots with work */
 	unsigned int busy;
+	/** @slots: lent to its queues */
+	unsigned int slots;
+	/** @number: for the card, while @slots is not 0 */
+	unsigned int number;
+	/** @waiting: by priority, its waiting queues, or processes that have some; oldest first */
+	struct list_head waiting[QUIRE_PRIORITIES];
+	/** @waits: by priority, in the list above of its user, or in quire_queues.waiting */
+	struct list_head waits[QUIRE_PRIORITIES];
 };
+
+static struct hlist_head *quire_share_bucket(struct quire_queues *queues, kuid_t uid, pid_t tgid)
+{
+	return &queues->shares[hash_32(__kuid_val(uid) * 31 + tgid, QUIRE_SHARE_BITS)];
+}
 
 static struct quire_share *quire_share_find(struct quire_queues *queues, kuid_t uid, pid_t tgid,
 					    struct quire_share **spare)
 {
+	struct hlist_head *bucket = quire_share_bucket(queues, uid, tgid);
 	struct quire_share *share;
 
 	lockdep_assert_held(&queues->lock);
-	list_for_each_entry(share, &queues->shares, node)
+	hlist_for_each_entry(share, bucket, node)
 		if (uid_eq(share->uid, uid) && share->tgid == tgid)
 			goto found;
 	share = *spare;
 	*spare = NULL;
 	share->uid = uid;
 	share->tgid = tgid;
-	list_add(&share->node, &queues->shares);
+	for (u32 i = 0; i < QUIRE_PRIORITIES; i++) {
+		INIT_LIST_HEAD(&share->waiting[i]);
+		INIT_LIST_HEAD(&share->waits[i]);
+	}
+	hlist_add_head(&share->node, bucket);
 found:
 	share->queues++;
 	return share;
@@ -53,8 +80,8 @@ found:
 int quire_share_get(struct quire_queue *queue)
 {
 	struct quire_queues *queues = queue->qdev->queues;
-	struct quire_share *process = kzalloc(sizeof(*process), QUIRE_GFP_CALL);
-	struct quire_share *user = kzalloc(sizeof(*user), QUIRE_GFP_CALL);
+	struct quire_share *process = kzalloc(sizeof(*process), GFP_KERNEL_ACCOUNT);
+	struct quire_share *user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
 	int ret = -ENOMEM;
 
 	if (process && user) {
@@ -74,7 +101,7 @@ static void quire_share_put_one(struct quire_share *share)
 {
 	if (!share || --share->queues)
 		return;
-	list_del(&share->node);
+	hlist_del(&share->node);
 	kfree(share);
 }
 
@@ -90,12 +117,110 @@ void quire_share_put(struct quire_queue *queue)
 	queue->user = NULL;
 }
 
+static u32 quire_share_level(const struct quire_queue *queue)
+{
+	return queue->priority - DRM_QUIRE_QUEUE_PRIORITY_LOW;
+}
+
+/* The queue waits for a slot: behind others of its process, or with @first before them. */
+void quire_share_wait(struct quire_queue *queue, bool first)
+{
+	struct quire_queues *queues = queue->qdev->queues;
+	void (*add)(struct list_head *, struct list_head *) = first ? list_add : list_add_tail;
+	u32 level = quire_share_level(queue);
+
+	lockdep_assert_held(&queues->lock);
+	if (list_empty(&queue->user->waiting[level]))
+		add(&queue->user->waits[level], &queues->waiting[level]);
+	if (list_empty(&queue->process->waiting[level]))
+		add(&queue->process->waits[level], &queue->user->waiting[level]);
+	add(&queue->waiting, &queue->process->waiting[level]);
+	queues->waiters++;
+}
+
+void quire_share_unwait(struct quire_queue *queue)
+{
+	struct quire_queues *queues = queue->qdev->queues;
+	u32 level = quire_share_level(queue);
+
+	lockdep_assert_held(&queues->lock);
+	if (list_empty(&queue->waiting))
+		return;
+	list_del_init(&queue->waiting);
+	if (list_empty(&queue->process->waiting[level]))
+		list_del_init(&queue->process->waits[level]);
+	if (list_empty(&queue->user->waiting[level]))
+		list_del_init(&queue->user->waits[level]);
+	queues->waiters--;
+}
+
+/* A ring is lent to the queue, and the card told whose it is: there is a number for each ring. */
+static void quire_share_take_one(struct quire_share *share, unsigned long *numbers)
+{
+	if (share->slots++)
+		return;
+	share->number = find_first_zero_bit(numbers, QUIRE_QUEUE_OWNERS);
+	__set_bit(share->number, numbers);
+}
+
+static void quire_share_give_one(struct quire_share *share, unsigned long *numbers)
+{
+	if (!--share->slots)
+		__clear_bit(share->number, numbers);
+}
+
+void quire_share_take(struct quire_queue *queue)
+{
+	struct quire_queues *queues = queue->qdev->queues;
+
+	lockdep_assert_held(&queues->lock);
+	if (queue->kernel)
+		return;
+	quire_share_take_one(queue->process, queues->groups);
+	quire_share_take_one(queue->user, queues->owners);
+}
+
+void quire_share_give(struct quire_queue *queue)
+{
+	struct quire_queues *queues = queue->qdev->queues;
+
+	lockdep_assert_held(&queues->lock);
+	if (queue->kernel)
+		return;
+	quire_share_give_one(queue->process, queues->groups);
+	quire_share_give_one(queue->user, queues->owners);
+}
+
+/* Register PRIORITY; the kernel's own jobs are owner 0's. */
+u32 quire_share_register(struct quire_queue *queue)
+{
+	u32 value = QUIRE_QUEUE_PRIORITY_NORMAL + queue->priority;
+
+	if (!queue->kernel)
+		value |= queue->process->number << QUIRE_QUEUE_GROUP_SHIFT |
+			 queue->user->number << QUIRE_QUEUE_OWNER_SHIFT;
+	return value;
+}
+
+static unsigned int quire_share_busy(struct quire_queues *queues, const struct quire_share *share)
+{
+	return share->search == queues->searches ? share->busy : 0;
+}
+
+static void quire_share_add_one(struct quire_queues *queues, struct quire_share *share)
+{
+	share->busy = quire_share_busy(queues, share) + 1;
+	share->search = queues->searches;
+}
+
 /* The queue has got a slot in this search. */
 void quire_share_add(struct quire_queue *queue)
 {
-	lockdep_assert_held(&queue->qdev->queues->lock);
-	queue->process->busy++;
-	queue->user->busy++;
+	struct quire_queues *queues = queue->qdev->queues;
+
+	lockdep_assert_held(&queues->lock);
+	quire_share_add_one(queues, queue->process);
+	quire_share_add_one(queues, queue->user);
 }
 
 static void quire_share_count_slot(struct quire_queues *queues, struct quire_slot *slot)
@@ -113,41 +238,60 @@ static void quire_share_count_slot(struct quire_queues *queues, struct quire_slo
 /* A search begins. */
 void quire_share_count(struct quire_queues *queues)
 {
-	struct quire_share *share;
-
 	lockdep_assert_held(&queues->lock);
 	queues->searches++;
-	list_for_each_entry(share, &queues->shares, node)
-		share->busy = 0;
 	for (u32 i = 0; i < QUIRE_CONTEXTS; i++)
 		queues->contexts[i].busy = 0;
 	for (u32 i = 0; i < queues->count; i++)
 		quire_share_count_slot(queues, &queues->slots[i]);
 }
 
-/* Whether @queue comes before @other, which has waited longer. */
-static bool quire_share_before(const struct quire_queue *queue, const struct quire_queue *other)
+/* Of users or processes that wait at a priority, the first of those with the fewest busy slots. */
+static struct quire_share *quire_share_least(struct quire_queues *queues, struct list_head *list,
+					     u32 level)
 {
-	if (queue->priority != other->priority)
-		return queue->priority > other->priority;
-	if (queue->user->busy != other->user->busy)
-		return queue->user->busy < other->user->busy;
-	return queue->process->busy < other->process->busy;
+	struct quire_share *share, *best = NULL;
+
+	list_for_each_entry(share, list, waits[level]) {
+		if (!quire_share_busy(queues, share))
+			return share;
+		if (!best || quire_share_busy(queues, share) < quire_share_busy(queues, best))
+			best = share;
+	}
+	return best;
 }
 
-/* The next waiting queue that has not been tried in this search, or NULL. */
+/* The next waiting queue, which does not wait any more, or NULL. */
 struct quire_queue *quire_share_next(struct quire_queues *queues)
 {
-	struct quire_queue *queue, *best = NULL;
+	struct quire_share *user, *process;
+	struct quire_queue *queue;
 
 	lockdep_assert_held(&queues->lock);
-	list_for_each_entry(queue, &queues->waiting, waiting)
-		if (queue->tried != queues->searches &&
-		    (!best || quire_share_before(queue, best)))
-			best = queue;
-	if (best)
-		best->tried = queues->searches;
-	return best;
+	for (u32 level = QUIRE_PRIORITIES; level--;) {
+		if (list_empty(&queues->waiting[level]))
+			continue;
+		user = quire_share_least(queues, &queues->waiting[level], level);
+		process = quire_share_least(queues, &user->waiting[level], level);
+		queue = list_first_entry(&process->waiting[level], struct quire_queue, waiting);
+		quire_share_unwait(queue);
+		return queue;
+	}
+	return NULL;
+}
+
+/* Whether @queue comes before @other, which has waited longer. */
+static bool quire_share_before(struct quire_queues *queues, const struct quire_queue *queue,
+			       const struct quire_queue *other)
+{
+	unsigned int busy = quire_share_busy(queues, queue->user);
+	unsigned int others = quire_share_busy(queues, other->user);
+
+	if (queue->priority != other->priority)
+		return queue->priority > other->priority;
+	if (busy != others)
+		return busy < others;
+	return quire_share_busy(queues, queue->process) < quire_share_busy(queues, other->process);
 }
 
 static bool quire_share_had_enough(const struct quire_slot *slot, const struct quire_queue *queue)
@@ -171,10 +315,18 @@ struct quire_slot *quire_share_victim(struct quire_queues *queues, struct quire_
 		    !quire_share_had_enough(slot, queue))
 			continue;
 		/* Whoever comes last in the order of turns, and has had its slot longest. */
-		if (!best || quire_share_before(best->queue, slot->queue) ||
-		    (!quire_share_before(slot->queue, best->queue) &&
+		if (!best || quire_share_before(queues, best->queue, slot->queue) ||
+		    (!quire_share_before(queues, slot->queue, best->queue) &&
 		     time_before(slot->since, best->since)))
 			best = slot;
 	}
 	return best;
+}
+
+void quire_share_init(struct quire_queues *queues)
+{
+	for (u32 i = 0; i < QUIRE_PRIORITIES; i++)
+		INIT_LIST_HEAD(&queues->waiting[i]);
+	__set_bit(0, queues->owners);
+	__set_bit(0, queues->groups);
 }

@@ -64,6 +64,7 @@ static void quire_slot_attach(struct quire_slot *slot, struct quire_queue *queue
 	context->rings++;
 	context->busy++;
 	context->used = jiffies;
+	quire_share_take(queue);
 	trace_quire_slot_lend(slot, queue);
 }
 
@@ -84,6 +85,7 @@ void quire_slot_detach(struct quire_slot *slot)
 	slot->queue = NULL;
 	spin_unlock_irqrestore(&slot->lock, flags);
 	slot->parking = false;
+	quire_share_give(queue);
 	context->rings--;
 	context->used = jiffies;
 	wake_up_all(&slot->qdev->queues->changed);
@@ -210,15 +212,9 @@ static bool quire_slot_lend_context(struct quire_queue *queue)
 /* The last queue of an address space, closed: its context is free. */
 void quire_slot_forget_vm(struct quire_queue *queue)
 {
-	struct quire_queues *queues = queue->qdev->queues;
-	struct quire_queue *other;
-
-	lockdep_assert_held(&queues->lock);
-	if (queue->vm->mmu.context == QUIRE_NO_CONTEXT)
+	lockdep_assert_held(&queue->qdev->queues->lock);
+	if (queue->vm->mmu.context == QUIRE_NO_CONTEXT || queue->vm->open_queues)
 		return;
-	list_for_each_entry(other, &queues->all, listed)
-		if (other->vm == queue->vm)
-			return;
 	quire_slot_context(queue)->vm = NULL;
 	quire_mmu_take_back(&queue->vm->mmu);
 }
@@ -246,17 +242,13 @@ static bool quire_slot_lend(struct quire_queue *queue)
 		return false;
 	quire_slot_attach(slot, queue);
 	ret = quire_ring_start(queue);
-	if (!ret) {
-		list_del_init(&queue->waiting);
+	if (!ret)
 		return true;
-	}
 	quire_slot_detach(slot);
-	if (ret == -EPROTO && queue->parked) {
-		list_del_init(&queue->waiting);
+	if (ret == -EPROTO && queue->parked)
 		quire_slot_lose_page(queue);
-	} else {
+	else
 		quire_slot_ailing(queue->qdev, "a queue could not be started");
-	}
 	return false;
 }
 
@@ -405,24 +397,32 @@ static void quire_slots_search(struct quire_device *qdev, struct list_head *star
 {
 	struct quire_queues *queues = qdev->queues;
 	unsigned int tries = QUIRE_SLOT_TRIES;
-	struct quire_queue *queue;
+	struct quire_queue *queue, *next;
+	LIST_HEAD(tried);
 	u32 coming;
 
 	quire_share_count(queues);
 	coming = quire_slots_count_parking(queues);
 	while (!queues->ailing && tries && (queue = quire_share_next(queues))) {
-		if (!quire_ring_wants(queue)) {
-			list_del_init(&queue->waiting);
-		} else if (quire_slot_lend(queue)) {
+		if (!quire_ring_wants(queue))
+			continue;
+		if (quire_slot_lend(queue)) {
 			quire_share_add(queue);
 			list_add_tail(&queue->started, started);
-		} else {
-			tries--;
-			if (coming)
-				coming--;
-			else
-				quire_slot_make_room(queue);
+			continue;
 		}
+		list_add(&queue->waiting, &tried);
+		tries--;
+		if (coming)
+			coming--;
+		else
+			quire_slot_make_room(queue);
+	}
+	/* The last one first: they wait in the order they did. */
+	list_for_each_entry_safe(queue, next, &tried, waiting) {
+		list_del_init(&queue->waiting);
+		if (quire_ring_wants(queue))
+			quire_share_wait(queue, true);
 	}
 }
 
@@ -444,11 +444,11 @@ void quire_slots_serve(struct quire_device *qdev)
 
 	lockdep_assert_held(&queues->lock);
 	quire_slots_serve_kernel(queues);
-	if (list_empty(&queues->waiting) || queues->blocked || queues->ended || qdev->wedged)
+	if (!queues->waiters || queues->blocked || queues->ended || qdev->wedged)
 		return;
 	quire_slots_search(qdev, &started);
 	quire_slots_kick(&started);
-	if (!list_empty(&queues->waiting) && !queues->ailing)
+	if (queues->waiters && !queues->ailing)
 		mod_delayed_work(queues->wq, &queues->share, QUIRE_SLOT_LOOK);
 }
 
@@ -456,7 +456,7 @@ void quire_slot_want(struct quire_queue *queue)
 {
 	lockdep_assert_held(&queue->qdev->queues->lock);
 	if (!queue->kernel && list_empty(&queue->waiting) && !list_empty(&queue->listed))
-		list_add_tail(&queue->waiting, &queue->qdev->queues->waiting);
+		quire_share_wait(queue, false);
 }
 
 /* The ring of the kernel's queue: at boot, after a reset, and after a failed job. */

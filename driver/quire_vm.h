@@ -41,6 +41,8 @@ struct quire_vm {
 	bool closed;
 	/** @queues: queues that use it, under @lock */
 	unsigned int queues;
+	/** @open_queues: of these, that may still be lent a ring, under quire_queues.lock */
+	unsigned int open_queues;
 	/** @calls: number of the last VM_BIND call, under @lock */
 	u64 calls;
 

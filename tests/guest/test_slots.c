@@ -213,8 +213,8 @@ TEST_F_TIMEOUT(slots, process_with_all_rings_busy_does_not_keep_out_others, 120)
 TEST_F_TIMEOUT(slots, time_limit_counts_the_work_on_the_job_and_not_the_others, 120)
 {
 	struct drm_quire_queue_query state;
-	uint32_t alone, limited, limit_ms;
-	pid_t occupant;
+	uint32_t alone, limited, limit_ms, others[20], bytes;
+	uint64_t point;
 	struct bo output;
 	double start;
 
@@ -224,8 +224,15 @@ TEST_F_TIMEOUT(slots, time_limit_counts_the_work_on_the_job_and_not_the_others, 
 	ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, 1, 30000 * MS));
 	ASSERT_EQ(0, card_queue_state(self->card.fd, alone, &state));
 	limit_ms = (uint32_t)(state.busy_ns / 1000000 * 3) + 50;
-	occupant = start_occupant(20);
-	ASSERT_LT(0, occupant);
+	/* Of the same process: they share what one of them would have. */
+	ASSERT_EQ(0, card_long_stream(&self->card, &bytes));
+	ASSERT_EQ(0, card_syncobj_create(self->card.fd, &self->card.syncobj));
+	for (unsigned int i = 0; i < 20; i++) {
+		ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 600000, &others[i]));
+		self->card.queue = others[i];
+		ASSERT_EQ(0, card_submit(&self->card, self->card.stream.va, bytes, &point));
+	}
+	ASSERT_EQ(0, card_syncobj_create(self->card.fd, &self->card.syncobj));
 	ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, limit_ms, &limited));
 	start = now();
 	ASSERT_EQ(0, submit_products(&self->card, &self->operands, &output, limited, 2));
@@ -233,8 +240,8 @@ TEST_F_TIMEOUT(slots, time_limit_counts_the_work_on_the_job_and_not_the_others, 
 	TH_LOG("limit %u ms, took %.0f ms", limit_ms, (now() - start) * 1e3);
 	EXPECT_LT(limit_ms * 1e-3, now() - start);
 	EXPECT_EQ(0, card_fence_error(self->card.fd, self->card.syncobj, 2));
-	kill(occupant, SIGKILL);
-	ASSERT_EQ(occupant, waitpid(occupant, NULL, 0));
+	for (unsigned int i = 0; i < 20; i++)
+		EXPECT_EQ(0, card_queue_destroy(self->card.fd, others[i]));
 }
 
 TEST_F_TIMEOUT(slots, queues_are_destroyed_in_every_state, 60)
@@ -255,6 +262,72 @@ TEST_F_TIMEOUT(slots, queues_are_destroyed_in_every_state, 60)
 		ASSERT_EQ(0, card_queue_destroy(self->card.fd, queue[i]));
 	ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, point, 1000 * MS));
 	EXPECT_EQ(-ECANCELED, card_fence_error(self->card.fd, self->card.syncobj, point));
+}
+
+/* Keep the queues of a user busy for so long; the products that were computed meanwhile. */
+static uint64_t keep_busy(uid_t user, unsigned int queues, double seconds, int go)
+{
+	static struct card cards[64];
+	struct drm_quire_usage_info usage = { 0 };
+	struct drm_quire_dev_query query = { .type = DRM_QUIRE_QUERY_USAGE, .size = sizeof(usage),
+					     .pointer = (uintptr_t)&usage };
+	struct card card;
+	uint32_t bytes;
+	double end;
+	char byte;
+
+	if (card_setup(&card, 0) || card_long_stream(&card, &bytes) || setuid(user))
+		return 0;
+	for (unsigned int i = 0; i < queues; i++) {
+		cards[i] = card;
+		cards[i].point = 0;
+		if (card_queue_create(card.fd, card.vm, 600000, &cards[i].queue) ||
+		    card_syncobj_create(card.fd, &cards[i].syncobj))
+			return 0;
+	}
+	if (read(go, &byte, 1) != 1)
+		return 0;
+	/* Two jobs of each queue at any time. */
+	for (end = now() + seconds; now() < end; usleep(1000)) {
+		for (unsigned int i = 0; i < queues; i++) {
+			struct card *c = &cards[i];
+			uint64_t point;
+
+			while (now() < end && (c->point < 2 ||
+			       !card_wait(c->fd, c->syncobj, c->point - 1, 0)))
+				if (card_submit(c, c->stream.va,
+						2 * sizeof(struct quire_packet_gemm), &point))
+					return 0;
+		}
+	}
+	card_ioctl(card.fd, DRM_IOCTL_QUIRE_DEV_QUERY, &query);
+	return usage.macs;
+}
+
+/* Nobody can be more users than he is, but anybody can make queues. */
+TEST_F_TIMEOUT(slots, engine_time_is_shared_by_users_and_not_by_queues, 120)
+{
+	static const unsigned int queues[2] = { 16, 1 };
+	uint64_t done[2] = { 0 };
+	int go[2], result[2][2];
+
+	ASSERT_EQ(0, pipe(go));
+	for (unsigned int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, pipe(result[i]));
+		if (!fork()) {
+			done[i] = keep_busy(1000 + i, queues[i], 5, go[0]);
+			_exit(write(result[i][1], &done[i], sizeof(done[i])) < 0);
+		}
+	}
+	usleep(500000);
+	ASSERT_EQ(2, write(go[1], "go", 2));
+	for (unsigned int i = 0; i < 2; i++)
+		ASSERT_EQ((ssize_t)sizeof(done[i]), read(result[i][0], &done[i], sizeof(done[i])));
+	TH_LOG("16 queues of one: %llu Mi products, the queue of another: %llu Mi",
+	       (unsigned long long)done[0] >> 20, (unsigned long long)done[1] >> 20);
+	EXPECT_LT(0, done[0]);
+	EXPECT_LT(done[0], 2 * done[1]);
+	EXPECT_LT(done[1], 2 * done[0]);
 }
 
 TEST_HARNESS_MAIN
