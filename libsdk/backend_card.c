@@ -465,6 +465,8 @@ static int card_submit(quire_queue *queue, quire_cmdlist *const *lists, uint32_t
 	for (uint32_t i = 0; i < count; i++) {
 		jobs[i].stream_va = lists[i]->bytes ? quire_buffer_address(lists[i]->memory) : 0;
 		jobs[i].stream_bytes = lists[i]->bytes;
+		if (!lists[i]->once)
+			jobs[i].flags = DRM_QUIRE_JOB_RESTARTABLE;
 		/* It takes the card a microsecond, which an empty job should not cost. */
 		if (lists[i]->bytes)
 			jobs[i].outcome_va = cmdlist_outcome_address(lists[i]);

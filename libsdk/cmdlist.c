@@ -70,6 +70,7 @@ void quire_cmdlist_reset(quire_cmdlist *list)
 	list->bytes = 0;
 	list->commands = 0;
 	list->last_queue = NULL;
+	list_begins_anew(list);
 }
 
 void quire_cmdlist_free(quire_cmdlist *list)
@@ -232,10 +233,21 @@ static int describe(const struct quire_gemm_desc *g, struct quire_packet_gemm *p
 	return 0;
 }
 
+static void note_gemm(quire_cmdlist *list, const struct quire_gemm_desc *g)
+{
+	list_reads_matrix(list, g->a);
+	list_reads_matrix(list, g->b);
+	if (!is_zero(g->beta))
+		list_reads_matrix(list, g->c);
+	if (g->flags & (QUIRE_GEMM_BIAS_COLUMN | QUIRE_GEMM_BIAS_ROW))
+		list_reads_matrix(list, g->bias);
+	list_writes_matrix(list, g->d);
+}
+
 int quire_cmdlist_gemm(quire_cmdlist *list, const struct quire_gemm_desc *desc)
 {
 	struct quire_packet_gemm packet;
-	int error;
+	int error, number;
 
 	if (!list || !desc)
 		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL, "quire_cmdlist_gemm: %s is NULL",
@@ -249,7 +261,12 @@ int quire_cmdlist_gemm(quire_cmdlist *list, const struct quire_gemm_desc *desc)
 	error = check_matrices(desc, list->context);
 	if (!error)
 		error = describe(desc, &packet);
-	return error ? error : append_checked(list, &packet);
+	if (error)
+		return error;
+	number = append_checked(list, &packet);
+	if (number >= 0)
+		note_gemm(list, desc);
+	return number;
 }
 
 static int check_part(const quire_cmdlist *list, const quire_buffer *buffer, uint64_t offset,
@@ -283,7 +300,13 @@ int quire_cmdlist_copy(quire_cmdlist *list, quire_buffer *destination, uint64_t 
 		return error;
 	packet.source = source->address + source_offset;
 	packet.destination = destination->address + destination_offset;
-	return append_checked(list, &packet);
+	error = append_checked(list, &packet);
+	if (error < 0)
+		return error;
+	list_reads(list, (struct list_span){ packet.source, packet.source + bytes });
+	list_writes(list, (struct list_span){ packet.destination, packet.destination + bytes },
+		    true);
+	return error;
 }
 
 int quire_cmdlist_fill(quire_cmdlist *list, quire_buffer *buffer, uint64_t offset, uint64_t bytes,
@@ -299,7 +322,11 @@ int quire_cmdlist_fill(quire_cmdlist *list, quire_buffer *buffer, uint64_t offse
 	if (error)
 		return error;
 	packet.destination = buffer->address + offset;
-	return append_checked(list, &packet);
+	error = append_checked(list, &packet);
+	if (error >= 0)
+		list_writes(list, (struct list_span){ packet.destination,
+						      packet.destination + bytes }, true);
+	return error;
 }
 
 /* Source and destination of one command: in the list's context, of one shape, batch 1. */
@@ -326,6 +353,19 @@ static int check_pair(const quire_cmdlist *list, const struct quire_matrix *dest
 	return error;
 }
 
+/* A command that makes one matrix from another; its number or the error. */
+static int append_pair(quire_cmdlist *list, const void *packet,
+		       const struct quire_matrix *destination, const struct quire_matrix *source)
+{
+	int number = append_checked(list, packet);
+
+	if (number >= 0) {
+		list_reads_matrix(list, source);
+		list_writes_matrix(list, destination);
+	}
+	return number;
+}
+
 int quire_cmdlist_convert(quire_cmdlist *list, const struct quire_matrix *destination,
 			  const struct quire_matrix *source)
 {
@@ -340,7 +380,7 @@ int quire_cmdlist_convert(quire_cmdlist *list, const struct quire_matrix *destin
 	packet.columns = destination->columns;
 	packet.source = operand_of(source, 1);
 	packet.destination = operand_of(destination, 1);
-	return append_checked(list, &packet);
+	return append_pair(list, &packet, destination, source);
 }
 
 /* Bytes of the image of a tiled matrix that has been checked. */
@@ -379,7 +419,7 @@ static int append_pack(quire_cmdlist *list, uint16_t opcode, const struct quire_
 	packet.columns = destination->columns;
 	packet.source = operand_of(source, 1);
 	packet.destination = operand_of(destination, 1);
-	return append_checked(list, &packet);
+	return append_pair(list, &packet, destination, source);
 }
 
 int quire_cmdlist_pack(quire_cmdlist *list, const struct quire_matrix *destination,
@@ -403,6 +443,8 @@ int quire_cmdlist_packet(quire_cmdlist *list, const void *packet, uint32_t bytes
 		return fail(-EINVAL, QUIRE_LAYER_LIBRARY, NULL,
 			    "quire_cmdlist_packet: bytes is %u, must be a multiple of 8 from %zu on",
 			    bytes, sizeof(struct quire_packet_header));
+	/* Nobody has looked at what it does. */
+	list->once = true;
 	return append(list, packet, bytes);
 }
 

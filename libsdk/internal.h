@@ -79,6 +79,13 @@ struct quire_queue {
 	struct quire_queue_info info;	/* cpu, null */
 };
 
+/* Addresses from start to before end. */
+struct list_span {
+	uint64_t start, end;
+};
+
+#define LIST_SPANS 64
+
 struct quire_cmdlist {
 	quire_context *context;
 	quire_cmdlist *next;
@@ -92,6 +99,10 @@ struct quire_cmdlist {
 	quire_queue *last_queue;	/* where and as which job it ran last */
 	uint64_t last_job;
 	uint64_t last_point;		/* of that submission */
+	/* again.c: not to be begun again; what it reads, and what it has written as a whole */
+	bool once;
+	uint32_t read_count, written_count;
+	struct list_span read[LIST_SPANS], written[LIST_SPANS];
 };
 
 /*
@@ -183,6 +194,16 @@ int context_run(quire_context *context, int (*record)(quire_cmdlist *list, const
 /* Whether @matrix lies in its buffer and is sound; sets the error naming @name. */
 int matrix_check(const struct quire_matrix *matrix, const char *name);
 uint64_t matrix_address(const struct quire_matrix *matrix);
+/* From its first to its last element, all of a batch; 0: an image, which tells itself. */
+uint64_t matrix_bytes(const struct quire_matrix *matrix);
+
+/* again.c: what a command that was appended reads and writes, the reads first. */
+void list_reads(quire_cmdlist *list, struct list_span span);
+void list_reads_matrix(quire_cmdlist *list, const struct quire_matrix *matrix);
+/* @whole: without gaps */
+void list_writes(quire_cmdlist *list, struct list_span span, bool whole);
+void list_writes_matrix(quire_cmdlist *list, const struct quire_matrix *matrix);
+void list_begins_anew(quire_cmdlist *list);
 /* Where in its context the outcome of a list's job lies. */
 uint64_t cmdlist_outcome_address(const quire_cmdlist *list);
 /* A new matrix with the tiled form of @dense; @function is for messages. */

@@ -57,6 +57,17 @@ static uint64_t units(uint64_t elements, struct unit unit)
 	return (elements + unit.elements - 1) / unit.elements;
 }
 
+uint64_t matrix_bytes(const struct quire_matrix *m)
+{
+	struct unit unit = unit_of(m->format);
+	uint64_t count;
+
+	if (m->format == QUIRE_FORMAT_TILED || !unit.bytes)
+		return 0;
+	count = units((uint64_t)(m->rows - 1) * m->leading_dimension + m->columns, unit);
+	return (count + (m->batch - 1) * units(m->batch_stride, unit)) * unit.bytes;
+}
+
 int matrix_check(const struct quire_matrix *m, const char *name)
 {
 	struct unit unit;

@@ -630,7 +630,11 @@ QUIRE_API QUIRE_MUST_CHECK int quire_queue_get_fault(quire_queue *queue, struct 
 /* What resets of the card meant for a queue. */
 enum quire_queue_reset {
 	QUIRE_QUEUE_RESET_NONE = 0,	/* none came while its jobs were on the card */
-	QUIRE_QUEUE_RESET_INNOCENT = 1,	/* its jobs on the card were run again */
+	/*
+	 * Its jobs on the card were run again; a list in progress that writes what it reads (D is C,
+	 * say) or holds raw packets could not be, and ended with -EIO.
+	 */
+	QUIRE_QUEUE_RESET_INNOCENT = 1,
 	QUIRE_QUEUE_RESET_GUILTY = 2,	/* a job of it was the reason: make a new queue */
 };
 
