@@ -215,31 +215,54 @@ static void quire_coredump_add_walk(struct quire_coredump_file *file, struct qui
 	quire_coredump_add(file, QUIRE_DUMP_WALK, steps, sizeof(*steps), count, true);
 }
 
+/* Nothing is allocated while the card is kept here: its memory is mapped already. */
+static bool quire_coredump_read_card(struct quire_device *qdev, struct quire_bo *bo, u64 offset,
+				     void *to, u64 bytes)
+{
+	struct iosys_map from;
+	int index;
+
+	if (!quire_card_enter(qdev, &index))
+		return false;
+	iosys_map_set_vaddr_iomem(&from, qdev->memory +
+				  ((u64)bo->base.resource->start << PAGE_SHIFT));
+	iosys_map_memcpy_from(to, &from, offset, bytes);
+	quire_card_exit(qdev, index);
+	return true;
+}
+
+static bool quire_coredump_read_system(struct quire_bo *bo, u64 offset, void *to, u64 bytes)
+{
+	struct iosys_map from;
+
+	if (ttm_bo_vmap(&bo->base, &from))
+		return false;
+	iosys_map_memcpy_from(to, &from, offset, bytes);
+	ttm_bo_vunmap(&bo->base, &from);
+	return true;
+}
+
 /* Up to @bytes of what is mapped from @address on; how many could be read. */
 static u64 quire_coredump_read_buffer(struct drm_gpuva *va, u64 address, void *to, u64 bytes)
 {
 	struct quire_device *qdev = to_quire_device(va->gem.obj->dev);
 	struct quire_bo *bo = to_quire_bo(va->gem.obj);
-	u64 offset = address - va->va.addr, got = 0;
-	struct iosys_map map;
-	int index;
+	u64 offset = address - va->va.addr;
+	bool got = false;
 
 	/* Pages that are not ours to map. */
 	if (bo->info)
 		return 0;
 	bytes = min(bytes, va->va.range - offset);
+	offset += va->gem.offset;
 	dma_resv_lock(bo->base.base.resv, NULL);
 	/* What nobody has seen yet is not shown here either. */
-	if (bo->base.resource && !bo->uncleared && quire_card_enter(qdev, &index)) {
-		if (!ttm_bo_vmap(&bo->base, &map)) {
-			iosys_map_memcpy_from(to, &map, va->gem.offset + offset, bytes);
-			ttm_bo_vunmap(&bo->base, &map);
-			got = bytes;
-		}
-		quire_card_exit(qdev, index);
-	}
+	if (bo->base.resource && bo->base.resource->mem_type == TTM_PL_VRAM)
+		got = !bo->uncleared && quire_coredump_read_card(qdev, bo, offset, to, bytes);
+	else if (bo->base.resource)
+		got = quire_coredump_read_system(bo, offset, to, bytes);
 	dma_resv_unlock(bo->base.base.resv);
-	return got;
+	return got ? bytes : 0;
 }
 
 static void quire_coredump_add_stream(struct quire_coredump_file *file,

@@ -219,6 +219,7 @@ static int __init quire_init(void)
 
 	if (ret)
 		return ret;
+	quire_power_prime_lockdep();
 	ret = quire_userptr_module_init();
 	if (ret)
 		goto err_reach;

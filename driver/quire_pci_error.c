@@ -8,6 +8,7 @@
  */
 #include <linux/delay.h>
 #include <linux/kobject.h>
+#include <linux/sched/mm.h>
 
 #include <drm/drm_drv.h>
 #include <drm/drm_file.h>
@@ -40,9 +41,11 @@ static void quire_error_wedge(struct quire_device *qdev)
 	/* Before jobs are ended: a submission that comes later sees it. */
 	WRITE_ONCE(qdev->wedged, true);
 	WRITE_ONCE(qdev->power->broken, false);
+	quire_power_begin_away();
 	quire_queues_lose(qdev, true);
 	/* What can be read of its memory may be read. */
 	quire_power_set(qdev, QUIRE_HERE);
+	quire_power_end_away();
 	wake_up_all(&qdev->power->back);
 	quire_error_event(qdev);
 }
@@ -65,9 +68,14 @@ static void quire_error_leave(struct quire_device *qdev, bool save)
 	/* On the ladder already: what could be saved has been. */
 	if (power->away == QUIRE_RESETTING)
 		return;
+	/* Later memory cannot be waited for; on the ladder jobs wait for us now. */
+	if (save && quire_rescue_reserve(qdev, !READ_ONCE(power->broken)))
+		save = false;
+	quire_power_begin_away();
 	quire_power_stop(qdev);
 	quire_power_take(qdev, QUIRE_RESETTING);
-	power->lost = !save || quire_rescue_reserve(qdev) || quire_rescue_save(qdev);
+	power->lost = !save || quire_rescue_save(qdev);
+	quire_power_end_away();
 }
 
 int quire_error_remember(struct quire_device *qdev)
@@ -180,20 +188,23 @@ const struct pci_error_handlers quire_error_handlers = {
  */
 static int quire_climb_reset(struct quire_device *qdev, enum quire_rung rung)
 {
+	/* Jobs wait for us: whatever the core allocates does not wait for jobs. */
+	unsigned int noreclaim = memalloc_noreclaim_save();
 	int ret = -EAGAIN;
 
 	for (int tries = 0; ret == -EAGAIN && tries < QUIRE_CLIMB_TRIES; tries++) {
-		if (READ_ONCE(qdev->queues->ended))
-			return -ENODEV;
 		if (tries)
 			msleep(QUIRE_CLIMB_WAIT_MS);
-		if (!READ_ONCE(qdev->power->broken))
-			return 0;
-		if (rung == QUIRE_RUNG_FUNCTION)
+		if (READ_ONCE(qdev->queues->ended))
+			ret = -ENODEV;
+		else if (!READ_ONCE(qdev->power->broken))
+			ret = 0;
+		else if (rung == QUIRE_RUNG_FUNCTION)
 			ret = pci_try_reset_function(qdev->pdev);
 		else
 			ret = pci_reset_bus(qdev->pdev);
 	}
+	memalloc_noreclaim_restore(noreclaim);
 	return ret;
 }
 

@@ -42,10 +42,8 @@ static struct quire_device *quire_pm_device(struct device *dev)
 	return pci_get_drvdata(to_pci_dev(dev));
 }
 
-static int quire_pm_runtime_suspend(struct device *dev)
+static int quire_pm_fall_asleep(struct quire_device *qdev)
 {
-	struct quire_device *qdev = quire_pm_device(dev);
-
 	if (READ_ONCE(qdev->wedged) || READ_ONCE(qdev->power->away) != QUIRE_HERE ||
 	    quire_queues_suspend(qdev, 0))
 		return -EBUSY;
@@ -54,6 +52,16 @@ static int quire_pm_runtime_suspend(struct device *dev)
 	quire_reach_stopped(qdev);
 	quire_power_take(qdev, QUIRE_ASLEEP);
 	return 0;
+}
+
+static int quire_pm_runtime_suspend(struct device *dev)
+{
+	int ret;
+
+	quire_power_begin_away();
+	ret = quire_pm_fall_asleep(quire_pm_device(dev));
+	quire_power_end_away();
+	return ret;
 }
 
 /* A card that does not come up is reset: never an error here, which would be final. */
@@ -73,12 +81,14 @@ static int quire_pm_suspend(struct device *dev)
 	if (power->away == QUIRE_RESETTING)
 		return -EBUSY;
 	/* The notifier has done it, but for what has been allocated since. */
-	ret = quire_rescue_reserve(qdev);
+	ret = quire_rescue_reserve(qdev, true);
 	if (ret)
 		return ret;
+	quire_power_begin_away();
 	quire_power_stop(qdev);
 	quire_power_take(qdev, QUIRE_SUSPENDED);
 	ret = quire_rescue_save(qdev);
+	quire_power_end_away();
 	if (ret) {
 		quire_rescue_drop(qdev);
 		quire_power_return(qdev);
@@ -91,8 +101,10 @@ static int quire_pm_poweroff(struct device *dev)
 {
 	struct quire_device *qdev = quire_pm_device(dev);
 
+	quire_power_begin_away();
 	quire_power_stop(qdev);
 	quire_power_take(qdev, QUIRE_SUSPENDED);
+	quire_power_end_away();
 	return 0;
 }
 
@@ -100,10 +112,12 @@ static int quire_pm_resume(struct device *dev)
 {
 	struct quire_device *qdev = quire_pm_device(dev);
 
+	quire_power_begin_away();
 	/* Restored from an image, the card may run what another kernel has left on it. */
 	if (quire_fw_quiet(qdev))
 		drm_err(&qdev->drm, "the card does not stop\n");
 	quire_power_return(qdev);
+	quire_power_end_away();
 	return 0;
 }
 
@@ -130,7 +144,7 @@ static int quire_pm_notify(struct notifier_block *sleep, unsigned long action, v
 		/* Awake until afterwards. */
 		quire_power_get(qdev);
 		power->held = true;
-		if (quire_rescue_reserve(qdev)) {
+		if (quire_rescue_reserve(qdev, true)) {
 			drm_warn(&qdev->drm, "no memory to save card memory in: no sleep\n");
 			quire_rescue_drop(qdev);
 			quire_pm_let_go(qdev);

@@ -9,7 +9,10 @@
  * (quire_card_enter()): a card that returns has forgotten everything and is told again.
  * Those who need what lies in its memory wait (quire_card_enter_memory()).
  */
+#include <linux/dma-resv.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 
 #include <drm/drm_managed.h>
 
@@ -22,6 +25,36 @@
 
 /* Time for what runs to come to rest; bands take some milliseconds. */
 #define QUIRE_PARK_MS 2000
+
+#ifdef CONFIG_LOCKDEP
+static struct lockdep_map quire_power_away_map =
+	STATIC_LOCKDEP_MAP_INIT("quire_power_away", &quire_power_away_map);
+
+void quire_power_begin_away(void)
+{
+	lock_map_acquire_read(&quire_power_away_map);
+}
+
+void quire_power_end_away(void)
+{
+	lock_map_release(&quire_power_away_map);
+}
+
+/* Tell lockdep what may wait for a job, before it happens. */
+void quire_power_prime_lockdep(void)
+{
+	struct dma_resv resv;
+
+	dma_resv_init(&resv);
+	dma_resv_lock(&resv, NULL);
+	fs_reclaim_acquire(GFP_KERNEL);
+	lock_map_acquire(&quire_power_away_map);
+	lock_map_release(&quire_power_away_map);
+	fs_reclaim_release(GFP_KERNEL);
+	dma_resv_unlock(&resv);
+	dma_resv_fini(&resv);
+}
+#endif
 
 bool quire_card_enter(struct quire_device *qdev, int *idx)
 {
@@ -119,7 +152,7 @@ static void quire_power_forget(struct quire_device *qdev)
 	drm_warn(&qdev->drm, "card memory has lost its content\n");
 }
 
-int quire_power_return(struct quire_device *qdev)
+static int quire_power_boot(struct quire_device *qdev)
 {
 	struct quire_power *power = qdev->power;
 	int ret = -EIO;
@@ -149,6 +182,16 @@ int quire_power_return(struct quire_device *qdev)
 	quire_queues_resume(qdev);
 	wake_up_all(&power->back);
 	return 0;
+}
+
+int quire_power_return(struct quire_device *qdev)
+{
+	int ret;
+
+	quire_power_begin_away();
+	ret = quire_power_boot(qdev);
+	quire_power_end_away();
+	return ret;
 }
 
 const char *quire_power_state(struct quire_device *qdev)

@@ -40,8 +40,8 @@ struct quire_power {
 	/** @qdev: card */
 	struct quire_device *qdev;
 	/**
-	 * @lock: read while somebody touches the card; written to change @away.  Innermost
-	 * but for what a copy of card memory takes.
+	 * @lock: read while somebody touches the card; written to change @away, while jobs wait:
+	 * nothing is allocated under it.
 	 */
 	struct rw_semaphore lock;
 	/** @away: under @lock */
@@ -79,10 +79,25 @@ void quire_card_exit(struct quire_device *qdev, int idx);
 /*
  * Wakes the card, or waits until it is back, and keeps it: for whoever copies from or to card
  * memory or maps it.  0, -ENODEV, or -ERESTARTSYS (without @interruptible only if killed).
- * Not in signalling sections.
+ * Not in signalling sections; and nothing is allocated, nor a fence waited for, until the exit.
  */
 int quire_card_enter_memory(struct quire_device *qdev, bool interruptible, int *idx);
 void quire_card_exit_memory(struct quire_device *qdev, int idx);
+
+/*
+ * From the first step towards a card that is away to the last back, jobs wait for whoever does
+ * it.  Reclaim may wait for jobs, and reservations are held while somebody does: in between
+ * nothing is allocated but with GFP_NOWAIT, and no reservation taken.  lockdep finds who does.
+ */
+#ifdef CONFIG_LOCKDEP
+void quire_power_begin_away(void);
+void quire_power_end_away(void);
+void quire_power_prime_lockdep(void);
+#else
+static inline void quire_power_begin_away(void) {}
+static inline void quire_power_end_away(void) {}
+static inline void quire_power_prime_lockdep(void) {}
+#endif
 
 /* Ends what runs: by parking it, or else as a reset would. */
 void quire_power_stop(struct quire_device *qdev);
@@ -108,7 +123,7 @@ void quire_power_put_job(struct quire_device *qdev);
 /* quire_rescue.c: what lies in card memory, while the card forgets it */
 int quire_rescue_init(struct quire_device *qdev);
 void quire_rescue_attach(struct quire_device *qdev, struct ttm_resource_manager *man);
-int quire_rescue_reserve(struct quire_device *qdev);
+int quire_rescue_reserve(struct quire_device *qdev, bool wait);
 int quire_rescue_save(struct quire_device *qdev);
 void quire_rescue_restore(struct quire_device *qdev);
 void quire_rescue_clear(struct quire_device *qdev);

@@ -15,8 +15,9 @@
 #include "quire_gem.h"
 #include "quire_power.h"
 
-/* A page that can be had without killing somebody. */
+/* A page that can be had without killing somebody, and one without waiting for anybody. */
 #define QUIRE_RESCUE_GFP (GFP_HIGHUSER | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+#define QUIRE_RESCUE_GFP_NOWAIT (GFP_NOWAIT | __GFP_HIGHMEM | __GFP_NOMEMALLOC | __GFP_NOWARN)
 
 /** struct quire_rescue - the content of card memory while it cannot stay there */
 struct quire_rescue {
@@ -24,7 +25,7 @@ struct quire_rescue {
 	const struct ttm_resource_manager_func *range;
 	/** @card: manager of card memory; it tells @used what it gives */
 	struct ttm_resource_manager_func card;
-	/** @lock: protects @spare, @spares and @saved */
+	/** @lock: protects @spare, @spares and @saved; nobody waits for memory under it */
 	struct mutex lock;
 	/** @used: first page to number of pages, of what is given; its own lock */
 	struct xarray used;
@@ -50,7 +51,7 @@ static int quire_rescue_alloc(struct ttm_resource_manager *man, struct ttm_buffe
 	if (ret)
 		return ret;
 	ret = xa_err(xa_store(&rescue->used, (*res)->start, xa_mk_value(PFN_UP((*res)->size)),
-			      GFP_KERNEL));
+			      GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN));
 	if (ret) {
 		rescue->range->free(man, *res);
 		*res = NULL;
@@ -66,25 +67,43 @@ static void quire_rescue_free(struct ttm_resource_manager *man, struct ttm_resou
 	rescue->range->free(man, res);
 }
 
-/* Pages for all that is used now.  -ENOMEM: what there is stays, for another try. */
-int quire_rescue_reserve(struct quire_device *qdev)
+/* How many pages are missing to save all that is used now. */
+static unsigned long quire_rescue_missing(struct quire_rescue *rescue)
 {
-	struct quire_rescue *rescue = qdev->rescue;
 	unsigned long start, needed = 0;
 	void *entry;
 
 	guard(mutex)(&rescue->lock);
 	xa_for_each(&rescue->used, start, entry)
 		needed += xa_to_value(entry);
-	while (rescue->spares < needed) {
-		struct page *page = alloc_page(QUIRE_RESCUE_GFP);
+	return needed - min(needed, rescue->spares);
+}
 
-		if (!page)
-			return -ENOMEM;
-		list_add(&page->lru, &rescue->spare);
-		rescue->spares++;
-	}
+static int quire_rescue_add_spare(struct quire_rescue *rescue, gfp_t gfp)
+{
+	struct page *page = alloc_page(gfp);
+
+	if (!page)
+		return -ENOMEM;
+	guard(mutex)(&rescue->lock);
+	list_add(&page->lru, &rescue->spare);
+	rescue->spares++;
 	return 0;
+}
+
+/*
+ * Pages for all that is used now.  -ENOMEM: what there is stays, for another try.  @wait: no job
+ * waits for the caller.
+ */
+int quire_rescue_reserve(struct quire_device *qdev, bool wait)
+{
+	unsigned long missing = quire_rescue_missing(qdev->rescue);
+	int ret = 0;
+
+	while (missing-- && !ret)
+		ret = quire_rescue_add_spare(qdev->rescue,
+					     wait ? QUIRE_RESCUE_GFP : QUIRE_RESCUE_GFP_NOWAIT);
+	return ret;
 }
 
 static int quire_rescue_save_page(struct quire_device *qdev, unsigned long at)
@@ -95,10 +114,16 @@ static int quire_rescue_save_page(struct quire_device *qdev, unsigned long at)
 
 	lockdep_assert_held(&rescue->lock);
 	page = list_first_entry_or_null(&rescue->spare, struct page, lru);
-	if (!page)
-		return -ENOMEM;
-	list_move_tail(&page->lru, &rescue->saved);
-	rescue->spares--;
+	if (page) {
+		list_move_tail(&page->lru, &rescue->saved);
+		rescue->spares--;
+	} else {
+		/* Somebody got card memory after pages were set aside. */
+		page = alloc_page(QUIRE_RESCUE_GFP_NOWAIT);
+		if (!page)
+			return -ENOMEM;
+		list_add_tail(&page->lru, &rescue->saved);
+	}
 	set_page_private(page, at);
 	iosys_map_set_vaddr_iomem(&from, qdev->memory + ((u64)at << PAGE_SHIFT));
 	iosys_map_set_vaddr(&to, kmap_local_page(page));
