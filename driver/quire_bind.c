@@ -10,6 +10,7 @@
 #include "quire_bind.h"
 #include "quire_compat.h"
 #include "quire_dmabuf.h"
+#include "quire_room.h"
 #include "quire_userptr.h"
 
 /* Passed through drm_gpuvm to the steps. */
@@ -174,6 +175,7 @@ static int quire_bind_get_ops(struct drm_device *drm, struct drm_file *file,
 static int quire_bind_set_aside(struct quire_bind_job *job)
 {
 	struct quire_table_plan plan = {};
+	bool maps = false;
 	unsigned int j;
 	u32 i;
 
@@ -186,7 +188,11 @@ static int quire_bind_set_aside(struct quire_bind_job *job)
 				return -ENOMEM;
 		}
 		quire_plan_add(&plan, op->va, op->size, op->bo);
+		maps |= !!op->bo;
 	}
+	/* Who has no room left can unmap. */
+	if (maps && quire_room_check(0))
+		return -ENOMEM;
 	return quire_mmu_reserve(&job->vm->mmu, &job->pool, &plan);
 }
 

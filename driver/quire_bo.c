@@ -2,6 +2,7 @@
 /* Buffer objects: their life, their mappings in processes, and what TTM asks of us. */
 #include <linux/memcontrol.h>
 #include <linux/slab.h>
+#include <linux/swap.h>
 
 #include <drm/drm_managed.h>
 #include <drm/ttm/ttm_range_manager.h>
@@ -37,15 +38,51 @@ static int quire_io_mem_reserve(struct ttm_device *ttm, struct ttm_resource *res
 	return 0;
 }
 
+/*
+ * TTM swaps buffers out to shared memory, which has to go to swap space from there: without it
+ * that takes memory and gives none.
+ */
+static bool quire_eviction_valuable(struct ttm_buffer_object *bo, const struct ttm_place *place)
+{
+	if (place->mem_type != TTM_PL_VRAM && get_nr_swap_pages() <= 0)
+		return false;
+	return ttm_bo_eviction_valuable(bo, place);
+}
+
+/* Copies from or to card memory for a debugger; the reservation is held. */
+static int quire_bo_access_card(struct ttm_buffer_object *bo, unsigned long offset, void *buffer,
+				int bytes, int write)
+{
+	struct quire_device *qdev = quire_from_ttm(bo->bdev);
+	void __iomem *at = qdev->memory + ((u64)bo->resource->start << PAGE_SHIFT) + offset;
+	int ret, idx;
+
+	ret = quire_bo_clear(quire_bo_from_ttm(bo), true);
+	if (!ret)
+		ret = quire_card_enter_memory(qdev, true, &idx);
+	if (ret)
+		return ret;
+	if (write) {
+		memcpy_toio(at, buffer, bytes);
+		/* Write-combined: it must have arrived before the card is told to use it. */
+		wmb();
+	} else {
+		memcpy_fromio(buffer, at, bytes);
+	}
+	quire_card_exit_memory(qdev, idx);
+	return bytes;
+}
+
 static const struct ttm_device_funcs quire_ttm_funcs = {
 	.ttm_tt_create = quire_tt_create,
 	.ttm_tt_populate = quire_tt_populate,
 	.ttm_tt_unpopulate = quire_tt_unpopulate,
 	.ttm_tt_destroy = quire_tt_destroy,
-	.eviction_valuable = ttm_bo_eviction_valuable,
+	.eviction_valuable = quire_eviction_valuable,
 	.evict_flags = quire_evict_flags,
 	.move = quire_move,
 	.io_mem_reserve = quire_io_mem_reserve,
+	.access_memory = quire_bo_access_card,
 };
 
 u64 quire_gem_card_bytes(struct quire_device *qdev)
@@ -173,50 +210,74 @@ static void quire_gem_free(struct drm_gem_object *object)
 	quire_ttm_bo_free(&to_quire_bo(object)->base);
 }
 
-static vm_fault_t quire_gem_fault(struct vm_fault *vmf)
+static int quire_gem_touch_entry(pte_t *entry, unsigned long address, void *data)
+{
+	return 0;
+}
+
+/*
+ * The pages lie in card memory, where they are looked for only while the card is here.  Nothing
+ * is allocated and no job waited for meanwhile: page tables and what moves there come first.
+ */
+static vm_fault_t quire_gem_fault_card(struct vm_fault *vmf)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	struct ttm_buffer_object *bo = vma->vm_private_data;
-	struct quire_device *qdev = to_quire_device(bo->base.dev);
+	struct quire_device *qdev = quire_from_ttm(bo->bdev);
+	unsigned long left = vma->vm_end - vmf->address;
+	vm_fault_t fault;
+	int ret, idx;
+
+	ret = quire_bo_clear(quire_bo_from_ttm(bo), true);
+	if (!ret && dma_resv_wait_timeout(bo->base.resv, DMA_RESV_USAGE_KERNEL, true,
+					  MAX_SCHEDULE_TIMEOUT) < 0)
+		ret = -ERESTARTSYS;
+	if (ret)
+		return ret == -ENODEV ? VM_FAULT_SIGBUS : VM_FAULT_NOPAGE;
+	if (apply_to_page_range(vma->vm_mm, vmf->address,
+				min(left, TTM_BO_VM_NUM_PREFAULT * PAGE_SIZE),
+				quire_gem_touch_entry, NULL))
+		return VM_FAULT_OOM;
+	ret = quire_card_enter_memory(qdev, false, &idx);
+	/* Gone, or the process was killed while the card was away. */
+	if (ret)
+		return ret == -ENODEV ? VM_FAULT_SIGBUS : VM_FAULT_NOPAGE;
+	fault = ttm_bo_vm_fault_reserved(vmf, vma->vm_page_prot, TTM_BO_VM_NUM_PREFAULT);
+	quire_card_exit_memory(qdev, idx);
+	return fault;
+}
+
+static vm_fault_t quire_gem_fault_reserved(struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct ttm_buffer_object *bo = vma->vm_private_data;
+	vm_fault_t ret = VM_FAULT_SIGBUS;
+
+	if (!drm_dev_is_unplugged(bo->base.dev)) {
+		if (bo->resource && bo->resource->mem_type == TTM_PL_VRAM)
+			ret = quire_gem_fault_card(vmf);
+		else
+			ret = ttm_bo_vm_fault_reserved(vmf, vma->vm_page_prot,
+						       TTM_BO_VM_NUM_PREFAULT);
+	}
+	/* The card has gone: the application sees zeros, not a signal. */
+	if (ret == VM_FAULT_SIGBUS && drm_dev_is_unplugged(bo->base.dev))
+		ret = ttm_bo_vm_dummy_page(vmf, vma->vm_page_prot);
+	return ret;
+}
+
+static vm_fault_t quire_gem_fault(struct vm_fault *vmf)
+{
+	struct ttm_buffer_object *bo = vmf->vma->vm_private_data;
 	vm_fault_t ret;
-	int idx, gone;
 
 	ret = ttm_bo_vm_reserve(bo, vmf);
 	if (ret)
 		return ret;
-	gone = quire_bo_clear(to_quire_bo(&bo->base), true);
-	if (!gone)
-		gone = quire_card_enter_memory(qdev, false, &idx);
-	if (!gone) {
-		ret = ttm_bo_vm_fault_reserved(vmf, vma->vm_page_prot, TTM_BO_VM_NUM_PREFAULT);
-		quire_card_exit_memory(qdev, idx);
-		/* Pages that were to come only now could not be mapped for it any more. */
-		if (ret == VM_FAULT_SIGBUS && drm_dev_is_unplugged(&qdev->drm))
-			gone = -ENODEV;
-	}
-	/* The card has gone: the application sees zeros, not a signal. */
-	if (gone == -ENODEV)
-		ret = ttm_bo_vm_dummy_page(vmf, vma->vm_page_prot);
-	else if (gone)
-		/* Killed while the card was away. */
-		ret = VM_FAULT_NOPAGE;
+	ret = quire_gem_fault_reserved(vmf);
 	if (ret == VM_FAULT_RETRY && !(vmf->flags & FAULT_FLAG_RETRY_NOWAIT))
 		return ret;
 	dma_resv_unlock(bo->base.resv);
-	return ret;
-}
-
-/* A debugger looks at it. */
-static int quire_gem_access(struct vm_area_struct *vma, unsigned long address, void *buffer,
-			    int bytes, int write)
-{
-	struct ttm_buffer_object *bo = vma->vm_private_data;
-	struct quire_device *qdev = to_quire_device(bo->base.dev);
-	int ret;
-
-	quire_power_get(qdev);
-	ret = ttm_bo_vm_access(vma, address, buffer, bytes, write);
-	quire_power_put(qdev);
 	return ret;
 }
 
@@ -224,8 +285,22 @@ static const struct vm_operations_struct quire_gem_vm_ops = {
 	.fault = quire_gem_fault,
 	.open = ttm_bo_vm_open,
 	.close = ttm_bo_vm_close,
-	.access = quire_gem_access,
+	.access = ttm_bo_vm_access,
 };
+
+/* The pages come now, when too little memory is an error and not a signal. */
+static int quire_gem_get_pages(struct quire_bo *bo)
+{
+	struct dma_resv *resv = bo->base.base.resv;
+	int ret = 0;
+
+	if (dma_resv_lock_interruptible(resv, NULL))
+		return -ERESTARTSYS;
+	if (bo->base.resource && bo->base.resource->mem_type == TTM_PL_SYSTEM)
+		ret = quire_bo_to_system(bo);
+	dma_resv_unlock(resv);
+	return ret;
+}
 
 static int quire_gem_mmap(struct drm_gem_object *object, struct vm_area_struct *vma)
 {
@@ -234,7 +309,9 @@ static int quire_gem_mmap(struct drm_gem_object *object, struct vm_area_struct *
 
 	if (bo->info)
 		return -EINVAL;
-	ret = ttm_bo_mmap_obj(vma, &bo->base);
+	ret = quire_gem_get_pages(bo);
+	if (!ret)
+		ret = ttm_bo_mmap_obj(vma, &bo->base);
 	/* TTM counts on the buffer, not on the GEM object. */
 	if (!ret)
 		drm_gem_object_put(object);

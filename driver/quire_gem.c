@@ -11,6 +11,7 @@
 #include "quire_compat.h"
 #include "quire_dmabuf.h"
 #include "quire_gem.h"
+#include "quire_room.h"
 #include "quire_userptr.h"
 #include "quire_vm.h"
 
@@ -49,25 +50,6 @@ static int quire_gem_give_handle(struct drm_file *file, struct quire_bo *bo, u32
 	return ret;
 }
 
-/*
- * TTM makes room for system memory by swapping out other buffers, which takes memory before it
- * gives any: without swap space, and late, that ends with nobody left to kill.  So a part
- * of the machine's memory is left to all others.
- */
-bool quire_gem_has_pages(u64 pages)
-{
-	return si_mem_available() >= (long)(totalram_pages() / 8 + pages);
-}
-
-/* A look ahead: the pages themselves come later. */
-static bool quire_gem_has_room(struct quire_device *qdev, u32 placement, u64 size)
-{
-	if (placement == DRM_QUIRE_PLACEMENT_CARD &&
-	    size <= quire_gem_card_bytes(qdev) - quire_gem_usage(qdev, TTM_PL_VRAM))
-		return true;
-	return quire_gem_has_pages(size >> PAGE_SHIFT);
-}
-
 int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 {
 	struct quire_device *qdev = to_quire_device(drm);
@@ -91,8 +73,10 @@ int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 		return -ENOSPC;
 	}
 	size = ALIGN(args->size, QUIRE_BO_ALIGN);
-	if (!quire_gem_has_room(qdev, args->placement, size))
-		return -ENOMEM;
+	/* A look ahead: the pages themselves come later. */
+	ret = quire_room_check(args->placement == DRM_QUIRE_PLACEMENT_SYSTEM ? size : 0);
+	if (ret)
+		return ret;
 
 	if (args->vm_id) {
 		vm = quire_vm_lookup(file->driver_priv, args->vm_id);
@@ -220,6 +204,9 @@ int quire_userptr_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 		return -EFAULT;
 	if (drm_dev_is_unplugged(drm))
 		return -ENODEV;
+	ret = quire_room_check(0);
+	if (ret)
+		return ret;
 
 	bo = kzalloc(sizeof(*bo), QUIRE_GFP_CALL);
 	if (!bo)

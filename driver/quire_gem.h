@@ -112,9 +112,6 @@ int quire_bo_clear(struct quire_bo *bo, bool interruptible);
 /* Bus addresses of a buffer in system memory, or NULL. */
 struct sg_table *quire_bo_sgt(struct quire_bo *bo);
 
-/* Whether a buffer may take so many pages of the machine: others need some, too. */
-bool quire_gem_has_pages(u64 pages);
-
 void quire_gem_show_fdinfo(struct drm_printer *p, struct drm_file *file);
 
 int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);

@@ -7,6 +7,7 @@
 #include <drm/drm_managed.h>
 
 #include "quire_queue.h"
+#include "quire_room.h"
 #include "quire_vm.h"
 
 /* A queue comes to rest within a band of its job, some milliseconds. */
@@ -257,6 +258,8 @@ int quire_queue_create_ioctl(struct drm_device *drm, void *data, struct drm_file
 	int ret, index;
 
 	ret = quire_queue_check(drm, args);
+	if (!ret)
+		ret = quire_room_check(0);
 	if (ret)
 		return ret;
 	if (!drm_dev_enter(drm, &index))

@@ -80,8 +80,8 @@ found:
 int quire_share_get(struct quire_queue *queue)
 {
 	struct quire_queues *queues = queue->qdev->queues;
-	struct quire_share *process = kzalloc(sizeof(*process), GFP_KERNEL_ACCOUNT);
-	struct quire_share *user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
+	struct quire_share *process = kzalloc(sizeof(*process), QUIRE_GFP_CALL);
+	struct quire_share *user = kzalloc(sizeof(*user), QUIRE_GFP_CALL);
 	int ret = -ENOMEM;
 
 	if (process && user) {

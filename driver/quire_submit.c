@@ -8,6 +8,7 @@
 
 #include "quire_power.h"
 #include "quire_queue.h"
+#include "quire_room.h"
 #include "quire_trace.h"
 #include "quire_vm.h"
 
@@ -88,6 +89,9 @@ static int quire_submit_get(struct drm_device *drm, struct drm_file *file,
 		return quire_inval(drm, "submit.flags %#x must be 0", args->flags);
 	if (!args->jobs.count)
 		return quire_inval(drm, "submit.jobs.count must not be 0");
+	ret = quire_room_check(0);
+	if (ret)
+		return ret;
 	ret = quire_copy_array(drm, "submit.jobs", &args->jobs, sizeof(*jobs),
 			       DRM_QUIRE_SUBMIT_MAX_JOBS, &array);
 	if (ret)
@@ -189,6 +193,28 @@ static int quire_submit_check_room(struct quire_queue *queue, u32 count)
 	return -ENOBUFS;
 }
 
+/*
+ * The card is there from here on.  Not before: who waits for memory of a process, which may be
+ * for ever, would hold up the removal of any DRM device.
+ */
+static int quire_submit_enter(struct quire_queue *queue, struct drm_exec *exec,
+			      struct quire_submission *submission)
+{
+	int ret, index;
+
+	if (!drm_dev_enter(&queue->qdev->drm, &index))
+		return -ENODEV;
+	ret = quire_submit_late(queue);
+	if (!ret)
+		ret = quire_vm_begin_submit(queue->vm);
+	if (!ret) {
+		quire_submit_commit(queue, exec, submission);
+		quire_vm_end_submit(queue->vm);
+	}
+	drm_dev_exit(index);
+	return ret;
+}
+
 /* -EAGAIN: pages of the process have gone meanwhile. */
 static int quire_submit_try(struct quire_queue *queue, struct quire_submission *submission)
 {
@@ -206,13 +232,7 @@ static int quire_submit_try(struct quire_queue *queue, struct quire_submission *
 			break;
 	}
 	if (!ret)
-		ret = quire_submit_late(queue);
-	if (!ret)
-		ret = quire_vm_begin_submit(queue->vm);
-	if (!ret) {
-		quire_submit_commit(queue, &exec, submission);
-		quire_vm_end_submit(queue->vm);
-	}
+		ret = quire_submit_enter(queue, &exec, submission);
 	drm_exec_fini(&exec);
 	return ret;
 }
@@ -238,26 +258,20 @@ int quire_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file
 	const struct drm_quire_submit *args = data;
 	struct quire_submission submission;
 	struct quire_queue *queue;
-	int ret, index;
+	int ret;
 
-	if (!drm_dev_enter(drm, &index))
-		return -ENODEV;
 	queue = quire_queue_lookup(file->driver_priv, args->queue_id);
-	if (!queue) {
-		ret = -ENOENT;
-		goto out_exit;
-	}
+	if (!queue)
+		return -ENOENT;
 	ret = quire_submit_get(drm, file, args, &submission);
 	if (ret)
-		goto out_put;
+		goto out;
 	ret = quire_submit_jobs(queue, &submission);
 	if (ret)
 		quire_submit_put(&submission);
 	else
 		kvfree(submission.jobs);
-out_put:
+out:
 	quire_queue_put(queue);
-out_exit:
-	drm_dev_exit(index);
 	return ret;
 }

@@ -10,6 +10,7 @@
 #include <drm/ttm/ttm_tt.h>
 
 #include "quire_gem.h"
+#include "quire_room.h"
 
 /* Pieces of 2 MiB, where there are any, are what the page tables like best. */
 #define QUIRE_TT_ORDER_MAX get_order(QUIRE_BLOCK_BYTES)
@@ -106,15 +107,15 @@ struct ttm_tt *quire_tt_create(struct ttm_buffer_object *bo, u32 page_flags)
 
 int quire_tt_populate(struct ttm_device *ttm, struct ttm_tt *base, struct ttm_operation_ctx *ctx)
 {
+	/* What has been swapped out must find its place, and a page fault must not fail. */
+	bool must = ctx->force_alloc || base->page_flags & TTM_TT_FLAG_SWAPPED;
 	struct quire_tt *tt = to_quire_tt(base);
 	struct mem_cgroup *before;
 	int ret;
 
 	if (base->page_flags & TTM_TT_FLAG_EXTERNAL)
 		return 0;
-	/* The first pages of a buffer; what has contents must find its place. */
-	if (base->page_flags & TTM_TT_FLAG_ZERO_ALLOC &&
-	    !(base->page_flags & TTM_TT_FLAG_SWAPPED) && !quire_gem_has_pages(base->num_pages))
+	if (!must && !quire_room_in_machine((u64)base->num_pages << PAGE_SHIFT))
 		return -ENOMEM;
 	/* Who pushes a buffer out of card memory does not pay for it. */
 	before = set_active_memcg(tt->memcg);
@@ -122,6 +123,10 @@ int quire_tt_populate(struct ttm_device *ttm, struct ttm_tt *base, struct ttm_op
 	set_active_memcg(before);
 	if (ret)
 		return ret;
+	if (!must && !quire_room_in_group(tt->memcg)) {
+		quire_tt_free_pages(base, base->num_pages);
+		return -ENOMEM;
+	}
 	ret = quire_dma_map(quire_tt_device(ttm), &tt->dma, base->pages, base->num_pages,
 			    DMA_BIDIRECTIONAL);
 	if (ret)

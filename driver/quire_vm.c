@@ -4,6 +4,7 @@
 
 #include "quire_bind.h"
 #include "quire_dmabuf.h"
+#include "quire_room.h"
 #include "quire_userptr.h"
 
 struct quire_vm *quire_vm_lookup(struct quire_file *qfile, u32 id)
@@ -63,6 +64,7 @@ static struct drm_gpuvm_bo *quire_vm_bo_alloc(void)
 
 	if (!tie)
 		return NULL;
+	tie->ticket = QUIRE_TICKET_OVER;
 	INIT_LIST_HEAD(&tie->shown);
 	INIT_LIST_HEAD(&tie->of_bo);
 	INIT_LIST_HEAD(&tie->of_vm);
@@ -458,6 +460,9 @@ int quire_vm_create_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 		return quire_inval(drm, "vm_create.flags %#x must be 0", args->flags);
 	if (drm_dev_is_unplugged(drm))
 		return -ENODEV;
+	ret = quire_room_check(0);
+	if (ret)
+		return ret;
 	if (!atomic_add_unless(&qfile->vm_count, 1, DRM_QUIRE_FILE_MAX_VMS))
 		return -EMFILE;
 	vm = quire_vm_new(qdev);

@@ -56,6 +56,34 @@ TEST_F(bo, starts_zeroed_and_keeps_what_is_written)
 	munmap(map, size);
 }
 
+/* Its memory is looked at as a debugger does, through the kernel, across pages and to the end. */
+TEST_F(bo, debuggers_read_and_write_it)
+{
+	const uint64_t size = 64 * PAGE, at = 3 * PAGE - 20;
+	int memory = open("/proc/self/mem", O_RDWR);
+	uint32_t handle;
+	uint8_t *map, seen[PAGE + 40];
+
+	ASSERT_GE(memory, 0);
+	ASSERT_EQ(0, card_bo_create(self->fd, size, variant->placement, 0, &handle));
+	ASSERT_EQ(0, card_bo_map(self->fd, handle, size, (void **)&map));
+	memset(map, 0x5a, size);
+	memset(map + at, 0xa5, sizeof(seen));
+	ASSERT_EQ((ssize_t)sizeof(seen), pread(memory, seen, sizeof(seen), (uintptr_t)map + at));
+	for (size_t i = 0; i < sizeof(seen); i++)
+		ASSERT_EQ(0xa5, seen[i]);
+	memset(seen, 0x3c, sizeof(seen));
+	ASSERT_EQ((ssize_t)sizeof(seen), pwrite(memory, seen, sizeof(seen), (uintptr_t)map + at));
+	EXPECT_EQ(0x5a, map[at - 1]);
+	EXPECT_EQ(0x3c, map[at]);
+	EXPECT_EQ(0x3c, map[at + sizeof(seen) - 1]);
+	EXPECT_EQ(0x5a, map[at + sizeof(seen)]);
+	EXPECT_EQ(16, pread(memory, seen, 16, (uintptr_t)map + size - 16));
+	EXPECT_EQ(0x5a, seen[15]);
+	munmap(map, size);
+	close(memory);
+}
+
 TEST_F(bo, memory_of_a_freed_buffer_is_not_seen_by_the_next)
 {
 	uint64_t size = 64 << 20;

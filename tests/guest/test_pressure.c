@@ -177,7 +177,7 @@ TEST_F_TIMEOUT(pressure, submission_does_not_wait_for_jobs_of_another_queue, 90)
 	}
 }
 
-/* The same, and the buffer had to leave the machine's memory as well. */
+/* The same, and where there is swap space the buffer had to leave the machine's memory as well. */
 TEST_F_TIMEOUT(pressure, submission_with_swapped_buffers_does_not_wait_either, 90)
 {
 	struct drm_quire_bo_create args = { .size = 32 * MIB,

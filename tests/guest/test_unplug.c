@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sync_file.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -162,6 +163,87 @@ TEST_F_TIMEOUT(unplug, unbind_in_mid_job_ends_it_and_bind_brings_the_card_back, 
 		card_teardown(&self->card);
 		ASSERT_EQ(0, card_setup(&self->card, (unsigned int)node()));
 	}
+}
+
+/* A page that nobody brings, or NULL. */
+static void *page_of_nobody(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	range.range.start = (uintptr_t)page;
+	range.range.len = PAGE;
+	if (fd < 0 || page == MAP_FAILED || ioctl(fd, UFFDIO_API, &api) ||
+	    ioctl(fd, UFFDIO_REGISTER, &range))
+		return NULL;
+	return page;
+}
+
+/* Makes a call whose arguments lie in such a page; comes back only killed. */
+static void call_into_nowhere(int fd, unsigned int which, uint32_t vm, uint32_t queue, void *page)
+{
+	struct drm_quire_submit submit = { .queue_id = queue,
+					   .jobs = { .stride = sizeof(struct drm_quire_job),
+						     .count = 1,
+						     .array = (uintptr_t)page } };
+	struct drm_quire_vm_bind bind = { .vm_id = vm,
+					  .ops = { .stride = sizeof(struct drm_quire_vm_bind_op),
+						   .count = 1,
+						   .array = (uintptr_t)page } };
+	struct drm_quire_dev_query query = { .type = DRM_QUIRE_QUERY_TELEMETRY,
+					     .size = sizeof(struct drm_quire_telemetry_info),
+					     .pointer = (uintptr_t)page };
+
+	if (which == 0)
+		card_ioctl(fd, DRM_IOCTL_QUIRE_SUBMIT, &submit);
+	else if (which == 1)
+		card_ioctl(fd, DRM_IOCTL_QUIRE_VM_BIND, &bind);
+	else
+		card_ioctl(fd, DRM_IOCTL_QUIRE_DEV_QUERY, &query);
+	_exit(0);
+}
+
+TEST_F_TIMEOUT(unplug, calls_stuck_in_memory_of_nobody_do_not_hold_it_up, 60)
+{
+	enum { CALLS = 3 };
+	pid_t stuck[CALLS], remover;
+	int status, removed = -1, gone = 0;
+
+	for (unsigned int i = 0; i < CALLS; i++) {
+		stuck[i] = fork();
+		if (!stuck[i]) {
+			void *page = page_of_nobody();
+
+			if (page)
+				call_into_nowhere(self->card.fd, i, self->card.vm,
+						  self->card.queue, page);
+			_exit(1);
+		}
+		ASSERT_GT(stuck[i], 0);
+	}
+	usleep(500000);
+	for (int i = 0; i < CALLS; i++)
+		ASSERT_EQ(0, waitpid(stuck[i], &status, WNOHANG));
+	remover = fork();
+	if (!remover)
+		_exit(write_file(DRIVER "unbind", bdf) ? 1 : 0);
+	for (int i = 0; i < 200 && !gone; i++) {
+		usleep(50000);
+		gone = waitpid(remover, &removed, WNOHANG) == remover;
+	}
+	EXPECT_EQ(1, gone);
+	for (int i = 0; i < CALLS; i++) {
+		EXPECT_EQ(0, waitpid(stuck[i], &status, WNOHANG));
+		kill(stuck[i], SIGKILL);
+		waitpid(stuck[i], &status, 0);
+	}
+	if (!gone)
+		waitpid(remover, &removed, 0);
+	EXPECT_EQ(0, removed);
+	ASSERT_EQ(0, write_file(DRIVER "bind", bdf));
+	EXPECT_EQ(0, card_works());
 }
 
 TEST_F_TIMEOUT(unplug, unbind_under_load_of_many_processes, 60)

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Room that calls leave to others.  What the driver allocates cannot be reclaimed: a process that
+ * fills its control group with it to the last page is killed at its next page fault, and one
+ * that fills the machine has others killed, which frees nothing.  So an eighth of the machine
+ * and a part of the control group are left, and a call that would need them fails.
+ */
+#include <linux/memcontrol.h>
+#include <linux/mm.h>
+#include <linux/page_counter.h>
+#include <linux/sched/mm.h>
+#include <linux/vmstat.h>
+
+#include "quire_device.h"
+#include "quire_room.h"
+
+/* What is left of a control group: an eighth up to this many pages, for the process's own. */
+#define QUIRE_ROOM_GROUP_PAGES ((unsigned long)SZ_4M >> PAGE_SHIFT)
+/* Pieces in which room is tried: the largest the kernel makes room for as for a page. */
+#define QUIRE_ROOM_ORDER PAGE_ALLOC_COSTLY_ORDER
+
+bool quire_room_in_machine(u64 bytes)
+{
+	u64 needed = PFN_UP(bytes) + totalram_pages() / 8;
+
+	return global_zone_page_state(NR_FREE_PAGES) >= needed ||
+	       si_mem_available() >= (long)needed;
+}
+
+#ifdef CONFIG_MEMCG
+/* Pages that are to be left, and are not, in one of the groups that are charged; or 0. */
+static unsigned long quire_room_short(struct mem_cgroup *memcg)
+{
+	unsigned long left = 0;
+
+	for (; memcg; memcg = parent_mem_cgroup(memcg)) {
+		unsigned long limit = READ_ONCE(memcg->memory.max);
+		unsigned long spare = min(limit / 8, QUIRE_ROOM_GROUP_PAGES);
+
+		if (page_counter_read(&memcg->memory) + spare > limit)
+			left = max(left, spare);
+	}
+	return left;
+}
+
+/* Page caches count, too, and give way to who needs the room: so it is tried. */
+static bool quire_room_try(struct mem_cgroup *memcg, unsigned long pages)
+{
+	struct mem_cgroup *before = set_active_memcg(memcg);
+	struct page *page, *next;
+	bool room = true;
+	LIST_HEAD(pieces);
+
+	for (unsigned long done = 0; room && done < pages; done += 1ul << QUIRE_ROOM_ORDER) {
+		page = alloc_pages(QUIRE_GFP_CALL, QUIRE_ROOM_ORDER);
+		if (page)
+			list_add(&page->lru, &pieces);
+		else
+			room = false;
+	}
+	list_for_each_entry_safe(page, next, &pieces, lru)
+		__free_pages(page, QUIRE_ROOM_ORDER);
+	set_active_memcg(before);
+	return room;
+}
+
+bool quire_room_in_group(struct mem_cgroup *memcg)
+{
+	unsigned long left = quire_room_short(memcg);
+
+	return !left || quire_room_try(memcg, left);
+}
+#else
+bool quire_room_in_group(struct mem_cgroup *memcg)
+{
+	return true;
+}
+#endif
+
+int quire_room_check(u64 bytes)
+{
+	struct mem_cgroup *memcg;
+	bool room;
+
+	if (!quire_room_in_machine(bytes))
+		return -ENOMEM;
+	memcg = get_mem_cgroup_from_mm(current->mm);
+	room = quire_room_in_group(memcg);
+	mem_cgroup_put(memcg);
+	return room ? 0 : -ENOMEM;
+}

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Control groups: what a process takes by calls counts to its group, and a process that wants ever
+ * more is refused at the group's limit.  It is not killed, and others work meanwhile.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "card.h"
+#include "kselftest_harness.h"
+
+#define KIB 1024ll
+#define MIB (1024 * KIB)
+#define LIMIT (64 * MIB)
+#define VA 0x6000000000ull
+#define BUFFER (4 * MIB)
+
+static char root[] = "/tmp/groups-XXXXXX";
+static char group[64];
+
+static int write_text(const char *directory, const char *name, const char *text)
+{
+	char path[160];
+	int fd, ret = 0;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		ret = -errno;
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+/* The number in a file of the group, or behind @key in it; -1: there is none. */
+static long long number(const char *name, const char *key)
+{
+	char path[160], text[1024], *at = text;
+	ssize_t got;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", group, name);
+	fd = open(path, O_RDONLY);
+	got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		close(fd);
+	if (got < 0)
+		return -1;
+	text[got] = 0;
+	if (key)
+		at = strstr(text, key);
+	return at ? atoll(at + (key ? strlen(key) : 0)) : -1;
+}
+
+static int make_group(long long limit)
+{
+	char text[32];
+
+	if (!mkdtemp(root) || mount("none", root, "cgroup2", 0, NULL) ||
+	    write_text(root, "cgroup.subtree_control", "+memory"))
+		return -errno;
+	snprintf(group, sizeof(group), "%s/small", root);
+	snprintf(text, sizeof(text), "%lld", limit);
+	if (mkdir(group, 0755))
+		return -errno;
+	return write_text(group, "memory.max", text);
+}
+
+static void remove_group(void)
+{
+	for (int i = 0; i < 100 && rmdir(group) && errno == EBUSY; i++)
+		usleep(50000);
+	umount(root);
+	rmdir(root);
+	strcpy(root + sizeof(root) - 7, "XXXXXX");
+}
+
+/* One thing more of a kind; 0 or -errno. */
+struct greedy {
+	const char *name;
+	int (*more)(struct card *card, unsigned int i);
+	/* At the least, bytes that @count of them count each. */
+	long long bytes;
+	unsigned int count;
+	/* There is a limit of their number. */
+	bool limited;
+};
+
+/* The pages of a buffer come when it is mapped. */
+static int more_system_buffers(struct card *card, unsigned int i)
+{
+	uint32_t handle;
+	void *map;
+	int ret;
+
+	(void)i;
+	ret = card_bo_create(card->fd, BUFFER, DRM_QUIRE_PLACEMENT_SYSTEM, 0, &handle);
+	return ret ? ret : card_bo_map(card->fd, handle, BUFFER, &map);
+}
+
+/* Far more than the card has: what does not fit leaves it. */
+static int more_card_buffers(struct card *card, unsigned int i)
+{
+	uint32_t handle;
+
+	(void)i;
+	return card_bo_create(card->fd, BUFFER, DRM_QUIRE_PLACEMENT_CARD, 0, &handle);
+}
+
+static int more_queues(struct card *card, unsigned int i)
+{
+	uint32_t queue;
+
+	(void)i;
+	return card_queue_create(card->fd, card->vm, 0, &queue);
+}
+
+static int more_address_spaces(struct card *card, unsigned int i)
+{
+	uint32_t vm;
+
+	(void)i;
+	return card_vm_create(card->fd, &vm);
+}
+
+/* Each where no page table is yet. */
+static int more_mappings(struct card *card, unsigned int i)
+{
+	return card_bind(card->fd, card->vm, card->stream.handle, VA + ((uint64_t)i << 30), PAGE,
+			 0);
+}
+
+/* Behind some that take seconds each. */
+static int more_jobs(struct card *card, unsigned int i)
+{
+	/* Without a timeline: DRM walks all of its points at each new one. */
+	struct drm_quire_job job = { 0 };
+	struct drm_quire_submit args = { .queue_id = card->queue,
+					 .jobs = { sizeof(job), 1, (uintptr_t)&job } };
+	uint32_t bytes;
+	uint64_t point;
+	int ret;
+
+	if (i)
+		return card_ioctl(card->fd, DRM_IOCTL_QUIRE_SUBMIT, &args);
+	ret = card_long_stream(card, &bytes);
+	for (int j = 0; j < 20 && !ret; j++)
+		ret = card_submit(card, card->stream.va, bytes, &point);
+	return ret;
+}
+
+static const struct greedy kinds[] = {
+	{ "system buffers", more_system_buffers, BUFFER, 32, false },
+	{ "card buffers", more_card_buffers, 0, 0, false },
+	{ "queues", more_queues, 28 * KIB, 32, false },
+	{ "address spaces", more_address_spaces, 8 * KIB, 32, false },
+	{ "mappings", more_mappings, 8 * KIB, 32, false },
+	{ "jobs", more_jobs, 128, 20000, true },
+};
+
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+/* In the group: at most @count things; what the last call answered. */
+static int be_greedy(const struct greedy *kind, unsigned int count)
+{
+	struct card card;
+	int ret;
+
+	ret = write_text(group, "cgroup.procs", "0");
+	if (!ret)
+		ret = card_setup_limit(&card, 0, 60000);
+	for (unsigned int i = 0; i < count && !ret; i++) {
+		ret = kind->more(&card, i);
+		/* As many as a file may have: on with the next file. */
+		if (ret == -EMFILE)
+			ret = card_setup_limit(&card, 0, 60000);
+	}
+	return ret;
+}
+
+/* A process without end, and what the others' jobs answer meanwhile; its status. */
+static int run_greedy(const struct greedy *kind, unsigned int count, struct card *others,
+		      int *error)
+{
+	struct quire_packet_fill fill;
+	int status = -1;
+	pid_t child = fork();
+
+	if (!child)
+		_exit(-be_greedy(kind, count) & 0xff);
+	*error = child < 0 ? -errno : 0;
+	packet_fill(&fill, others->stream.va + PAGE, 64, 1);
+	while (!*error && waitpid(child, &status, WNOHANG) == 0) {
+		*error = card_run(others, &fill, sizeof(fill));
+		usleep(20000);
+	}
+	return status;
+}
+
+FIXTURE(groups) {
+	struct card card;
+};
+
+FIXTURE_SETUP(groups)
+{
+	ASSERT_EQ(0, card_setup(&self->card, 0));
+}
+
+FIXTURE_TEARDOWN(groups)
+{
+	remove_group();
+	card_teardown(&self->card);
+}
+
+TEST_F_TIMEOUT(groups, who_wants_ever_more_gets_an_error_and_is_not_killed, 180)
+{
+	int made = make_group(LIMIT);
+
+	if (made == -ENOENT || made == -ENODEV)
+		SKIP(return, "no control groups for memory");
+	ASSERT_EQ(0, made);
+	for (unsigned int i = 0; i < KINDS && !kinds[i].limited; i++) {
+		int error, status = run_greedy(&kinds[i], 1000000, &self->card, &error);
+
+		TH_LOG("%s: status %#x, %lld KiB at the most", kinds[i].name, status,
+		       number("memory.peak", NULL) / KIB);
+		EXPECT_EQ(0, error) TH_LOG("%s: others' jobs failed", kinds[i].name);
+		ASSERT_TRUE(WIFEXITED(status)) TH_LOG("%s: killed", kinds[i].name);
+		EXPECT_EQ(ENOMEM, WEXITSTATUS(status)) TH_LOG("%s", kinds[i].name);
+		EXPECT_EQ(0, number("memory.events", "oom_kill "));
+	}
+}
+
+TEST_F_TIMEOUT(groups, what_calls_make_counts_and_comes_back, 60)
+{
+	int made = make_group(16 * LIMIT);
+
+	if (made == -ENOENT || made == -ENODEV)
+		SKIP(return, "no control groups for memory");
+	ASSERT_EQ(0, made);
+	for (unsigned int i = 0; i < KINDS; i++) {
+		const unsigned int count = kinds[i].count;
+		int error, status;
+		long long peak;
+
+		if (!count)
+			continue;
+		remove_group();
+		ASSERT_EQ(0, make_group(16 * LIMIT));
+		status = run_greedy(&kinds[i], count, &self->card, &error);
+		peak = number("memory.peak", NULL);
+		TH_LOG("%u %s: %lld KiB", count, kinds[i].name, peak / KIB);
+		EXPECT_EQ(0, status) TH_LOG("%s", kinds[i].name);
+		EXPECT_GE(peak, count * kinds[i].bytes) TH_LOG("%s", kinds[i].name);
+		for (int j = 0; j < 100 && number("memory.current", NULL) > 4 * MIB; j++)
+			usleep(50000);
+		EXPECT_LE(number("memory.current", NULL), 4 * MIB) TH_LOG("%s", kinds[i].name);
+	}
+}
+
+TEST_HARNESS_MAIN
