@@ -99,6 +99,8 @@ static void quire_gem_fini(struct drm_device *drm, void *unused)
 {
 	struct quire_device *qdev = to_quire_device(drm);
 
+	/* The last buffer may still be there: somebody had its reservation when it was let go. */
+	flush_workqueue(qdev->ttm.wq);
 	ttm_range_man_fini(&qdev->ttm, TTM_PL_VRAM);
 	ttm_range_man_fini(&qdev->ttm, TTM_PL_TT);
 	ttm_device_fini(&qdev->ttm);
