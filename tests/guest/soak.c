@@ -327,22 +327,102 @@ static int hangs(void)
 	return 0;
 }
 
-int main(int count, char **argument)
+static void start_processes(pid_t *pid, uint64_t seed)
 {
-	uint64_t seed = (uint64_t)time(NULL), before[CARDS], after[CARDS], leaked = 0, jobs = 0;
-	pid_t pid[WORKERS + 1];
-	unsigned int seconds = 600, failed = 0, hung = 0, works = 0, resets = 0;
-	struct rng rng;
-	int64_t end;
+	for (unsigned int i = 0; i <= WORKERS; i++) {
+		pid[i] = fork();
+		if (!pid[i] && i < WORKERS)
+			worker(i, seed + i);
+		if (!pid[i])
+			squeezer();
+	}
+}
 
+/* All come to their end by themselves. */
+static int join_processes(pid_t *pid)
+{
+	for (int tries = 0; tries < HANG_S * 10; tries++) {
+		unsigned int left = 0;
+
+		for (unsigned int i = 0; i <= WORKERS; i++) {
+			if (pid[i] && waitpid(pid[i], NULL, WNOHANG) == pid[i])
+				pid[i] = 0;
+			left += !!pid[i];
+		}
+		if (!left)
+			return 1;
+		usleep(100000);
+	}
+	return 0;
+}
+
+/* What buffers still take that nobody has, some time after the last was closed. */
+static uint64_t memory_leaked(unsigned int card, uint64_t before)
+{
+	uint64_t after = memory_used(card);
+
+	for (int tries = 0; tries < 100 && after > before; tries++) {
+		usleep(100000);
+		after = memory_used(card);
+	}
+	return after > before ? after - before : 0;
+}
+
+static unsigned int times_reset(void)
+{
+	unsigned int resets = 0;
+
+	for (unsigned int i = 0; i < CARDS; i++) {
+		int fd = card_open_node(i);
+
+		resets += device_info(fd).resets;
+		close(fd);
+	}
+	return resets;
+}
+
+static void print_figures(uint64_t leaked, unsigned int hung)
+{
+	uint64_t jobs = 0;
+
+	for (int i = 0; i < OUTCOMES; i++) {
+		jobs += shared->outcome[i];
+		printf("# %8llu %s\n", (unsigned long long)shared->outcome[i], outcome_names[i]);
+	}
+	for (unsigned int i = 0; i < FAULTS; i++)
+		printf("# %8u times %s\n", faults[i].times,
+		       faults[i].name ? faults[i].name : "reset of the function");
+	printf("# %llu jobs, %u resets, %llu MiB squeezed, %llu wrong, %llu bytes leaked, %u hangs\n",
+	       (unsigned long long)jobs, times_reset(), (unsigned long long)shared->squeezed * 16,
+	       (unsigned long long)shared->outcome[WRONG], (unsigned long long)leaked, hung);
+	if (shared->outcome[UNDOCUMENTED])
+		printf("# last undocumented error %d\n", shared->undocumented);
+}
+
+/* 0, or what main returns. */
+static int read_options(int count, char **argument, unsigned int *seconds, uint64_t *seed)
+{
 	for (int i = 1; i + 1 < count; i += 2) {
 		if (!strcmp(argument[i], "--seconds"))
-			seconds = (unsigned int)atoi(argument[i + 1]);
+			*seconds = (unsigned int)atoi(argument[i + 1]);
 		else if (!strcmp(argument[i], "--seed"))
-			seed = strtoull(argument[i + 1], NULL, 0);
+			*seed = strtoull(argument[i + 1], NULL, 0);
 		else
 			return fprintf(stderr, "soak: unknown option %s\n", argument[i]), 2;
 	}
+	return 0;
+}
+
+int main(int count, char **argument)
+{
+	uint64_t seed = (uint64_t)time(NULL), before[CARDS], leaked = 0;
+	unsigned int seconds = 600, failed = 0, hung = 0, works = 0;
+	pid_t pid[WORKERS + 1];
+	struct rng rng;
+	int64_t end;
+
+	if (read_options(count, argument, &seconds, &seed))
+		return 2;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (monitor_open() || access("/dev/accel/accel1", F_OK))
 		return printf("1..0 # SKIP two cards and --guest-monitor are needed\n"), 4;
@@ -354,57 +434,19 @@ int main(int count, char **argument)
 	for (unsigned int i = 0; i < CARDS; i++)
 		before[i] = memory_used(i);
 	end = now_s() + seconds;
-	for (unsigned int i = 0; i <= WORKERS; i++) {
-		pid[i] = fork();
-		if (!pid[i] && i < WORKERS)
-			worker(i, seed + i);
-		if (!pid[i])
-			squeezer();
-	}
+	start_processes(pid, seed);
 	while (now_s() < end && !hung) {
 		break_something(&rng);
 		hung = (unsigned int)hangs();
 	}
 	shared->stop = 1;
-	for (int tries = 0; tries < HANG_S * 10 && !hung; tries++) {
-		unsigned int left = 0;
-
-		for (unsigned int i = 0; i <= WORKERS; i++) {
-			if (pid[i] && waitpid(pid[i], NULL, WNOHANG) == pid[i])
-				pid[i] = 0;
-			left += !!pid[i];
-		}
-		if (!left)
-			break;
-		if (tries == HANG_S * 10 - 1)
-			hung = 1;
-		usleep(100000);
-	}
+	if (!hung)
+		hung = !join_processes(pid);
 	for (unsigned int i = 0; i < CARDS && !hung; i++) {
 		works += (unsigned int)card_works(i, seed);
-		for (int tries = 0; tries < 100 && memory_used(i) > before[i]; tries++)
-			usleep(100000);
-		after[i] = memory_used(i);
-		leaked += after[i] > before[i] ? after[i] - before[i] : 0;
+		leaked += memory_leaked(i, before[i]);
 	}
-	for (unsigned int i = 0; i < CARDS; i++) {
-		int fd = card_open_node(i);
-
-		resets += device_info(fd).resets;
-		close(fd);
-	}
-	for (int i = 0; i < OUTCOMES; i++) {
-		jobs += shared->outcome[i];
-		printf("# %8llu %s\n", (unsigned long long)shared->outcome[i], outcome_names[i]);
-	}
-	for (unsigned int i = 0; i < FAULTS; i++)
-		printf("# %8u times %s\n", faults[i].times,
-		       faults[i].name ? faults[i].name : "reset of the function");
-	printf("# %llu jobs, %u resets, %llu MiB squeezed, %llu wrong, %llu bytes leaked, %u hangs\n",
-	       (unsigned long long)jobs, resets, (unsigned long long)shared->squeezed * 16,
-	       (unsigned long long)shared->outcome[WRONG], (unsigned long long)leaked, hung);
-	if (shared->outcome[UNDOCUMENTED])
-		printf("# last undocumented error %d\n", shared->undocumented);
+	print_figures(leaked, hung);
 	failed += report(!hung, "nobody hangs");
 	failed += report(!shared->outcome[WRONG], "no result is wrong");
 	failed += report(!shared->outcome[UNDOCUMENTED], "all errors are documented");
