@@ -323,14 +323,19 @@ void quire_slots_collect(struct quire_device *qdev)
 	}
 }
 
+/* Whether somebody is on his way to rest, other than those who are to be ended in any case. */
 static bool quire_slots_parking(struct quire_device *qdev)
 {
 	struct quire_queues *queues = qdev->queues;
 
 	quire_slots_collect(qdev);
-	for (u32 i = 0; i < queues->count; i++)
-		if (queues->slots[i].queue && queues->slots[i].parking)
+	for (u32 i = 0; i < queues->count; i++) {
+		struct quire_slot *slot = &queues->slots[i];
+
+		if (slot->queue && slot->parking && !slot->queue->overdue &&
+		    !READ_ONCE(slot->queue->banned))
 			return true;
+	}
 	return false;
 }
 

@@ -169,6 +169,57 @@ TEST_F_TIMEOUT(recovery, engine_that_hangs_costs_only_the_job_on_it, 60)
 	EXPECT_EQ(self->resets, resets(self->innocent.fd));
 }
 
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+/*
+ * What a hung queue costs: the end of its job past its limit, and the longest time that jobs of
+ * another had to wait.  The bounds are for machines that do something else, too.
+ */
+TEST_F_TIMEOUT(recovery, a_hung_queue_is_ended_soon_and_others_hardly_wait, 90)
+{
+	static const char *const hangs[] = { "engine-hang", "engine-deaf" };
+
+	for (int i = 0; i < 2; i++) {
+		double start, end, longest = 0, last;
+		uint32_t queue;
+		pid_t child;
+
+		ASSERT_EQ(0, card_queue_create(self->guilty.fd, self->guilty.vm, LIMIT_MS, &queue));
+		self->guilty.queue = queue;
+		ASSERT_EQ(0, monitor_inject(hangs[i], 1));
+		start = now();
+		ASSERT_EQ(0, start_guilty(&self->guilty, &self->point));
+		/* The engine is well when it has been reset: others' jobs come to it next. */
+		child = fork();
+		if (!child) {
+			card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 30000 * MS);
+			_exit(monitor_inject(hangs[i], 0) != 0);
+		}
+		last = now();
+		do {
+			EXPECT_EQ(0, works(&self->innocent));
+			end = now();
+			longest = end - last > longest ? end - last : longest;
+			last = end;
+		} while (end < start + 30 && card_wait(self->guilty.fd, self->guilty.syncobj,
+						       self->point, 0));
+		ASSERT_EQ(child, waitpid(child, NULL, 0));
+		EXPECT_EQ(-ETIME, card_fence_error(self->guilty.fd, self->guilty.syncobj,
+						   self->point));
+		TH_LOG("{\"recovery\": \"%s\", \"limit_ms\": %d, \"past_limit_ms\": %.0f, "
+		       "\"innocent_stopped_ms\": %.0f}", hangs[i], LIMIT_MS,
+		       (end - start) * 1e3 - LIMIT_MS, longest * 1e3);
+		EXPECT_GT(4.0, end - start - LIMIT_MS * 1e-3);
+		EXPECT_GT(1.0, longest);
+	}
+}
+
 /* A job of a second queue that takes some seconds; its result is known from a run before. */
 static int start_other(struct card *card, uint32_t flags, uint64_t *point)
 {
@@ -476,14 +527,6 @@ TEST_F_TIMEOUT(recovery, card_whose_reset_fails_says_so_and_comes_back_with_the_
 	EXPECT_TRUE(is_state("ready"));
 	EXPECT_EQ(0, works(&self->innocent));
 	EXPECT_EQ(0, card_queue_create(self->innocent.fd, self->innocent.vm, 0, &queue));
-}
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
 /* A job that nothing but the reset of the function ends, and its queue goes in the middle of it. */
