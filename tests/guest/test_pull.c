@@ -271,4 +271,12 @@ TEST_F_TIMEOUT(pull, card_has_gone_before_anybody_knows, 90)
 	expect_all_is_over(_metadata, self);
 }
 
+/* The ladder has begun to bring it back, under the same pressure. */
+TEST_F_TIMEOUT(pull, card_has_gone_long_before_anybody_says_so, 90)
+{
+	ASSERT_TRUE(take_away(self->device));
+	sleep(3);
+	expect_all_is_over(_metadata, self);
+}
+
 TEST_HARNESS_MAIN
