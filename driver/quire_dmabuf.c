@@ -460,6 +460,9 @@ struct drm_gem_object *quire_import(struct drm_device *drm, struct dma_buf *dmab
 		drm_gem_object_get(object);
 		return object;
 	}
+	/* GEM has whole pages only. */
+	if (!dmabuf->size || !PAGE_ALIGNED(dmabuf->size))
+		return ERR_PTR(-EINVAL);
 	bo = quire_import_new(to_quire_device(drm), dmabuf);
 	if (IS_ERR(bo))
 		return ERR_CAST(bo);
