@@ -517,10 +517,16 @@ TEST_F_TIMEOUT(failslab, bind_of_an_imported_buffer, 300)
 static void swap_out(int fd)
 {
 	uint32_t handle;
+	uint8_t *map;
 
 	write_file("/sys/module/ttm/parameters/pages_limit", "1");
-	if (!card_bo_create(fd, PAGE, DRM_QUIRE_PLACEMENT_SYSTEM, 0, &handle))
+	if (!card_bo_create(fd, PAGE, DRM_QUIRE_PLACEMENT_SYSTEM, 0, &handle) &&
+	    !card_bo_map(fd, handle, PAGE, (void **)&map)) {
+		/* Pages come with the first touch. */
+		*(volatile uint8_t *)map = 1;
+		munmap(map, PAGE);
 		card_close_handle(fd, handle);
+	}
 	write_file("/sys/module/ttm/parameters/pages_limit", "131072");
 }
 
