@@ -163,6 +163,8 @@ void quire_bo_end(struct quire_bo *bo)
 	if (bo->import)
 		quire_import_end(bo);
 	drm_gem_object_release(object);
+	if (bo->blank)
+		__free_page(bo->blank);
 	if (bo->vm_object)
 		drm_gem_object_put(bo->vm_object);
 	mem_cgroup_put(bo->memcg);
@@ -249,6 +251,23 @@ static vm_fault_t quire_gem_fault_card(struct vm_fault *vmf)
 	return fault;
 }
 
+/*
+ * The card has gone: the application sees zeros, not a signal.  One page for all of a buffer, as
+ * long as it lives: who shares it are those who shared the buffer.
+ */
+static vm_fault_t quire_gem_fault_gone(struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct quire_bo *bo = quire_bo_from_ttm(vma->vm_private_data);
+
+	dma_resv_assert_held(bo->base.base.resv);
+	if (!bo->blank)
+		bo->blank = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!bo->blank)
+		return VM_FAULT_OOM;
+	return vmf_insert_pfn(vma, vmf->address, page_to_pfn(bo->blank));
+}
+
 static vm_fault_t quire_gem_fault_reserved(struct vm_fault *vmf)
 {
 	struct vm_area_struct *vma = vmf->vma;
@@ -262,9 +281,8 @@ static vm_fault_t quire_gem_fault_reserved(struct vm_fault *vmf)
 			ret = ttm_bo_vm_fault_reserved(vmf, vma->vm_page_prot,
 						       TTM_BO_VM_NUM_PREFAULT);
 	}
-	/* The card has gone: the application sees zeros, not a signal. */
 	if (ret == VM_FAULT_SIGBUS && drm_dev_is_unplugged(bo->base.dev))
-		ret = ttm_bo_vm_dummy_page(vmf, vma->vm_page_prot);
+		ret = quire_gem_fault_gone(vmf);
 	return ret;
 }
 
@@ -298,7 +316,10 @@ static int quire_gem_get_pages(struct quire_bo *bo)
 
 	if (dma_resv_lock_interruptible(resv, NULL))
 		return -ERESTARTSYS;
-	if (bo->base.resource && bo->base.resource->mem_type == TTM_PL_SYSTEM)
+	/* DRM looks at mappings of its own file, not at those of a dma-buf. */
+	if (drm_dev_is_unplugged(bo->base.base.dev))
+		ret = -ENODEV;
+	else if (bo->base.resource && bo->base.resource->mem_type == TTM_PL_SYSTEM)
 		ret = quire_bo_to_system(bo);
 	dma_resv_unlock(resv);
 	return ret;

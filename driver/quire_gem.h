@@ -32,7 +32,7 @@ struct quire_dma {
 
 /**
  * struct quire_bo - a buffer object; constant after creation but for @base, @on_card,
- * @uncleared, @peers
+ * @uncleared, @peers, @blank
  */
 struct quire_bo {
 	/** @base: placement and reservation; the GEM object is @base.base */
@@ -62,6 +62,8 @@ struct quire_bo {
 	struct quire_import *import;
 	/** @peers: other devices that have it mapped (quire_dmabuf.c); under the reservation */
 	struct list_head peers;
+	/** @blank: what processes see once the card has gone, or NULL; under the reservation */
+	struct page *blank;
 };
 
 static inline struct quire_bo *to_quire_bo(struct drm_gem_object *object)

@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <drm.h>
+
 #include "card.h"
 #include "kselftest_harness.h"
 #include "monitor.h"
@@ -242,6 +244,31 @@ TEST_F_TIMEOUT(unplug, calls_stuck_in_memory_of_nobody_do_not_hold_it_up, 60)
 	if (!gone)
 		waitpid(remover, &removed, 0);
 	EXPECT_EQ(0, removed);
+	ASSERT_EQ(0, write_file(DRIVER "bind", bdf));
+	EXPECT_EQ(0, card_works());
+}
+
+/* A dma-buf outlives the card; what it maps then must not take memory without end. */
+TEST_F_TIMEOUT(unplug, exported_buffers_are_not_mapped_any_more, 60)
+{
+	struct drm_prime_handle export = { .flags = DRM_CLOEXEC | DRM_RDWR };
+	volatile int *before;
+
+	ASSERT_EQ(0, card_bo_create(self->card.fd, PAGE, DRM_QUIRE_PLACEMENT_CARD, 0,
+				    &export.handle));
+	ASSERT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &export));
+	before = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, export.fd, 0);
+	ASSERT_NE(MAP_FAILED, (void *)before);
+	*before = 1;
+	ASSERT_EQ(0, write_file(DRIVER "unbind", bdf));
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, export.fd, 0));
+	EXPECT_EQ(ENODEV, errno);
+	EXPECT_EQ(0, *before);
+	*before = 2;
+	/* Nobody else sees that. */
+	EXPECT_EQ(0, *(volatile int *)self->card.stream.map);
+	munmap((void *)before, PAGE);
+	close(export.fd);
 	ASSERT_EQ(0, write_file(DRIVER "bind", bdf));
 	EXPECT_EQ(0, card_works());
 }
