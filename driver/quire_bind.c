@@ -191,7 +191,7 @@ static int quire_bind_set_aside(struct quire_bind_job *job)
 		maps |= !!op->bo;
 	}
 	/* Who has no room left can unmap. */
-	if (maps && quire_room_check(0))
+	if (maps && quire_room_check_small())
 		return -ENOMEM;
 	return quire_mmu_reserve(&job->vm->mmu, &job->pool, &plan);
 }

@@ -12,6 +12,7 @@
 #include "quire_dmabuf.h"
 #include "quire_gem.h"
 #include "quire_power.h"
+#include "quire_room.h"
 #include "quire_userptr.h"
 
 static struct quire_device *quire_from_ttm(struct ttm_device *ttm)
@@ -39,6 +40,18 @@ static int quire_io_mem_reserve(struct ttm_device *ttm, struct ttm_resource *res
 }
 
 /*
+ * What its owner has no room for stays on the card, as memory without swap space stays where it is,
+ * and others look for another place: a failure would end their search.
+ */
+static bool quire_eviction_has_room(struct ttm_buffer_object *bo)
+{
+	u64 bytes = bo->base.size;
+
+	return bo->deleted || (quire_room_in_machine(bytes) &&
+			       quire_room_in_group(quire_bo_from_ttm(bo)->memcg, bytes));
+}
+
+/*
  * TTM swaps buffers out to shared memory, which has to go to swap space from there: without it
  * that takes memory and gives none.
  */
@@ -46,7 +59,9 @@ static bool quire_eviction_valuable(struct ttm_buffer_object *bo, const struct t
 {
 	if (place->mem_type != TTM_PL_VRAM && get_nr_swap_pages() <= 0)
 		return false;
-	return ttm_bo_eviction_valuable(bo, place);
+	if (!ttm_bo_eviction_valuable(bo, place))
+		return false;
+	return place->mem_type != TTM_PL_VRAM || quire_eviction_has_room(bo);
 }
 
 /* Copies from or to card memory for a debugger; the reservation is held. */

@@ -136,8 +136,10 @@ void quire_bo_settle(struct quire_bo *bo)
 int quire_bo_to_system(struct quire_bo *bo)
 {
 	struct ttm_operation_ctx ctx = { .interruptible = true };
+	int ret = ttm_bo_validate(&bo->base, &quire_placement_system, &ctx);
 
-	return ttm_bo_validate(&bo->base, &quire_placement_system, &ctx);
+	/* For evictions, this is how it fails for pages (quire_tt_populate()). */
+	return ret == -ENOSPC ? -ENOMEM : ret;
 }
 
 static int quire_move_clear_by_cpu(struct quire_device *qdev, u64 offset, u64 left,

@@ -3,12 +3,15 @@
  * Room that calls leave to others.  What the driver allocates cannot be reclaimed: a process that
  * fills its control group with it to the last page is killed at its next page fault, and one
  * that fills the machine has others killed, which frees nothing.  So an eighth of the machine
- * and a part of the control group are left, and a call that would need them fails.
+ * and a part of the control group are left, and a call that would need them fails.  What others
+ * do with their memory must not stop work in progress: its calls leave of the machine only what
+ * nobody can do without.
  */
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/page_counter.h>
 #include <linux/sched/mm.h>
+#include <linux/swap.h>
 #include <linux/vmstat.h>
 
 #include "quire_device.h"
@@ -16,6 +19,8 @@
 
 /* What is left of a control group: an eighth up to this many pages, for the process's own. */
 #define QUIRE_ROOM_GROUP_PAGES ((unsigned long)SZ_4M >> PAGE_SHIFT)
+/* What small things leave of the machine: with less, anything may have somebody killed. */
+#define QUIRE_ROOM_LAST_PART 64
 /* Pieces in which room is tried: the largest the kernel makes room for as for a page. */
 #define QUIRE_ROOM_ORDER PAGE_ALLOC_COSTLY_ORDER
 
@@ -28,19 +33,19 @@ bool quire_room_in_machine(u64 bytes)
 }
 
 #ifdef CONFIG_MEMCG
-/* Pages that are to be left, and are not, in one of the groups that are charged; or 0. */
-static unsigned long quire_room_short(struct mem_cgroup *memcg)
+/* Pages to come and to be left, if one of the groups that are charged may lack them; or 0. */
+static unsigned long quire_room_short(struct mem_cgroup *memcg, unsigned long pages)
 {
-	unsigned long left = 0;
+	unsigned long needed = 0;
 
 	for (; memcg; memcg = parent_mem_cgroup(memcg)) {
 		unsigned long limit = READ_ONCE(memcg->memory.max);
-		unsigned long spare = min(limit / 8, QUIRE_ROOM_GROUP_PAGES);
+		unsigned long wanted = pages + min(limit / 8, QUIRE_ROOM_GROUP_PAGES);
 
-		if (page_counter_read(&memcg->memory) + spare > limit)
-			left = max(left, spare);
+		if (page_counter_read(&memcg->memory) + wanted > limit)
+			needed = max(needed, wanted);
 	}
-	return left;
+	return needed;
 }
 
 /* Page caches count, too, and give way to who needs the room: so it is tried. */
@@ -64,28 +69,39 @@ static bool quire_room_try(struct mem_cgroup *memcg, unsigned long pages)
 	return room;
 }
 
-bool quire_room_in_group(struct mem_cgroup *memcg)
+bool quire_room_in_group(struct mem_cgroup *memcg, u64 bytes)
 {
-	unsigned long left = quire_room_short(memcg);
+	unsigned long needed = quire_room_short(memcg, PFN_UP(bytes));
 
-	return !left || quire_room_try(memcg, left);
+	return !needed || quire_room_try(memcg, needed);
 }
 #else
-bool quire_room_in_group(struct mem_cgroup *memcg)
+bool quire_room_in_group(struct mem_cgroup *memcg, u64 bytes)
 {
 	return true;
 }
 #endif
 
-int quire_room_check(u64 bytes)
+static int quire_room_check_own_group(void)
 {
-	struct mem_cgroup *memcg;
-	bool room;
+	struct mem_cgroup *memcg = get_mem_cgroup_from_mm(current->mm);
+	bool room = quire_room_in_group(memcg, 0);
 
-	if (!quire_room_in_machine(bytes))
-		return -ENOMEM;
-	memcg = get_mem_cgroup_from_mm(current->mm);
-	room = quire_room_in_group(memcg);
 	mem_cgroup_put(memcg);
 	return room ? 0 : -ENOMEM;
+}
+
+int quire_room_check(u64 bytes)
+{
+	return quire_room_in_machine(bytes) ? quire_room_check_own_group() : -ENOMEM;
+}
+
+int quire_room_check_small(void)
+{
+	long last = totalram_pages() / QUIRE_ROOM_LAST_PART;
+
+	/* With swap space, others may use all the memory there is. */
+	if (si_mem_available() + get_nr_swap_pages() < last)
+		return -ENOMEM;
+	return quire_room_check_own_group();
 }

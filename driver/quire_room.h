@@ -6,10 +6,15 @@
 
 struct mem_cgroup;
 
-/* Whether the machine has @bytes to spare, and a control group (NULL: none) what is left to it. */
+/*
+ * Whether the machine has @bytes to spare, and a control group (NULL: none) @bytes and what is left
+ * to it.
+ */
 bool quire_room_in_machine(u64 bytes);
-bool quire_room_in_group(struct mem_cgroup *memcg);
+bool quire_room_in_group(struct mem_cgroup *memcg, u64 bytes);
 /* Both, for a call of this process that is going to allocate @bytes and small things: -ENOMEM. */
 int quire_room_check(u64 bytes);
+/* For a call that work in progress makes again and again, which allocates small things only. */
+int quire_room_check_small(void);
 
 #endif /* QUIRE_ROOM_H */

@@ -18,8 +18,8 @@
 struct quire_tt {
 	struct ttm_tt base;
 	struct quire_dma dma;
-	/* Whom the pages are charged to, with a reference, or NULL. */
-	struct mem_cgroup *memcg;
+	/* Whose pages they are: charged to its control group, which it has a reference to. */
+	struct quire_bo *bo;
 };
 
 static struct quire_device *quire_tt_device(struct ttm_device *ttm)
@@ -101,8 +101,29 @@ struct ttm_tt *quire_tt_create(struct ttm_buffer_object *bo, u32 page_flags)
 		kfree(tt);
 		return NULL;
 	}
-	tt->memcg = to_quire_bo(&bo->base)->memcg;
+	tt->bo = to_quire_bo(&bo->base);
 	return &tt->base;
+}
+
+static int quire_tt_get_room(struct quire_tt *tt, bool must)
+{
+	struct mem_cgroup *memcg = tt->bo->memcg, *before;
+	struct ttm_tt *base = &tt->base;
+	int ret;
+
+	if (!must && !quire_room_in_machine((u64)base->num_pages << PAGE_SHIFT))
+		return -ENOMEM;
+	/* Who pushes a buffer out of card memory does not pay for it. */
+	before = set_active_memcg(memcg);
+	ret = quire_tt_get_pages(base);
+	set_active_memcg(before);
+	if (ret)
+		return ret;
+	if (!must && !quire_room_in_group(memcg, 0)) {
+		quire_tt_free_pages(base, base->num_pages);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 int quire_tt_populate(struct ttm_device *ttm, struct ttm_tt *base, struct ttm_operation_ctx *ctx)
@@ -110,27 +131,21 @@ int quire_tt_populate(struct ttm_device *ttm, struct ttm_tt *base, struct ttm_op
 	/* What has been swapped out must find its place, and a page fault must not fail. */
 	bool must = ctx->force_alloc || base->page_flags & TTM_TT_FLAG_SWAPPED;
 	struct quire_tt *tt = to_quire_tt(base);
-	struct mem_cgroup *before;
+	struct ttm_resource *old = tt->bo->base.resource;
 	int ret;
 
 	if (base->page_flags & TTM_TT_FLAG_EXTERNAL)
 		return 0;
-	if (!must && !quire_room_in_machine((u64)base->num_pages << PAGE_SHIFT))
-		return -ENOMEM;
-	/* Who pushes a buffer out of card memory does not pay for it. */
-	before = set_active_memcg(tt->memcg);
-	ret = quire_tt_get_pages(base);
-	set_active_memcg(before);
-	if (ret)
-		return ret;
-	if (!must && !quire_room_in_group(tt->memcg)) {
-		quire_tt_free_pages(base, base->num_pages);
-		return -ENOMEM;
+	ret = quire_tt_get_room(tt, must);
+	if (!ret) {
+		ret = quire_dma_map(quire_tt_device(ttm), &tt->dma, base->pages, base->num_pages,
+				    DMA_BIDIRECTIONAL);
+		if (ret)
+			quire_tt_free_pages(base, base->num_pages);
 	}
-	ret = quire_dma_map(quire_tt_device(ttm), &tt->dma, base->pages, base->num_pages,
-			    DMA_BIDIRECTIONAL);
-	if (ret)
-		quire_tt_free_pages(base, base->num_pages);
+	/* Who wants the card memory it lies in is not to fail for that: TTM tries the next. */
+	if (ret == -ENOMEM && old && old->mem_type == TTM_PL_VRAM)
+		ret = -ENOSPC;
 	return ret;
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Control groups: what a process takes by calls counts to its group, and a process that wants ever
- * more is refused at the group's limit.  It is not killed, and others work meanwhile.
+ * more is refused at the group's limit.  It is not killed, and others work meanwhile, also while
+ * the machine's memory is short.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -266,6 +267,133 @@ TEST_F_TIMEOUT(groups, what_calls_make_counts_and_comes_back, 60)
 			usleep(50000);
 		EXPECT_LE(number("memory.current", NULL), 4 * MIB) TH_LOG("%s", kinds[i].name);
 	}
+}
+
+/* Memory of the process's own. */
+static bool take(size_t bytes)
+{
+	return mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0) != MAP_FAILED;
+}
+
+/* In the group: all of the card's memory, and what the group has; waits until @go ends. */
+static int fill_card_and_group(int ready, int go)
+{
+	struct card card;
+	char c = 0;
+	int ret;
+
+	ret = write_text(group, "cgroup.procs", "0");
+	if (!ret)
+		ret = card_setup_limit(&card, 0, 60000);
+	for (unsigned int i = 0; i < 62 && !ret; i++)
+		ret = more_card_buffers(&card, i);
+	if (ret || !take(44 * MIB) || write(ready, &c, 1) != 1)
+		return 1;
+	return read(go, &c, 1) == 0 ? 0 : 1;
+}
+
+/* The machine's memory, until there is no room for a page, and more; waits until @go ends. */
+static int fill_machine(int ready, int go)
+{
+	struct card card;
+	uint32_t handle;
+	char c = 0;
+	int ret;
+
+	ret = card_setup_limit(&card, 0, 60000);
+	while (!ret) {
+		if (!take(BUFFER))
+			return 1;
+		ret = card_bo_create(card.fd, PAGE, DRM_QUIRE_PLACEMENT_SYSTEM, 0, &handle);
+	}
+	if (ret != -ENOMEM || !take(2 * BUFFER) || write(ready, &c, 1) != 1)
+		return 1;
+	return read(go, &c, 1) == 0 ? 0 : 1;
+}
+
+/* A process that has filled something and keeps it until *@go is closed. */
+static pid_t start_filler(int (*fill)(int ready, int go), int *go)
+{
+	int ready[2], end[2];
+	pid_t child;
+	char c;
+
+	if (pipe(ready) || pipe(end))
+		return -1;
+	child = fork();
+	if (!child) {
+		close(end[1]);
+		_exit(fill(ready[1], end[0]));
+	}
+	close(ready[1]);
+	close(end[0]);
+	if (child > 0 && read(ready[0], &c, 1) != 1) {
+		waitpid(child, NULL, 0);
+		child = -1;
+	}
+	close(ready[0]);
+	*go = end[1];
+	return child;
+}
+
+/* Lines of TTM in the kernel's log that are new. */
+static unsigned int ttm_lines(int log)
+{
+	unsigned int lines = 0;
+	char line[1024];
+	ssize_t got;
+
+	while ((got = read(log, line, sizeof(line) - 1)) > 0 || (got < 0 && errno == EPIPE)) {
+		line[got > 0 ? got : 0] = '\0';
+		lines += strstr(line, "[TTM]") != NULL;
+	}
+	return lines;
+}
+
+/* What has no room outside of the card stays there: others lie elsewhere. */
+TEST_F_TIMEOUT(groups, who_fills_the_card_and_his_group_costs_others_no_call, 120)
+{
+	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK), made = make_group(LIMIT), go, status;
+	uint32_t handle;
+	pid_t child;
+
+	if (made == -ENOENT || made == -ENODEV)
+		SKIP(return, "no control groups for memory");
+	ASSERT_EQ(0, made);
+	ASSERT_GE(log, 0);
+	child = start_filler(fill_card_and_group, &go);
+	ASSERT_GT(child, 0);
+	ttm_lines(log);
+	for (int i = 0; i < 30; i++) {
+		ASSERT_EQ(0, card_bo_create(self->card.fd, BUFFER, DRM_QUIRE_PLACEMENT_CARD, 0,
+					    &handle)) TH_LOG("buffer %d", i);
+	}
+	EXPECT_EQ(0, ttm_lines(log));
+	EXPECT_EQ(0, number("memory.events", "oom_kill "));
+	close(go);
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	close(log);
+}
+
+TEST_F_TIMEOUT(groups, work_goes_on_while_others_use_the_machines_memory, 120)
+{
+	struct quire_packet_fill fill;
+	int go, status;
+	pid_t child;
+
+	/* The first use of what the job needs. */
+	packet_fill(&fill, self->card.stream.va + PAGE, 64, 1);
+	ASSERT_EQ(0, card_run(&self->card, &fill, sizeof(fill)));
+	child = start_filler(fill_machine, &go);
+	ASSERT_GT(child, 0);
+	EXPECT_EQ(0, card_run(&self->card, &fill, sizeof(fill)));
+	EXPECT_EQ(0, more_mappings(&self->card, 0));
+	EXPECT_EQ(-ENOMEM, more_system_buffers(&self->card, 0));
+	close(go);
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
 }
 
 TEST_HARNESS_MAIN
