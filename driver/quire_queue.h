@@ -111,6 +111,8 @@ struct quire_queue {
 	struct list_head listed;
 	/** @waiting: in the list of its process while it waits for a slot (quire_share.c) */
 	struct list_head waiting;
+	/** @tried: quire_queues.searches that found no slot for it; under that lock */
+	u64 tried;
 	/** @started: in a list of queues whose doorbells are to be rung */
 	struct list_head started;
 	/** @process: whose turn it is, among processes */
@@ -200,6 +202,8 @@ struct quire_context {
 	unsigned int busy;
 	/** @used: when the last ring was lent or came back, in jiffies */
 	unsigned long used;
+	/** @leaving: its rings are taken back for who has no context: @vm gets no other before */
+	bool leaving;
 };
 
 /** struct quire_queues - queues and slots of a card */
@@ -307,13 +311,14 @@ int quire_share_get(struct quire_queue *queue);
 void quire_share_put(struct quire_queue *queue);
 void quire_share_init(struct quire_queues *queues);
 /* Under quire_queues.lock: */
-void quire_share_wait(struct quire_queue *queue, bool first);
+void quire_share_wait(struct quire_queue *queue);
 void quire_share_unwait(struct quire_queue *queue);
 void quire_share_take(struct quire_queue *queue);
 void quire_share_give(struct quire_queue *queue);
 u32 quire_share_register(struct quire_queue *queue);
 void quire_share_count(struct quire_queues *queues);
-void quire_share_add(struct quire_queue *queue);
+void quire_share_served(struct quire_queue *queue);
+void quire_share_tried(struct quire_queue *queue);
 struct quire_queue *quire_share_next(struct quire_queues *queues);
 struct quire_slot *quire_share_victim(struct quire_queues *queues, struct quire_queue *queue);
 

@@ -9,7 +9,8 @@
  * priority first; then whoever has fewer busy slots, counted by user and within a user by process;
  * then whoever has waited longest.  Queues wait at their process, processes with waiting queues
  * at their user: whatever their number, a choice looks at those that have busy slots and at one
- * that has none.
+ * that has none.  Who has got a slot goes behind the others who wait, with his process; one for
+ * whom none was found keeps his place.
  */
 #include <linux/cred.h>
 #include <linux/hash.h>
@@ -45,6 +46,10 @@ struct quire_share {
 	struct list_head waiting[QUIRE_PRIORITIES];
 	/** @waits: by priority, in the list above of its user, or in quire_queues.waiting */
 	struct list_head waits[QUIRE_PRIORITIES];
+	/** @waiters: by priority, its queues that wait */
+	unsigned int waiters[QUIRE_PRIORITIES];
+	/** @tried: of these, for which search @search found no slot */
+	unsigned int tried[QUIRE_PRIORITIES];
 };
 
 static struct hlist_head *quire_share_bucket(struct quire_queues *queues, kuid_t uid, pid_t tgid)
@@ -122,19 +127,20 @@ static u32 quire_share_level(const struct quire_queue *queue)
 	return queue->priority - DRM_QUIRE_QUEUE_PRIORITY_LOW;
 }
 
-/* The queue waits for a slot: behind others of its process, or with @first before them. */
-void quire_share_wait(struct quire_queue *queue, bool first)
+/* The queue waits for a slot, behind others of its process. */
+void quire_share_wait(struct quire_queue *queue)
 {
 	struct quire_queues *queues = queue->qdev->queues;
-	void (*add)(struct list_head *, struct list_head *) = first ? list_add : list_add_tail;
 	u32 level = quire_share_level(queue);
 
 	lockdep_assert_held(&queues->lock);
 	if (list_empty(&queue->user->waiting[level]))
-		add(&queue->user->waits[level], &queues->waiting[level]);
+		list_add_tail(&queue->user->waits[level], &queues->waiting[level]);
 	if (list_empty(&queue->process->waiting[level]))
-		add(&queue->process->waits[level], &queue->user->waiting[level]);
-	add(&queue->waiting, &queue->process->waiting[level]);
+		list_add_tail(&queue->process->waits[level], &queue->user->waiting[level]);
+	list_add_tail(&queue->waiting, &queue->process->waiting[level]);
+	queue->process->waiters[level]++;
+	queue->user->waiters[level]++;
 	queues->waiters++;
 }
 
@@ -151,6 +157,8 @@ void quire_share_unwait(struct quire_queue *queue)
 		list_del_init(&queue->process->waits[level]);
 	if (list_empty(&queue->user->waiting[level]))
 		list_del_init(&queue->user->waits[level]);
+	queue->process->waiters[level]--;
+	queue->user->waiters[level]--;
 	queues->waiters--;
 }
 
@@ -207,20 +215,51 @@ static unsigned int quire_share_busy(struct quire_queues *queues, const struct q
 	return share->search == queues->searches ? share->busy : 0;
 }
 
-static void quire_share_add_one(struct quire_queues *queues, struct quire_share *share)
+/* Its counts are those of this search. */
+static struct quire_share *quire_share_current(struct quire_queues *queues,
+					       struct quire_share *share)
 {
-	share->busy = quire_share_busy(queues, share) + 1;
-	share->search = queues->searches;
+	if (share->search != queues->searches) {
+		share->search = queues->searches;
+		share->busy = 0;
+		memset(share->tried, 0, sizeof(share->tried));
+	}
+	return share;
 }
 
-/* The queue has got a slot in this search. */
-void quire_share_add(struct quire_queue *queue)
+static void quire_share_add(struct quire_queue *queue)
 {
 	struct quire_queues *queues = queue->qdev->queues;
 
 	lockdep_assert_held(&queues->lock);
-	quire_share_add_one(queues, queue->process);
-	quire_share_add_one(queues, queue->user);
+	quire_share_current(queues, queue->process)->busy++;
+	quire_share_current(queues, queue->user)->busy++;
+}
+
+/* This search has found a slot for the queue, which does not wait any more: others are next. */
+void quire_share_served(struct quire_queue *queue)
+{
+	struct quire_queues *queues = queue->qdev->queues;
+	u32 level = quire_share_level(queue);
+
+	quire_share_unwait(queue);
+	quire_share_add(queue);
+	if (!list_empty(&queue->process->waits[level]))
+		list_move_tail(&queue->process->waits[level], &queue->user->waiting[level]);
+	if (!list_empty(&queue->user->waits[level]))
+		list_move_tail(&queue->user->waits[level], &queues->waiting[level]);
+}
+
+/* This search has found no slot for the queue, which keeps its place. */
+void quire_share_tried(struct quire_queue *queue)
+{
+	struct quire_queues *queues = queue->qdev->queues;
+	u32 level = quire_share_level(queue);
+
+	lockdep_assert_held(&queues->lock);
+	queue->tried = queues->searches;
+	quire_share_current(queues, queue->process)->tried[level]++;
+	quire_share_current(queues, queue->user)->tried[level]++;
 }
 
 static void quire_share_count_slot(struct quire_queues *queues, struct quire_slot *slot)
@@ -246,13 +285,19 @@ void quire_share_count(struct quire_queues *queues)
 		quire_share_count_slot(queues, &queues->slots[i]);
 }
 
-/* Of users or processes that wait at a priority, the first of those with the fewest busy slots. */
+/*
+ * Of users or processes that wait at a priority, the first of those with the fewest busy slots,
+ * or NULL: all their queues were tried.
+ */
 static struct quire_share *quire_share_least(struct quire_queues *queues, struct list_head *list,
 					     u32 level)
 {
 	struct quire_share *share, *best = NULL;
 
 	list_for_each_entry(share, list, waits[level]) {
+		if (share->search == queues->searches &&
+		    share->tried[level] >= share->waiters[level])
+			continue;
 		if (!quire_share_busy(queues, share))
 			return share;
 		if (!best || quire_share_busy(queues, share) < quire_share_busy(queues, best))
@@ -261,21 +306,29 @@ static struct quire_share *quire_share_least(struct quire_queues *queues, struct
 	return best;
 }
 
-/* The next waiting queue, which does not wait any more, or NULL. */
+static struct quire_queue *quire_share_first(struct quire_queues *queues,
+					     struct list_head *waiting)
+{
+	struct quire_queue *queue;
+
+	list_for_each_entry(queue, waiting, waiting)
+		if (queue->tried != queues->searches)
+			return queue;
+	return NULL;
+}
+
+/* Of the waiting queues that this search has not tried, the next; or NULL. */
 struct quire_queue *quire_share_next(struct quire_queues *queues)
 {
 	struct quire_share *user, *process;
-	struct quire_queue *queue;
 
 	lockdep_assert_held(&queues->lock);
 	for (u32 level = QUIRE_PRIORITIES; level--;) {
-		if (list_empty(&queues->waiting[level]))
-			continue;
 		user = quire_share_least(queues, &queues->waiting[level], level);
+		if (!user)
+			continue;
 		process = quire_share_least(queues, &user->waiting[level], level);
-		queue = list_first_entry(&process->waiting[level], struct quire_queue, waiting);
-		quire_share_unwait(queue);
-		return queue;
+		return quire_share_first(queues, &process->waiting[level]);
 	}
 	return NULL;
 }

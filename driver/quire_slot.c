@@ -134,6 +134,9 @@ bool quire_slot_take_quiet(struct quire_slot *slot, bool stop)
 	bool idle;
 
 	lockdep_assert_held(&slot->qdev->queues->lock);
+	/* Its QUEUE_PARK may be on its way still: whoever stops the card takes it afterwards. */
+	if (!stop && slot->parking)
+		return false;
 	spin_lock_irqsave(&queue->lock, flags);
 	idle = list_empty(&queue->running);
 	if (idle)
@@ -190,8 +193,9 @@ static bool quire_slot_lend_context(struct quire_queue *queue)
 	struct quire_queues *queues = queue->qdev->queues;
 	struct quire_context *best = NULL;
 
+	/* One whose rings are taken back is for somebody else. */
 	if (queue->vm->mmu.context != QUIRE_NO_CONTEXT)
-		return true;
+		return !quire_slot_context(queue)->leaving;
 	for (u32 i = QUIRE_KERNEL_CONTEXT + 1; i < queue->qdev->contexts_total; i++) {
 		struct quire_context *context = &queues->contexts[i];
 
@@ -205,6 +209,7 @@ static bool quire_slot_lend_context(struct quire_queue *queue)
 	if (!best || (best->vm && !quire_slot_reclaim_context(queues, best)))
 		return false;
 	best->vm = queue->vm;
+	best->leaving = false;
 	quire_mmu_lend(&queue->vm->mmu, best - queues->contexts);
 	return true;
 }
@@ -373,6 +378,7 @@ static void quire_slot_make_room(struct quire_queue *queue)
 	if (queue->vm->mmu.context != QUIRE_NO_CONTEXT)
 		return;
 	/* It needs a context, too. */
+	queues->contexts[vm->mmu.context].leaving = true;
 	for (u32 i = 0; i < queues->count; i++)
 		if (queues->slots[i].queue && queues->slots[i].queue->vm == vm)
 			quire_slot_park(&queues->slots[i]);
@@ -402,33 +408,36 @@ static void quire_slots_search(struct quire_device *qdev, struct list_head *star
 {
 	struct quire_queues *queues = qdev->queues;
 	unsigned int tries = QUIRE_SLOT_TRIES;
-	struct quire_queue *queue, *next;
-	LIST_HEAD(tried);
+	struct quire_queue *queue;
 	u32 coming;
 
 	quire_share_count(queues);
 	coming = quire_slots_count_parking(queues);
 	while (!queues->ailing && tries && (queue = quire_share_next(queues))) {
-		if (!quire_ring_wants(queue))
+		if (!quire_ring_wants(queue)) {
+			quire_share_unwait(queue);
 			continue;
+		}
 		if (quire_slot_lend(queue)) {
-			quire_share_add(queue);
+			quire_share_served(queue);
 			list_add_tail(&queue->started, started);
 			continue;
 		}
-		list_add(&queue->waiting, &tried);
+		quire_share_tried(queue);
 		tries--;
 		if (coming)
 			coming--;
 		else
 			quire_slot_make_room(queue);
 	}
-	/* The last one first: they wait in the order they did. */
-	list_for_each_entry_safe(queue, next, &tried, waiting) {
-		list_del_init(&queue->waiting);
-		if (quire_ring_wants(queue))
-			quire_share_wait(queue, true);
-	}
+}
+
+/* Contexts that have been freed for somebody, and whom nobody has taken, stay where they are. */
+static void quire_slots_settle_leaving(struct quire_queues *queues)
+{
+	for (u32 i = 0; i < QUIRE_CONTEXTS; i++)
+		if (!queues->contexts[i].rings)
+			queues->contexts[i].leaving = false;
 }
 
 /* The kernel's queue has come to rest beside others: it goes on first. */
@@ -452,6 +461,7 @@ void quire_slots_serve(struct quire_device *qdev)
 	if (!queues->waiters || queues->blocked || queues->ended || qdev->wedged)
 		return;
 	quire_slots_search(qdev, &started);
+	quire_slots_settle_leaving(queues);
 	quire_slots_kick(&started);
 	if (queues->waiters && !queues->ailing)
 		mod_delayed_work(queues->wq, &queues->share, QUIRE_SLOT_LOOK);
@@ -461,7 +471,7 @@ void quire_slot_want(struct quire_queue *queue)
 {
 	lockdep_assert_held(&queue->qdev->queues->lock);
 	if (!queue->kernel && list_empty(&queue->waiting) && !list_empty(&queue->listed))
-		quire_share_wait(queue, false);
+		quire_share_wait(queue);
 }
 
 /* The ring of the kernel's queue: at boot, after a reset, and after a failed job. */

@@ -330,4 +330,68 @@ TEST_F_TIMEOUT(slots, engine_time_is_shared_by_users_and_not_by_queues, 120)
 	EXPECT_LT(done[1], 2 * done[0]);
 }
 
+/* A user with an address space and several queues of it, all with more work than can be done. */
+static void work_as(uid_t user, int ready, int go, int result)
+{
+	enum { QUEUES = 6, JOBS = 60 };
+	static struct drm_quire_job jobs[JOBS];
+	struct drm_quire_submit args = { .jobs = { sizeof(jobs[0]), JOBS, (uintptr_t)jobs } };
+	struct drm_quire_queue_query state;
+	uint32_t queue[QUEUES], bytes;
+	uint64_t done = 0;
+	struct card card;
+	char byte = 0;
+
+	if (card_setup(&card, 0) || card_long_stream(&card, &bytes) || setuid(user))
+		_exit(1);
+	((struct quire_packet_gemm *)card.stream.map)->m = 512;
+	for (unsigned int i = 0; i < JOBS; i++) {
+		jobs[i].stream_va = card.stream.va;
+		jobs[i].stream_bytes = sizeof(struct quire_packet_gemm);
+	}
+	for (unsigned int i = 0; i < QUEUES; i++)
+		if (card_queue_create(card.fd, card.vm, 600000, &queue[i]))
+			_exit(1);
+	if (write(ready, &byte, 1) != 1 || read(go, &byte, 1) != 1)
+		_exit(1);
+	for (unsigned int i = 0; i < QUEUES; i++) {
+		args.queue_id = queue[i];
+		if (card_ioctl(card.fd, DRM_IOCTL_QUIRE_SUBMIT, &args))
+			_exit(1);
+	}
+	sleep(15);
+	for (unsigned int i = 0; i < QUEUES; i++)
+		if (!card_queue_state(card.fd, queue[i], &state))
+			done += state.completed;
+	_exit(write(result, &done, sizeof(done)) != sizeof(done));
+}
+
+/* Whoever has one of his queues served goes behind the others, though more of his wait. */
+TEST_F_TIMEOUT(slots, users_with_many_queues_beyond_the_contexts_all_get_on, 120)
+{
+	enum { USERS = 36 };
+	int ready[2], go[2], result[USERS][2];
+	uint64_t done;
+	char byte;
+
+	ASSERT_EQ(0, pipe(ready));
+	ASSERT_EQ(0, pipe(go));
+	for (unsigned int i = 0; i < USERS; i++) {
+		ASSERT_EQ(0, pipe(result[i]));
+		if (!fork())
+			work_as(2000 + i, ready[1], go[0], result[i][1]);
+		close(result[i][1]);
+		ASSERT_EQ(1, read(ready[0], &byte, 1));
+	}
+	for (unsigned int i = 0; i < USERS; i++) {
+		ASSERT_EQ(1, write(go[1], "", 1));
+		usleep(20000);
+	}
+	for (unsigned int i = 0; i < USERS; i++) {
+		ASSERT_EQ((ssize_t)sizeof(done), read(result[i][0], &done, sizeof(done)));
+		EXPECT_NE(0, done) TH_LOG("user %u", i);
+		close(result[i][0]);
+	}
+}
+
 TEST_HARNESS_MAIN
