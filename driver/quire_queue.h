@@ -188,8 +188,12 @@ struct quire_slot {
 	unsigned long parked_at;
 	/** @busy: there were jobs on it when the last search began */
 	bool busy;
-	/** @job: at a reset: register JOB of the stopped card */
+	/** @job: at a reset: register JOB of the stopped card, or all ones */
 	u32 job;
+	/** @state: and its register STATE, or OFF */
+	u32 state;
+	/** @completed: and its register COMPLETED */
+	u32 completed;
 };
 
 /** struct quire_context - a context of the card; under quire_queues.lock */

@@ -5,12 +5,13 @@
  * it, lend slots again.
  *
  * What that means for a queue that had jobs on the card:
- *  - it came to rest before: it goes on where it was;
+ *  - it came to rest before, even if nobody has noticed yet: it goes on where it was;
  *  - it is guilty: its job in progress ends with an error, and the queue is banned;
  *  - no job of it had begun: they are run from the beginning;
  *  - a job had begun: nobody knows what of it was done, and done again it may give something
  *    else.  It ends with -EIO, and so do those behind it, which may need what it should have
  *    done.  Unless it says that it gives the same when it is begun again.
+ *  - the card counts its job as ended, and the record of that was lost: -EIO likewise.
  * Guilty is whose job could not be stopped; and when the firmware failed, whose job was the only
  * one in progress, or was in progress a second time within a minute.
  *
@@ -98,9 +99,32 @@ static void quire_reset_note(struct quire_device *qdev)
 	struct quire_queues *queues = qdev->queues;
 	bool off = quire_read(qdev, QUIRE_REG_BOOT_STATUS) == QUIRE_BOOT_OFF;
 
-	for (u32 i = 0; i < queues->count; i++)
-		queues->slots[i].job = off ? quire_read(qdev, QUIRE_REG_QUEUE(i) + QUIRE_QUEUE_JOB) :
-					     ~0u;
+	for (u32 i = 0; i < queues->count; i++) {
+		struct quire_slot *slot = &queues->slots[i];
+		u32 base = QUIRE_REG_QUEUE(i);
+
+		slot->job = off ? quire_read(qdev, base + QUIRE_QUEUE_JOB) : ~0u;
+		slot->state = off ? quire_read(qdev, base + QUIRE_QUEUE_STATE) : QUIRE_QUEUE_OFF;
+		slot->completed = quire_read(qdev, base + QUIRE_QUEUE_COMPLETED);
+	}
+}
+
+/* The jobs are at rest in the queue's page. */
+static bool quire_reset_at_rest(const struct quire_slot *slot)
+{
+	return slot->state == QUIRE_QUEUE_PARKED;
+}
+
+/* The oldest job on the ring has no record, though the card has come to its end. */
+static bool quire_reset_lacks_record(struct quire_slot *slot)
+{
+	struct quire_job *job;
+
+	job = list_first_entry_or_null(&slot->queue->running, struct quire_job, node);
+	if (!job || slot->state == QUIRE_QUEUE_OFF)
+		return false;
+	return slot->state == QUIRE_QUEUE_FAULTED ||
+	       (s32)(slot->completed - lower_32_bits(job->sequence)) >= 0;
 }
 
 /* The job that had begun and not ended, or NULL: the card is stopped, and the lock is idle. */
@@ -169,8 +193,14 @@ static bool quire_reset_settle(struct quire_slot *slot, bool crashed, bool alone
 		quire_reset_ban(slot, QUIRE_STATUS_FIRMWARE, -EIO);
 		return true;
 	}
+	if (quire_reset_at_rest(slot)) {
+		queue->parked = true;
+		if (!queue->kernel)
+			quire_slot_want(queue);
+		return false;
+	}
 	WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_INNOCENT);
-	if (begun && !begun->restartable) {
+	if (quire_reset_lacks_record(slot) || (begun && !begun->restartable)) {
 		quire_ring_abort(queue, -EIO, -EIO, true);
 	} else {
 		quire_ring_rerun(queue);

@@ -93,18 +93,18 @@ static void stop(struct quire_device *device)
 	atomic_store(&device->mailbox_seen, atomic_load(&device->mailbox_sequence));
 	atomic_store(&device->negotiated, 0);
 	for (unsigned int q = 0; q < QUIRE_QUEUES; q++) {
-		atomic_store(&device->queue[q][QUIRE_QUEUE_STATE / 4], QUIRE_QUEUE_OFF);
-		atomic_store(&device->queue[q][QUIRE_QUEUE_COMPLETED / 4], 0);
 		atomic_store(&device->queue[q][QUIRE_QUEUE_TAIL / 4], 0);
 		atomic_store(&device->queue[q][QUIRE_QUEUE_JOB_BANDS / 4], 0);
 	}
 	log_end_line(device);
 }
 
-/* Until here they tell what was in progress when the card stopped. */
-static void forget_jobs(struct quire_device *device)
+/* Until here they tell what was in progress and what was at rest when the card stopped. */
+static void forget_queues(struct quire_device *device)
 {
 	for (unsigned int q = 0; q < QUIRE_QUEUES; q++) {
+		atomic_store(&device->queue[q][QUIRE_QUEUE_STATE / 4], QUIRE_QUEUE_OFF);
+		atomic_store(&device->queue[q][QUIRE_QUEUE_COMPLETED / 4], 0);
 		atomic_store(&device->queue[q][QUIRE_QUEUE_JOB / 4], 0);
 		atomic_store(&device->queue[q][QUIRE_QUEUE_JOB_US / 4], 0);
 	}
@@ -118,7 +118,7 @@ void boot_start(struct quire_device *device)
 	uint32_t body;
 
 	stop(device);
-	forget_jobs(device);
+	forget_queues(device);
 	mcu_forget_decoded(&device->mcu);
 	if (address & (QUIRE_PAGE_BYTES - 1) || address > device->config.memory_bytes ||
 	    bytes > device->config.memory_bytes - address) {

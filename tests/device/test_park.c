@@ -185,6 +185,9 @@ static void another_firmware_goes_on_with_it(void **state)
 	card_wait(s.card, QUIRE_REG_QUEUE(0) + QUIRE_QUEUE_STATE, QUIRE_QUEUE_PARKED);
 	card_write(s.card, QUIRE_REG_MCU_CONTROL, QUIRE_MCU_RESET);
 	card_wait(s.card, QUIRE_REG_BOOT_STATUS, QUIRE_BOOT_OFF);
+	/* who has not heard of it yet can still see it */
+	assert_int_equal(QUIRE_QUEUE_PARKED, reg(&s, 0, QUIRE_QUEUE_STATE));
+	assert_int_equal(sequence - 1, reg(&s, 0, QUIRE_QUEUE_COMPLETED));
 	assert_int_equal(QUIRE_BOOT_READY, card_start(s.card));
 	card_write(s.card, QUIRE_REG_QUEUE(0) + QUIRE_QUEUE_RESUME, 1);
 	assert_int_equal(QUIRE_MAILBOX_OK, card_mailbox(s.card, QUIRE_MAILBOX_QUEUE_START, 0));

@@ -112,6 +112,24 @@ FIXTURE_TEARDOWN(recovery)
 	monitor_close();
 }
 
+/* Packets at the stream's beginning, one band each: @count sums of @k products. */
+static int card_long_sums(struct card *card, uint32_t k, uint32_t count)
+{
+	struct quire_packet_gemm *packets = card->stream.map;
+	struct bo operands, output;
+	int ret = card_buffer(card, k, DRM_QUIRE_PLACEMENT_SYSTEM, &operands);
+
+	if (!ret)
+		ret = card_buffer(card, PAGE, DRM_QUIRE_PLACEMENT_SYSTEM, &output);
+	if (ret)
+		return ret;
+	memset(operands.map, 0x43, k);
+	for (uint32_t i = 0; i < count; i++)
+		packet_gemm(&packets[i], QUIRE_FORMAT_POSIT8, 1, 1, k, operands.va, operands.va,
+			    output.va);
+	return 0;
+}
+
 /* A stream of products behind a fill that tells that it has begun: where, and how long. */
 static uint64_t marked_stream(struct card *card, uint32_t products, uint32_t *bytes)
 {
@@ -275,6 +293,49 @@ TEST_F_TIMEOUT(recovery, engine_that_ignores_the_cancel_costs_others_nothing, 60
 	EXPECT_EQ(DRM_QUIRE_QUEUE_STATE_ACTIVE, state.state);
 	EXPECT_EQ(0, state.rerun);
 	EXPECT_EQ(self->resets + 1, resets(self->innocent.fd));
+}
+
+/*
+ * Bands of the innocent take about as long as the driver waits for them: whether they end before
+ * or after it has given up, what has begun is not begun again.
+ */
+TEST_F_TIMEOUT(recovery, queue_that_comes_to_rest_too_late_is_not_run_twice, 120)
+{
+	struct drm_quire_queue_query state;
+	volatile uint64_t *mark;
+	uint64_t other;
+	uint32_t bytes;
+
+	mark = (uint64_t *)((char *)self->innocent.stream.map + BEGUN);
+	for (unsigned int i = 0; i < 8; i++) {
+		uint64_t va;
+		int error;
+
+		ASSERT_EQ(0, card_queue_create(self->guilty.fd, self->guilty.vm, LIMIT_MS,
+					       &self->guilty.queue));
+		ASSERT_EQ(0, card_queue_create(self->innocent.fd, self->innocent.vm, 600000,
+					       &self->innocent.queue));
+		ASSERT_EQ(0, card_long_sums(&self->innocent, 1u << 20, 31));
+		va = marked_stream(&self->innocent, 30, &bytes);
+		ASSERT_EQ(0, monitor_inject("engine-deaf", 1));
+		ASSERT_EQ(0, start_guilty(&self->guilty, &self->point));
+		usleep(100000 + i * 30000);
+		ASSERT_EQ(0, card_submit(&self->innocent, va, bytes, &other));
+		ASSERT_EQ(0, begun(&self->innocent));
+		*mark = 0;
+		ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point,
+				       20000 * MS));
+		ASSERT_EQ(0, monitor_inject("engine-deaf", 0));
+		ASSERT_EQ(0, card_wait(self->innocent.fd, self->innocent.syncobj, other,
+				       60000 * MS));
+		error = card_fence_error(self->innocent.fd, self->innocent.syncobj, other);
+		EXPECT_TRUE(!error || error == -EIO) TH_LOG("error %d", error);
+		EXPECT_EQ(0, *mark) TH_LOG("begun twice, error %d", error);
+		ASSERT_EQ(0, card_queue_state(self->innocent.fd, self->innocent.queue, &state));
+		EXPECT_EQ(0, state.rerun);
+		if (!error)
+			EXPECT_EQ(DRM_QUIRE_QUEUE_RESET_NONE, state.reset);
+	}
 }
 
 TEST_F_TIMEOUT(recovery, queue_alone_on_a_processor_that_stands_still_is_guilty, 60)

@@ -210,7 +210,8 @@ enum quire_fault_reason {
  * Read-only, of the job in progress: low word of its sequence number (0: none; a low word that
  * is 0 is shown as QUIRE_JOB_LOW_WORD_0), the time in microseconds in which a band of it was on
  * an engine or the firmware worked on it, up to 50 ms old while a band runs, and its bands on
- * engines now.  JOB and JOB_US stay as they are when the card is RESET.
+ * engines now.  JOB, JOB_US, STATE and COMPLETED stay as they are when the card is RESET, until
+ * it is STARTed.
  */
 #define QUIRE_QUEUE_JOB 0x34
 #define QUIRE_JOB_LOW_WORD_0 0xffffffffu
