@@ -17,6 +17,7 @@
 static struct quire_band bands[QUIRE_ENGINES_MAX];
 static uint8_t owner[QUIRE_ENGINES_MAX];	/* queue of the band on an engine */
 static uint64_t started[QUIRE_ENGINES_MAX];	/* when it was */
+static uint32_t charged[QUIRE_ENGINES_MAX];	/* for it, in advance */
 static uint32_t engines;			/* bit per engine of the card */
 static uint32_t idle;				/* bit per engine without a band */
 static uint64_t band_macs;
@@ -255,6 +256,7 @@ void band_start(struct queue *q, uint32_t number)
 		return;
 	}
 	started[engine] = progress_now();
+	charged[engine] = sched_charge_band(number);
 }
 
 /* A band that hung for longer has to be paid for by two seconds. */
@@ -275,7 +277,8 @@ void band_collect(void)
 	for (uint32_t engine = 0; done; engine++, done >>= 1) {
 		if (!(done & 1))
 			continue;
-		sched_charge(owner[engine], time_between(started[engine], now));
+		sched_correct_band(owner[engine], charged[engine],
+				   time_between(started[engine], now));
 		collect(engine);
 		job_leave(owner[engine]);
 	}

@@ -168,7 +168,11 @@ void sched_update(uint32_t number);
 void sched_join(uint32_t number, uint8_t priority, uint8_t group, uint8_t owner);
 /* It has used the processor or an engine for so many nanoseconds, less than 2^31. */
 void sched_charge(uint32_t number, uint32_t ns);
-/* Whether others of its priority wanted something, too, when the last queue was picked. */
+/* A band of it has been started: charge what it may take, and return that. */
+uint32_t sched_charge_band(uint32_t number);
+/* The band has ended. */
+void sched_correct_band(uint32_t number, uint32_t charged, uint32_t ns);
+/* Whether others wanted something, too, when the last queue was picked. */
 extern bool sched_shared;
 bool sched_pick(uint32_t *number);
 

@@ -2,11 +2,14 @@
 /*
  * Which queue is served next.  Highest priority first; then the owner who has used the least
  * engine time, of his groups the one that has, and its queues in turn.  So that nobody starves,
- * a priority that was passed over sixteen times in a row is served once.
+ * a priority that was passed over sixteen times in a row is served once, unless it has used more
+ * than a sixteenth of the time of those above it.
  *
  * What somebody has used counts in each priority by itself, and only while he wants something:
- * who comes back after a pause is as far as those who wait, with a little in advance, because a
- * queue wants nothing while the last band of its packet runs.
+ * who comes back after a pause is as far as who was served last, with a little in advance,
+ * because a queue wants nothing while the last band of its packet runs.  What he has used more
+ * than the others is never forgiven.  A band is paid for when it starts, as if it took as long as
+ * its owner's last one, and what that was wrong when it ends.
  */
 #include "bits.h"
 #include "firmware.h"
@@ -15,21 +18,26 @@
 #define PRIORITIES 3
 #define PATIENCE 16
 #define ADVANCE_NS 20000000u
-/* Who has used more than the others by this has done so as somebody else. */
-#define BEHIND_NS 500000000u
 
-/* Owners or groups: bit per queue, and the time each has used. */
+/*
+ * Owners or groups: bit per queue, the time each has used, and how much whoever was served last
+ * had used: of owners in the first place, of groups in the place of their owner.
+ */
 struct sharers {
 	uint64_t queues[QUIRE_QUEUE_OWNERS];
 	uint64_t used[QUIRE_QUEUE_OWNERS];
+	uint64_t reached[QUIRE_QUEUE_OWNERS];
 };
 
 bool sched_shared;
 static uint64_t runnable[PRIORITIES];	/* bit per queue */
 static uint8_t last[PRIORITIES][QUIRE_QUEUE_OWNERS];	/* of a group: queue served last */
 static uint8_t passed_over[PRIORITIES];
+/* Time of those above, less PATIENCE times what it has used while they wanted something. */
+static int64_t credit[PRIORITIES];
+static uint32_t expected[QUIRE_QUEUE_OWNERS];	/* time of an owner's last band */
 static struct sharers owners[PRIORITIES], groups[PRIORITIES];
-/* What one queue has used and is not in its sharers' sums yet: as long as it is alone. */
+/* What one queue has used and is not in its sharers' sums yet. */
 static uint32_t account_of, account;
 
 /* A queue wants the processor when it can start something without waiting for a band. */
@@ -77,38 +85,50 @@ static uint32_t least_used(const struct sharers *sharers, uint64_t bits,
 	return best;
 }
 
-/* Somebody wants something again, beside the others among the bits. */
-static void catch_up(struct sharers *sharers, uint32_t sharer, uint64_t others,
-		     uint32_t (*sharer_of)(uint32_t number))
+/* Somebody wants something again, unless others of his queues do already. */
+static void catch_up(struct sharers *sharers, uint32_t sharer, uint64_t bits, uint64_t reached)
 {
-	uint64_t *used = &sharers->used[sharer], least;
+	uint64_t *used = &sharers->used[sharer];
 
-	if (!others || others & sharers->queues[sharer])
-		return;
-	least = sharers->used[least_used(sharers, others, sharer_of)];
-	if (*used + ADVANCE_NS < least)
-		*used = least - ADVANCE_NS;
-	else if (*used > least + BEHIND_NS)
-		*used = least;
+	if (!(bits & sharers->queues[sharer]) && *used + ADVANCE_NS < reached)
+		*used = reached - ADVANCE_NS;
+}
+
+static void settle_credit(uint32_t priority, int64_t ns)
+{
+	uint64_t above = 0;
+
+	for (uint32_t p = 0; p < priority; p++) {
+		credit[p] += ns;
+		if (credit[p] > PATIENCE * (int64_t)ADVANCE_NS)
+			credit[p] = PATIENCE * (int64_t)ADVANCE_NS;
+	}
+	for (uint32_t p = priority + 1; p < PRIORITIES; p++)
+		above |= runnable[p];
+	if (above)
+		credit[priority] -= PATIENCE * ns;
 }
 
 static __attribute__((noinline)) void settle_account(void)
 {
 	const struct queue *q = &queues[account_of];
 
+	if (!account)
+		return;
 	owners[q->priority].used[q->owner] += account;
 	groups[q->priority].used[q->group] += account;
+	settle_credit(q->priority, account);
 	account = 0;
 }
 
 /* It wants something, as others do.  Apart, because the usual way does not need its registers. */
-static __attribute__((noinline)) void come_back(const struct queue *q, uint64_t others)
+static __attribute__((noinline)) void come_back(const struct queue *q, uint64_t bits)
 {
-	struct sharers *o = &owners[q->priority];
+	struct sharers *o = &owners[q->priority], *g = &groups[q->priority];
 
 	settle_account();
-	catch_up(o, q->owner, others, owner_of);
-	catch_up(&groups[q->priority], q->group, others & o->queues[q->owner], group_of);
+	catch_up(o, q->owner, bits, o->reached[0]);
+	catch_up(g, q->group, bits, g->reached[q->owner]);
 }
 
 void sched_update(uint32_t number)
@@ -123,9 +143,22 @@ void sched_update(uint32_t number)
 	}
 	if (*bits & bit)
 		return;
-	if (*bits)
+	/* Whoever was served last has come as far as can be. */
+	if (*bits || number != account_of)
 		come_back(q, *bits);
 	*bits |= bit;
+}
+
+/* Whether a queue among the bits is started. */
+static bool has_started(uint64_t bits)
+{
+	for (; bits; bits &= bits - 1) {
+		uint8_t state = queues[lowest_queue(bits)].state;
+
+		if (state == QUIRE_QUEUE_ACTIVE || state == QUIRE_QUEUE_FAULTED)
+			return true;
+	}
+	return false;
 }
 
 void sched_join(uint32_t number, uint8_t priority, uint8_t group, uint8_t owner)
@@ -139,6 +172,11 @@ void sched_join(uint32_t number, uint8_t priority, uint8_t group, uint8_t owner)
 	q->priority = priority;
 	q->group = group;
 	q->owner = owner;
+	/* With nothing started it is somebody else who has this number now, and owes nothing. */
+	if (!has_started(owners[priority].queues[owner]))
+		owners[priority].used[owner] = owners[priority].reached[0];
+	if (!has_started(groups[priority].queues[group]))
+		groups[priority].used[group] = groups[priority].reached[owner];
 	owners[priority].queues[owner] |= bit;
 	groups[priority].queues[group] |= bit;
 }
@@ -150,6 +188,48 @@ void sched_charge(uint32_t number, uint32_t ns)
 		account_of = number;
 	}
 	account += ns;
+}
+
+uint32_t sched_charge_band(uint32_t number)
+{
+	uint32_t ns = expected[queues[number].owner];
+
+	sched_charge(number, ns);
+	return ns;
+}
+
+void sched_correct_band(uint32_t number, uint32_t charged, uint32_t ns)
+{
+	const struct queue *q = &queues[number];
+
+	expected[q->owner] = ns;
+	if (ns >= charged) {
+		sched_charge(number, ns - charged);
+		return;
+	}
+	settle_account();
+	charged -= ns;
+	owners[q->priority].used[q->owner] -= charged;
+	groups[q->priority].used[q->group] -= charged;
+	settle_credit(q->priority, -(int64_t)charged);
+}
+
+static void reach(uint64_t *reached, uint64_t used)
+{
+	if (*reached < used)
+		*reached = used;
+}
+
+/* A queue is served: so far have its sharers come. */
+static __attribute__((noinline)) void begin_turn(uint32_t number)
+{
+	const struct queue *q = &queues[number];
+	struct sharers *o = &owners[q->priority], *g = &groups[q->priority];
+
+	settle_account();
+	account_of = number;
+	reach(&o->reached[0], o->used[q->owner]);
+	reach(&g->reached[q->owner], g->used[q->group]);
 }
 
 static __attribute__((noinline)) uint32_t whose_turn(uint32_t priority)
@@ -169,6 +249,8 @@ static __attribute__((noinline)) uint32_t whose_turn(uint32_t priority)
 /* Nothing is picked while all engines are busy: whoever is served may need one. */
 bool sched_pick(uint32_t *number)
 {
+	bool others = false;
+	uint64_t bits = 0;
 	int chosen = -1;
 
 	if (!band_engine_idle())
@@ -176,9 +258,13 @@ bool sched_pick(uint32_t *number)
 	for (int p = PRIORITIES - 1; p >= 0; p--) {
 		if (!runnable[p])
 			continue;
-		if (chosen < 0) {
+		others = bits != 0;
+		if (!others) {
 			chosen = p;
-		} else if (++passed_over[p] >= PATIENCE) {
+			bits = runnable[p];
+		} else if (passed_over[p] < PATIENCE) {
+			passed_over[p]++;
+		} else if (credit[p] >= 0) {
 			chosen = p;
 			break;
 		}
@@ -187,10 +273,12 @@ bool sched_pick(uint32_t *number)
 		return false;
 	passed_over[chosen] = 0;
 	/* Alone, as so often, nobody takes anything from others. */
-	sched_shared = runnable[chosen] & (runnable[chosen] - 1);
+	sched_shared = others || (bits & (bits - 1));
 	if (sched_shared)
 		*number = whose_turn((uint32_t)chosen);
 	else
-		*number = lowest_queue(runnable[chosen]);
+		*number = lowest_queue(bits);
+	if (account || *number != account_of)
+		begin_turn(*number);
 	return true;
 }

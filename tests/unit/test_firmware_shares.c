@@ -17,14 +17,20 @@ struct sharer {
 	uint64_t band_ns;
 };
 
-static void start(struct card *card, unsigned int q, const struct sharer *sharer)
+static void start_at(struct card *card, unsigned int q, const struct sharer *sharer,
+		     uint32_t priority)
 {
-	configure_queue(card, q, 1);
+	configure_queue(card, q, priority);
 	card->queue[q][QUIRE_QUEUE_PRIORITY / 4] |= sharer->group << QUIRE_QUEUE_GROUP_SHIFT |
 						    sharer->owner << QUIRE_QUEUE_OWNER_SHIFT;
 	card->queue[q][QUIRE_QUEUE_CONTEXT / 4] = q;
 	assert_int_equal(QUIRE_MAILBOX_OK, mailbox(card, QUIRE_MAILBOX_QUEUE_START, q));
 	card->sequence[q] = 0;
+}
+
+static void start(struct card *card, unsigned int q, const struct sharer *sharer)
+{
+	start_at(card, q, sharer, QUIRE_QUEUE_PRIORITY_NORMAL);
 }
 
 /* A packet of more bands than the test waits for. */
@@ -34,6 +40,15 @@ static void begin(struct card *card, unsigned int q)
 
 	submit(card, q, &p, sizeof(p));
 	run(card);
+}
+
+/* Jobs of one band each. */
+static void begin_jobs(struct card *card, unsigned int q, unsigned int count)
+{
+	struct quire_packet_gemm p = gemm(1, 1, 1, 1);
+
+	while (count--)
+		submit(card, q, &p, sizeof(p));
 }
 
 /* Let bands end for so long; what each queue had of the engines goes to @used. */
@@ -139,6 +154,51 @@ static void a_pause_is_no_claim(void **state)
 	destroy(card);
 }
 
+/* However long they are: what they take is paid for, in advance where it can be. */
+static void long_bands_are_no_way_to_more_than_a_share(void **state)
+{
+	static const struct sharer sharers[] = {
+		{ 1, 1, 2000 * MS }, { 1, 1, 2000 * MS }, { 2, 2, 20 * MS },
+	};
+	struct card *card = boot(VERSIONS);
+	uint64_t used[8] = { 0 }, others;
+
+	(void)state;
+	card->engines_inline = false;
+	for (unsigned int q = 0; q < 3; q++)
+		start(card, q, &sharers[q]);
+	/* After each of their bands they want something anew. */
+	for (unsigned int q = 0; q < 2; q++)
+		begin_jobs(card, q, 30);
+	begin(card, 2);
+	let_run(card, sharers, card->time + 40000 * MS, used);
+	others = used[0] + used[1];
+	assert_in_range(used[2], others * 8 / 10, others * 12 / 10);
+	destroy(card);
+}
+
+/* What a low priority gets beside a higher one is a share of time, not of bands. */
+static void long_bands_of_low_priority_stay_a_small_share(void **state)
+{
+	static const struct sharer sharers[] = {
+		{ 1, 1, 600 * MS }, { 1, 1, 600 * MS }, { 2, 2, 20 * MS }, { 3, 3, 20 * MS },
+	};
+	struct card *card = boot(VERSIONS);
+	uint64_t used[8] = { 0 }, low, normal;
+
+	(void)state;
+	card->engines_inline = false;
+	for (unsigned int q = 4; q--;)
+		start_at(card, q, &sharers[q], q < 2 ? QUIRE_QUEUE_PRIORITY_LOW : QUIRE_QUEUE_PRIORITY_NORMAL);
+	for (unsigned int q = 4; q--;)
+		begin(card, q);
+	let_run(card, sharers, card->time + 35000 * MS, used);
+	low = used[0] + used[1];
+	normal = used[2] + used[3];
+	assert_in_range(low, normal / 25, normal / 10);
+	destroy(card);
+}
+
 static void owners_and_groups_out_of_range_are_refused(void **state)
 {
 	struct card *card = boot(VERSIONS);
@@ -158,6 +218,8 @@ int main(void)
 		cmocka_unit_test(an_owner_with_many_queues_gets_no_more_than_one_with_one),
 		cmocka_unit_test(groups_share_what_their_owner_has),
 		cmocka_unit_test(a_pause_is_no_claim),
+		cmocka_unit_test(long_bands_are_no_way_to_more_than_a_share),
+		cmocka_unit_test(long_bands_of_low_priority_stay_a_small_share),
 		cmocka_unit_test(owners_and_groups_out_of_range_are_refused),
 	};
 
