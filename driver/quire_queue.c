@@ -480,6 +480,8 @@ void quire_queues_end(struct quire_device *qdev)
 	if (!queues->ended) {
 		WRITE_ONCE(queues->ended, true);
 		quire_fw_stop(qdev);
+		/* Stopped, or without the bus: whoever waits for it to drain holds up unplug. */
+		quire_reach_end(qdev);
 		for (u32 i = 0; i < queues->count; i++)
 			if (queues->slots[i].queue)
 				quire_slot_detach(&queues->slots[i]);

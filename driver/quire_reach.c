@@ -254,17 +254,22 @@ void quire_reach_running(struct quire_device *qdev)
 	spin_unlock_irqrestore(&reach->lock, flags);
 }
 
-void quire_reach_unplug(struct quire_device *qdev)
+void quire_reach_end(struct quire_device *qdev)
 {
 	struct quire_reach *reach = qdev->reach;
 	unsigned long flags;
 
-	if (!reach)
-		return;
 	spin_lock_irqsave(&reach->lock, flags);
 	reach->gone = true;
 	spin_unlock_irqrestore(&reach->lock, flags);
 	quire_reach_stopped(qdev);
+}
+
+void quire_reach_unplug(struct quire_device *qdev)
+{
+	struct quire_reach *reach = qdev->reach;
+
+	quire_reach_end(qdev);
 	/* No timer outlasts the module. */
 	if (cancel_delayed_work_sync(&reach->poll))
 		drm_dev_put(&qdev->drm);

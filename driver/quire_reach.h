@@ -47,7 +47,9 @@ int quire_reach_init(struct quire_device *qdev);
  */
 void quire_reach_stopped(struct quire_device *qdev);
 void quire_reach_running(struct quire_device *qdev);
-/* The card has gone for good. */
+/* The same, for good. */
+void quire_reach_end(struct quire_device *qdev);
+/* The card has gone. */
 void quire_reach_unplug(struct quire_device *qdev);
 
 /* Flush the translations of a context; any lock may be held. */

@@ -167,6 +167,49 @@ TEST_F_TIMEOUT(unplug, unbind_in_mid_job_ends_it_and_bind_brings_the_card_back, 
 	}
 }
 
+/* A move waits for a card that does not drain what it has begun. */
+TEST_F_TIMEOUT(unplug, unbind_while_a_buffer_moves_and_the_engine_is_stuck, 60)
+{
+	enum { FULL = 7 };
+	const uint64_t size = 32 << 20;
+	uint32_t handle;
+	pid_t mover, remover;
+	int status, removed = -1, gone = 0;
+	void *map;
+
+	if (monitor_open())
+		SKIP(return, "the machine has no monitor for the guest");
+	for (int i = 0; i < FULL; i++) {
+		ASSERT_EQ(0, card_bo_create(self->card.fd, size, DRM_QUIRE_PLACEMENT_CARD, 0,
+					    &handle));
+		ASSERT_EQ(0, card_bo_map(self->card.fd, handle, size, &map));
+		*(volatile int *)map = 1;
+		munmap(map, size);
+	}
+	ASSERT_EQ(0, monitor_inject("engine-stuck", 1));
+	mover = fork();
+	if (!mover)
+		_exit(-card_bo_create(self->card.fd, 2 * size, DRM_QUIRE_PLACEMENT_CARD, 0,
+				      &handle) & 0xff);
+	usleep(500000);
+	EXPECT_EQ(0, waitpid(mover, &status, WNOHANG)) TH_LOG("no move was on its way");
+	remover = fork();
+	if (!remover)
+		_exit(write_file(DRIVER "unbind", bdf) ? 1 : 0);
+	for (int i = 0; i < 400 && !gone; i++) {
+		usleep(50000);
+		gone = waitpid(remover, &removed, WNOHANG) == remover;
+	}
+	EXPECT_EQ(1, gone);
+	ASSERT_EQ(0, monitor_inject("engine-stuck", 0));
+	monitor_close();
+	ASSERT_EQ(1, gone);
+	EXPECT_EQ(0, removed);
+	EXPECT_EQ(mover, waitpid(mover, &status, 0));
+	ASSERT_EQ(0, write_file(DRIVER "bind", bdf));
+	EXPECT_EQ(0, card_works());
+}
+
 /* A page that nobody brings, or NULL. */
 static void *page_of_nobody(void)
 {
