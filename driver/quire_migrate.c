@@ -12,6 +12,7 @@
  */
 #include <linux/dma-fence.h>
 #include <linux/dma-mapping.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
@@ -37,7 +38,11 @@
 struct quire_migrate {
 	/** @qdev: card */
 	struct quire_device *qdev;
-	/** @lock: one piece at a time: protects window and stream.  Inside reservations. */
+	/**
+	 * @lock: one piece at a time: protects window and stream.  Inside reservations.  Whoever
+	 * moves or clears a buffer waits for it, and so nothing is allocated under it: reclaim may
+	 * wait for anybody's job.
+	 */
 	struct mutex lock;
 	/** @vm: the kernel's address space, with a reference */
 	struct quire_vm *vm;
@@ -49,17 +54,24 @@ struct quire_migrate {
 	dma_addr_t stream_bus;
 };
 
+static struct quire_table_plan quire_migrate_plan(u64 va, u64 bytes)
+{
+	struct quire_table_plan plan = {};
+
+	quire_plan_add(&plan, va, bytes, true);
+	return plan;
+}
+
 /* With @sgt, @address is an offset into it. */
 static int quire_migrate_map(struct quire_migrate *migrate, u64 va, u64 bytes,
 			     struct sg_table *sgt, u64 address, u64 bits)
 {
 	struct quire_mmu *mmu = &migrate->vm->mmu;
-	struct quire_table_plan plan = {};
+	struct quire_table_plan plan = quire_migrate_plan(va, bytes);
 	struct quire_table_pool pool;
 	int ret;
 
 	quire_pool_init(&pool);
-	quire_plan_add(&plan, va, bytes, true);
 	ret = quire_mmu_reserve(mmu, &pool, &plan);
 	if (!ret) {
 		mutex_lock(&mmu->lock);
@@ -120,17 +132,14 @@ static u32 quire_migrate_write_clear(struct quire_migrate *migrate, u64 to, u64 
 	return sizeof(*packet);
 }
 
-/* The job has ended when this returns, whatever it returns. */
-static int quire_migrate_run(struct quire_migrate *migrate, u32 stream_bytes)
+/* Takes the job over, which has ended when this returns. */
+static int quire_migrate_run(struct quire_migrate *migrate, struct quire_job *job,
+			     u32 stream_bytes)
 {
-	struct quire_job *job;
 	struct dma_fence *fence;
 	int ret;
 
 	lockdep_assert_held(&migrate->lock);
-	job = quire_kernel_job_alloc(migrate->queue);
-	if (!job)
-		return -ENOMEM;
 	fence = quire_kernel_job_submit(job, QUIRE_MIGRATE_STREAM, stream_bytes);
 	dma_fence_wait(fence, false);
 	ret = min(dma_fence_get_status(fence), 0);
@@ -144,8 +153,10 @@ static u64 quire_migrate_address(const struct quire_extent *extent, u64 offset)
 	return extent->sgt ? QUIRE_MIGRATE_WINDOW : QUIRE_MIGRATE_CARD + extent->card + offset;
 }
 
-static int quire_migrate_piece(struct quire_migrate *migrate, const struct quire_extent *to,
-			       const struct quire_extent *from, u64 offset, u64 bytes)
+/* Takes the job over. */
+static int quire_migrate_piece(struct quire_migrate *migrate, struct quire_job *job,
+			       const struct quire_extent *to, const struct quire_extent *from,
+			       u64 offset, u64 bytes)
 {
 	u64 destination = quire_migrate_address(to, offset);
 	struct sg_table *sgt = to->sgt;
@@ -160,15 +171,17 @@ static int quire_migrate_piece(struct quire_migrate *migrate, const struct quire
 	}
 	if (sgt)
 		ret = quire_migrate_map(migrate, QUIRE_MIGRATE_WINDOW, bytes, sgt, offset, bits);
-	if (ret)
+	if (ret) {
+		kfree(job);
 		return ret;
+	}
 	if (from)
 		stream_bytes = quire_migrate_write_copy(migrate, destination,
 							quire_migrate_address(from, offset),
 							bytes);
 	else
 		stream_bytes = quire_migrate_write_clear(migrate, destination, bytes);
-	ret = quire_migrate_run(migrate, stream_bytes);
+	ret = quire_migrate_run(migrate, job, stream_bytes);
 	if (sgt)
 		quire_migrate_close_window(migrate, bytes);
 	return ret;
@@ -178,6 +191,7 @@ static int quire_migrate_piece(struct quire_migrate *migrate, const struct quire
 static int quire_migrate_pieces(struct quire_migrate *migrate, const struct quire_extent *to,
 				const struct quire_extent *from, u64 bytes)
 {
+	struct quire_job *job;
 	u64 piece;
 	int ret = 0;
 
@@ -185,8 +199,11 @@ static int quire_migrate_pieces(struct quire_migrate *migrate, const struct quir
 		piece = min_t(u64, bytes - offset, QUIRE_MIGRATE_PIECE);
 		if (fatal_signal_pending(current))
 			return -ERESTARTSYS;
+		job = quire_kernel_job_alloc(migrate->queue);
+		if (!job)
+			return -ENOMEM;
 		mutex_lock(&migrate->lock);
-		ret = quire_migrate_piece(migrate, to, from, offset, piece);
+		ret = quire_migrate_piece(migrate, job, to, from, offset, piece);
 		mutex_unlock(&migrate->lock);
 	}
 	return ret;
@@ -205,6 +222,9 @@ int quire_migrate(struct quire_device *qdev, const struct quire_extent *to,
 {
 	int ret, idx;
 
+	/* A card that has gone is not woken: the device may be another driver's by now. */
+	if (drm_dev_is_unplugged(&qdev->drm))
+		return -ENODEV;
 	quire_power_get(qdev);
 	ret = -ENODEV;
 	if (drm_dev_enter(&qdev->drm, &idx)) {
@@ -226,6 +246,24 @@ static int quire_migrate_map_stream(struct quire_migrate *migrate)
 				 migrate->stream_bus, QUIRE_PTE_SYSTEM | QUIRE_PTE_READ);
 }
 
+/* Tables of the window: the spare ones of an address space suffice, and come back to them. */
+static int quire_migrate_set_aside(struct quire_migrate *migrate)
+{
+	struct quire_table_plan plan = quire_migrate_plan(QUIRE_MIGRATE_WINDOW,
+							  QUIRE_MIGRATE_PIECE);
+	struct quire_mmu *mmu = &migrate->vm->mmu;
+	struct quire_table_pool pool;
+	int ret;
+
+	quire_pool_init(&pool);
+	ret = quire_mmu_reserve(mmu, &pool, &plan);
+	quire_mmu_unreserve(mmu, &pool);
+	if (!ret)
+		WARN_ON(mmu->spare.leaf_count < plan.leaves ||
+			mmu->spare.directory_count < plan.directories);
+	return ret;
+}
+
 static int quire_migrate_start(struct quire_migrate *migrate)
 {
 	struct quire_device *qdev = migrate->qdev;
@@ -241,6 +279,8 @@ static int quire_migrate_start(struct quire_migrate *migrate)
 				QUIRE_PTE_READ | QUIRE_PTE_WRITE);
 	if (!ret)
 		ret = quire_migrate_map_stream(migrate);
+	if (!ret)
+		ret = quire_migrate_set_aside(migrate);
 	if (ret)
 		return ret;
 	queue = quire_kernel_queue_create(qdev, vm);
@@ -261,6 +301,10 @@ int quire_migrate_init(struct quire_device *qdev)
 	ret = drmm_mutex_init(&qdev->drm, &migrate->lock);
 	if (ret)
 		return ret;
+	/* Tell lockdep before it happens: see @lock. */
+	fs_reclaim_acquire(GFP_KERNEL);
+	might_lock(&migrate->lock);
+	fs_reclaim_release(GFP_KERNEL);
 	qdev->migrate = migrate;
 	return quire_migrate_start(migrate);
 }
