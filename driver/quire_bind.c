@@ -255,6 +255,9 @@ static void quire_bind_tie_bo(struct quire_vm *vm, struct quire_bind_op *op)
 	if (!tie->resident && !tie->base.evicted && list_empty(&tie->shown))
 		tie->resident = quire_bo_resident(op->bo);
 	mutex_unlock(&vm->mmu.lock);
+	/* Jobs use it where it lies; the next submission looks for room. */
+	if (quire_bo_wants_card(op->bo))
+		drm_gpuvm_bo_evict(op->vm_bo, true);
 }
 
 /* Memory of other devices that nothing of ours has mapped yet. */

@@ -52,12 +52,17 @@ static bool quire_eviction_has_room(struct ttm_buffer_object *bo)
 }
 
 /*
+ * Who makes room waits for nobody's jobs: he would hold the owner's reservation meanwhile, which
+ * his submissions take.
+ *
  * TTM swaps buffers out to shared memory, which has to go to swap space from there: without it
  * that takes memory and gives none.
  */
 static bool quire_eviction_valuable(struct ttm_buffer_object *bo, const struct ttm_place *place)
 {
 	if (place->mem_type != TTM_PL_VRAM && get_nr_swap_pages() <= 0)
+		return false;
+	if (!dma_resv_test_signaled(bo->base.resv, DMA_RESV_USAGE_BOOKKEEP))
 		return false;
 	if (!ttm_bo_eviction_valuable(bo, place))
 		return false;

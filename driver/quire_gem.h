@@ -101,6 +101,8 @@ int quire_move(struct ttm_buffer_object *bo, bool evict, struct ttm_operation_ct
 	       struct ttm_resource *new, struct ttm_place *hop);
 /* Whether the card can be told where the buffer lies. */
 bool quire_bo_resident(struct quire_bo *bo);
+/* It lies in system memory for want of room only.  Under the reservation. */
+bool quire_bo_wants_card(struct quire_bo *bo);
 int quire_bo_make_resident(struct quire_bo *bo);
 /* Where it needs neither a wait nor pages, the buffer becomes resident. */
 void quire_bo_settle(struct quire_bo *bo);

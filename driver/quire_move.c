@@ -63,6 +63,12 @@ struct ttm_placement *quire_bo_placement(struct quire_bo *bo)
 	return card ? &quire_placement_card : &quire_placement_system;
 }
 
+bool quire_bo_wants_card(struct quire_bo *bo)
+{
+	dma_resv_assert_held(bo->base.base.resv);
+	return quire_bo_placement(bo) == &quire_placement_card && !bo->on_card;
+}
+
 struct ttm_placement *quire_bo_first_placement(struct quire_bo *bo, enum ttm_bo_type type)
 {
 	struct ttm_placement *placement = quire_bo_placement(bo);

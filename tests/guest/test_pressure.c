@@ -95,6 +95,16 @@ static uint32_t resident(int fd, uint32_t handle)
 	return card_ioctl(fd, DRM_IOCTL_QUIRE_BO_INFO, &info) ? 0 : info.resident;
 }
 
+static uint64_t card_used(int fd)
+{
+	struct drm_quire_memory_info info = { 0 };
+	struct drm_quire_dev_query args = { .type = DRM_QUIRE_QUERY_MEMORY,
+					    .size = sizeof(info),
+					    .pointer = (uintptr_t)&info };
+
+	return card_ioctl(fd, DRM_IOCTL_QUIRE_DEV_QUERY, &args) ? ~0ull : info.card_used;
+}
+
 /* The best of many: submission of an empty job, microseconds. */
 static int64_t submission_us(struct card *card)
 {
@@ -175,6 +185,53 @@ TEST_F_TIMEOUT(pressure, submission_does_not_wait_for_jobs_of_another_queue, 90)
 		took = now_us() - start;
 		EXPECT_LT(took, 1500000) TH_LOG("%lld us", (long long)took);
 	}
+}
+
+/*
+ * The card is full of what somebody's long job may use.  Others get memory at once, elsewhere; he
+ * submits as before; and theirs comes to the card when there is room.
+ */
+TEST_F_TIMEOUT(pressure, who_wants_card_memory_does_not_wait_for_jobs_nor_holds_up_submissions, 90)
+{
+	enum { FULL = 15, WANTED = 2 };
+	struct card *card = &self->card, other;
+	uint32_t own[FULL], bytes;
+	struct bo wanted[WANTED];
+	uint64_t busy, point;
+	int64_t start;
+
+	ASSERT_EQ(0, card_setup(&other, 0));
+	for (int i = 0; i < FULL; i++)
+		ASSERT_EQ(0, card_bo_create(card->fd, PIECE, DRM_QUIRE_PLACEMENT_CARD, card->vm,
+					    &own[i]));
+	ASSERT_EQ(DRM_QUIRE_PLACEMENT_CARD, resident(card->fd, own[0]));
+	ASSERT_EQ(0, card_long_stream(card, &bytes));
+	ASSERT_EQ(0, card_submit(card, card->stream.va, bytes, &busy));
+	start = now_us();
+	for (int i = 0; i < WANTED; i++) {
+		ASSERT_EQ(0, card_buffer(&other, PIECE, DRM_QUIRE_PLACEMENT_CARD, &wanted[i]));
+		memset(wanted[i].map, 0x40 + i, PIECE);
+	}
+	EXPECT_LT(now_us() - start, 3000000);
+	start = now_us();
+	ASSERT_EQ(0, card_submit(card, 0, 0, &point));
+	EXPECT_LT(now_us() - start, 1500000);
+	ASSERT_EQ(-ETIME, card_wait(card->fd, card->syncobj, busy, 0));
+	for (int i = 0; i < FULL; i++)
+		EXPECT_EQ(DRM_QUIRE_PLACEMENT_CARD, resident(card->fd, own[i]));
+	EXPECT_EQ(DRM_QUIRE_PLACEMENT_SYSTEM, resident(other.fd, wanted[WANTED - 1].handle));
+
+	ASSERT_EQ(0, card_queue_destroy(card->fd, card->queue));
+	for (int i = 0; i < FULL; i++)
+		card_close_handle(card->fd, own[i]);
+	for (int i = 0; i < 500 && card_used(card->fd) > FULL * PIECE / 2; i++)
+		usleep(20000);
+	ASSERT_EQ(0, card_submit(&other, 0, 0, &point));
+	for (int i = 0; i < WANTED; i++) {
+		EXPECT_EQ(DRM_QUIRE_PLACEMENT_CARD, resident(other.fd, wanted[i].handle));
+		EXPECT_EQ(0x40 + i, ((uint8_t *)wanted[i].map)[PIECE - 1]);
+	}
+	card_teardown(&other);
 }
 
 /* The same, and where there is swap space the buffer had to leave the machine's memory as well. */

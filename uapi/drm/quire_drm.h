@@ -204,7 +204,8 @@ enum drm_quire_placement {
  *
  * Memory counts to the caller's control group: system memory and page tables to memcg, card
  * memory to dmem where the kernel has it.  A CARD buffer pushes others, used longest ago, out
- * to system memory; where that cannot be, it lies in system memory itself.  What was pushed
+ * to system memory, but for those that jobs use; where that does not make room, it lies in
+ * system memory itself.  What was pushed
  * out works from there and comes back with a submission that finds it idle and room for it.
  * System memory, and the zeros, come with the first job that could use the buffer or the first
  * touch by the CPU.
