@@ -56,8 +56,8 @@ static void leave(unsigned int bits)
 static void run_everywhere(struct job *job, struct quire_threads *threads)
 {
 	struct quire_gemm *g = &job->g;
-	const uint64_t bytes = ((g->batch - 1) * g->d.batch_stride + g->m * g->d.leading_dimension) *
-			       bytes_of(g->d.format);
+	const uint64_t bytes = bytes_of(g->d.format) *
+			       ((g->batch - 1) * g->d.batch_stride + g->m * g->d.leading_dimension);
 	uint8_t *start = malloc(bytes), *good = malloc(bytes);
 	struct quire_gemm_result want, got;
 
@@ -103,9 +103,10 @@ static void products(void **state)
 	for (int i = 0; i < 120; i++) {
 		struct job job;
 
-		make(&job, 1 + (uint32_t)(rnd() % 20), 1 + (uint32_t)(rnd() % 60), 1 + (uint32_t)(rnd() % 70),
-		     1, formats[rnd() % OPERANDS], formats[rnd() % OPERANDS], formats[rnd() % FORMATS],
-		     rnd() % 2, (enum fill)(rnd() % 4));
+		make(&job, 1 + (uint32_t)(rnd() % 20), 1 + (uint32_t)(rnd() % 60),
+		     1 + (uint32_t)(rnd() % 70), 1, formats[rnd() % OPERANDS],
+		     formats[rnd() % OPERANDS], formats[rnd() % FORMATS], rnd() % 2,
+		     (enum fill)(rnd() % 4));
 		run_everywhere(&job, rnd() % 2 ? threads : NULL);
 		drop(&job);
 	}
@@ -121,8 +122,8 @@ static void subnormal_factors(void **state)
 	for (int i = 0; i < 24; i++) {
 		struct job job;
 
-		make(&job, 3, 5, 4, 1, QUIRE_FORMAT_FP32, QUIRE_FORMAT_BF16, formats[rnd() % OPERANDS], true,
-		     PATTERNS_FINITE);
+		make(&job, 3, 5, 4, 1, QUIRE_FORMAT_FP32, QUIRE_FORMAT_BF16,
+		     formats[rnd() % OPERANDS], true, PATTERNS_FINITE);
 		job.g.alpha = factors[i % 3];
 		job.g.beta = i % 2 ? factors[i / 2 % 3] : 0;
 		if (!job.g.beta)
@@ -140,11 +141,12 @@ static void conversions(void **state)
 	(void)state;
 	for (int i = 0; i < 400; i++) {
 		const uint32_t from = formats[rnd() % OPERANDS], to = formats[rnd() % OPERANDS];
+		const bool plain = from == QUIRE_FORMAT_FP64 || to == QUIRE_FORMAT_FP64;
 		struct quire_convert c = {
 			.rows = 1, .columns = 64, .source = in, .destination = good,
 			.source_format = from, .destination_format = to,
 			.source_leading_dimension = 64, .destination_leading_dimension = 64,
-			.factor = from == QUIRE_FORMAT_FP64 || to == QUIRE_FORMAT_FP64 ? 1 : factors[i % 4],
+			.factor = plain ? 1 : factors[i % 4],
 		};
 
 		fill(from, in, 64, PATTERNS);
