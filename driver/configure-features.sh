@@ -58,4 +58,5 @@ feature GPUVM_MAP_REQ drm/drm_gpuvm.h '^struct drm_gpuvm_map_req'
 feature NAMESPACE_STRING linux/module.h 'MODULE_IMPORT_NS\(ns\)[[:space:]]+MODULE_INFO\(import_ns, ns\)'
 feature TTM_ALLOCATION_FLAGS drm/ttm/ttm_device.h 'unsigned int alloc_flags\);'
 feature TTM_BO_FINI drm/ttm/ttm_bo.h '[[:space:]]ttm_bo_fini\('
+feature TTM_FORCE_ALLOC drm/ttm/ttm_bo.h '[[:space:]]bool force_alloc;'
 echo "#endif"

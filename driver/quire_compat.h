@@ -74,6 +74,16 @@ static inline void quire_ttm_bo_free(struct ttm_buffer_object *bo)
 #endif
 }
 
+/* A page fault asks for pages, which later kernels do not tell apart. */
+static inline bool quire_ttm_must_alloc(const struct ttm_operation_ctx *ctx)
+{
+#ifdef QUIRE_HAVE_TTM_FORCE_ALLOC
+	return ctx->force_alloc;
+#else
+	return false;
+#endif
+}
+
 /* Card memory counts to control groups (dmem) where there are such. */
 static inline int quire_ttm_charge_region(struct ttm_resource_manager *man,
 					  struct drm_device *drm, const char *name, u64 bytes)

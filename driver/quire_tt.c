@@ -9,6 +9,7 @@
 
 #include <drm/ttm/ttm_tt.h>
 
+#include "quire_compat.h"
 #include "quire_gem.h"
 #include "quire_room.h"
 
@@ -129,7 +130,7 @@ static int quire_tt_get_room(struct quire_tt *tt, bool must)
 int quire_tt_populate(struct ttm_device *ttm, struct ttm_tt *base, struct ttm_operation_ctx *ctx)
 {
 	/* What has been swapped out must find its place, and a page fault must not fail. */
-	bool must = ctx->force_alloc || base->page_flags & TTM_TT_FLAG_SWAPPED;
+	bool must = quire_ttm_must_alloc(ctx) || base->page_flags & TTM_TT_FLAG_SWAPPED;
 	struct quire_tt *tt = to_quire_tt(base);
 	struct ttm_resource *old = tt->bo->base.resource;
 	int ret;
