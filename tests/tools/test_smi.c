@@ -195,8 +195,10 @@ static void counters_count_a_product(void **state)
 	       json_object_get_int64(at(before, "cards.0.jobs"));
 	macs = json_object_get_int64(at(after, "cards.0.macs_posit16")) -
 	       json_object_get_int64(at(before, "cards.0.macs_posit16"));
-	assert_true(jobs >= 3);
-	assert_int_equal(macs, jobs * 16 * 16 * 16);
+	/* The driver's own jobs count, too: buffers are cleared by the card. */
+	assert_true(macs >= 3 * 16 * 16 * 16);
+	assert_int_equal(macs % (16 * 16 * 16), 0);
+	assert_true(jobs >= macs / (16 * 16 * 16));
 	assert_true(json_object_get_int64(at(after, "cards.0.modelled_pj")) >
 		    json_object_get_int64(at(before, "cards.0.modelled_pj")));
 	assert_true(is_integer(after, "cards.0.errors", 0));
