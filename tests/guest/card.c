@@ -14,6 +14,18 @@
 #define FP32_ONE 0x3f800000u
 #define STREAM_BYTES (2 * QUIRE_STREAM_MAX_BYTES)
 
+int sysfs_write(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY), ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
 int card_open_node(unsigned int index)
 {
 	char path[64];

@@ -33,6 +33,9 @@ struct card {
 	struct bo stream;
 };
 
+/* Into a file of sysfs or the like: 0 or the error of opening or writing. */
+int sysfs_write(const char *path, const char *text);
+
 int card_open_node(unsigned int index);
 int card_ioctl(int fd, unsigned long request, void *arg);
 

@@ -30,18 +30,6 @@
 #define MATRIX ((uint64_t)N * N)
 #define BIG 1024u
 
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY), ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
-}
-
 /* PCI addresses of the two cards. */
 static int find_cards(char bdf[2][16])
 {
@@ -197,7 +185,7 @@ static int swap_out(int fd)
 	if (!file || !fgets(before, sizeof(before), file))
 		return -ENOENT;
 	fclose(file);
-	ret = write_file(PAGES_LIMIT, "1");
+	ret = sysfs_write(PAGES_LIMIT, "1");
 	if (ret)
 		return ret;
 	ret = card_bo_create(fd, PAGE, DRM_QUIRE_PLACEMENT_SYSTEM, 0, &handle);
@@ -209,7 +197,7 @@ static int swap_out(int fd)
 		munmap(map, PAGE);
 		card_close_handle(fd, handle);
 	}
-	write_file(PAGES_LIMIT, before);
+	sysfs_write(PAGES_LIMIT, before);
 	return ret;
 }
 
@@ -381,7 +369,7 @@ TEST_F_TIMEOUT(dmabuf, products_are_right_while_others_push_the_buffer_out, 120)
 		EXPECT_TRUE(WIFSIGNALED(status));
 	}
 	/* Whoever was killed may have left it. */
-	write_file(PAGES_LIMIT, "131072");
+	sysfs_write(PAGES_LIMIT, "131072");
 	free(right);
 }
 
@@ -443,7 +431,7 @@ static int wait_begun(struct card *card, const void *map, uint64_t point)
 
 static int rebind(struct __test_metadata *_metadata, const char *bdf, struct card *card)
 {
-	EXPECT_EQ(0, write_file(DRIVER "bind", bdf));
+	EXPECT_EQ(0, sysfs_write(DRIVER "bind", bdf));
 	return card_setup(card, (unsigned int)node(bdf));
 }
 
@@ -458,7 +446,7 @@ TEST_F_TIMEOUT(dmabuf, importer_unplugged_while_its_job_uses_the_buffer, 60)
 		ASSERT_EQ(0, card_bind(self->b.fd, self->b.vm, s.theirs, VA, size, 0));
 		ASSERT_EQ(0, long_job(&self->b, VA, 0, 60, &point));
 		ASSERT_EQ(1, wait_begun(&self->b, s.bo.map, point));
-		ASSERT_EQ(0, write_file(DRIVER "unbind", self->bdf[1]));
+		ASSERT_EQ(0, sysfs_write(DRIVER "unbind", self->bdf[1]));
 		EXPECT_EQ(-ENODEV, touch(&self->b));
 		EXPECT_EQ(-ENODEV, card_bind(self->b.fd, self->b.vm, s.theirs, VA, size, 0));
 		/* Nothing of the card that has gone holds it. */
@@ -489,7 +477,7 @@ TEST_F_TIMEOUT(dmabuf, exporter_unplugged_while_the_importers_job_runs, 60)
 	ASSERT_EQ(0, card_bind(self->b.fd, self->b.vm, s.theirs, VA, size, 0));
 	ASSERT_EQ(0, long_job(&self->b, VA, 0, 12, &point));
 	ASSERT_EQ(1, wait_begun(&self->b, s.bo.map, point));
-	ASSERT_EQ(0, write_file(DRIVER "unbind", self->bdf[0]));
+	ASSERT_EQ(0, sysfs_write(DRIVER "unbind", self->bdf[0]));
 	EXPECT_EQ(0, card_wait(self->b.fd, self->b.syncobj, point, 30000 * MS));
 	EXPECT_EQ(0, card_fence_error(self->b.fd, self->b.syncobj, point));
 	/* What lies in the machine's memory is still there, for devices. */

@@ -30,7 +30,7 @@
 #define OLD_BUFFERS 4u
 #define NEW_BYTES (512ull << 20)
 
-/* Jobs that keep the card busy for minutes: the one reads and writes its own memory, others ours. */
+/* Jobs that keep the card busy for minutes: one reads and writes its own memory, others ours. */
 static int leave_jobs(void)
 {
 	struct card products, fills[OLD_BUFFERS];

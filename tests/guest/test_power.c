@@ -32,18 +32,6 @@
 #define WAKE_MS 20
 #define WAKE_MS_LOADED 200
 
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY), ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
-}
-
 static int file_says(const char *path, const char *expected)
 {
 	char text[64] = "";
@@ -255,14 +243,14 @@ TEST_F_TIMEOUT(power, reset_of_a_card_that_works_costs_a_pause_only, 90)
 	for (unsigned int i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
 		int ret;
 
-		if (write_file(PCI_DEVICE "reset_method", methods[i])) {
+		if (sysfs_write(PCI_DEVICE "reset_method", methods[i])) {
 			TH_LOG("no reset method %s", methods[i]);
 			continue;
 		}
 		ASSERT_EQ(0, monitor_inject("forget-memory", 1));
 		ASSERT_EQ(0, start_job(&self->work, self->work.packets));
 		usleep(200000);
-		ret = write_file(PCI_DEVICE "reset", "1");
+		ret = sysfs_write(PCI_DEVICE "reset", "1");
 		/* QEMU's port does not tell that its link is up again: reset it was. */
 		EXPECT_TRUE(ret == 0 || (ret == -ENOTTY && !strcmp(methods[i], "bus")));
 		EXPECT_TRUE(file_says(PCI_DEVICE "quire/state", "ready"));
@@ -271,7 +259,7 @@ TEST_F_TIMEOUT(power, reset_of_a_card_that_works_costs_a_pause_only, 90)
 		EXPECT_TRUE(job_is_right(&self->work));
 		EXPECT_EQ(self->before.vram_lost, card_info(self->work.card.fd).vram_lost);
 	}
-	write_file(PCI_DEVICE "reset_method", "default");
+	sysfs_write(PCI_DEVICE "reset_method", "default");
 }
 
 struct toucher {
@@ -293,7 +281,8 @@ static void *touch(void *data)
 		toucher->wrong += toucher->map[i % 4096] != i;
 		if (i % 64)
 			continue;
-		if (card_bo_create(toucher->card->fd, 1 << 20, DRM_QUIRE_PLACEMENT_CARD, 0, &handle)) {
+		if (card_bo_create(toucher->card->fd, 1 << 20, DRM_QUIRE_PLACEMENT_CARD, 0,
+				   &handle)) {
 			toucher->wrong++;
 		} else {
 			void *map;
@@ -320,7 +309,7 @@ TEST_F_TIMEOUT(power, nobody_touches_card_memory_while_the_function_is_reset, 60
 	ASSERT_EQ(0, pthread_create(&thread, NULL, touch, &toucher));
 	for (int i = 0; i < 5; i++) {
 		ASSERT_EQ(0, monitor_inject("forget-memory", 1));
-		ASSERT_EQ(0, write_file(PCI_DEVICE "reset", "1"));
+		ASSERT_EQ(0, sysfs_write(PCI_DEVICE "reset", "1"));
 		usleep(100000);
 	}
 	toucher.stop = 1;
@@ -381,7 +370,8 @@ TEST_F_TIMEOUT(power, error_of_the_bus_that_is_not_fatal_costs_nothing, 60)
 }
 
 /*
- * Behind a port that tells its link is up again after a reset, as real ones do and QEMU's of 16 GT/s
+ * Behind a port that tells its link is up again after a reset, as real ones do and QEMU's of
+ * 16 GT/s
  * does not: the PCI core brings the card back itself.
  */
 FIXTURE(errors) {
@@ -477,7 +467,7 @@ TEST_F_TIMEOUT(errors, driver_may_leave_the_card_in_the_middle_of_its_recovery, 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove", strrchr(card, '/') + 1);
 	ASSERT_EQ(0, start_job(&self->work, self->work.packets));
 	ASSERT_EQ(0, inject_bus_error("DLP"));
-	ASSERT_EQ(0, write_file("/sys/bus/pci/drivers/quire/unbind", strrchr(card, '/') + 1));
+	ASSERT_EQ(0, sysfs_write("/sys/bus/pci/drivers/quire/unbind", strrchr(card, '/') + 1));
 	ret = end_job(&self->work);
 	EXPECT_TRUE(ret == -EIO || ret == -ENODEV) TH_LOG("%d", ret);
 	EXPECT_EQ(-ENODEV, start_job(&self->work, 1));
@@ -485,8 +475,8 @@ TEST_F_TIMEOUT(errors, driver_may_leave_the_card_in_the_middle_of_its_recovery, 
 	/* Its node keeps its number if nobody has the old one open. */
 	work_teardown(&self->work);
 	/* Reset without a driver that would have given them back, it has no addresses. */
-	ASSERT_EQ(0, write_file(path, "1"));
-	ASSERT_EQ(0, write_file("/sys/bus/pci/rescan", "1"));
+	ASSERT_EQ(0, sysfs_write(path, "1"));
+	ASSERT_EQ(0, sysfs_write("/sys/bus/pci/rescan", "1"));
 	for (int tries = 0; tries < 500 && access("/dev/accel/accel0", F_OK); tries++)
 		usleep(10000);
 	ASSERT_EQ(0, work_setup(&self->work));
@@ -503,12 +493,12 @@ FIXTURE_SETUP(sleep)
 	ASSERT_EQ(0, work_setup(&self->work));
 	self->before = card_info(self->work.card.fd);
 	/* Else the kernel waits five seconds between going to sleep and waking. */
-	write_file("/sys/module/suspend/parameters/pm_test_delay", "1");
+	sysfs_write("/sys/module/suspend/parameters/pm_test_delay", "1");
 }
 
 FIXTURE_TEARDOWN(sleep)
 {
-	write_file("/sys/power/pm_test", "none");
+	sysfs_write("/sys/power/pm_test", "none");
 	work_teardown(&self->work);
 	monitor_close();
 }
@@ -530,11 +520,11 @@ TEST_F_TIMEOUT(sleep, devices_suspend_and_resume_with_a_job_in_the_middle, 90)
 	/* Idle, to memory, to disk: each takes other ways through the driver. */
 	static const char *const states[] = { "freeze", "mem", "disk" };
 
-	ASSERT_EQ(0, write_file("/sys/power/pm_test", "devices"));
+	ASSERT_EQ(0, sysfs_write("/sys/power/pm_test", "devices"));
 	for (unsigned int i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		ASSERT_EQ(0, start_job(&self->work, self->work.packets));
 		usleep(200000);
-		ASSERT_EQ(0, write_file("/sys/power/state", states[i])) TH_LOG("%s", states[i]);
+		ASSERT_EQ(0, sysfs_write("/sys/power/state", states[i])) TH_LOG("%s", states[i]);
 		expect_nothing_happened(_metadata, self);
 	}
 }
@@ -545,9 +535,9 @@ TEST_F_TIMEOUT(sleep, machine_sleeps_with_a_job_in_the_middle_and_the_card_forge
 	for (int round = 0; round < 2; round++) {
 		ASSERT_EQ(0, start_job(&self->work, self->work.packets));
 		usleep(200000);
-		write_file("/sys/class/rtc/rtc0/wakealarm", "0");
-		ASSERT_EQ(0, write_file("/sys/class/rtc/rtc0/wakealarm", "+3"));
-		ASSERT_EQ(0, write_file("/sys/power/state", "mem"));
+		sysfs_write("/sys/class/rtc/rtc0/wakealarm", "0");
+		ASSERT_EQ(0, sysfs_write("/sys/class/rtc/rtc0/wakealarm", "+3"));
+		ASSERT_EQ(0, sysfs_write("/sys/power/state", "mem"));
 		expect_nothing_happened(_metadata, self);
 	}
 	ASSERT_EQ(0, monitor_inject("forget-memory", 0));
@@ -556,8 +546,8 @@ TEST_F_TIMEOUT(sleep, machine_sleeps_with_a_job_in_the_middle_and_the_card_forge
 TEST_F_TIMEOUT(sleep, sleeping_card_sleeps_through_it, 60)
 {
 	ASSERT_TRUE(falls_asleep());
-	ASSERT_EQ(0, write_file("/sys/power/pm_test", "devices"));
-	ASSERT_EQ(0, write_file("/sys/power/state", "mem"));
+	ASSERT_EQ(0, sysfs_write("/sys/power/pm_test", "devices"));
+	ASSERT_EQ(0, sysfs_write("/sys/power/state", "mem"));
 	ASSERT_EQ(0, start_job(&self->work, 1));
 	expect_nothing_happened(_metadata, self);
 	ASSERT_TRUE(falls_asleep());
@@ -584,10 +574,10 @@ TEST_F_TIMEOUT(hibernate, job_goes_on_in_another_machine, 120)
 {
 	struct drm_quire_device_info after;
 
-	ASSERT_EQ(0, write_file("/sys/power/disk", "shutdown"));
+	ASSERT_EQ(0, sysfs_write("/sys/power/disk", "shutdown"));
 	ASSERT_EQ(0, start_job(&self->work, 2 * self->work.packets));
 	usleep(200000);
-	ASSERT_EQ(0, write_file("/sys/power/state", "disk"));
+	ASSERT_EQ(0, sysfs_write("/sys/power/state", "disk"));
 	after = card_info(self->work.card.fd);
 	EXPECT_TRUE(file_says(PCI_DEVICE "quire/state", "ready"));
 	EXPECT_EQ(0, end_job(&self->work));

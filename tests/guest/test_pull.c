@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * One of two cards goes while processes compute with more memory than the card and nearly the machine
- * have: buffers are being moved, submissions wait, pages of processes come and go.  All is over soon,
+ * One of two cards goes while processes compute with more memory than the card and nearly the
+ * machine have: buffers are being moved, submissions wait, pages of processes come and go.  All is
+ * over soon,
  * nothing is left behind, and the other card has not noticed.
  */
 #include <errno.h>
@@ -42,18 +43,6 @@ FIXTURE(pull) {
 	pid_t worker[2][WORKERS];
 	long available;			/* memory of the machine, before */
 };
-
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY), ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
-}
 
 static double now_ms(void)
 {
@@ -207,7 +196,7 @@ static void expect_all_is_over(struct __test_metadata *_metadata, FIXTURE_DATA(p
 	long left;
 
 	snprintf(path, sizeof(path), "%s/remove", self->device);
-	ASSERT_EQ(0, write_file(path, "1"));
+	ASSERT_EQ(0, sysfs_write(path, "1"));
 	removed = now_ms();
 	for (int i = 0; i < WORKERS; i++)
 		EXPECT_EQ(self->worker[PULLED][i], waitpid(self->worker[PULLED][i], NULL, 0));
@@ -231,7 +220,7 @@ static void expect_all_is_over(struct __test_metadata *_metadata, FIXTURE_DATA(p
 		usleep(10000);
 	}
 	EXPECT_LT(left, LEFT_KB);
-	ASSERT_EQ(0, write_file("/sys/bus/pci/rescan", "1"));
+	ASSERT_EQ(0, sysfs_write("/sys/bus/pci/rescan", "1"));
 	for (int tries = 0; tries < 1000 && access("/dev/accel/accel0", F_OK); tries++)
 		usleep(10000);
 	self->shared->stop = 0;

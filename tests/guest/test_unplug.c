@@ -26,18 +26,6 @@
 
 static char bdf[16];
 
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY), ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
-}
-
 /* PCI address of the card the driver is bound to. */
 static int find_card(void)
 {
@@ -155,12 +143,12 @@ TEST_F_TIMEOUT(unplug, unbind_in_mid_job_ends_it_and_bind_brings_the_card_back, 
 			ASSERT_EQ(0, card_submit(&self->card, self->card.stream.va, bytes, &point));
 		file = fence_file(self->card.fd, self->card.syncobj, 1);
 		ASSERT_GE(file, 0);
-		ASSERT_EQ(0, write_file(DRIVER "unbind", bdf));
+		ASSERT_EQ(0, sysfs_write(DRIVER "unbind", bdf));
 		ASSERT_EQ(0, ioctl(file, SYNC_IOC_FILE_INFO, &info));
 		EXPECT_EQ(-ENODEV, info.status);
 		close(file);
 		expect_gone(_metadata, &self->card);
-		ASSERT_EQ(0, write_file(DRIVER "bind", bdf));
+		ASSERT_EQ(0, sysfs_write(DRIVER "bind", bdf));
 		EXPECT_EQ(0, card_works());
 		card_teardown(&self->card);
 		ASSERT_EQ(0, card_setup(&self->card, (unsigned int)node()));
@@ -195,7 +183,7 @@ TEST_F_TIMEOUT(unplug, unbind_while_a_buffer_moves_and_the_engine_is_stuck, 60)
 	EXPECT_EQ(0, waitpid(mover, &status, WNOHANG)) TH_LOG("no move was on its way");
 	remover = fork();
 	if (!remover)
-		_exit(write_file(DRIVER "unbind", bdf) ? 1 : 0);
+		_exit(sysfs_write(DRIVER "unbind", bdf) ? 1 : 0);
 	for (int i = 0; i < 400 && !gone; i++) {
 		usleep(50000);
 		gone = waitpid(remover, &removed, WNOHANG) == remover;
@@ -206,7 +194,7 @@ TEST_F_TIMEOUT(unplug, unbind_while_a_buffer_moves_and_the_engine_is_stuck, 60)
 	ASSERT_EQ(1, gone);
 	EXPECT_EQ(0, removed);
 	EXPECT_EQ(mover, waitpid(mover, &status, 0));
-	ASSERT_EQ(0, write_file(DRIVER "bind", bdf));
+	ASSERT_EQ(0, sysfs_write(DRIVER "bind", bdf));
 	EXPECT_EQ(0, card_works());
 }
 
@@ -273,7 +261,7 @@ TEST_F_TIMEOUT(unplug, calls_stuck_in_memory_of_nobody_do_not_hold_it_up, 60)
 		ASSERT_EQ(0, waitpid(stuck[i], &status, WNOHANG));
 	remover = fork();
 	if (!remover)
-		_exit(write_file(DRIVER "unbind", bdf) ? 1 : 0);
+		_exit(sysfs_write(DRIVER "unbind", bdf) ? 1 : 0);
 	for (int i = 0; i < 200 && !gone; i++) {
 		usleep(50000);
 		gone = waitpid(remover, &removed, WNOHANG) == remover;
@@ -287,7 +275,7 @@ TEST_F_TIMEOUT(unplug, calls_stuck_in_memory_of_nobody_do_not_hold_it_up, 60)
 	if (!gone)
 		waitpid(remover, &removed, 0);
 	EXPECT_EQ(0, removed);
-	ASSERT_EQ(0, write_file(DRIVER "bind", bdf));
+	ASSERT_EQ(0, sysfs_write(DRIVER "bind", bdf));
 	EXPECT_EQ(0, card_works());
 }
 
@@ -303,7 +291,7 @@ TEST_F_TIMEOUT(unplug, exported_buffers_are_not_mapped_any_more, 60)
 	before = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, export.fd, 0);
 	ASSERT_NE(MAP_FAILED, (void *)before);
 	*before = 1;
-	ASSERT_EQ(0, write_file(DRIVER "unbind", bdf));
+	ASSERT_EQ(0, sysfs_write(DRIVER "unbind", bdf));
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, export.fd, 0));
 	EXPECT_EQ(ENODEV, errno);
 	EXPECT_EQ(0, *before);
@@ -312,7 +300,7 @@ TEST_F_TIMEOUT(unplug, exported_buffers_are_not_mapped_any_more, 60)
 	EXPECT_EQ(0, *(volatile int *)self->card.stream.map);
 	munmap((void *)before, PAGE);
 	close(export.fd);
-	ASSERT_EQ(0, write_file(DRIVER "bind", bdf));
+	ASSERT_EQ(0, sysfs_write(DRIVER "bind", bdf));
 	EXPECT_EQ(0, card_works());
 }
 
@@ -348,14 +336,14 @@ TEST_F_TIMEOUT(unplug, unbind_under_load_of_many_processes, 60)
 			_exit(0);
 		}
 		usleep(150000 + 50000 * round);
-		ASSERT_EQ(0, write_file(DRIVER "unbind", bdf));
+		ASSERT_EQ(0, sysfs_write(DRIVER "unbind", bdf));
 		for (int p = 0; p < PROCESSES; p++) {
 			int status;
 
 			ASSERT_EQ(pid[p], waitpid(pid[p], &status, 0));
 			EXPECT_EQ(0, status);
 		}
-		ASSERT_EQ(0, write_file(DRIVER "bind", bdf));
+		ASSERT_EQ(0, sysfs_write(DRIVER "bind", bdf));
 		ASSERT_EQ(0, card_works());
 	}
 }
