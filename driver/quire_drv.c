@@ -2,6 +2,7 @@
 /* The quire module: PCI driver, accel node, table of calls. */
 #include <linux/module.h>
 #include <linux/pci.h>
+#include <linux/pm_runtime.h>
 #include <linux/rcupdate.h>
 
 #include <drm/drm_accel.h>
@@ -195,6 +196,8 @@ static int quire_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 static void quire_remove(struct pci_dev *pdev)
 {
 	quire_device_unplug(pci_get_drvdata(pdev));
+	/* The PCI core puts the reference it took for probe, which quire_pm_allow() has put. */
+	pm_runtime_get_noresume(&pdev->dev);
 }
 
 static const struct pci_device_id quire_ids[] = {
