@@ -41,6 +41,9 @@ static void quire_error_wedge(struct quire_device *qdev)
 	/* Before jobs are ended: a submission that comes later sees it. */
 	WRITE_ONCE(qdev->wedged, true);
 	WRITE_ONCE(qdev->power->broken, false);
+	/* It may not have stopped, but without the bus it reaches no memory but its own. */
+	pci_clear_master(qdev->pdev);
+	quire_reach_stopped(qdev);
 	quire_power_begin_away();
 	quire_queues_lose(qdev, true);
 	/* What can be read of its memory may be read. */
