@@ -52,8 +52,9 @@ struct quire_vm;
  * struct quire_device - one card
  *
  * Lives until the last open file is closed, which may be long after the card has
- * gone.  What needs the card (registers, card memory, DMA) is touched only
- * between drm_dev_enter() and drm_dev_exit().
+ * gone.  What needs the card (registers, card memory, DMA) is touched between drm_dev_enter()
+ * and drm_dev_exit(), or under a lock that its end takes, too: quire_queues.lock while it has not
+ * ended, quire_reach.lock while the card runs, a slot's lock while its queue is live.
  */
 struct quire_device {
 	/** @drm: base */
@@ -184,7 +185,7 @@ static inline struct quire_device *to_quire_device(struct drm_device *drm)
 	return container_of(drm, struct quire_device, drm);
 }
 
-/* Registers: inside drm_dev_enter() only. */
+/* Registers: see struct quire_device. */
 static inline u32 quire_read(struct quire_device *qdev, u32 reg)
 {
 	return readl(qdev->regs + reg);

@@ -142,8 +142,9 @@ int quire_fw_stop(struct quire_device *qdev)
 	if (quire_fw_wait(qdev, quire_fw_off, timeout))
 		return 0;
 	pci_clear_master(qdev->pdev);
-	drm_err(&qdev->drm, "the card did not stop within %u ms: took the bus from it\n",
-		jiffies_to_msecs(QUIRE_FW_STOP_TIMEOUT));
+	if (timeout)
+		drm_err(&qdev->drm, "the card did not stop within %u ms: took the bus from it\n",
+			jiffies_to_msecs(timeout));
 	return -EIO;
 }
 

@@ -42,7 +42,7 @@ static int quire_mailbox_wait(struct quire_device *qdev, u32 sequence, unsigned 
 	return 0;
 }
 
-/* The card is there (drm_dev_enter() or quire_queues.gone not set); may sleep. */
+/* The card is there (drm_dev_enter(), or quire_queues.ended is not set); may sleep. */
 int quire_mailbox_send_within(struct quire_device *qdev, u32 command, u32 argument,
 			      unsigned int timeout_ms)
 {

@@ -106,7 +106,10 @@ struct quire_vm_bo {
 	bool resident;
 	/** @shown: mappings (quire_va.shown), under the lock of the page tables */
 	struct list_head shown;
-	/** @ticket: of the last flush that took its mappings away; same lock */
+	/**
+	 * @ticket: of the last flush that took its mappings away; written under the same lock,
+	 * and read under quire_userptr.ties_lock by whoever has made that flush
+	 */
 	struct quire_ticket ticket;
 	/** @of_bo: in quire_userptr.ties, under its lock */
 	struct list_head of_bo;

@@ -92,7 +92,8 @@ enum drm_quire_dev_query_type {
  * struct drm_quire_dev_query - ask for an information structure
  * @type:    enum drm_quire_dev_query_type
  * @size:    in: bytes at @pointer; out: bytes the kernel knows of this type.
- *           A shorter buffer gets the leading bytes, a longer one zeros behind.
+ *           A shorter buffer gets the leading bytes, a longer one, of up to 4096 bytes,
+ *           zeros behind.
  * @pointer: user pointer, or 0 to learn only @size
  */
 struct drm_quire_dev_query {
@@ -108,7 +109,7 @@ struct drm_quire_device_info {
 	__u32 fw_release;
 	/** @interface_version: negotiated between driver and firmware */
 	__u32 interface_version;
-	/** @queues: hardware queues of the card, lent to the queues that have work */
+	/** @queues: hardware queues of the card: one the driver's own, others lent to who has work */
 	__u32 queues;
 	/** @contexts: hardware address spaces of the card, lent likewise */
 	__u32 contexts;
@@ -220,7 +221,10 @@ struct drm_quire_bo_create {
 	__u32 handle;
 };
 
-/** struct drm_quire_bo_mmap_offset - offset for mmap() of the device node */
+/**
+ * struct drm_quire_bo_mmap_offset - offset for mmap() of the device node
+ * -EINVAL: memory of the process itself, or of another device, which maps it
+ */
 struct drm_quire_bo_mmap_offset {
 	__u32 handle;
 	__u32 pad;
@@ -411,7 +415,7 @@ struct drm_quire_queue_query {
 	__u64 busy_ns;
 	/** @reset: out: enum drm_quire_queue_reset */
 	__u32 reset;
-	/** @rerun: out: jobs that were run again after a reset */
+	/** @rerun: out: jobs that the card had been given when a reset had them run (again) */
 	__u32 rerun;
 };
 
