@@ -6,8 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "card.h"
 #include "monitor.h"
 
+#define DRIVER "/sys/bus/virtio/drivers/virtio_console/"
 #define PORTS "/sys/class/virtio-ports"
 #define PORT_NAME "quire.monitor\n"
 
@@ -96,6 +98,42 @@ void monitor_close(void)
 {
 	close(port);
 	port = -1;
+}
+
+/* One after the other, because their ports go and come meanwhile. */
+static int restart_ports(void)
+{
+	struct dirent *entry;
+	DIR *devices = opendir(DRIVER);
+	char names[8][16];
+	int count = 0, ret = devices ? 0 : -errno;
+
+	while (devices && count < 8 && (entry = readdir(devices)))
+		if (!strncmp(entry->d_name, "virtio", 6))
+			snprintf(names[count++], sizeof(names[0]), "%.15s", entry->d_name);
+	if (devices)
+		closedir(devices);
+	for (int i = 0; i < count && !ret; i++)
+		ret = sysfs_write(DRIVER "unbind", names[i]) ?: sysfs_write(DRIVER "bind", names[i]);
+	return ret;
+}
+
+int monitor_wake(void)
+{
+	int was_open = port >= 0, ret;
+
+	monitor_close();
+	ret = restart_ports();
+	if (ret || !was_open)
+		return ret;
+	for (int tries = 0; tries < 1000; tries++) {
+		ret = monitor_open();
+		if (ret != -ENODEV && ret != -ENOENT)
+			break;
+		/* Name and node come a little later. */
+		usleep(10000);
+	}
+	return ret;
 }
 
 int monitor_inject(const char *name, unsigned int value)

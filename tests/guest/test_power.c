@@ -503,6 +503,13 @@ FIXTURE_TEARDOWN(sleep)
 	monitor_close();
 }
 
+static int machine_sleeps(const char *state)
+{
+	int ret = sysfs_write("/sys/power/state", state);
+
+	return monitor_wake() ?: ret;
+}
+
 static void expect_nothing_happened(struct __test_metadata *_metadata, FIXTURE_DATA(sleep) *self)
 {
 	struct drm_quire_device_info after = card_info(self->work.card.fd);
@@ -524,7 +531,7 @@ TEST_F_TIMEOUT(sleep, devices_suspend_and_resume_with_a_job_in_the_middle, 90)
 	for (unsigned int i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		ASSERT_EQ(0, start_job(&self->work, self->work.packets));
 		usleep(200000);
-		ASSERT_EQ(0, sysfs_write("/sys/power/state", states[i])) TH_LOG("%s", states[i]);
+		ASSERT_EQ(0, machine_sleeps(states[i])) TH_LOG("%s", states[i]);
 		expect_nothing_happened(_metadata, self);
 	}
 }
@@ -537,7 +544,7 @@ TEST_F_TIMEOUT(sleep, machine_sleeps_with_a_job_in_the_middle_and_the_card_forge
 		usleep(200000);
 		sysfs_write("/sys/class/rtc/rtc0/wakealarm", "0");
 		ASSERT_EQ(0, sysfs_write("/sys/class/rtc/rtc0/wakealarm", "+3"));
-		ASSERT_EQ(0, sysfs_write("/sys/power/state", "mem"));
+		ASSERT_EQ(0, machine_sleeps("mem"));
 		expect_nothing_happened(_metadata, self);
 	}
 	ASSERT_EQ(0, monitor_inject("forget-memory", 0));
@@ -547,7 +554,7 @@ TEST_F_TIMEOUT(sleep, sleeping_card_sleeps_through_it, 60)
 {
 	ASSERT_TRUE(falls_asleep());
 	ASSERT_EQ(0, sysfs_write("/sys/power/pm_test", "devices"));
-	ASSERT_EQ(0, sysfs_write("/sys/power/state", "mem"));
+	ASSERT_EQ(0, machine_sleeps("mem"));
 	ASSERT_EQ(0, start_job(&self->work, 1));
 	expect_nothing_happened(_metadata, self);
 	ASSERT_TRUE(falls_asleep());
@@ -577,7 +584,7 @@ TEST_F_TIMEOUT(hibernate, job_goes_on_in_another_machine, 120)
 	ASSERT_EQ(0, sysfs_write("/sys/power/disk", "shutdown"));
 	ASSERT_EQ(0, start_job(&self->work, 2 * self->work.packets));
 	usleep(200000);
-	ASSERT_EQ(0, sysfs_write("/sys/power/state", "disk"));
+	ASSERT_EQ(0, machine_sleeps("disk"));
 	after = card_info(self->work.card.fd);
 	EXPECT_TRUE(file_says(PCI_DEVICE "quire/state", "ready"));
 	EXPECT_EQ(0, end_job(&self->work));
