@@ -17,6 +17,7 @@
 
 #include "card.h"
 #include "kselftest_harness.h"
+#include "swap.h"
 
 #define MIB (1ull << 20)
 #define VA 0x6000000000ull
@@ -513,23 +514,6 @@ TEST_F_TIMEOUT(failslab, bind_of_an_imported_buffer, 300)
 		     EXPECT_EQ(0, card_unbind(card->fd, card->vm, VA, MIB)), works(card));
 }
 
-/* TTM may have next to nothing for a moment: what can be swapped out is. */
-static void swap_out(int fd)
-{
-	uint32_t handle;
-	uint8_t *map;
-
-	write_file("/sys/module/ttm/parameters/pages_limit", "1");
-	if (!card_bo_create(fd, PAGE, DRM_QUIRE_PLACEMENT_SYSTEM, 0, &handle) &&
-	    !card_bo_map(fd, handle, PAGE, (void **)&map)) {
-		/* Pages come with the first touch. */
-		*(volatile uint8_t *)map = 1;
-		munmap(map, PAGE);
-		card_close_handle(fd, handle);
-	}
-	write_file("/sys/module/ttm/parameters/pages_limit", "131072");
-}
-
 TEST_F_TIMEOUT(failslab, submit_after_an_imported_buffer_moved, 300)
 {
 	struct card *card = &self->card;
@@ -540,10 +524,14 @@ TEST_F_TIMEOUT(failslab, submit_after_an_imported_buffer_moved, 300)
 	if (ret == -ENOENT)
 		SKIP(return, "there is one card only");
 	ASSERT_EQ(0, ret);
+	ret = swap_on();
+	ASSERT_TRUE(ret == 0 || ret == -ENOENT);
 	ASSERT_EQ(0, card_bind(card->fd, card->vm, handle, VA, MIB, 0));
-	swap_out(card->fd);
-	EACH_FAILURE(card_submit(card, 0, 0, &point), swap_out(card->fd), 1);
+	ASSERT_EQ(0, swap_out_buffers(card->fd));
+	EACH_FAILURE(card_submit(card, 0, 0, &point), swap_out_buffers(card->fd), 1);
 	EXPECT_TRUE(works(card));
+	if (!ret)
+		EXPECT_EQ(0, swap_off());
 }
 
 TEST_F_TIMEOUT(failslab, mmap, 300)

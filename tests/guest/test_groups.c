@@ -19,6 +19,7 @@
 
 #include "card.h"
 #include "kselftest_harness.h"
+#include "swap.h"
 
 #define KIB 1024ll
 #define MIB (1024 * KIB)
@@ -394,6 +395,55 @@ TEST_F_TIMEOUT(groups, work_goes_on_while_others_use_the_machines_memory, 120)
 	close(go);
 	ASSERT_EQ(child, waitpid(child, &status, 0));
 	EXPECT_EQ(0, status);
+}
+
+/* In the group: its call swaps others' buffers out. */
+static int push_others_out(void)
+{
+	struct card card;
+	int ret;
+
+	ret = write_text(group, "cgroup.procs", "0");
+	if (!ret)
+		ret = card_setup_limit(&card, 0, 60000);
+	return ret ? 1 : swap_out_buffers(card.fd) != 0;
+}
+
+/*
+ * Who swaps out pays until the kernel has found place in swap space.  A group that may have none
+ * there has no room for it.
+ */
+TEST_F_TIMEOUT(groups, who_has_no_room_for_what_others_have_swaps_nothing_of_it_out, 120)
+{
+	enum { COUNT = 32 };
+	int made = make_group(LIMIT), swap = swap_on(), status;
+	uint32_t handle;
+	pid_t child;
+
+	if (made == -ENOENT || made == -ENODEV || swap == -ENOENT)
+		SKIP(return, "no control groups for memory, or no swap space");
+	ASSERT_EQ(0, made);
+	ASSERT_EQ(0, swap);
+	ASSERT_EQ(0, write_text(group, "memory.swap.max", "0"));
+	for (int i = 0; i < COUNT; i++) {
+		void *map;
+
+		ASSERT_EQ(0, card_bo_create(self->card.fd, BUFFER, DRM_QUIRE_PLACEMENT_SYSTEM, 0,
+					    &handle));
+		ASSERT_EQ(0, card_bo_map(self->card.fd, handle, BUFFER, &map));
+		munmap(map, BUFFER);
+	}
+	child = fork();
+	if (!child)
+		_exit(push_others_out());
+	ASSERT_GT(child, 0);
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	swap_limit_restore();
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, number("memory.events", "oom_kill "));
+	/* The owner, who has, can. */
+	EXPECT_EQ(0, swap_out_buffers(self->card.fd));
+	EXPECT_EQ(0, swap_off());
 }
 
 TEST_HARNESS_MAIN

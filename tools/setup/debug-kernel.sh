@@ -45,5 +45,6 @@ mkdir -p "$out/boot"
 kernel INSTALL_MOD_PATH="$(cd "$out" && pwd)" modules_install
 version=$(kernel kernelrelease)
 cp "$work/build/arch/x86/boot/bzImage" "$out/boot/vmlinuz-$version"
+cp "$work/build/.config" "$out/boot/config-$version"
 echo "$version" >"$out/version"
 touch "$out/complete"

@@ -31,7 +31,7 @@ depends=$(modinfo -F depends "$driver" | tr ',' ' ')
 		modprobe -d "$kit" -S "$version" --show-depends "$module"
 	done
 	# A kernel made for tests may lack what only some guests use.
-	for module in virtio_net virtio_blk nvme vgem; do
+	for module in virtio_net virtio_blk nvme vgem zram; do
 		modprobe -d "$kit" -S "$version" --show-depends "$module" 2>/dev/null || true
 	done
 } | sed -n 's/^insmod \([^ ]*\).*/\1/p' | sort -u | while read -r file; do

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Buffers leave the machine's memory for swap space, and come back: with what was in them, while
+ * jobs use them, while signals and the end of their process interrupt it, and when the swap space
+ * itself goes.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "card.h"
+#include "kselftest_harness.h"
+#include "swap.h"
+
+#define MIB (1ull << 20)
+#define VA 0x6000000000ull
+#define BUFFERS 6
+#define BYTES (8 * MIB)
+#define WORDS (BYTES / 8)
+/* Looks at each page, at another place of each. */
+#define STEP 509
+
+static uint64_t word(uint64_t round, unsigned int buffer, uint64_t at)
+{
+	return round << 48 ^ (uint64_t)buffer << 40 ^ at;
+}
+
+FIXTURE(swap) {
+	struct card card;
+	struct bo bo[BUFFERS];
+};
+
+FIXTURE_VARIANT(swap) {
+	uint32_t placement;
+	int private;
+};
+
+FIXTURE_VARIANT_ADD(swap, system_private) {
+	.placement = DRM_QUIRE_PLACEMENT_SYSTEM,
+	.private = 1,
+};
+
+FIXTURE_VARIANT_ADD(swap, card_shareable) {
+	.placement = DRM_QUIRE_PLACEMENT_CARD,
+};
+
+/* More than TTM may have is no size; somebody in swap_out_buffers() lets it have a page. */
+static int make_buffers(struct card *card, struct bo *bo, uint32_t placement, int private)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < BUFFERS && !ret; i++) {
+		bo[i] = (struct bo){ .va = VA + i * 64 * MIB, .size = BYTES };
+		do
+			ret = card_bo_create(card->fd, BYTES, placement, private ? card->vm : 0,
+					     &bo[i].handle);
+		while (ret == -ENOSPC);
+		if (!ret)
+			ret = card_bo_map(card->fd, bo[i].handle, BYTES, &bo[i].map);
+		if (!ret)
+			ret = card_bind(card->fd, card->vm, bo[i].handle, bo[i].va, BYTES, 0);
+	}
+	return ret;
+}
+
+/* What does not lie in system memory cannot be swapped out. */
+static void leave_card(void)
+{
+	uint32_t handle[4];
+	int count = 0, fd = card_open_node(0);
+
+	while (count < 4 &&
+	       !card_bo_create(fd, 64 * MIB, DRM_QUIRE_PLACEMENT_CARD, 0, &handle[count]))
+		count++;
+	close(fd);
+}
+
+static uint64_t system_used(int fd)
+{
+	struct drm_quire_memory_info info = { 0 };
+	struct drm_quire_dev_query args = { .type = DRM_QUIRE_QUERY_MEMORY, .size = sizeof(info),
+					    .pointer = (uintptr_t)&info };
+
+	return card_ioctl(fd, DRM_IOCTL_QUIRE_DEV_QUERY, &args) ? 0 : info.system_used;
+}
+
+FIXTURE_SETUP(swap)
+{
+	int ret = swap_on();
+
+	if (ret == -ENOENT)
+		SKIP(return, "this kernel has no swap space in memory");
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, swap_group_enter());
+	ASSERT_EQ(0, card_setup_limit(&self->card, 0, 60000));
+	ASSERT_EQ(0, make_buffers(&self->card, self->bo, variant->placement, variant->private));
+}
+
+FIXTURE_TEARDOWN(swap)
+{
+	card_teardown(&self->card);
+	EXPECT_EQ(0, swap_off());
+	swap_group_remove();
+}
+
+static void write_all(struct bo *bo, uint64_t round)
+{
+	for (unsigned int i = 0; i < BUFFERS; i++)
+		for (uint64_t at = 0; at < WORDS; at += STEP)
+			((volatile uint64_t *)bo[i].map)[at] = word(round, i, at);
+}
+
+/* How many words are not what was written. */
+static uint64_t wrong_words(const struct bo *bo, unsigned int first, uint64_t round)
+{
+	uint64_t wrong = 0;
+
+	for (unsigned int i = first; i < BUFFERS; i++)
+		for (uint64_t at = 0; at < WORDS; at += STEP)
+			wrong += ((volatile uint64_t *)bo[i].map)[at] != word(round, i, at);
+	return wrong;
+}
+
+/* To shared memory, and from there to swap space. */
+static void push_out(struct __test_metadata *_metadata, FIXTURE_DATA(swap) *self)
+{
+	long long before = swap_used();
+
+	leave_card();
+	ASSERT_EQ(0, swap_out_buffers(self->card.fd));
+	ASSERT_EQ(0, swap_push());
+	ASSERT_GT(swap_used(), before);
+}
+
+TEST_F_TIMEOUT(swap, buffers_come_back_with_what_was_in_them, 60)
+{
+	struct card *card = &self->card;
+	struct quire_packet_copy copy[BUFFERS - 1];
+
+	for (uint64_t round = 1; round < 4; round++) {
+		write_all(self->bo, round);
+		push_out(_metadata, self);
+		EXPECT_GT(swap_used(), (long long)(BUFFERS * BYTES / 2));
+		/* The process is first to look at one, jobs at the others. */
+		EXPECT_EQ(0, wrong_words(self->bo, BUFFERS - 1, round));
+		for (unsigned int i = 0; i < BUFFERS - 1; i++)
+			packet_copy(&copy[i], self->bo[BUFFERS - 1].va + i * MIB, self->bo[i].va,
+				    MIB);
+		ASSERT_EQ(0, card_run(card, copy, sizeof(copy)));
+		for (unsigned int i = 0; i < BUFFERS - 1; i++)
+			for (uint64_t at = 0; at < MIB / 8; at += STEP)
+				ASSERT_EQ(word(round, i, at),
+					  ((uint64_t *)self->bo[BUFFERS - 1].map)[i * MIB / 8 + at]);
+		write_all(self->bo, round);
+		EXPECT_EQ(0, wrong_words(self->bo, 0, round));
+	}
+}
+
+TEST_F_TIMEOUT(swap, debugger_reads_what_is_swapped_out, 60)
+{
+	int memory = open("/proc/self/mem", O_RDWR);
+	uint64_t value;
+
+	ASSERT_GE(memory, 0);
+	write_all(self->bo, 1);
+	push_out(_metadata, self);
+	for (unsigned int i = 0; i < BUFFERS; i++) {
+		off_t at = (off_t)(uintptr_t)self->bo[i].map + STEP * 8;
+
+		ASSERT_EQ(8, pread(memory, &value, 8, at));
+		EXPECT_EQ(word(1, i, STEP), value);
+		value = 5;
+		ASSERT_EQ(8, pwrite(memory, &value, 8, at));
+		EXPECT_EQ(5, ((uint64_t *)self->bo[i].map)[STEP]);
+		((uint64_t *)self->bo[i].map)[STEP] = word(1, i, STEP);
+	}
+	EXPECT_EQ(0, wrong_words(self->bo, 0, 1));
+	close(memory);
+}
+
+TEST_F_TIMEOUT(swap, swap_space_goes_while_buffers_lie_there, 60)
+{
+	struct quire_packet_fill fill[BUFFERS];
+
+	write_all(self->bo, 7);
+	push_out(_metadata, self);
+	ASSERT_EQ(0, swap_off());
+	EXPECT_EQ(0, swap_used());
+	/* Those that have no room elsewhere stay in shared memory; nothing more is swapped out. */
+	ASSERT_EQ(0, swap_out_buffers(self->card.fd));
+	EXPECT_EQ(0, wrong_words(self->bo, 0, 7));
+	for (unsigned int i = 0; i < BUFFERS; i++)
+		packet_fill(&fill[i], self->bo[i].va, PAGE, i);
+	ASSERT_EQ(0, card_run(&self->card, fill, sizeof(fill)));
+	for (unsigned int i = 0; i < BUFFERS; i++)
+		EXPECT_EQ(i, ((uint64_t *)self->bo[i].map)[1]);
+	ASSERT_EQ(0, swap_on());
+}
+
+/* Each look may bring a whole buffer back. */
+static unsigned int wrong_fills(const struct bo *bo, uint64_t round)
+{
+	unsigned int wrong = 0;
+
+	for (unsigned int i = 0; i < BUFFERS; i++)
+		for (uint64_t at = i; at < WORDS; at += WORDS / 12)
+			wrong += ((volatile uint64_t *)bo[i].map)[at] != word(round, i, 0);
+	return wrong;
+}
+
+/* Swaps all that is idle out, again and again. */
+static pid_t start_swapper(int push)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	for (int fd = card_open_node(0);;) {
+		if (swap_out_buffers(fd))
+			_exit(1);
+		if (push && swap_push())
+			_exit(2);
+		usleep(5000);
+	}
+}
+
+static int stop(pid_t pid)
+{
+	int status;
+
+	kill(pid, SIGKILL);
+	if (waitpid(pid, &status, 0) != pid)
+		return -errno;
+	swap_limit_restore();
+	return WIFSIGNALED(status) ? 0 : status;
+}
+
+TEST_F_TIMEOUT(swap, jobs_are_right_while_their_buffers_are_swapped_out, 120)
+{
+	struct quire_packet_fill fill[BUFFERS];
+	pid_t swapper = start_swapper(1);
+
+	for (uint64_t round = 1; round < 12; round++) {
+		for (unsigned int i = 0; i < BUFFERS; i++)
+			packet_fill(&fill[i], self->bo[i].va, BYTES, word(round, i, 0));
+		ASSERT_EQ(0, card_run(&self->card, fill, sizeof(fill)));
+		ASSERT_EQ(0, wrong_fills(self->bo, round));
+	}
+	EXPECT_EQ(0, stop(swapper));
+}
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+}
+
+/* A signal ends a call without a trace, also one that brings buffers back. */
+TEST_F_TIMEOUT(swap, signals_while_buffers_come_back, 120)
+{
+	struct itimerval once = { .it_value = { 0, 500 } };
+	struct sigaction action = { .sa_handler = on_alarm };
+	struct quire_packet_fill fill[BUFFERS];
+	pid_t swapper = start_swapper(0);
+	uint64_t point;
+
+	sigaction(SIGALRM, &action, NULL);
+	for (uint64_t round = 1; round < 10; round++) {
+		for (unsigned int i = 0; i < BUFFERS; i++)
+			packet_fill(&fill[i], self->bo[i].va, BYTES, word(round, i, 0));
+		memcpy(self->card.stream.map, fill, sizeof(fill));
+		for (unsigned int i = 0; i < 4; i++) {
+			setitimer(ITIMER_REAL, &once, NULL);
+			ASSERT_EQ(0, card_bind(self->card.fd, self->card.vm, self->bo[i].handle,
+					       self->bo[i].va, BYTES, 0));
+		}
+		/* card_ioctl() tries again. */
+		setitimer(ITIMER_REAL, &once, NULL);
+		ASSERT_EQ(0, card_submit(&self->card, self->card.stream.va, sizeof(fill), &point));
+		ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, point, 30000 * MS));
+		ASSERT_EQ(0, card_fence_error(self->card.fd, self->card.syncobj, point));
+		ASSERT_EQ(0, wrong_fills(self->bo, round));
+	}
+	EXPECT_EQ(0, stop(swapper));
+}
+
+/* A process of its own, until it is killed. */
+static void work_for_ever(uint32_t placement, int private)
+{
+	struct quire_packet_fill fill[BUFFERS];
+	struct bo bo[BUFFERS];
+	struct card card;
+	int ret;
+
+	while ((ret = card_setup_limit(&card, 0, 60000)) == -ENOSPC)
+		card_teardown(&card);
+	if (ret || make_buffers(&card, bo, placement, private))
+		_exit(1);
+	for (uint64_t round = 0;; round++) {
+		for (unsigned int i = 0; i < BUFFERS; i++)
+			packet_fill(&fill[i], bo[i].va, BYTES, round);
+		if (card_run(&card, fill, sizeof(fill)))
+			_exit(2);
+		for (unsigned int i = 0; i < BUFFERS; i++)
+			if (((volatile uint64_t *)bo[i].map)[WORDS - 1] != round)
+				_exit(3);
+	}
+}
+
+TEST_F_TIMEOUT(swap, killed_processes_leave_nothing_in_swap_space, 120)
+{
+	uint64_t before = system_used(self->card.fd);
+	pid_t swapper = start_swapper(1);
+
+	for (int round = 0; round < 6; round++) {
+		pid_t pid = fork();
+
+		if (!pid)
+			work_for_ever(variant->placement, variant->private);
+		usleep(100000 + round * 37000);
+		EXPECT_EQ(0, stop(pid));
+	}
+	EXPECT_EQ(0, stop(swapper));
+	/* With the test's own, too, nothing is left there; what remains is other programs'. */
+	for (unsigned int i = 0; i < BUFFERS; i++) {
+		munmap(self->bo[i].map, BYTES);
+		ASSERT_EQ(0, card_unbind(self->card.fd, self->card.vm, self->bo[i].va, BYTES));
+		card_close_handle(self->card.fd, self->bo[i].handle);
+	}
+	for (int tries = 0; tries < 100; tries++) {
+		if (swap_used() < (long long)(2 * BYTES) && system_used(self->card.fd) <= before)
+			break;
+		usleep(50000);
+	}
+	EXPECT_GE(before, system_used(self->card.fd));
+	EXPECT_LT(swap_used(), (long long)(2 * BYTES));
+}
+
+TEST_HARNESS_MAIN
