@@ -56,17 +56,19 @@ static bool quire_eviction_has_room(struct ttm_buffer_object *bo)
  * his submissions take.
  *
  * TTM swaps buffers out to shared memory, which has to go to swap space from there: without it
- * that takes memory and gives none.
+ * that takes memory and gives none.  It counts to the caller's control group meanwhile.
  */
 static bool quire_eviction_valuable(struct ttm_buffer_object *bo, const struct ttm_place *place)
 {
-	if (place->mem_type != TTM_PL_VRAM && get_nr_swap_pages() <= 0)
+	bool swap = place->mem_type != TTM_PL_VRAM;
+
+	if (swap && get_nr_swap_pages() <= 0)
 		return false;
 	if (!dma_resv_test_signaled(bo->base.resv, DMA_RESV_USAGE_BOOKKEEP))
 		return false;
 	if (!ttm_bo_eviction_valuable(bo, place))
 		return false;
-	return place->mem_type != TTM_PL_VRAM || quire_eviction_has_room(bo);
+	return swap ? quire_room_in_own_group(bo->base.size) : quire_eviction_has_room(bo);
 }
 
 /* Copies from or to card memory for a debugger; the reservation is held. */

@@ -82,13 +82,18 @@ bool quire_room_in_group(struct mem_cgroup *memcg, u64 bytes)
 }
 #endif
 
-static int quire_room_check_own_group(void)
+bool quire_room_in_own_group(u64 bytes)
 {
 	struct mem_cgroup *memcg = get_mem_cgroup_from_mm(current->mm);
-	bool room = quire_room_in_group(memcg, 0);
+	bool room = quire_room_in_group(memcg, bytes);
 
 	mem_cgroup_put(memcg);
-	return room ? 0 : -ENOMEM;
+	return room;
+}
+
+static int quire_room_check_own_group(void)
+{
+	return quire_room_in_own_group(0) ? 0 : -ENOMEM;
 }
 
 int quire_room_check(u64 bytes)

@@ -12,6 +12,8 @@ struct mem_cgroup;
  */
 bool quire_room_in_machine(u64 bytes);
 bool quire_room_in_group(struct mem_cgroup *memcg, u64 bytes);
+/* That of this process. */
+bool quire_room_in_own_group(u64 bytes);
 /* Both, for a call of this process that is going to allocate @bytes and small things: -ENOMEM. */
 int quire_room_check(u64 bytes);
 /* For a call that work in progress makes again and again, which allocates small things only. */
