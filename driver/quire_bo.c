@@ -117,6 +117,11 @@ u64 quire_gem_usage(struct quire_device *qdev, int placement)
 	return READ_ONCE(ttm_manager_type(&qdev->ttm, placement)->usage);
 }
 
+u64 quire_gem_usage_shown(struct quire_device *qdev, u64 bytes)
+{
+	return perfmon_capable() ? bytes : bytes - bytes % (qdev->memory_bytes / 64);
+}
+
 static void quire_gem_fini(struct drm_device *drm, void *unused)
 {
 	struct quire_device *qdev = to_quire_device(drm);

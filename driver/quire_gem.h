@@ -75,6 +75,8 @@ int quire_gem_init(struct quire_device *qdev);
 u64 quire_gem_card_bytes(struct quire_device *qdev);
 /* Bytes in use in a placement (TTM_PL_*), by all files. */
 u64 quire_gem_usage(struct quire_device *qdev, int placement);
+/* As the caller may know it: without CAP_PERFMON in steps of a 64th of the card's memory. */
+u64 quire_gem_usage_shown(struct quire_device *qdev, u64 bytes);
 
 /* quire_dma.c: mappings of pages for the card; -EOPNOTSUPP if it cannot have any. */
 int quire_dma_check(struct quire_device *qdev);

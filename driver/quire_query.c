@@ -33,11 +33,13 @@ static void quire_query_device(struct quire_device *qdev, struct drm_quire_devic
 
 static void quire_query_memory(struct quire_device *qdev, struct drm_quire_memory_info *info)
 {
+	u64 card = quire_gem_usage(qdev, TTM_PL_VRAM);
+	u64 system = quire_gem_usage(qdev, TTM_PL_TT) + quire_gem_usage(qdev, TTM_PL_SYSTEM);
+
 	*info = (struct drm_quire_memory_info) {
 		.card_total = quire_gem_card_bytes(qdev),
-		.card_used = quire_gem_usage(qdev, TTM_PL_VRAM),
-		.system_used = quire_gem_usage(qdev, TTM_PL_TT) +
-			       quire_gem_usage(qdev, TTM_PL_SYSTEM),
+		.card_used = quire_gem_usage_shown(qdev, card),
+		.system_used = quire_gem_usage_shown(qdev, system),
 	};
 }
 

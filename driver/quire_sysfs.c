@@ -72,7 +72,10 @@ static DEVICE_ATTR_RO(card_memory);
 
 static ssize_t card_memory_used_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%llu\n", quire_gem_usage(quire_from_dev(dev), TTM_PL_VRAM));
+	struct quire_device *qdev = quire_from_dev(dev);
+
+	return sysfs_emit(buf, "%llu\n",
+			  quire_gem_usage_shown(qdev, quire_gem_usage(qdev, TTM_PL_VRAM)));
 }
 static DEVICE_ATTR_RO(card_memory_used);
 
