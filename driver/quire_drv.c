@@ -4,6 +4,7 @@
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
 #include <linux/rcupdate.h>
+#include <linux/uaccess.h>
 
 #include <drm/drm_accel.h>
 #include <drm/drm_drv.h>
@@ -99,6 +100,25 @@ static bool quire_ioctl_of_drm(unsigned int nr)
 	}
 }
 
+/*
+ * DRM takes a structure that is longer than the one we know and lets nobody look at the rest: what
+ * a later kernel would do for it must not be left undone in silence.
+ */
+static int quire_ioctl_tail(unsigned int command, unsigned long argument)
+{
+	unsigned int index = _IOC_NR(command) - DRM_COMMAND_BASE;
+	size_t given = _IOC_SIZE(command), known;
+	int ret;
+
+	if (index >= ARRAY_SIZE(quire_ioctls) || !(command & IOC_IN))
+		return 0;
+	known = _IOC_SIZE(quire_ioctls[index].cmd);
+	if (given <= known)
+		return 0;
+	ret = check_zeroed_user((void __user *)argument + known, given - known);
+	return ret < 0 ? ret : ret ? 0 : -E2BIG;
+}
+
 /* Our own calls touch the card, DRM's do not: one that waits for a syncobj lets it sleep. */
 static long quire_ioctl_awake(struct file *filp, unsigned int command, unsigned long argument,
 			      long (*call)(struct file *, unsigned int, unsigned long))
@@ -113,6 +133,9 @@ static long quire_ioctl_awake(struct file *filp, unsigned int command, unsigned 
 	/* A card that has gone is not woken: the device may be another driver's by now. */
 	if (drm_dev_is_unplugged(&qdev->drm))
 		return call(filp, command, argument);
+	ret = quire_ioctl_tail(command, argument);
+	if (ret)
+		return ret;
 	quire_power_get(qdev);
 	ret = call(filp, command, argument);
 	quire_power_put(qdev);

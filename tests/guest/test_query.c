@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "card.h"
@@ -123,6 +124,49 @@ TEST_F(query, telemetry_of_all_is_not_for_everybody)
 	EXPECT_EQ(-EACCES, query(self->fd, DRM_QUIRE_QUERY_TELEMETRY, &info, &size));
 	EXPECT_EQ(0, query(self->fd, DRM_QUIRE_QUERY_TELEMETRY, NULL, &size));
 	ASSERT_EQ(0, seteuid(0));
+}
+
+/* What others do could be read off each change. */
+TEST_F(query, memory_of_all_is_exact_only_for_those_who_may_see_counters)
+{
+	struct drm_quire_memory_info exact, shown;
+	uint32_t size = sizeof(exact), handle;
+	uint64_t step;
+	void *map;
+
+	/* Mapped: a fresh buffer of system memory has no pages. */
+	ASSERT_EQ(0, card_bo_create(self->fd, 123 * PAGE, DRM_QUIRE_PLACEMENT_CARD, 0, &handle));
+	ASSERT_EQ(0, card_bo_create(self->fd, 77 * PAGE, DRM_QUIRE_PLACEMENT_SYSTEM, 0, &handle));
+	ASSERT_EQ(0, card_bo_map(self->fd, handle, 77 * PAGE, &map));
+	memset(map, 1, 77 * PAGE);
+	ASSERT_EQ(0, query(self->fd, DRM_QUIRE_QUERY_MEMORY, &exact, &size));
+	ASSERT_EQ(0, seteuid(65534));
+	size = sizeof(shown);
+	ASSERT_EQ(0, query(self->fd, DRM_QUIRE_QUERY_MEMORY, &shown, &size));
+	ASSERT_EQ(0, seteuid(0));
+	step = (256u << 20) / 64;
+	EXPECT_NE(0, exact.card_used % step);
+	EXPECT_EQ(exact.card_used / step * step, shown.card_used);
+	EXPECT_EQ(exact.system_used / step * step, shown.system_used);
+	munmap(map, 77 * PAGE);
+}
+
+/* A program made for a later kernel learns that this one lacks what it asks for. */
+TEST_F(query, unknown_end_of_a_structure_is_not_ignored)
+{
+	struct {
+		struct drm_quire_bo_create known;
+		uint64_t more[4];
+	} args = { .known = { .size = PAGE, .placement = DRM_QUIRE_PLACEMENT_SYSTEM } };
+	unsigned long command = _IOC(_IOC_READ | _IOC_WRITE, DRM_IOCTL_BASE,
+				     _IOC_NR(DRM_IOCTL_QUIRE_BO_CREATE), sizeof(args));
+
+	EXPECT_EQ(0, card_ioctl(self->fd, command, &args));
+	card_close_handle(self->fd, args.known.handle);
+	args.more[3] = 1;
+	args.known.handle = 0;
+	EXPECT_EQ(-E2BIG, card_ioctl(self->fd, command, &args));
+	EXPECT_EQ(0, args.known.handle);
 }
 
 static void *read_counters(void *argument)

@@ -139,9 +139,12 @@ struct drm_quire_device_info {
 struct drm_quire_memory_info {
 	/** @card_total: bytes of card memory that buffers can use */
 	__u64 card_total;
-	/** @card_used: bytes in use now, by all files */
+	/**
+	 * @card_used: bytes in use now, by all files; without CAP_PERFMON in steps of a 64th of
+	 * the card's memory
+	 */
 	__u64 card_used;
-	/** @system_used: bytes of system memory in buffers, by all files */
+	/** @system_used: bytes of system memory in buffers, by all files; in the same steps */
 	__u64 system_used;
 	/** @pad: reads as 0 */
 	__u64 pad;
@@ -261,7 +264,7 @@ struct drm_quire_bo_info {
  * Pages are not pinned and no limit of locked memory counts: the process may unmap, protect or
  * fork as it likes.  Jobs reach what lies at the address when they are submitted; the kernel
  * takes a page away once the jobs that may use it have ended.  Where nothing lies that the
- * card may use, jobs fault.
+ * card may use, jobs fault, on all of the buffer if one page of it is missing.
  * -EFAULT: no memory there now, or not writable without READ_ONLY; -ENOMEM
  */
 #define DRM_QUIRE_USERPTR_READ_ONLY (1u << 0)
