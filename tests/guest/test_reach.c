@@ -442,6 +442,50 @@ TEST_F_TIMEOUT(reach, pages_of_a_process_are_not_written_once_it_has_unmapped_th
 	}
 }
 
+/*
+ * The same of a file, of which another mapping stays: what the card still writes would be seen in
+ * it, whoever gets the pages.
+ */
+TEST_F_TIMEOUT(reach, pages_of_a_file_are_not_written_once_it_is_unmapped, 60)
+{
+	struct drm_quire_userptr args = { .size = LATE_BYTES };
+	struct attacker *attacker = &self->attacker;
+	unsigned int wrong = 0, tried = 0;
+
+	if (variant->placement)
+		SKIP(return, "of the process's own memory");
+	for (unsigned int round = 0; round < 12; round++) {
+		int file = memfd_create("late", 0);
+		uint8_t *kept;
+
+		ASSERT_EQ(0, ftruncate(file, LATE_BYTES));
+		attacker->late_map = NULL;
+		ASSERT_EQ(0, attacker_open(attacker, DRM_QUIRE_PLACEMENT_CARD));
+		kept = mmap(NULL, LATE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+			    file, 0);
+		attacker->late_map = mmap(NULL, LATE_BYTES, PROT_READ | PROT_WRITE,
+					  MAP_SHARED | MAP_POPULATE, file, 0);
+		ASSERT_NE(MAP_FAILED, kept);
+		ASSERT_NE(MAP_FAILED, attacker->late_map);
+		args.address = (uintptr_t)attacker->late_map;
+		ASSERT_EQ(0, card_ioctl(attacker->card.fd, DRM_IOCTL_QUIRE_USERPTR, &args));
+		ASSERT_EQ(0, attacker_submit(attacker));
+		ASSERT_EQ(0, attacker_bind(attacker, args.handle));
+		tried += attacker_in_the_midst(attacker);
+		usleep(round * 900);
+		munmap(attacker->late_map, LATE_BYTES);
+		memset(kept, FRESH, LATE_BYTES);
+		card_wait(attacker->card.fd, attacker->card.syncobj, attacker->point, 20000 * MS);
+		for (uint64_t at = 0; at < LATE_BYTES; at += 64)
+			wrong += kept[at] != FRESH;
+		munmap(kept, LATE_BYTES);
+		close(file);
+		attacker_close(attacker);
+	}
+	EXPECT_EQ(0, wrong);
+	EXPECT_GT(tried, 2);
+}
+
 /* Bus address of a page, as root without an IOMMU may know it; 0: unknown. */
 static uint64_t page_frame(const void *page)
 {

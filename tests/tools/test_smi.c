@@ -253,7 +253,9 @@ static void anybody_may_list_but_not_read_counters(void **state)
 	assert_int_equal(json_object_array_length(at(object, "cards")), 1);
 	assert_true(is_integer(object, "cards.0.serial", 1));
 	assert_true(is_well(at(object, "cards.0")));
-	assert_true(json_object_get_double(at(object, "cards.0.modelled_celsius")) > 0);
+	/* On a busy machine the card has gone to sleep meanwhile, and is not woken for that. */
+	assert_true(is_string(object, "cards.0.state", "asleep") ||
+		    json_object_get_double(at(object, "cards.0.modelled_celsius")) > 0);
 	json_object_put(object);
 	run(&r, NOBODY "$T/quire-smi counters --json -d 0");
 	assert_int_equal(r.status, 4);
