@@ -160,7 +160,10 @@ static int quire_bind_get_ops(struct drm_device *drm, struct drm_file *file,
 	if (ret || !args->ops.count)
 		return ret;
 	ops = copy;
-	job->ops = kvcalloc(args->ops.count, sizeof(*job->ops), QUIRE_GFP_CALL);
+	if (args->ops.count == 1)
+		job->ops = &job->only;
+	else
+		job->ops = kvcalloc(args->ops.count, sizeof(*job->ops), QUIRE_GFP_CALL);
 	if (!job->ops)
 		ret = -ENOMEM;
 	else
@@ -176,17 +179,14 @@ static int quire_bind_set_aside(struct quire_bind_job *job)
 {
 	struct quire_table_plan plan = {};
 	bool maps = false;
-	unsigned int j;
 	u32 i;
 
 	for (i = 0; i < job->count; i++) {
 		struct quire_bind_op *op = &job->ops[i];
 
-		for (j = 0; j < ARRAY_SIZE(op->spare); j++) {
-			op->spare[j] = kzalloc(sizeof(*op->spare[j]), QUIRE_GFP_CALL);
-			if (!op->spare[j])
-				return -ENOMEM;
-		}
+		/* What is left before and behind it, and the new one. */
+		if (quire_vm_take_spares(job->vm, op->spare, op->bo ? 3 : 2))
+			return -ENOMEM;
 		quire_plan_add(&plan, op->va, op->size, op->bo);
 		maps |= !!op->bo;
 	}
@@ -328,14 +328,12 @@ static void quire_bind_commit(struct quire_bind_job *job)
 			drm_gpuvm_bo_put(job->ops[i].vm_bo);
 }
 
+/* None stays none: calls that wait are added under the lock of the address space. */
 static unsigned int quire_bind_pending(struct quire_vm *vm)
 {
-	unsigned int pending;
-
-	spin_lock(&vm->job_lock);
-	pending = vm->pending;
-	spin_unlock(&vm->job_lock);
-	return pending;
+	lockdep_assert_held(&vm->lock);
+	/* Pairs with quire_bind_work(): what counts no more is applied. */
+	return smp_load_acquire(&vm->pending);
 }
 
 /* All is locked: the call happens.  The job may be gone when this returns @queued. */
@@ -417,7 +415,7 @@ static int quire_bind_enter(struct quire_vm *vm, bool async)
 			ret = -ENOENT;
 		else if (async && quire_bind_pending(vm) >= QUIRE_BIND_PENDING_MAX)
 			ret = -EBUSY;
-		fence = !ret && !async ? quire_bind_newest(vm) : NULL;
+		fence = !ret && !async && quire_bind_pending(vm) ? quire_bind_newest(vm) : NULL;
 		if (!ret && !fence)
 			return 0;
 		mutex_unlock(&vm->lock);

@@ -62,6 +62,7 @@ struct quire_bind_wait {
  * @removed: mappings that this call ends
  * @count: number of @ops
  * @ops: operations
+ * @only: the operation of a call that has one
  */
 struct quire_bind_job {
 	struct list_head node;
@@ -77,6 +78,7 @@ struct quire_bind_job {
 	struct list_head removed;
 	u32 count;
 	struct quire_bind_op *ops;
+	struct quire_bind_op only;
 };
 
 /* quire_bind_job.c */

@@ -81,17 +81,19 @@ static void quire_bind_disarm(struct quire_bind_job *job)
 void quire_bind_job_free(struct quire_bind_job *job)
 {
 	struct quire_vm *vm = job->vm;
-	u32 i, j;
+	u32 i;
 
 	quire_bind_disarm(job);
 	quire_mmu_unreserve(&vm->mmu, &job->pool);
 	for (i = 0; i < job->count; i++) {
-		for (j = 0; j < ARRAY_SIZE(job->ops[i].spare); j++)
-			kfree(job->ops[i].spare[j]);
-		if (job->ops[i].bo)
-			drm_gem_object_put(&job->ops[i].bo->base.base);
+		struct quire_bind_op *op = &job->ops[i];
+
+		quire_vm_give_spares(vm, op->spare, ARRAY_SIZE(op->spare));
+		if (op->bo)
+			drm_gem_object_put(&op->bo->base.base);
 	}
-	kvfree(job->ops);
+	if (job->ops != &job->only)
+		kvfree(job->ops);
 	kvfree(job->callbacks);
 	quire_syncs_put(&job->syncs);
 	if (job->fence)
@@ -208,7 +210,7 @@ void quire_bind_job_queue(struct quire_bind_job *job)
 	}
 	spin_lock(&vm->job_lock);
 	list_add_tail(&job->node, &vm->jobs);
-	vm->pending++;
+	WRITE_ONCE(vm->pending, vm->pending + 1);
 	/* From here on the worker may run it, and others free it. */
 	if (atomic_dec_and_test(&job->waits))
 		quire_bind_kick(vm);
@@ -240,7 +242,8 @@ void quire_bind_work(struct work_struct *work)
 		/* Out of the list only now: an empty list means that none is running. */
 		spin_lock(&vm->job_lock);
 		list_move_tail(&job->node, &vm->ended);
-		vm->pending--;
+		/* Pairs with quire_bind_pending(): the page tables before the number. */
+		smp_store_release(&vm->pending, vm->pending - 1);
 		spin_unlock(&vm->job_lock);
 		dma_fence_end_signalling(signalling);
 		done = true;

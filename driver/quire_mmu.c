@@ -31,9 +31,13 @@ static u64 quire_table_entry(const struct quire_table *table, unsigned int i)
 	return le64_to_cpu(READ_ONCE(table->entries[i]));
 }
 
-static void quire_table_set(struct quire_table *table, unsigned int i, u64 value)
+static void quire_table_set(struct quire_update *update, struct quire_table *table,
+			    unsigned int i, u64 value)
 {
-	table->used -= !!(quire_table_entry(table, i) & QUIRE_PTE_VALID);
+	bool was_valid = quire_table_entry(table, i) & QUIRE_PTE_VALID;
+
+	update->mmu->changed |= was_valid;
+	table->used -= was_valid;
 	table->used += !!(value & QUIRE_PTE_VALID);
 	WRITE_ONCE(table->entries[i], cpu_to_le64(value));
 }
@@ -61,12 +65,12 @@ static struct quire_table *quire_table_child(struct quire_update *update,
 		return NULL;
 	if (entry & QUIRE_PTE_BLOCK)
 		for (j = 0; j < QUIRE_TABLE_ENTRIES; j++)
-			quire_table_set(child, j,
+			quire_table_set(update, child, j,
 					(entry & ~QUIRE_PTE_BLOCK) + j * QUIRE_PAGE_BYTES);
 	table->child[i] = child;
 	/* The entries before the entry that leads to them. */
 	dma_wmb();
-	quire_table_set(table, i, child->bus | QUIRE_PTE_SYSTEM | QUIRE_PTE_VALID);
+	quire_table_set(update, table, i, child->bus | QUIRE_PTE_SYSTEM | QUIRE_PTE_VALID);
 	return child;
 }
 
@@ -80,7 +84,7 @@ static void quire_table_update_leaf(struct quire_update *update, struct quire_ta
 
 	update->address += end - va;
 	for (; va < end; va += QUIRE_PAGE_BYTES, i++, entry += step)
-		quire_table_set(table, i, entry);
+		quire_table_set(update, table, i, entry);
 }
 
 static void quire_table_update(struct quire_update *update, struct quire_table *table, int level,
@@ -105,7 +109,7 @@ static void quire_table_update(struct quire_update *update, struct quire_table *
 			u64 entry = update->address | update->bits | QUIRE_PTE_BLOCK;
 
 			quire_table_drop_child(update, table, i);
-			quire_table_set(table, i, update->bits ? entry : 0);
+			quire_table_set(update, table, i, update->bits ? entry : 0);
 			update->address += next - va;
 			continue;
 		}
@@ -115,13 +119,13 @@ static void quire_table_update(struct quire_update *update, struct quire_table *
 		if (!child) {
 			/* Losing a mapping is a fault; keeping one would be a hole. */
 			WARN_ONCE(1, "quire: no table reserved\n");
-			quire_table_set(table, i, 0);
+			quire_table_set(update, table, i, 0);
 			update->address += next - va;
 			continue;
 		}
 		quire_table_update(update, child, level - 1, va, next);
 		if (!child->used) {
-			quire_table_set(table, i, 0);
+			quire_table_set(update, table, i, 0);
 			quire_table_drop_child(update, table, i);
 		}
 	}
@@ -176,16 +180,17 @@ void quire_mmu_unmap(struct quire_mmu *mmu, struct quire_table_pool *pool, u64 v
 
 struct quire_ticket quire_mmu_flush(struct quire_mmu *mmu)
 {
-	struct quire_ticket ticket = mmu->left;
 	struct quire_table *table;
 
 	lockdep_assert_held(&mmu->lock);
-	if (mmu->context != QUIRE_NO_CONTEXT)
-		ticket = quire_reach_flush(mmu->qdev, mmu->context);
+	/* The card keeps valid entries only: it finds what was added without being told. */
+	if (mmu->changed && mmu->context != QUIRE_NO_CONTEXT)
+		mmu->last = quire_reach_flush(mmu->qdev, mmu->context);
+	mmu->changed = false;
 	list_for_each_entry(table, &mmu->stale, node)
-		table->ticket = ticket;
+		table->ticket = mmu->last;
 	list_splice_tail_init(&mmu->stale, &mmu->limbo);
-	return ticket;
+	return mmu->last;
 }
 
 /* A table out of reach serves again, or goes to @idle. */
@@ -221,6 +226,9 @@ bool quire_mmu_tidy(struct quire_mmu *mmu, unsigned long *since)
 	bool left = false;
 	LIST_HEAD(idle);
 
+	/* Whoever adds to it looks again. */
+	if (list_empty_careful(&mmu->limbo))
+		return false;
 	mutex_lock(&mmu->lock);
 	list_for_each_entry_safe(table, next, &mmu->limbo, node) {
 		if (!quire_reach_over(mmu->qdev, table->ticket)) {
@@ -309,8 +317,9 @@ void quire_mmu_lend(struct quire_mmu *mmu, u32 context)
 
 	mutex_lock(&qdev->mmu_lock);
 	mutex_lock(&mmu->lock);
-	WARN_ON(mmu->context != QUIRE_NO_CONTEXT || !quire_reach_over(qdev, mmu->left));
+	WARN_ON(mmu->context != QUIRE_NO_CONTEXT || !quire_reach_over(qdev, mmu->last));
 	mmu->context = context;
+	mmu->changed = true;
 	xa_store(&qdev->mmus, context, mmu, GFP_NOWAIT);
 	quire_mmu_write_root(qdev, context, quire_mmu_root(mmu));
 	quire_mmu_flush(mmu);
@@ -327,11 +336,12 @@ struct quire_ticket quire_mmu_take_back(struct quire_mmu *mmu)
 	mutex_lock(&mmu->lock);
 	if (mmu->context != QUIRE_NO_CONTEXT) {
 		quire_mmu_write_root(qdev, mmu->context, 0);
-		mmu->left = quire_mmu_flush(mmu);
+		mmu->changed = true;
+		quire_mmu_flush(mmu);
 		xa_store(&qdev->mmus, mmu->context, NULL, GFP_NOWAIT);
 		mmu->context = QUIRE_NO_CONTEXT;
 	}
-	ticket = mmu->left;
+	ticket = mmu->last;
 	mutex_unlock(&mmu->lock);
 	mutex_unlock(&qdev->mmu_lock);
 	return ticket;
@@ -342,7 +352,7 @@ int quire_mmu_init(struct quire_mmu *mmu, struct quire_device *qdev)
 	mmu->qdev = qdev;
 	mutex_init(&mmu->lock);
 	mmu->context = QUIRE_NO_CONTEXT;
-	mmu->left = QUIRE_TICKET_OVER;
+	mmu->last = QUIRE_TICKET_OVER;
 	INIT_LIST_HEAD(&mmu->stale);
 	INIT_LIST_HEAD(&mmu->limbo);
 	quire_pool_init(&mmu->spare);

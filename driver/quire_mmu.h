@@ -25,8 +25,10 @@ struct quire_mmu {
 	struct mutex lock;
 	/** @context: hardware context lent to it, or QUIRE_NO_CONTEXT */
 	u32 context;
-	/** @left: ticket of the flush with which the last context was taken back */
-	struct quire_ticket left;
+	/** @changed: an entry that the card may have kept is another since the last flush */
+	bool changed;
+	/** @last: ticket of the last flush, which may be that of a context taken back since */
+	struct quire_ticket last;
 	/** @root: level 3 */
 	struct quire_table *root;
 	/** @stale: tables out of use since the last flush */
@@ -56,7 +58,8 @@ void quire_mmu_unreserve(struct quire_mmu *mmu, struct quire_table_pool *pool);
 
 /*
  * Changes, under @lock.  @bits: QUIRE_PTE_READ, QUIRE_PTE_WRITE.  They count once flushed; what
- * they took away is out of reach once the ticket of the flush is over.
+ * they took away is out of reach once the ticket of the flush is over.  A flush with nothing
+ * taken away since the last one gives the ticket of that.
  */
 void quire_mmu_map_card(struct quire_mmu *mmu, struct quire_table_pool *pool, u64 va,
 			u64 size, u64 offset, u64 bits);

@@ -39,6 +39,10 @@ struct quire_reach {
 	bool gone;
 	/** @epoch: counts the times the card was stopped */
 	u32 epoch;
+	/** @known: contexts (bits) of which @drained says something in this epoch */
+	u32 known;
+	/** @drained: what DRAINED was when it was last read */
+	u32 drained[QUIRE_CONTEXTS];
 	/** @late: address spaces (quire_vm.late) that have something to give back */
 	struct list_head late;
 	/** @sleepers: threads in quire_reach_wait() */
@@ -51,15 +55,25 @@ struct quire_reach {
 	struct delayed_work poll;
 };
 
+static bool quire_reach_passed(struct quire_reach *reach, struct quire_ticket ticket)
+{
+	return (s32)(reach->drained[ticket.context] - ticket.number) >= 0;
+}
+
 static bool quire_reach_over_locked(struct quire_reach *reach, struct quire_ticket ticket)
 {
+	u32 context = ticket.context;
+
 	lockdep_assert_held(&reach->lock);
-	if (ticket.context == QUIRE_NO_CONTEXT || ticket.epoch != reach->epoch || !reach->running)
+	if (context == QUIRE_NO_CONTEXT || ticket.epoch != reach->epoch || !reach->running)
 		return true;
-	if ((s32)(quire_read(reach->qdev, QUIRE_REG_DRAINED(ticket.context)) - ticket.number) >= 0)
+	/* DRAINED never goes back, and a read of the card takes longer than all the rest. */
+	if (reach->known & BIT(context) && quire_reach_passed(reach, ticket))
 		return true;
+	reach->drained[context] = quire_read(reach->qdev, QUIRE_REG_DRAINED(context));
+	reach->known |= BIT(context);
 	/* A card that was pulled out reaches nothing. */
-	return quire_card_is_gone(reach->qdev);
+	return quire_reach_passed(reach, ticket) || quire_card_is_gone(reach->qdev);
 }
 
 struct quire_ticket quire_reach_flush(struct quire_device *qdev, u32 context)
@@ -240,6 +254,7 @@ void quire_reach_stopped(struct quire_device *qdev)
 	spin_lock_irqsave(&reach->lock, flags);
 	reach->running = false;
 	reach->epoch++;
+	reach->known = 0;
 	spin_unlock_irqrestore(&reach->lock, flags);
 	quire_reach_event(qdev);
 }

@@ -105,8 +105,9 @@ int quire_room_check_small(void)
 {
 	long last = totalram_pages() / QUIRE_ROOM_LAST_PART;
 
-	/* With swap space, others may use all the memory there is. */
-	if (si_mem_available() + get_nr_swap_pages() < last)
+	/* With swap space, others may use all the memory there is.  Free pages are known at once. */
+	if (global_zone_page_state(NR_FREE_PAGES) < last &&
+	    si_mem_available() + get_nr_swap_pages() < last)
 		return -ENOMEM;
 	return quire_room_check_own_group();
 }

@@ -46,11 +46,42 @@ void quire_vm_add_fence(struct quire_vm *vm, struct drm_exec *exec, struct dma_f
 				 DMA_RESV_USAGE_BOOKKEEP);
 }
 
+int quire_vm_take_spares(struct quire_vm *vm, struct quire_va **va, unsigned int count)
+{
+	unsigned int i = 0;
+
+	spin_lock(&vm->job_lock);
+	while (i < count && vm->spare_count)
+		va[i++] = vm->spare[--vm->spare_count];
+	spin_unlock(&vm->job_lock);
+	for (; i < count; i++) {
+		va[i] = kzalloc(sizeof(**va), QUIRE_GFP_CALL);
+		if (!va[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+void quire_vm_give_spares(struct quire_vm *vm, struct quire_va **va, unsigned int count)
+{
+	unsigned int i;
+
+	spin_lock(&vm->job_lock);
+	for (i = 0; i < count && vm->spare_count < ARRAY_SIZE(vm->spare); i++)
+		if (va[i])
+			vm->spare[vm->spare_count++] = va[i];
+	spin_unlock(&vm->job_lock);
+	for (; i < count; i++)
+		kfree(va[i]);
+}
+
 static void quire_vm_free(struct drm_gpuvm *gpuvm)
 {
 	struct quire_vm *vm = to_quire_vm(gpuvm);
 	struct quire_device *qdev = vm->qdev;
 
+	while (vm->spare_count)
+		kfree(vm->spare[--vm->spare_count]);
 	quire_mmu_fini(&vm->mmu);
 	mutex_destroy(&vm->userptr_pass);
 	mutex_destroy(&vm->lock);
@@ -292,7 +323,8 @@ static bool quire_vm_unlink(struct quire_vm *vm, struct quire_va *va)
 		dma_resv_unlock(object->resv);
 	dma_resv_unlock(resv);
 	drm_gem_object_put(object);
-	kfree(va);
+	memset(va, 0, sizeof(*va));
+	quire_vm_give_spares(vm, &va, 1);
 	return true;
 }
 
@@ -301,6 +333,9 @@ static bool quire_vm_untie_one(struct quire_vm *vm, unsigned long *since, bool *
 {
 	struct quire_va *va;
 
+	/* Whoever adds to it looks again. */
+	if (list_empty_careful(&vm->removed))
+		return false;
 	spin_lock(&vm->job_lock);
 	va = list_first_entry_or_null(&vm->removed, struct quire_va, removed);
 	if (va)
@@ -327,9 +362,11 @@ bool quire_vm_tidy(struct quire_vm *vm, unsigned long *since)
 	bool left = false;
 	LIST_HEAD(ended);
 
-	spin_lock(&vm->job_lock);
-	list_splice_init(&vm->ended, &ended);
-	spin_unlock(&vm->job_lock);
+	if (!list_empty_careful(&vm->ended)) {
+		spin_lock(&vm->job_lock);
+		list_splice_init(&vm->ended, &ended);
+		spin_unlock(&vm->job_lock);
+	}
 	list_for_each_entry_safe(job, next, &ended, node)
 		quire_bind_job_free(job);
 	while (quire_vm_untie_one(vm, since, &left))

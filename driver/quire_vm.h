@@ -17,6 +17,9 @@ struct quire_bo;
 #define QUIRE_VA_START ((u64)QUIRE_PAGE_BYTES)
 #define QUIRE_VA_END BIT_ULL(QUIRE_VA_BITS)
 
+/* Mappings that an address space keeps memory for: a call with two operations wants as many. */
+#define QUIRE_VM_SPARES 6
+
 /**
  * struct quire_vm - an address space
  *
@@ -46,11 +49,11 @@ struct quire_vm {
 	/** @calls: number of the last VM_BIND call, under @lock */
 	u64 calls;
 
-	/** @job_lock: protects @jobs, @pending, @ended, @removed and @userptrs */
+	/** @job_lock: protects @jobs, @pending, @ended, @removed, @userptrs and @spare */
 	spinlock_t job_lock;
 	/** @jobs: VM_BIND calls not applied yet, oldest first */
 	struct list_head jobs;
-	/** @pending: length of @jobs */
+	/** @pending: length of @jobs; grows under @lock, too */
 	unsigned int pending;
 	/** @work: applies @jobs */
 	struct work_struct work;
@@ -58,6 +61,10 @@ struct quire_vm {
 	struct list_head ended;
 	/** @removed: mappings (quire_va.removed) that have ended, by ticket, oldest first */
 	struct list_head removed;
+	/** @spare: memory for mappings of calls to come */
+	struct quire_va *spare[QUIRE_VM_SPARES];
+	/** @spare_count: of @spare, under @job_lock */
+	unsigned int spare_count;
 	/** @userptrs: ties of buffers of a process's own memory (quire_vm_bo.of_vm); same lock */
 	struct list_head userptrs;
 	/** @userptr_pass: one thread at a time asks for pages that have gone */
@@ -145,6 +152,10 @@ static inline void quire_vm_put(struct quire_vm *vm)
 	if (vm)
 		drm_gpuvm_put(&vm->base);
 }
+
+/* Memory for mappings, all zeros; -ENOMEM with what there is.  And back: NULL are passed over. */
+int quire_vm_take_spares(struct quire_vm *vm, struct quire_va **va, unsigned int count);
+void quire_vm_give_spares(struct quire_vm *vm, struct quire_va **va, unsigned int count);
 
 /* With a reference, and no id; ERR_PTR. */
 struct quire_vm *quire_vm_new(struct quire_device *qdev);

@@ -190,6 +190,31 @@ static void an_entry_of_any_level_may_be_missing(void **state)
 	board_stop(s.board);
 }
 
+/* What was looked for in vain is not remembered. */
+static void an_entry_that_becomes_valid_needs_no_flush(void **state)
+{
+	struct setting s = ready();
+	const uint64_t nothing = 0;
+
+	(void)state;
+	for (int level = 0; level < 4; level++) {
+		uint64_t address = HOLE + ((uint64_t)level << 39), at, entry;
+		struct quire_packet_gemm moved;
+
+		move_operands(&s, address);
+		moved = s.gemm;
+		at = card_entry(s.card, 0, address, level);
+		s.card->access.memory_read(s.card->access.opaque, at, &entry, sizeof(entry));
+		s.card->access.memory_write(s.card->access.opaque, at, &nothing, sizeof(nothing));
+		card_write(s.card, QUIRE_REG_TLB_FLUSH, QUIRE_TLB_FLUSH_ALL);
+		expect_fault(&s, QUIRE_FAULT_UNMAPPED, QUIRE_FAULT_UNIT_A, false, address);
+		s.card->access.memory_write(s.card->access.opaque, at, &entry, sizeof(entry));
+		s.gemm = moved;
+		expect_success(&s);
+	}
+	board_stop(s.board);
+}
+
 static void tables_and_pages_outside_memory_fault(void **state)
 {
 	static const uint64_t bad[] = {
@@ -331,6 +356,7 @@ int main(void)
 		cmocka_unit_test(permissions_are_kept),
 		cmocka_unit_test(small_and_large_pages_are_mapped),
 		cmocka_unit_test(an_entry_of_any_level_may_be_missing),
+		cmocka_unit_test(an_entry_that_becomes_valid_needs_no_flush),
 		cmocka_unit_test(tables_and_pages_outside_memory_fault),
 		cmocka_unit_test(registers_of_devices_are_no_memory),
 		cmocka_unit_test(a_context_needs_a_root),
