@@ -120,6 +120,13 @@ static bool is_well(json_object *card)
 	return is_string(card, "state", "ready") || is_string(card, "state", "asleep");
 }
 
+/* While a card sleeps nobody can tell, and one that nobody uses may fall asleep at any time. */
+static bool is_warm_or_asleep(json_object *card)
+{
+	return is_null(card, "modelled_celsius") ||
+	       json_object_get_double(at(card, "modelled_celsius")) > 0;
+}
+
 static void list_shows_every_card(void **state)
 {
 	json_object *object = report("$T/quire-smi list --json"), *rows = at(object, "cards");
@@ -138,7 +145,7 @@ static void list_shows_every_card(void **state)
 		assert_true(is_string(row, "node", node));
 		assert_true(is_well(row));
 		assert_true(is_string(row, "firmware", "2.0.0"));
-		assert_true(json_object_get_double(at(row, "modelled_celsius")) > 0);
+		assert_true(is_warm_or_asleep(row));
 	}
 	json_object_put(object);
 }
