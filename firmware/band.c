@@ -19,7 +19,7 @@ static uint8_t owner[QUIRE_ENGINES_MAX];	/* queue of the band on an engine */
 static uint64_t started[QUIRE_ENGINES_MAX];	/* when it was */
 static uint32_t charged[QUIRE_ENGINES_MAX];	/* for it, in advance */
 static uint32_t engines;			/* bit per engine of the card */
-static uint32_t idle;				/* bit per engine without a band */
+uint32_t band_idle;
 static uint64_t band_macs;
 static uint64_t kept_b;				/* elements of packed B, from band to band */
 static uint32_t serials;			/* given so far to packets of several bands */
@@ -31,7 +31,7 @@ void band_init(void)
 	if (count > QUIRE_ENGINES_MAX)
 		count = QUIRE_ENGINES_MAX;
 	engines = (1u << count) - 1;
-	idle = engines;
+	band_idle = engines;
 	band_macs = (uint64_t)io_read(QUIRE_IO_BAND_MACS) << 10;
 	kept_b = (uint64_t)io_read(QUIRE_IO_KEPT_B) << 10;
 }
@@ -194,11 +194,6 @@ static void plan_advance(struct band_plan *plan)
 	plan->more = next(&plan->batch, plan->batches, plan->batch_step);
 }
 
-bool band_engine_idle(void)
-{
-	return idle != 0;
-}
-
 bool band_plan_seek(struct band_plan *plan, uint32_t row, uint32_t column, uint32_t batch)
 {
 	if (row >= plan->rows || row % plan->row_step || column >= plan->columns ||
@@ -215,7 +210,7 @@ static void collect(uint32_t engine)
 	uint32_t number = owner[engine];
 
 	io_sram_barrier();
-	idle |= 1u << engine;
+	band_idle |= 1u << engine;
 	queues[number].running--;
 	job_band_done(number, &bands[engine]);
 }
@@ -227,7 +222,7 @@ void band_start(struct queue *q, uint32_t number)
 	struct quire_band *band;
 	uint32_t engine = 0;
 
-	while (!(idle >> engine & 1))
+	while (!(band_idle >> engine & 1))
 		engine++;
 	band = &bands[engine];
 	band->packet = (uint32_t)(uintptr_t)&q->packet;
@@ -245,7 +240,7 @@ void band_start(struct queue *q, uint32_t number)
 		plan->serial = ++serials ? serials : ++serials;
 	band->serial = plan->serial;
 	owner[engine] = (uint8_t)number;
-	idle &= ~(1u << engine);
+	band_idle &= ~(1u << engine);
 	q->running++;
 	io_sram_barrier();
 	io_write(QUIRE_IO_ENGINE_START(engine), (uint32_t)(uintptr_t)band);
@@ -255,7 +250,7 @@ void band_start(struct queue *q, uint32_t number)
 		collect(engine);
 		return;
 	}
-	started[engine] = progress_now();
+	started[engine] = io_time();
 	charged[engine] = sched_charge_band(number);
 }
 
@@ -267,12 +262,12 @@ static uint32_t time_between(uint64_t start, uint64_t end)
 
 void band_collect(void)
 {
-	uint32_t done = io_read(QUIRE_IO_ENGINE_DONE) & engines & ~idle;
+	uint32_t done = io_read(QUIRE_IO_ENGINE_DONE) & engines & ~band_idle;
 	uint64_t now;
 
 	if (!done)
 		return;
-	now = progress_now();
+	now = io_time();
 	io_write(QUIRE_IO_ENGINE_DONE, done);
 	for (uint32_t engine = 0; done; engine++, done >>= 1) {
 		if (!(done & 1))
@@ -280,7 +275,7 @@ void band_collect(void)
 		sched_correct_band(owner[engine], charged[engine],
 				   time_between(started[engine], now));
 		collect(engine);
-		job_leave(owner[engine]);
+		job_leave(&queues[owner[engine]]);
 	}
 }
 
@@ -289,7 +284,7 @@ void band_cancel(uint32_t number)
 	uint32_t mask = 0;
 
 	for (uint32_t engine = 0; engine < QUIRE_ENGINES_MAX; engine++)
-		if (engines & ~idle & 1u << engine && owner[engine] == number)
+		if (engines & ~band_idle & 1u << engine && owner[engine] == number)
 			mask |= 1u << engine;
 	io_write(QUIRE_IO_ENGINE_CANCEL, mask);
 }

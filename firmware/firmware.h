@@ -42,6 +42,7 @@ struct tiled_walk {
 	struct quire_tiled_header header;
 };
 
+/* What every job needs comes first: the control processor reaches that by short offsets. */
 struct queue {
 	uint8_t state;			/* enum quire_queue_state */
 	uint8_t context;
@@ -54,6 +55,11 @@ struct queue {
 	bool stopping;			/* QUEUE_STOP waits for the bands */
 	bool parking;			/* QUEUE_PARK waits for the bands */
 	bool shown;			/* the registers JOB, JOB_US and JOB_BANDS show the job */
+	bool told;			/* the record says more than when the job was taken up */
+	uint32_t number;		/* of the queue */
+	uint32_t registers;		/* where its registers are */
+	uint32_t *wanting;		/* sched.c: the word that holds its bit */
+	uint32_t bit;
 	uint32_t entries;
 	uint64_t ring, records, save;
 	uint64_t sequence;		/* of the job in progress, or of the next one */
@@ -100,7 +106,6 @@ void log_end(void);
 bool log_queue(uint32_t number);
 
 /* progress.c: how long a job has been worked on, and the registers that say so */
-uint64_t progress_now(void);
 /* Count the time since busy_since, in which the job was worked on. */
 void progress_count(struct queue *q);
 /* Name a job whose other registers are 0. */
@@ -142,7 +147,8 @@ void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p,
 		    uint32_t products);
 void band_plan_rows(struct band_plan *plan, uint32_t rows, uint32_t columns, uint32_t row_step,
 		    uint32_t column_step);
-bool band_engine_idle(void);
+/* Bit per engine without a band. */
+extern uint32_t band_idle;
 void band_start(struct queue *q, uint32_t number);
 void band_collect(void);
 void band_cancel(uint32_t number);
@@ -152,9 +158,9 @@ void band_init(void);
 bool band_plan_seek(struct band_plan *plan, uint32_t row, uint32_t column, uint32_t batch);
 
 /* job.c */
-void job_step(uint32_t number);
+void job_step(struct queue *q);
 /* The job is left alone for now; what runs of it runs on. */
-void job_leave(uint32_t number);
+void job_leave(struct queue *q);
 uint32_t job_check_entry(const struct queue *q);
 /* All packets have been executed, or the job has failed and none of its bands runs. */
 void job_finish(struct queue *q);
@@ -163,7 +169,8 @@ void job_fail(struct queue *q, uint32_t status, uint32_t detail);
 void job_fail_fault(struct queue *q, uint32_t fault, uint32_t unit, uint64_t address);
 
 /* sched.c: which queues want the processor */
-void sched_update(uint32_t number);
+void sched_init(void);
+void sched_update(struct queue *q);
 /* Whose a queue is that is not active. */
 void sched_join(uint32_t number, uint8_t priority, uint8_t group, uint8_t owner);
 /* It has used the processor or an engine for so many nanoseconds, less than 2^31. */
@@ -174,7 +181,8 @@ uint32_t sched_charge_band(uint32_t number);
 void sched_correct_band(uint32_t number, uint32_t charged, uint32_t ns);
 /* Whether others wanted something, too, when the last queue was picked. */
 extern bool sched_shared;
-bool sched_pick(uint32_t *number);
+/* The queue to serve, or NULL. */
+struct queue *sched_pick(void);
 
 /* mailbox.c */
 void mailbox_handle(void);

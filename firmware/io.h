@@ -17,6 +17,13 @@ static inline void io_write(uint32_t offset, uint32_t value)
 	*(volatile uint32_t *)(QUIRE_MCU_IO_BASE + offset) = value;
 }
 
+static inline uint64_t io_time(void)
+{
+	uint32_t low = io_read(QUIRE_IO_TIME_LO);	/* latches the other */
+
+	return low | (uint64_t)io_read(QUIRE_IO_TIME_HI) << 32;
+}
+
 /* Nothing the compiler keeps in registers crosses this: DMA and engines read SRAM. */
 static inline void io_sram_barrier(void)
 {

@@ -19,7 +19,7 @@
  * What a job did, at the address its entry names.  Where that cannot be written the job
  * has failed, unless it had failed before.
  */
-static void write_outcome(struct queue *q)
+static __attribute__((noinline)) void write_outcome(struct queue *q)
 {
 	struct quire_fence_record *record = &q->record;
 	struct quire_job_outcome outcome = {
@@ -43,6 +43,7 @@ static void write_outcome(struct queue *q)
 
 	if (!fault || record->status != QUIRE_STATUS_OK)
 		return;
+	q->told = true;
 	record->status = QUIRE_STATUS_MMU_FAULT;
 	record->packet = q->offset;
 	record->fault_info = (fault & FAULT_KEEP) | QUIRE_FAULT_WRITE |
@@ -64,16 +65,16 @@ static void log_failure(uint32_t number, const struct quire_fence_record *record
 }
 
 /* The job has failed: no other of this queue is run. */
-static void stop_on_failure(struct queue *q, uint32_t number)
+static __attribute__((noinline)) void stop_on_failure(struct queue *q)
 {
-	uint32_t events = QUIRE_EVENT_QUEUE_FAULT;
+	uint32_t events = QUIRE_EVENT_QUEUE_FAULT, number = q->number;
 
 	if (q->parking)
 		events |= QUIRE_EVENT_QUEUE_PARKED;
 	q->parking = false;
 	q->state = QUIRE_QUEUE_FAULTED;
 	io_write(QUIRE_IO_COUNT_ERRORS, 1);
-	io_write(QUIRE_IO_QUEUE(number) + QUIRE_QUEUE_STATE, QUIRE_QUEUE_FAULTED);
+	io_write(q->registers + QUIRE_QUEUE_STATE, QUIRE_QUEUE_FAULTED);
 	io_write(QUIRE_IO_RAISE_VECTOR, 1 + number);
 	io_write(QUIRE_IO_POST_EVENT, events);
 	log_failure(number, &q->record);
@@ -81,10 +82,9 @@ static void stop_on_failure(struct queue *q, uint32_t number)
 
 void job_finish(struct queue *q)
 {
-	uint32_t number = (uint32_t)(q - queues);
 	struct quire_fence_record *record = &q->record;
 	uint32_t flags = q->entry->flags;
-	uint64_t slot = record->sequence & (q->entries - 1);
+	uint32_t slot = (uint32_t)record->sequence & (q->entries - 1);
 	bool interrupt = flags & QUIRE_RING_INTERRUPT;
 
 	progress_count(q);
@@ -93,28 +93,28 @@ void job_finish(struct queue *q)
 	/* An entry that was refused says nothing that can be relied on. */
 	if (q->entry->outcome && record->status != QUIRE_STATUS_FIRMWARE)
 		write_outcome(q);
-	dma_write_record(q->records + slot * sizeof(*record), record);
+	dma_write_record(q->records + slot * (uint32_t)sizeof(*record), record);
 	/* Whoever rang the doorbell still waits for it, and looks at the record next. */
-	if (flags & QUIRE_RING_LATE && io_read(QUIRE_IO_SERVING) == number)
+	if (flags & QUIRE_RING_LATE && io_read(QUIRE_IO_SERVING) == q->number)
 		interrupt = false;
-	io_write(QUIRE_IO_QUEUE(number) + QUIRE_QUEUE_COMPLETED, (uint32_t)record->sequence);
+	io_write(q->registers + QUIRE_QUEUE_COMPLETED, (uint32_t)record->sequence);
 	/*
 	 * Not before the record is there: a job that JOB does not name and that has no record
 	 * counts as one that has had no effect, and is run again after a reset.
 	 */
 	if (q->shown)
-		progress_hide(number);
+		progress_hide(q->number);
 	q->in_job = false;
 	q->in_packet = false;
 	q->failed = false;
 	q->sequence++;
 	if (record->status != QUIRE_STATUS_OK) {
-		stop_on_failure(q, number);
+		stop_on_failure(q);
 		return;
 	}
 	io_write(QUIRE_IO_COUNT_JOBS, 1);
 	if (interrupt)
-		io_write(QUIRE_IO_RAISE_VECTOR, 1 + number);
+		io_write(QUIRE_IO_RAISE_VECTOR, 1 + q->number);
 }
 
 /*
@@ -124,15 +124,14 @@ void job_finish(struct queue *q)
  */
 void job_fail(struct queue *q, uint32_t status, uint32_t detail)
 {
-	uint32_t number = (uint32_t)(q - queues);
-
 	if (!q->failed) {
 		q->failed = true;
+		q->told = true;
 		q->record.status = status;
 		q->record.detail = detail;
 		q->record.packet = q->offset;
 		if (q->running)
-			band_cancel(number);
+			band_cancel(q->number);
 	}
 	if (!q->running)
 		job_finish(q);
@@ -145,25 +144,20 @@ void job_fail_fault(struct queue *q, uint32_t fault, uint32_t unit, uint64_t add
 	job_fail(q, QUIRE_STATUS_MMU_FAULT, 0);
 }
 
-/* Make q->entry the entry of q->sequence; false when the bus refused to give it. */
-static bool fetch_entry(struct queue *q)
+/* From q->sequence on; false when the bus refused to give them. */
+static __attribute__((noinline)) bool fetch_entries(struct queue *q)
 {
-	uint32_t behind = (uint32_t)(q->sequence - q->cached_sequence);
 	uint32_t slot = (uint32_t)q->sequence & (q->entries - 1);
 	uint32_t count = q->tail - (uint32_t)q->sequence + 1;
 	uint64_t fault_address;
 
-	if (behind < q->cached) {
-		q->entry = &q->cache[behind];
-		return true;
-	}
 	if (count > RING_CACHE)
 		count = RING_CACHE;
 	if (count > q->entries - slot)
 		count = q->entries - slot;
 	q->cached = 0;
 	q->entry = &q->cache[0];
-	if (dma_read(QUIRE_DMA_BUS, q->ring + slot * (uint64_t)sizeof(*q->entry), q->cache,
+	if (dma_read(QUIRE_DMA_BUS, q->ring + slot * (uint32_t)sizeof(*q->entry), q->cache,
 		     count * sizeof(*q->entry), &fault_address)) {
 		q->cache[0].flags = 0;
 		q->cache[0].outcome = 0;
@@ -174,15 +168,27 @@ static bool fetch_entry(struct queue *q)
 	return true;
 }
 
+/* Make q->entry the entry of q->sequence; false when the bus refused to give it. */
+static inline bool fetch_entry(struct queue *q)
+{
+	uint32_t behind = (uint32_t)(q->sequence - q->cached_sequence);
+
+	if (behind >= q->cached)
+		return fetch_entries(q);
+	q->entry = &q->cache[behind];
+	return true;
+}
+
 uint32_t job_check_entry(const struct queue *q)
 {
 	const struct quire_ring_entry *e = q->entry;
 
-	if (e->sequence != q->sequence || e->flags & ~QUIRE_RING_FLAGS || (uint32_t)e->outcome & 7)
+	if (e->sequence != q->sequence || e->flags & ~QUIRE_RING_FLAGS ||
+	    (uint32_t)e->outcome & 7 || e->reserved[0] | e->reserved[1] | e->reserved[2])
 		return QUIRE_STATUS_FIRMWARE;
-	for (uint32_t i = 0; i < sizeof(e->reserved) / sizeof(e->reserved[0]); i++)
-		if (e->reserved[i])
-			return QUIRE_STATUS_FIRMWARE;
+	/* Nothing but a fence. */
+	if (!(e->stream_bytes | (uint32_t)e->stream_address))
+		return QUIRE_STATUS_OK;
 	if (e->stream_bytes & (QUIRE_STREAM_ALIGN - 1) ||
 	    e->stream_bytes > QUIRE_STREAM_MAX_BYTES ||
 	    (uint32_t)e->stream_address & (QUIRE_STREAM_ALIGN - 1))
@@ -192,12 +198,12 @@ uint32_t job_check_entry(const struct queue *q)
 	return QUIRE_STATUS_OK;
 }
 
-/* The times are written when the job ends; a loop over the words would take longer. */
-static void open_record(struct queue *q)
+/* The last job's record said more than times, which are written when a job ends. */
+static __attribute__((noinline)) void clear_record(struct queue *q)
 {
 	struct quire_fence_record *record = &q->record;
 
-	record->sequence = q->sequence;
+	q->told = false;
 	record->status = QUIRE_STATUS_OK;
 	record->packet = 0;
 	record->detail = 0;
@@ -207,12 +213,19 @@ static void open_record(struct queue *q)
 	record->modelled_pj = 0;
 	record->digest = 0;
 	record->macs = 0;
-	record->started = q->busy_since;
+}
+
+static inline void open_record(struct queue *q)
+{
+	if (q->told)
+		clear_record(q);
+	q->record.sequence = q->sequence;
+	q->record.started = q->busy_since;
 	q->busy_ns = 0;
 }
 
 /* Begin the next job; false when it ended at once, with an error. */
-static bool start_job(struct queue *q)
+static inline bool start_job(struct queue *q)
 {
 	uint32_t outstanding = q->tail - (uint32_t)q->sequence + 1;
 	uint32_t status;
@@ -324,6 +337,7 @@ static bool finish_packet(struct queue *q)
 			return false;
 		}
 	}
+	q->told = true;
 	q->record.cycles += sums->cycles;
 	q->record.modelled_pj += sums->modelled_pj;
 	q->record.macs += sums->macs;
@@ -367,24 +381,30 @@ void job_band_done(uint32_t number, const struct quire_band *band)
 		finish_packet(q);
 }
 
-void job_leave(uint32_t number)
+static __attribute__((noinline)) void leave_in_job(struct queue *q)
 {
-	struct queue *q = &queues[number];
-
 	if (q->in_job) {
 		progress_count(q);
-		progress_show(number);
+		progress_show(q->number);
 	}
 	if (q->parking && !q->running)
-		park_save(number);
-	sched_update(number);
+		park_save(q->number);
+	sched_update(q);
+}
+
+void job_leave(struct queue *q)
+{
+	if (q->in_job || q->parking)
+		leave_in_job(q);
+	else
+		sched_update(q);
 }
 
 /*
  * Go on until a band has been started, a piece of a tiled operand walked, some packets
  * executed, or the job has ended.
  */
-static void work(struct queue *q, uint32_t number)
+static __attribute__((noinline)) void work(struct queue *q)
 {
 	for (uint32_t packets = 0; packets < PACKETS_AT_ONCE; packets++) {
 		if (!q->in_packet) {
@@ -397,7 +417,7 @@ static void work(struct queue *q, uint32_t number)
 			 * this firmware not survive it, that job is not run again.
 			 */
 			if (!q->shown)
-				progress_name(number);
+				progress_name(q->number);
 			if (!load_packet(q))
 				return;
 			q->in_packet = true;
@@ -408,7 +428,7 @@ static void work(struct queue *q, uint32_t number)
 			return;
 		}
 		if (q->plan.more) {
-			band_start(q, number);
+			band_start(q, q->number);
 			return;
 		}
 		if (!finish_packet(q))
@@ -417,19 +437,23 @@ static void work(struct queue *q, uint32_t number)
 }
 
 /* Serve a queue once.  An engine is idle when this is called. */
-void job_step(uint32_t number)
+void job_step(struct queue *q)
 {
-	struct queue *q = &queues[number];
 	bool charge = sched_shared && !q->running;
 	uint32_t since;
 
 	/* While a band runs the time counts already. */
 	if (!q->running)
-		q->busy_since = progress_now();
+		q->busy_since = io_time();
 	since = (uint32_t)q->busy_since;
-	if (q->in_job || start_job(q))
-		work(q, number);
-	job_leave(number);
+	if (q->in_job || start_job(q)) {
+		/* A job that is nothing but a fence is over before its registers are set up. */
+		if (q->in_packet || q->entry->stream_bytes)
+			work(q);
+		else
+			job_finish(q);
+	}
+	job_leave(q);
 	if (charge)
-		sched_charge(number, (uint32_t)q->busy_since - since);
+		sched_charge(q->number, (uint32_t)q->busy_since - since);
 }

@@ -51,7 +51,7 @@ bool log_queue(uint32_t number)
 {
 	static uint64_t second;
 	static uint32_t lines, left_out;
-	uint64_t now = progress_now();
+	uint64_t now = io_time();
 
 	if (now - second >= SECOND) {
 		second = now;

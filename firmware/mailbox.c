@@ -61,6 +61,7 @@ static uint32_t queue_start(uint32_t number)
 	q->in_job = false;
 	q->in_packet = false;
 	q->failed = false;
+	q->told = true;
 	if (resume && !park_restore(number)) {
 		q->in_job = false;
 		return QUIRE_MAILBOX_BAD_CONFIG;
@@ -68,14 +69,14 @@ static uint32_t queue_start(uint32_t number)
 	/* Jobs behind the one in progress are there when the doorbell says so. */
 	q->tail = (uint32_t)q->sequence - !q->in_job;
 	/* Whoever has answered this command may count the time of this queue next. */
-	q->busy_since = progress_now();
+	q->busy_since = io_time();
 	forget_doorbell(number);
 	q->state = QUIRE_QUEUE_ACTIVE;
 	io_write(registers + QUIRE_QUEUE_COMPLETED, (uint32_t)q->sequence - 1);
 	if (q->in_job)
 		progress_show(number);
 	io_write(registers + QUIRE_QUEUE_STATE, QUIRE_QUEUE_ACTIVE);
-	sched_update(number);
+	sched_update(q);
 	return QUIRE_MAILBOX_OK;
 }
 
@@ -88,7 +89,7 @@ static void queue_off(uint32_t number)
 	q->parking = false;
 	q->in_job = false;
 	q->in_packet = false;
-	sched_update(number);
+	sched_update(q);
 	io_write(QUIRE_IO_QUEUE(number) + QUIRE_QUEUE_STATE, QUIRE_QUEUE_OFF);
 	progress_hide(number);
 	answer(stop_sequence, QUIRE_MAILBOX_OK);
@@ -116,7 +117,7 @@ static void queue_stop(uint32_t number, uint32_t sequence)
 	q = &queues[number];
 	stop_sequence = sequence;
 	q->stopping = true;
-	sched_update(number);
+	sched_update(q);
 	if (q->running)
 		band_cancel(number);
 	else
@@ -157,19 +158,16 @@ void mailbox_handle(void)
 static void doorbells_of(uint32_t bits, uint32_t number)
 {
 	for (; bits; bits &= bits - 1) {
-		uint32_t q = number + lowest_bit(bits);
+		struct queue *q = &queues[number + lowest_bit(bits)];
 
-		queues[q].tail = io_read(QUIRE_IO_QUEUE(q) + QUIRE_QUEUE_TAIL);
+		q->tail = io_read(q->registers + QUIRE_QUEUE_TAIL);
 		sched_update(q);
 	}
 }
 
-void doorbells_handle(void)
+/* Clear first, then read the tails: a doorbell in between is seen again. */
+static __attribute__((noinline)) void several_doorbells(uint32_t low, uint32_t high)
 {
-	uint32_t low = io_read(QUIRE_IO_DOORBELLS_LO);
-	uint32_t high = io_read(QUIRE_IO_DOORBELLS_HI);
-
-	/* Clear first, then read the tails: a doorbell in between is seen again. */
 	if (low) {
 		io_write(QUIRE_IO_DOORBELLS_LO, low);
 		doorbells_of(low, 0);
@@ -178,4 +176,22 @@ void doorbells_handle(void)
 		io_write(QUIRE_IO_DOORBELLS_HI, high);
 		doorbells_of(high, 32);
 	}
+}
+
+void doorbells_handle(void)
+{
+	uint32_t low = io_read(QUIRE_IO_DOORBELLS_LO);
+	uint32_t high = io_read(QUIRE_IO_DOORBELLS_HI);
+	struct queue *q;
+
+	if (high || low & (low - 1)) {
+		several_doorbells(low, high);
+		return;
+	}
+	if (!low)
+		return;
+	io_write(QUIRE_IO_DOORBELLS_LO, low);
+	q = &queues[lowest_bit(low)];
+	q->tail = io_read(q->registers + QUIRE_QUEUE_TAIL);
+	sched_update(q);
 }

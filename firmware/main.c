@@ -29,11 +29,12 @@ static bool negotiate(void)
 
 void firmware_main(void)
 {
-	uint32_t heartbeat = 0, number;
+	uint32_t heartbeat = 0;
 
 	if (!negotiate())
 		return;
 	band_init();
+	sched_init();
 	io_write(QUIRE_IO_ALARM, HEARTBEAT_US);
 	io_write(QUIRE_IO_BOOT_STATUS, QUIRE_BOOT_READY);
 	log_text("quire firmware 2.0.0 ready:");
@@ -43,6 +44,7 @@ void firmware_main(void)
 
 	for (;;) {
 		uint32_t events = io_read(QUIRE_IO_EVENTS);
+		struct queue *q;
 
 		io_write(QUIRE_IO_HEARTBEAT, ++heartbeat);
 		if (events & QUIRE_IO_EVENT_TIMER) {
@@ -55,8 +57,9 @@ void firmware_main(void)
 			mailbox_handle();
 		if (events & QUIRE_IO_EVENT_DOORBELL)
 			doorbells_handle();
-		if (sched_pick(&number))
-			job_step(number);
+		q = sched_pick();
+		if (q)
+			job_step(q);
 		else
 			__asm__ volatile("wfi");
 	}

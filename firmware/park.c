@@ -121,7 +121,7 @@ void park_save(uint32_t number)
 	struct queue *q = &queues[number];
 	uint64_t fault_address;
 
-	q->busy_since = progress_now();
+	q->busy_since = io_time();
 	/* A job that has nothing left to do is not kept waiting for its record. */
 	if (q->in_job && !q->in_packet && q->offset == q->entry->stream_bytes)
 		job_finish(q);
@@ -147,7 +147,7 @@ uint32_t park_request(uint32_t number)
 	q->parking = true;
 	if (!q->running)
 		park_save(number);
-	sched_update(number);
+	sched_update(q);
 	return QUIRE_MAILBOX_OK;
 }
 

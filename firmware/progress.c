@@ -6,16 +6,9 @@
 #include "firmware.h"
 #include "io.h"
 
-uint64_t progress_now(void)
-{
-	uint32_t low = io_read(QUIRE_IO_TIME_LO);	/* latches the other */
-
-	return low | (uint64_t)io_read(QUIRE_IO_TIME_HI) << 32;
-}
-
 void progress_count(struct queue *q)
 {
-	uint64_t now = progress_now();
+	uint64_t now = io_time();
 
 	q->busy_ns += now - q->busy_since;
 	q->busy_since = now;

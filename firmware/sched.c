@@ -29,8 +29,16 @@ struct sharers {
 	uint64_t reached[QUIRE_QUEUE_OWNERS];
 };
 
+/* Queues, and words of them. */
+union queue_bits {
+	uint64_t bits;
+	uint32_t words[2];
+};
+
 bool sched_shared;
-static uint64_t runnable[PRIORITIES];	/* bit per queue */
+static union queue_bits runnable[PRIORITIES];
+/* How many queues want something, and the sum of their addresses: with one, its address. */
+static uint32_t wanting, wanting_sum;
 static uint8_t last[PRIORITIES][QUIRE_QUEUE_OWNERS];	/* of a group: queue served last */
 static uint8_t passed_over[PRIORITIES];
 /* Time of those above, less PATIENCE times what it has used while they wanted something. */
@@ -41,7 +49,7 @@ static struct sharers owners[PRIORITIES], groups[PRIORITIES];
 static uint32_t account_of, account;
 
 /* A queue wants the processor when it can start something without waiting for a band. */
-static bool wants(const struct queue *q)
+static inline bool wants(const struct queue *q)
 {
 	if (q->state != QUIRE_QUEUE_ACTIVE || q->stopping || q->parking || q->failed)
 		return false;
@@ -104,7 +112,7 @@ static void settle_credit(uint32_t priority, int64_t ns)
 			credit[p] = PATIENCE * (int64_t)ADVANCE_NS;
 	}
 	for (uint32_t p = priority + 1; p < PRIORITIES; p++)
-		above |= runnable[p];
+		above |= runnable[p].bits;
 	if (above)
 		credit[priority] -= PATIENCE * ns;
 }
@@ -121,32 +129,42 @@ static __attribute__((noinline)) void settle_account(void)
 	account = 0;
 }
 
-/* It wants something, as others do.  Apart, because the usual way does not need its registers. */
-static __attribute__((noinline)) void come_back(const struct queue *q, uint64_t bits)
+static inline void want(struct queue *q)
 {
+	*q->wanting |= q->bit;
+	wanting++;
+	wanting_sum += (uint32_t)(uintptr_t)q;
+}
+
+/* It wants something, as others do.  Apart, because the usual way does not need its registers. */
+static __attribute__((noinline)) void come_back(struct queue *q)
+{
+	uint64_t bits = runnable[q->priority].bits;
 	struct sharers *o = &owners[q->priority], *g = &groups[q->priority];
 
 	settle_account();
 	catch_up(o, q->owner, bits, o->reached[0]);
 	catch_up(g, q->group, bits, g->reached[q->owner]);
+	want(q);
 }
 
-void sched_update(uint32_t number)
+void sched_update(struct queue *q)
 {
-	const struct queue *q = &queues[number];
-	uint64_t *bits = &runnable[q->priority];
-	uint64_t bit = 1ull << number;
+	bool did = *q->wanting & q->bit;
 
-	if (!wants(q)) {
-		*bits &= ~bit;
-		return;
+	if (wants(q)) {
+		if (did)
+			return;
+		/* Whoever was served last has come as far as can be. */
+		if (wanting || q->number != account_of)
+			come_back(q);
+		else
+			want(q);
+	} else if (did) {
+		*q->wanting &= ~q->bit;
+		wanting--;
+		wanting_sum -= (uint32_t)(uintptr_t)q;
 	}
-	if (*bits & bit)
-		return;
-	/* Whoever was served last has come as far as can be. */
-	if (*bits || number != account_of)
-		come_back(q, *bits);
-	*bits |= bit;
 }
 
 /* Whether a queue among the bits is started. */
@@ -172,6 +190,7 @@ void sched_join(uint32_t number, uint8_t priority, uint8_t group, uint8_t owner)
 	q->priority = priority;
 	q->group = group;
 	q->owner = owner;
+	q->wanting = &runnable[priority].words[number / 32];
 	/* With nothing started it is somebody else who has this number now, and owes nothing. */
 	if (!has_started(owners[priority].queues[owner]))
 		owners[priority].used[owner] = owners[priority].reached[0];
@@ -221,20 +240,20 @@ static void reach(uint64_t *reached, uint64_t used)
 }
 
 /* A queue is served: so far have its sharers come. */
-static __attribute__((noinline)) void begin_turn(uint32_t number)
+static __attribute__((noinline)) struct queue *begin_turn(struct queue *q)
 {
-	const struct queue *q = &queues[number];
 	struct sharers *o = &owners[q->priority], *g = &groups[q->priority];
 
 	settle_account();
-	account_of = number;
+	account_of = q->number;
 	reach(&o->reached[0], o->used[q->owner]);
 	reach(&g->reached[q->owner], g->used[q->group]);
+	return q;
 }
 
-static __attribute__((noinline)) uint32_t whose_turn(uint32_t priority)
+static uint32_t whose_turn(uint32_t priority)
 {
-	uint64_t bits = runnable[priority], after;
+	uint64_t bits = runnable[priority].bits, after;
 	uint32_t group;
 
 	settle_account();
@@ -246,22 +265,16 @@ static __attribute__((noinline)) uint32_t whose_turn(uint32_t priority)
 	return last[priority][group];
 }
 
-/* Nothing is picked while all engines are busy: whoever is served may need one. */
-bool sched_pick(uint32_t *number)
+/* The priority that is served when several queues want something. */
+static uint32_t pick_priority(void)
 {
-	bool others = false;
-	uint64_t bits = 0;
 	int chosen = -1;
 
-	if (!band_engine_idle())
-		return false;
 	for (int p = PRIORITIES - 1; p >= 0; p--) {
-		if (!runnable[p])
+		if (!runnable[p].bits)
 			continue;
-		others = bits != 0;
-		if (!others) {
+		if (chosen < 0) {
 			chosen = p;
-			bits = runnable[p];
 		} else if (passed_over[p] < PATIENCE) {
 			passed_over[p]++;
 		} else if (credit[p] >= 0) {
@@ -269,16 +282,42 @@ bool sched_pick(uint32_t *number)
 			break;
 		}
 	}
-	if (chosen < 0)
-		return false;
-	passed_over[chosen] = 0;
+	return (uint32_t)chosen;
+}
+
+static __attribute__((noinline)) struct queue *pick_of_many(void)
+{
+	uint32_t priority = pick_priority();
+
+	sched_shared = true;
+	passed_over[priority] = 0;
+	return begin_turn(&queues[whose_turn(priority)]);
+}
+
+/* Nothing is picked while all engines are busy: whoever is served may need one. */
+struct queue *sched_pick(void)
+{
+	struct queue *q;
+
+	if (!wanting || !band_idle)
+		return NULL;
+	if (wanting > 1)
+		return pick_of_many();
 	/* Alone, as so often, nobody takes anything from others. */
-	sched_shared = others || (bits & (bits - 1));
-	if (sched_shared)
-		*number = whose_turn((uint32_t)chosen);
-	else
-		*number = lowest_queue(bits);
-	if (account || *number != account_of)
-		begin_turn(*number);
-	return true;
+	sched_shared = false;
+	q = (struct queue *)(uintptr_t)wanting_sum;
+	passed_over[q->priority] = 0;
+	return account || q->number != account_of ? begin_turn(q) : q;
+}
+
+void sched_init(void)
+{
+	for (uint32_t number = 0; number < QUIRE_QUEUES; number++) {
+		struct queue *q = &queues[number];
+
+		q->number = number;
+		q->registers = QUIRE_IO_QUEUE(number);
+		q->bit = 1u << (number & 31);
+		q->wanting = &runnable[0].words[number / 32];
+	}
 }

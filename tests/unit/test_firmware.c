@@ -89,7 +89,7 @@ static void empty_jobs_get_records_in_order(void **state)
 	print_message("instructions for an empty job: %u, in a batch of 32: %u\n",
 		      (unsigned int)single, (unsigned int)batch);
 	assert_int_equal(133, card->jobs);
-	assert_true(single < 800 && batch < 520);
+	assert_true(single < 480 && batch < 300);
 	destroy(card);
 }
 
