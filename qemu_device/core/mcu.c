@@ -3,7 +3,8 @@
  * Threaded interpreter.  Each word of SRAM is decoded once, into an array beside
  * the SRAM; a store into decoded words makes them undecoded again.  The budget
  * and stop requests are looked at on jumps and taken branches only, since every
- * loop has one.
+ * loop has one, and instructions are counted there.  Behind the last word stands one
+ * that is never decoded: whoever runs into it has left the SRAM.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -47,10 +48,12 @@ int mcu_init(struct mcu *mcu, const struct mcu_bus *bus)
 	memset(mcu, 0, sizeof(*mcu));
 	mcu->bus = *bus;
 	mcu->sram = calloc(1, QUIRE_SRAM_BYTES);
-	mcu->decoded = calloc(MCU_WORDS, sizeof(*mcu->decoded));
+	mcu->decoded = calloc(MCU_WORDS + 1, sizeof(*mcu->decoded));
 	mcu->halted = true;
-	if (mcu->sram && mcu->decoded)
+	if (mcu->sram && mcu->decoded) {
+		mcu->decoded[MCU_WORDS].operation = MCU_OP_OUTSIDE;
 		return 0;
+	}
 	mcu_destroy(mcu);
 	return -1;
 }
@@ -230,11 +233,12 @@ enum mcu_stop mcu_run(struct mcu *mcu, uint64_t budget)
 	uint32_t x[33];
 	uint8_t *const sram = mcu->sram;
 	struct mcu_instruction *const decoded = mcu->decoded;
-	const struct mcu_instruction *in = NULL;
+	const struct mcu_instruction *in = decoded, *block = decoded;
+	/* Of the blocks that have ended; the one in progress began at block. */
 	uint64_t count = mcu->instructions;
 	const uint64_t limit = count + budget;
 	enum mcu_stop stop;
-	uint32_t pc = mcu->pc;	/* offset from the start of SRAM, so that one compare checks it */
+	uint32_t target;	/* offset from the start of SRAM, so that one compare checks it */
 	uint32_t address, cause, value;
 
 #define MCU_SPILL()                                                            \
@@ -242,24 +246,24 @@ enum mcu_stop mcu_run(struct mcu *mcu, uint64_t budget)
 		memcpy(mcu->x, x, sizeof(mcu->x));                             \
 		mcu->instructions = count;                                     \
 	} while (0)
-#define PC (pc + QUIRE_SRAM_BASE)
-#define DISPATCH()                                                             \
-	do {                                                                   \
-		in = &decoded[pc >> 2];                                        \
-		count++;                                                       \
-		goto *labels[in->operation];                                   \
-	} while (0)
+#define OFFSET ((uint32_t)(in - decoded) * 4)
+#define PC (OFFSET + QUIRE_SRAM_BASE)
+/* Instructions of this block, the present one included. */
+#define EXECUTED ((uint64_t)(in - block) + 1)
 #define NEXT()                                                                 \
 	do {                                                                   \
-		pc += 4;                                                       \
-		if (pc >= QUIRE_SRAM_BYTES)                                    \
-			goto fetch_fault;                                      \
-		DISPATCH();                                                    \
+		in++;                                                          \
+		goto *labels[in->operation];                                   \
 	} while (0)
-#define JUMP(target)                                                           \
+#define JUMP(to)                                                               \
 	do {                                                                   \
-		pc = (target);                                                 \
-		goto jumped;                                                   \
+		target = (to);                                                 \
+		count += EXECUTED;                                             \
+		if (count >= limit || target >= QUIRE_SRAM_BYTES ||            \
+		    atomic_load_explicit(&mcu->stop_requested, memory_order_relaxed)) \
+			goto jumped;                                           \
+		in = block = &decoded[target >> 2];                            \
+		goto *labels[in->operation];                                   \
 	} while (0)
 #define RD x[in->rd]
 #define RS1 x[in->rs1]
@@ -275,9 +279,11 @@ enum mcu_stop mcu_run(struct mcu *mcu, uint64_t budget)
 	memcpy(x, mcu->x, sizeof(mcu->x));
 	x[0] = 0;
 	x[32] = 0;
-	pc -= QUIRE_SRAM_BASE;
+	target = mcu->pc - QUIRE_SRAM_BASE;
 
+	/* count is right here, and no block has begun. */
 jumped:
+	mcu->pc = target + QUIRE_SRAM_BASE;
 	if (mcu->halted) {
 		stop = MCU_STOP_HALTED;
 		goto out;
@@ -290,29 +296,34 @@ jumped:
 		stop = MCU_STOP_REQUEST;
 		goto out;
 	}
-	if (pc & 3)
-		TRAP(MCU_FETCH_MISALIGNED, PC);
-	if (pc >= QUIRE_SRAM_BYTES)
-		goto fetch_fault;
-	DISPATCH();
-
-fetch_fault:
-	TRAP(MCU_FETCH_FAULT, PC);
+	if (target & 3 || target >= QUIRE_SRAM_BYTES) {
+		cause = target & 3 ? MCU_FETCH_MISALIGNED : MCU_FETCH_FAULT;
+		take_trap(mcu, mcu->pc, cause, mcu->pc);
+		target = mcu->pc - QUIRE_SRAM_BASE;
+		goto jumped;
+	}
+	in = block = &decoded[target >> 2];
+	goto *labels[in->operation];
 
 trap:
-	mcu->pc = PC;
+	count += EXECUTED;
 	take_trap(mcu, PC, cause, value);
-	pc = mcu->pc - QUIRE_SRAM_BASE;
+	target = mcu->pc - QUIRE_SRAM_BASE;
+	goto jumped;
+
+do_OUTSIDE:
+	count += EXECUTED - 1;
+	target = QUIRE_SRAM_BYTES;
 	goto jumped;
 
 do_UNDECODED:
 	{
-		uint32_t word;
+		uint32_t word, offset = OFFSET;
 
-		memcpy(&word, sram + pc, 4);
-		decoded[pc >> 2] = mcu_decode(word);
-		if (mcu->decoded_end < pc + 4)
-			mcu->decoded_end = pc + 4;
+		memcpy(&word, sram + offset, 4);
+		decoded[offset / 4] = mcu_decode(word);
+		if (mcu->decoded_end < offset + 4)
+			mcu->decoded_end = offset + 4;
 		goto *labels[in->operation];
 	}
 do_ILLEGAL_OP:
@@ -328,7 +339,7 @@ do_JAL:
 	if (IMMEDIATE & 3)
 		TRAP(MCU_FETCH_MISALIGNED, PC + (uint32_t)IMMEDIATE);
 	RD = PC + 4;
-	JUMP(pc + (uint32_t)IMMEDIATE);
+	JUMP(OFFSET + (uint32_t)IMMEDIATE);
 do_JALR:
 	address = (RS1 + (uint32_t)IMMEDIATE) & ~1u;
 	if (address & 3)
@@ -341,7 +352,7 @@ do_JALR:
 		if (condition) {                                               \
 			if (IMMEDIATE & 3)                                     \
 				TRAP(MCU_FETCH_MISALIGNED, PC + (uint32_t)IMMEDIATE); \
-			JUMP(pc + (uint32_t)IMMEDIATE);                        \
+			JUMP(OFFSET + (uint32_t)IMMEDIATE);                    \
 		}                                                              \
 		NEXT();                                                        \
 	} while (0)
@@ -415,8 +426,11 @@ store_outside:
 		TRAP(MCU_STORE_FAULT, address);
 	mcu->bus.io_write(mcu->bus.opaque, address - QUIRE_MCU_IO_BASE, RS2);
 	/* The write may have halted us, or moved data into the SRAM. */
-	if (mcu->halted)
-		JUMP(pc + 4);
+	if (mcu->halted) {
+		target = OFFSET + 4;
+		count += EXECUTED;
+		goto jumped;
+	}
 	NEXT();
 
 do_ADDI:
@@ -521,7 +535,8 @@ do_WFI:
 	if (mcu->bus.events_pending(mcu->bus.opaque))
 		NEXT();
 	/* Sleep behind the WFI: whoever wakes us has made an event pending. */
-	pc += 4;
+	mcu->pc = PC + 4;
+	count += EXECUTED;
 	stop = MCU_STOP_SLEEP;
 	goto out;
 
@@ -532,17 +547,16 @@ do_CSRRWI:
 do_CSRRSI:
 do_CSRRCI:
 	MCU_SPILL();
-	if (!csr_operate(mcu, in, count, &value)) {
+	if (!csr_operate(mcu, in, count + EXECUTED, &value)) {
 		uint32_t word;
 
-		memcpy(&word, sram + pc, 4);
+		memcpy(&word, sram + OFFSET, 4);
 		TRAP(MCU_ILLEGAL, word);
 	}
 	RD = value;
 	NEXT();
 
 out:
-	mcu->pc = PC;
 	MCU_SPILL();
 	return stop;
 }

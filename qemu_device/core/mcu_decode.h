@@ -7,7 +7,7 @@
 
 /* One line per operation: the interpreter has a label of the same name for each. */
 #define MCU_OPERATIONS(_)                                                      \
-	_(UNDECODED) _(ILLEGAL_OP)                                             \
+	_(UNDECODED) _(OUTSIDE) _(ILLEGAL_OP)                                  \
 	_(LUI) _(AUIPC) _(JAL) _(JALR)                                         \
 	_(BEQ) _(BNE) _(BLT) _(BGE) _(BLTU) _(BGEU)                            \
 	_(LB) _(LH) _(LW) _(LBU) _(LHU) _(SB) _(SH) _(SW)                      \
