@@ -15,21 +15,33 @@
 /* A card wakes in some 15 ms, which is worth it after pauses much longer only. */
 #define QUIRE_AUTOSUSPEND_MS 1000
 
+/* All users together have one reference of runtime PM: it costs more than much of what they do. */
 void quire_power_get(struct quire_device *qdev)
 {
+	struct quire_power *power = qdev->power;
+
+	if (atomic_inc_not_zero(&power->users))
+		return;
 	/* A card that does not wake is seen by whoever touches it. */
 	pm_runtime_get_sync(qdev->drm.dev);
+	/* Somebody else has done the same meanwhile: one is enough. */
+	if (atomic_inc_return(&power->users) > 1)
+		pm_runtime_put_noidle(qdev->drm.dev);
 }
 
 void quire_power_put(struct quire_device *qdev)
 {
+	if (!atomic_dec_and_test(&qdev->power->users))
+		return;
 	pm_runtime_mark_last_busy(qdev->drm.dev);
 	pm_runtime_put_autosuspend(qdev->drm.dev);
 }
 
+/* Whoever hands over a job is a user himself, so that this needs not wait. */
 void quire_power_get_job(struct quire_device *qdev)
 {
-	pm_runtime_get(qdev->drm.dev);
+	if (WARN_ON_ONCE(atomic_inc_return(&qdev->power->users) == 1))
+		pm_runtime_get(qdev->drm.dev);
 }
 
 void quire_power_put_job(struct quire_device *qdev)
@@ -189,7 +201,8 @@ void quire_pm_allow(struct quire_device *qdev)
 	pm_runtime_set_autosuspend_delay(dev, QUIRE_AUTOSUSPEND_MS);
 	pm_runtime_use_autosuspend(dev);
 	pm_runtime_allow(dev);
-	quire_power_put(qdev);
+	pm_runtime_mark_last_busy(dev);
+	pm_runtime_put_autosuspend(dev);
 }
 
 void quire_pm_fini(struct quire_device *qdev)

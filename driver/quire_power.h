@@ -52,6 +52,8 @@ struct quire_power {
 	bool lost;
 	/** @broken: a reset or boot has failed, @climb is to try more */
 	bool broken;
+	/** @users: calls, jobs and faults that keep the card awake; while not 0, it is */
+	atomic_t users;
 	/** @held: the machine is about to sleep: a reference of runtime PM is held */
 	bool held;
 	/** @config: configuration space as probe left it */

@@ -13,11 +13,14 @@
 #include "quire_vm.h"
 
 #define QUIRE_OUTCOME_ALIGN 8u
+/* So many jobs are copied to the stack; so many reservations are expected to be locked. */
+#define QUIRE_SUBMIT_FEW_JOBS 2
+#define QUIRE_SUBMIT_FEW_BUFFERS 8
 
 /** struct quire_submission - the jobs of one call */
 struct quire_submission {
-	/** @jobs: allocated and checked */
-	struct quire_job **jobs;
+	/** @jobs: allocated and checked, by their nodes */
+	struct list_head jobs;
 	/** @count: of @jobs */
 	u32 count;
 };
@@ -41,7 +44,7 @@ static int quire_submit_check_job(struct drm_device *drm, const struct drm_quire
 }
 
 static int quire_submit_get_job(struct drm_device *drm, struct drm_file *file,
-				const struct drm_quire_job *args, struct quire_job **out)
+				const struct drm_quire_job *args, struct list_head *jobs)
 {
 	struct quire_job *job;
 	int ret = quire_submit_check_job(drm, args);
@@ -66,22 +69,23 @@ static int quire_submit_get_job(struct drm_device *drm, struct drm_file *file,
 		quire_job_free(job);
 		return ret;
 	}
-	*out = job;
+	list_add_tail(&job->node, jobs);
 	return 0;
 }
 
 static void quire_submit_put(struct quire_submission *submission)
 {
-	for (u32 i = 0; i < submission->count; i++)
-		quire_job_free(submission->jobs[i]);
-	kvfree(submission->jobs);
+	struct quire_job *job, *next;
+
+	list_for_each_entry_safe(job, next, &submission->jobs, node)
+		quire_job_free(job);
 }
 
 static int quire_submit_get(struct drm_device *drm, struct drm_file *file,
 			    const struct drm_quire_submit *args,
 			    struct quire_submission *submission)
 {
-	struct drm_quire_job *jobs;
+	struct drm_quire_job few[QUIRE_SUBMIT_FEW_JOBS], *jobs;
 	void *array;
 	int ret;
 
@@ -92,26 +96,17 @@ static int quire_submit_get(struct drm_device *drm, struct drm_file *file,
 	ret = quire_room_check_small();
 	if (ret)
 		return ret;
-	ret = quire_copy_array(drm, "submit.jobs", &args->jobs, sizeof(*jobs),
-			       DRM_QUIRE_SUBMIT_MAX_JOBS, &array);
+	ret = quire_copy_short_array(drm, "submit.jobs", &args->jobs, sizeof(*jobs),
+				     DRM_QUIRE_SUBMIT_MAX_JOBS, few, sizeof(few), &array);
 	if (ret)
 		return ret;
 	jobs = array;
-	submission->count = 0;
-	submission->jobs = kvcalloc(args->jobs.count, sizeof(*submission->jobs),
-				    QUIRE_GFP_CALL);
-	if (!submission->jobs) {
+	INIT_LIST_HEAD(&submission->jobs);
+	submission->count = args->jobs.count;
+	for (u32 i = 0; i < submission->count && !ret; i++)
+		ret = quire_submit_get_job(drm, file, &jobs[i], &submission->jobs);
+	if (jobs != few)
 		kvfree(jobs);
-		return -ENOMEM;
-	}
-	while (submission->count < args->jobs.count) {
-		ret = quire_submit_get_job(drm, file, &jobs[submission->count],
-					   &submission->jobs[submission->count]);
-		if (ret)
-			break;
-		submission->count++;
-	}
-	kvfree(jobs);
 	if (ret)
 		quire_submit_put(submission);
 	return ret;
@@ -132,9 +127,12 @@ static int quire_submit_late(struct quire_queue *queue)
 /* The queue failed since we looked: these are behind that. */
 static void quire_submit_drop(struct quire_submission *submission, int error)
 {
-	for (u32 i = 0; i < submission->count; i++) {
-		submission->jobs[i]->error = error;
-		quire_ring_end_job(submission->jobs[i]);
+	struct quire_job *job, *next;
+
+	list_for_each_entry_safe(job, next, &submission->jobs, node) {
+		list_del_init(&job->node);
+		job->error = error;
+		quire_ring_end_job(job);
 	}
 }
 
@@ -145,15 +143,13 @@ static void quire_submit_drop(struct quire_submission *submission, int error)
 static void quire_submit_commit(struct quire_queue *queue, struct drm_exec *exec,
 				struct quire_submission *submission)
 {
-	struct quire_job *last = submission->jobs[submission->count - 1];
+	struct quire_job *job, *last = list_last_entry(&submission->jobs, struct quire_job, node);
 	bool signalling = dma_fence_begin_signalling();
 	unsigned long flags;
 	int late;
 
 	lockdep_assert_held(&queue->submit_lock);
-	for (u32 i = 0; i < submission->count; i++) {
-		struct quire_job *job = submission->jobs[i];
-
+	list_for_each_entry(job, &submission->jobs, node) {
 		job->interrupt = job == last || job->syncs.signals;
 		quire_job_init_fence(job, queue, ++queue->submitted);
 		quire_syncs_signal(&job->syncs, &job->fence);
@@ -167,10 +163,10 @@ static void quire_submit_commit(struct quire_queue *queue, struct drm_exec *exec
 
 	spin_lock_irqsave(&queue->lock, flags);
 	late = quire_submit_late(queue);
-	for (u32 i = 0; i < submission->count && !late; i++)
-		list_add_tail(&submission->jobs[i]->node, &queue->pending);
 	if (late)
 		queue->completed += submission->count;
+	else
+		list_splice_tail_init(&submission->jobs, &queue->pending);
 	spin_unlock_irqrestore(&queue->lock, flags);
 	if (late)
 		quire_submit_drop(submission, late);
@@ -224,7 +220,8 @@ static int quire_submit_try(struct quire_queue *queue, struct quire_submission *
 	ret = quire_vm_fault_userptrs(queue->vm);
 	if (ret)
 		return ret;
-	drm_exec_init(&exec, DRM_EXEC_INTERRUPTIBLE_WAIT | DRM_EXEC_IGNORE_DUPLICATES, 0);
+	drm_exec_init(&exec, DRM_EXEC_INTERRUPTIBLE_WAIT | DRM_EXEC_IGNORE_DUPLICATES,
+		      QUIRE_SUBMIT_FEW_BUFFERS);
 	drm_exec_until_all_locked(&exec) {
 		ret = quire_vm_prepare_submit(queue->vm, &exec, 1);
 		drm_exec_retry_on_contention(&exec);
@@ -269,8 +266,6 @@ int quire_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file
 	ret = quire_submit_jobs(queue, &submission);
 	if (ret)
 		quire_submit_put(&submission);
-	else
-		kvfree(submission.jobs);
 out:
 	quire_queue_put(queue);
 	return ret;

@@ -10,9 +10,11 @@
 #include "quire_device.h"
 #include "quire_sync.h"
 
-int quire_copy_array(struct drm_device *drm, const char *name,
-		     const struct drm_quire_obj_array *array, size_t element,
-		     u32 max_count, void **out)
+#define QUIRE_SYNCS_FEW 4
+
+int quire_copy_short_array(struct drm_device *drm, const char *name,
+			   const struct drm_quire_obj_array *array, size_t element,
+			   u32 max_count, void *room, size_t room_bytes, void **out)
 {
 	u8 __user *from = u64_to_user_ptr(array->array);
 	int ret = 0;
@@ -32,7 +34,9 @@ int quire_copy_array(struct drm_device *drm, const char *name,
 	if (array->stride > PAGE_SIZE)
 		return -E2BIG;
 
-	to = kvmalloc_array(array->count, element, QUIRE_GFP_CALL);
+	to = room;
+	if (array->count * element > room_bytes)
+		to = kvmalloc_array(array->count, element, QUIRE_GFP_CALL);
 	if (!to)
 		return -ENOMEM;
 	if (array->stride == element) {
@@ -47,11 +51,19 @@ int quire_copy_array(struct drm_device *drm, const char *name,
 			drm_dbg(drm, "%s: bytes unknown to this driver are not 0\n", name);
 	}
 	if (ret) {
-		kvfree(to);
+		if (to != room)
+			kvfree(to);
 		return ret;
 	}
 	*out = to;
 	return 0;
+}
+
+int quire_copy_array(struct drm_device *drm, const char *name,
+		     const struct drm_quire_obj_array *array, size_t element,
+		     u32 max_count, void **out)
+{
+	return quire_copy_short_array(drm, name, array, element, max_count, NULL, 0, out);
 }
 
 static int quire_sync_get(struct drm_device *drm, struct drm_file *file,
@@ -93,41 +105,43 @@ static int quire_sync_get(struct drm_device *drm, struct drm_file *file,
 	return 0;
 }
 
+static int quire_syncs_alloc(struct quire_syncs *syncs, const struct drm_quire_sync *sync,
+			     u32 count)
+{
+	u32 signals = 0, waits;
+
+	for (u32 i = 0; i < count; i++)
+		signals += !!(sync[i].flags & DRM_QUIRE_SYNC_SIGNAL);
+	waits = count - signals;
+	syncs->wait = &syncs->one_wait;
+	syncs->signal = &syncs->one_signal;
+	if (waits > 1)
+		syncs->wait = kvcalloc(waits, sizeof(*syncs->wait), QUIRE_GFP_CALL);
+	if (signals > 1)
+		syncs->signal = kvcalloc(signals, sizeof(*syncs->signal), QUIRE_GFP_CALL);
+	return syncs->wait && syncs->signal ? 0 : -ENOMEM;
+}
+
 int quire_syncs_get(struct drm_device *drm, struct drm_file *file,
 		    const struct drm_quire_obj_array *array, struct quire_syncs *syncs)
 {
-	struct drm_quire_sync *sync;
-	u32 i, signals = 0;
+	struct drm_quire_sync few[QUIRE_SYNCS_FEW], *sync;
 	void *copy;
 	int ret;
 
 	memset(syncs, 0, sizeof(*syncs));
 	if (!array->count && !array->array)
 		return 0;
-	ret = quire_copy_array(drm, "syncs", array, sizeof(*sync), QUIRE_SYNCS_MAX, &copy);
+	ret = quire_copy_short_array(drm, "syncs", array, sizeof(*sync), QUIRE_SYNCS_MAX, few,
+				     sizeof(few), &copy);
 	if (ret)
 		return ret;
 	sync = copy;
-	for (i = 0; i < array->count; i++)
-		signals += !!(sync[i].flags & DRM_QUIRE_SYNC_SIGNAL);
-
-	ret = -ENOMEM;
-	if (signals < array->count) {
-		syncs->wait = kvcalloc(array->count - signals, sizeof(*syncs->wait),
-				       QUIRE_GFP_CALL);
-		if (!syncs->wait)
-			goto out;
-	}
-	if (signals) {
-		syncs->signal = kvcalloc(signals, sizeof(*syncs->signal), QUIRE_GFP_CALL);
-		if (!syncs->signal)
-			goto out;
-	}
-	ret = 0;
-	for (i = 0; i < array->count && !ret; i++)
+	ret = quire_syncs_alloc(syncs, sync, array->count);
+	for (u32 i = 0; i < array->count && !ret; i++)
 		ret = quire_sync_get(drm, file, &sync[i], syncs);
-out:
-	kvfree(copy);
+	if (sync != few)
+		kvfree(sync);
 	if (ret)
 		quire_syncs_put(syncs);
 	return ret;
@@ -159,7 +173,8 @@ void quire_syncs_put_signals(struct quire_syncs *syncs)
 		dma_fence_chain_free(syncs->signal[i].chain);
 		drm_syncobj_put(syncs->signal[i].syncobj);
 	}
-	kvfree(syncs->signal);
+	if (syncs->signal != &syncs->one_signal)
+		kvfree(syncs->signal);
 	syncs->signal = NULL;
 	syncs->signals = 0;
 }
@@ -171,6 +186,8 @@ void quire_syncs_put(struct quire_syncs *syncs)
 	quire_syncs_put_signals(syncs);
 	for (i = 0; i < syncs->waits; i++)
 		dma_fence_put(syncs->wait[i]);
-	kvfree(syncs->wait);
-	memset(syncs, 0, sizeof(*syncs));
+	if (syncs->wait != &syncs->one_wait)
+		kvfree(syncs->wait);
+	syncs->wait = NULL;
+	syncs->waits = 0;
 }

@@ -33,12 +33,21 @@ struct quire_syncs {
 	struct dma_fence **wait;
 	/** @signal: syncobjs */
 	struct quire_sync_signal *signal;
+	/** @one_wait: room for one that @wait needs not be allocated for */
+	struct dma_fence *one_wait;
+	/** @one_signal: and for one of @signal */
+	struct quire_sync_signal one_signal;
 };
 
 /* Copies an array by the stride rules; *@out is NULL if it is empty, else kvfree() it. */
 int quire_copy_array(struct drm_device *drm, const char *name,
 		     const struct drm_quire_obj_array *array, size_t element,
 		     u32 max_count, void **out);
+
+/* The same, into @room where it is enough: then *@out is @room, and not to be freed. */
+int quire_copy_short_array(struct drm_device *drm, const char *name,
+			   const struct drm_quire_obj_array *array, size_t element,
+			   u32 max_count, void *room, size_t room_bytes, void **out);
 
 /* All lookups and allocations; on failure nothing is held. */
 int quire_syncs_get(struct drm_device *drm, struct drm_file *file,
