@@ -186,6 +186,8 @@ struct quire_slot {
 	bool parking;
 	/** @parked_at: when it was sent, in jiffies */
 	unsigned long parked_at;
+	/** @doubt: QUEUE_START was not answered: nobody knows whether the queue runs */
+	bool doubt;
 	/** @busy: there were jobs on it when the last search began */
 	bool busy;
 	/** @job: at a reset: register JOB of the stopped card, or all ones */

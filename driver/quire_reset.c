@@ -115,6 +115,13 @@ static bool quire_reset_at_rest(const struct quire_slot *slot)
 	return slot->state == QUIRE_QUEUE_PARKED;
 }
 
+/* The card has begun to serve the queue, or nobody knows. */
+static bool quire_reset_has_started(const struct quire_slot *slot)
+{
+	return !slot->doubt || slot->job == ~0u || slot->state == QUIRE_QUEUE_ACTIVE ||
+	       slot->state == QUIRE_QUEUE_FAULTED;
+}
+
 /* The oldest job on the ring has no record, though the card has come to its end. */
 static bool quire_reset_lacks_record(struct quire_slot *slot)
 {
@@ -189,6 +196,10 @@ static bool quire_reset_settle(struct quire_slot *slot, bool crashed, bool alone
 	/* One that is being closed ends its jobs itself. */
 	if (READ_ONCE(queue->banned) || !quire_ring_busy(queue))
 		return false;
+	/* The registers are those of who had the ring before.  What the page holds goes on. */
+	if (!quire_reset_has_started(slot))
+		return false;
+	queue->parked = false;
 	if (begun && crashed && quire_reset_is_guilty(queue, alone)) {
 		quire_reset_ban(slot, QUIRE_STATUS_FIRMWARE, -EIO);
 		return true;

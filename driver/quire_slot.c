@@ -85,6 +85,7 @@ void quire_slot_detach(struct quire_slot *slot)
 	slot->queue = NULL;
 	spin_unlock_irqrestore(&slot->lock, flags);
 	slot->parking = false;
+	slot->doubt = false;
 	quire_share_give(queue);
 	context->rings--;
 	context->used = jiffies;
@@ -233,6 +234,23 @@ static void quire_slot_lose_page(struct quire_queue *queue)
 	quire_ring_abort(queue, -EIO, -EIO, true);
 }
 
+/*
+ * Without an answer the queue keeps the slot: it may run, or begin to when the firmware finds the
+ * command.  Whoever speaks to the firmware next, or stops the card, finds out.
+ */
+static int quire_slot_start(struct quire_slot *slot, struct quire_queue *queue)
+{
+	int ret;
+
+	quire_slot_attach(slot, queue);
+	ret = quire_ring_start(queue);
+	if (ret == -EIO)
+		slot->doubt = true;
+	else if (ret)
+		quire_slot_detach(slot);
+	return ret;
+}
+
 /* False: there is no slot for it now. */
 static bool quire_slot_lend(struct quire_queue *queue)
 {
@@ -245,11 +263,9 @@ static bool quire_slot_lend(struct quire_queue *queue)
 	slot = quire_slot_find(queues);
 	if (!slot)
 		return false;
-	quire_slot_attach(slot, queue);
-	ret = quire_ring_start(queue);
+	ret = quire_slot_start(slot, queue);
 	if (!ret)
 		return true;
-	quire_slot_detach(slot);
 	if (ret == -EPROTO && queue->parked)
 		quire_slot_lose_page(queue);
 	else
@@ -257,21 +273,41 @@ static bool quire_slot_lend(struct quire_queue *queue)
 	return false;
 }
 
+/*
+ * The firmware has answered a later command than the QUEUE_START in doubt, so that it will not find
+ * that one any more.  True if it did: the queue runs, or has failed.
+ */
+static bool quire_slot_has_started(struct quire_slot *slot, int parked)
+{
+	u32 base = QUIRE_REG_QUEUE(slot->hw);
+
+	return !parked || quire_read(slot->qdev, base + QUIRE_QUEUE_STATE) == QUIRE_QUEUE_FAULTED;
+}
+
 /* Ask the firmware to bring the queue to rest; quire_slots_collect() sees the end. */
 void quire_slot_park(struct quire_slot *slot)
 {
+	struct quire_queue *queue = slot->queue;
 	int ret;
 
 	lockdep_assert_held(&slot->qdev->queues->lock);
 	if (slot->parking)
 		return;
-	trace_quire_slot_park(slot, slot->queue);
+	trace_quire_slot_park(slot, queue);
 	ret = quire_mailbox_send(slot->qdev, QUIRE_MAILBOX_QUEUE_PARK, slot->hw);
 	/* Refused: it has just stopped on a failed job. */
 	if (ret == -EIO) {
 		quire_slot_ailing(slot->qdev, "a queue could not be parked");
 		return;
 	}
+	if (slot->doubt && !quire_slot_has_started(slot, ret)) {
+		/* All is as it was before: what its page holds goes on another time. */
+		quire_slot_detach(slot);
+		if (quire_ring_wants(queue))
+			quire_slot_want(queue);
+		return;
+	}
+	slot->doubt = false;
 	slot->parking = true;
 	slot->parked_at = jiffies;
 }
@@ -353,7 +389,8 @@ bool quire_slots_park(struct quire_device *qdev, unsigned int timeout_ms)
 	for (u32 i = 0; i < queues->count; i++) {
 		struct quire_slot *slot = &queues->slots[i];
 
-		if (slot->queue && !slot->queue->overdue && quire_ring_busy(slot->queue))
+		if (slot->queue && !slot->queue->overdue &&
+		    (slot->doubt || quire_ring_busy(slot->queue)))
 			quire_slot_park(slot);
 	}
 	while (quire_slots_parking(qdev)) {
@@ -423,6 +460,8 @@ static void quire_slots_search(struct quire_device *qdev, struct list_head *star
 			list_add_tail(&queue->started, started);
 			continue;
 		}
+		if (queues->ailing)
+			break;
 		quire_share_tried(queue);
 		tries--;
 		if (coming)
@@ -487,12 +526,8 @@ int quire_slot_start_kernel(struct quire_queue *queue)
 		return 0;
 	if (slot->queue)
 		ret = quire_slot_stop(slot, QUIRE_SLOT_STOP_MS);
-	if (!ret) {
-		quire_slot_attach(slot, queue);
-		ret = quire_ring_start(queue);
-		if (ret)
-			quire_slot_detach(slot);
-	}
+	if (!ret)
+		ret = quire_slot_start(slot, queue);
 	if (ret)
 		quire_slot_ailing(queue->qdev, "the queue of the kernel could not be started");
 	return ret;

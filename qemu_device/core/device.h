@@ -56,6 +56,7 @@ enum quire_injection {
 	QUIRE_INJECT_CORRUPT_FIRMWARE,	/* this many boots see a flipped bit in the image */
 	QUIRE_INJECT_DMA_ERRORS,	/* this many accesses to the bus are refused */
 	QUIRE_INJECT_FORGET_MEMORY,	/* this many resets of the function lose card memory */
+	QUIRE_INJECT_LOSE_RESUMES,	/* this many answers to QUEUE_START with RESUME get lost */
 	QUIRE_INJECTIONS,
 };
 

@@ -14,6 +14,7 @@ const char *quire_injection_name(enum quire_injection injection)
 		[QUIRE_INJECT_CORRUPT_FIRMWARE] = "corrupt-firmware",
 		[QUIRE_INJECT_DMA_ERRORS] = "dma-errors",
 		[QUIRE_INJECT_FORGET_MEMORY] = "forget-memory",
+		[QUIRE_INJECT_LOSE_RESUMES] = "lose-resumes",
 	};
 
 	return names[injection];
@@ -31,6 +32,7 @@ const char *quire_injection_description(enum quire_injection injection)
 		[QUIRE_INJECT_CORRUPT_FIRMWARE] = "so many boots see a flipped bit in the image",
 		[QUIRE_INJECT_DMA_ERRORS] = "so many accesses to the bus are refused",
 		[QUIRE_INJECT_FORGET_MEMORY] = "so many resets of the function lose card memory",
+		[QUIRE_INJECT_LOSE_RESUMES] = "so many queues go on and nobody is told",
 	};
 
 	return texts[injection];

@@ -158,6 +158,20 @@ static void write_queue(struct quire_device *device, unsigned int queue, uint32_
 		device_trace(device, QUIRE_TRACE_JOB, queue, value, 0);
 }
 
+static bool is_resume(const struct quire_device *device)
+{
+	uint32_t queue = device->mailbox_argument;
+
+	return device->mailbox_command == QUIRE_MAILBOX_QUEUE_START && queue < QUIRE_QUEUES &&
+	       device->queue[queue][QUIRE_QUEUE_RESUME / 4];
+}
+
+static void answer_mailbox(struct quire_device *device, uint32_t sequence)
+{
+	if (!is_resume(device) || !device_injection_fires(device, QUIRE_INJECT_LOSE_RESUMES))
+		device->mailbox_done = sequence;
+}
+
 void mcu_io_write(void *opaque, uint32_t offset, uint32_t value)
 {
 	struct quire_device *device = opaque;
@@ -196,7 +210,7 @@ void mcu_io_write(void *opaque, uint32_t offset, uint32_t value)
 		mcu_halt(&device->mcu);
 		break;
 	case QUIRE_IO_MAILBOX_RESULT: device->mailbox_result = value; break;
-	case QUIRE_IO_MAILBOX_DONE: device->mailbox_done = value; break;
+	case QUIRE_IO_MAILBOX_DONE: answer_mailbox(device, value); break;
 	case QUIRE_IO_COUNT_JOBS: device_count(device, QUIRE_COUNTER_JOBS, value); break;
 	case QUIRE_IO_COUNT_PACKETS: device_count(device, QUIRE_COUNTER_PACKETS, value); break;
 	case QUIRE_IO_COUNT_ERRORS: device_count(device, QUIRE_COUNTER_ERRORS, value); break;
