@@ -15,7 +15,7 @@
 #define SQUARE_ROWS 192u	/* of a band of which nothing is kept */
 
 static struct quire_band bands[QUIRE_ENGINES_MAX];
-static uint8_t owner[QUIRE_ENGINES_MAX];	/* queue of the band on an engine */
+uint8_t band_queue[QUIRE_ENGINES_MAX];
 static uint64_t started[QUIRE_ENGINES_MAX];	/* when it was */
 static uint32_t charged[QUIRE_ENGINES_MAX];	/* for it, in advance */
 static uint32_t engines;			/* bit per engine of the card */
@@ -207,11 +207,12 @@ bool band_plan_seek(struct band_plan *plan, uint32_t row, uint32_t column, uint3
 
 static void collect(uint32_t engine)
 {
-	uint32_t number = owner[engine];
+	uint32_t number = band_queue[engine];
 
 	io_sram_barrier();
 	band_idle |= 1u << engine;
 	queues[number].running--;
+	keep_used(number);
 	job_band_done(number, &bands[engine]);
 }
 
@@ -220,9 +221,11 @@ void band_start(struct queue *q, uint32_t number)
 {
 	struct band_plan *plan = &q->plan;
 	struct quire_band *band;
-	uint32_t engine = 0;
+	uint32_t engine = 0, free = band_idle;
 
-	while (!(band_idle >> engine & 1))
+	if (keep_some && keep_sole != number)
+		free &= keep_mask;
+	while (!(free >> engine & 1))
 		engine++;
 	band = &bands[engine];
 	band->packet = (uint32_t)(uintptr_t)&q->packet;
@@ -239,7 +242,7 @@ void band_start(struct queue *q, uint32_t number)
 	if (plan->more && !plan->serial)
 		plan->serial = ++serials ? serials : ++serials;
 	band->serial = plan->serial;
-	owner[engine] = (uint8_t)number;
+	band_queue[engine] = (uint8_t)number;
 	band_idle &= ~(1u << engine);
 	q->running++;
 	io_sram_barrier();
@@ -272,10 +275,10 @@ void band_collect(void)
 	for (uint32_t engine = 0; done; engine++, done >>= 1) {
 		if (!(done & 1))
 			continue;
-		sched_correct_band(owner[engine], charged[engine],
+		sched_correct_band(band_queue[engine], charged[engine],
 				   time_between(started[engine], now));
 		collect(engine);
-		job_leave(&queues[owner[engine]]);
+		job_leave(&queues[band_queue[engine]]);
 	}
 }
 
@@ -284,7 +287,7 @@ void band_cancel(uint32_t number)
 	uint32_t mask = 0;
 
 	for (uint32_t engine = 0; engine < QUIRE_ENGINES_MAX; engine++)
-		if (engines & ~band_idle & 1u << engine && owner[engine] == number)
+		if (engines & ~band_idle & 1u << engine && band_queue[engine] == number)
 			mask |= 1u << engine;
 	io_write(QUIRE_IO_ENGINE_CANCEL, mask);
 }

@@ -149,6 +149,8 @@ void band_plan_rows(struct band_plan *plan, uint32_t rows, uint32_t columns, uin
 		    uint32_t column_step);
 /* Bit per engine without a band. */
 extern uint32_t band_idle;
+/* By engine: the queue of its last band. */
+extern uint8_t band_queue[QUIRE_ENGINES_MAX];
 void band_start(struct queue *q, uint32_t number);
 void band_collect(void);
 void band_cancel(uint32_t number);
@@ -171,6 +173,9 @@ void job_fail_fault(struct queue *q, uint32_t fault, uint32_t unit, uint64_t add
 /* sched.c: which queues want the processor */
 void sched_init(void);
 void sched_update(struct queue *q);
+/* Somebody else has this number now. */
+void sched_forget_owner(uint32_t owner);
+void sched_forget_group(uint32_t group);
 /* Whose a queue is that is not active. */
 void sched_join(uint32_t number, uint8_t priority, uint8_t group, uint8_t owner);
 /* It has used the processor or an engine for so many nanoseconds, less than 2^31. */
@@ -183,6 +188,21 @@ void sched_correct_band(uint32_t number, uint32_t charged, uint32_t ns);
 extern bool sched_shared;
 /* The queue to serve, or NULL. */
 struct queue *sched_pick(void);
+
+/* What @q has used more than its share beside @other, in nanoseconds; 0 or less: nothing. */
+int64_t sched_debt(const struct queue *q, const struct queue *other);
+
+/* keep.c: engines that are kept free for a moment for whoever had them last */
+#define KEEP_MOST_NS 20000000u
+#define KEEP_SEVERAL QUIRE_QUEUES
+extern bool keep_some;		/* an engine may be kept for a queue */
+extern uint32_t keep_sole;	/* only for this one, or KEEP_SEVERAL */
+extern uint32_t keep_mask;	/* engines that the queue asked about last may have */
+/* A band of the queue has ended. */
+void keep_used(uint32_t number);
+/* With keep_some: whether the queue may have an idle engine; there is one. */
+bool keep_allows(const struct queue *q);
+void keep_alarm(void);
 
 /* mailbox.c */
 void mailbox_handle(void);

@@ -30,7 +30,7 @@ static void forget_doorbell(uint32_t number)
 static uint32_t queue_start(uint32_t number)
 {
 	uint32_t registers = QUIRE_IO_QUEUE(number);
-	uint32_t log2, context, priority, group, owner, resume;
+	uint32_t log2, context, priority, whose, group, owner, resume;
 	struct queue *q;
 
 	if (number >= QUIRE_QUEUES || (queues[number].state != QUIRE_QUEUE_OFF &&
@@ -41,10 +41,10 @@ static uint32_t queue_start(uint32_t number)
 	q->records = address_register(registers, QUIRE_QUEUE_RECORD_LO);
 	log2 = io_read(registers + QUIRE_QUEUE_ENTRIES_LOG2);
 	context = io_read(registers + QUIRE_QUEUE_CONTEXT);
-	priority = io_read(registers + QUIRE_QUEUE_PRIORITY);
-	group = priority >> QUIRE_QUEUE_GROUP_SHIFT & 0xff;
-	owner = priority >> QUIRE_QUEUE_OWNER_SHIFT;
-	priority &= 0xff;
+	whose = io_read(registers + QUIRE_QUEUE_PRIORITY);
+	group = (whose & ~QUIRE_QUEUE_GROUP_NEW) >> QUIRE_QUEUE_GROUP_SHIFT & 0xff;
+	owner = (whose & ~QUIRE_QUEUE_OWNER_NEW) >> QUIRE_QUEUE_OWNER_SHIFT;
+	priority = whose & 0xff;
 	q->save = address_register(registers, QUIRE_QUEUE_SAVE_LO);
 	resume = io_read(registers + QUIRE_QUEUE_RESUME);
 	if ((q->ring | q->records | q->save) & (QUIRE_PAGE_BYTES - 1) || !q->ring || !q->records ||
@@ -55,6 +55,10 @@ static uint32_t queue_start(uint32_t number)
 		return QUIRE_MAILBOX_BAD_CONFIG;
 	q->entries = 1u << log2;
 	q->context = (uint8_t)context;
+	if (whose & QUIRE_QUEUE_OWNER_NEW)
+		sched_forget_owner(owner);
+	if (whose & QUIRE_QUEUE_GROUP_NEW)
+		sched_forget_group(group);
 	sched_join(number, (uint8_t)priority, (uint8_t)group, (uint8_t)owner);
 	q->sequence = 1;
 	q->cached = 0;

@@ -49,6 +49,7 @@ void firmware_main(void)
 		io_write(QUIRE_IO_HEARTBEAT, ++heartbeat);
 		if (events & QUIRE_IO_EVENT_TIMER) {
 			io_write(QUIRE_IO_ALARM, HEARTBEAT_US);
+			keep_alarm();
 			progress_refresh();
 		}
 		if (events & QUIRE_IO_EVENT_ENGINE)

@@ -5,6 +5,9 @@
  * a priority that was passed over sixteen times in a row is served once, unless it has used more
  * than a sixteenth of the time of those above it.
  *
+ * A queue that pauses for a moment between two jobs counts as one that wants something where that
+ * would be somebody's chance: keep.c keeps engines for it, and a lower priority pays.
+ *
  * What somebody has used counts in each priority by itself, and only while he wants something:
  * who comes back after a pause is as far as who was served last, with a little in advance,
  * because a queue wants nothing while the last band of its packet runs.  What he has used more
@@ -37,6 +40,7 @@ union queue_bits {
 
 bool sched_shared;
 static union queue_bits runnable[PRIORITIES];
+static uint64_t joined[PRIORITIES];	/* bit per queue: all that there are */
 /* How many queues want something, and the sum of their addresses: with one, its address. */
 static uint32_t wanting, wanting_sum;
 static uint8_t last[PRIORITIES][QUIRE_QUEUE_OWNERS];	/* of a group: queue served last */
@@ -102,18 +106,34 @@ static void catch_up(struct sharers *sharers, uint32_t sharer, uint64_t bits, ui
 		*used = reached - ADVANCE_NS;
 }
 
-static void settle_credit(uint32_t priority, int64_t ns)
+/* Whether a queue of higher priority wants something, or did a moment ago. */
+static bool is_below(const struct queue *q)
 {
-	uint64_t above = 0;
+	for (uint32_t p = q->priority + 1; p < PRIORITIES; p++) {
+		if (runnable[p].bits)
+			return true;
+		for (uint64_t bits = joined[p]; bits; bits &= bits - 1) {
+			const struct queue *other = &queues[lowest_queue(bits)];
+
+			if (other->state == QUIRE_QUEUE_ACTIVE &&
+			    (other->running ||
+			     (int64_t)(q->busy_since - other->busy_since) < KEEP_MOST_NS))
+				return true;
+		}
+	}
+	return false;
+}
+
+static void settle_credit(const struct queue *q, int64_t ns)
+{
+	uint32_t priority = q->priority;
 
 	for (uint32_t p = 0; p < priority; p++) {
 		credit[p] += ns;
 		if (credit[p] > PATIENCE * (int64_t)ADVANCE_NS)
 			credit[p] = PATIENCE * (int64_t)ADVANCE_NS;
 	}
-	for (uint32_t p = priority + 1; p < PRIORITIES; p++)
-		above |= runnable[p].bits;
-	if (above)
+	if (is_below(q))
 		credit[priority] -= PATIENCE * ns;
 }
 
@@ -125,7 +145,7 @@ static __attribute__((noinline)) void settle_account(void)
 		return;
 	owners[q->priority].used[q->owner] += account;
 	groups[q->priority].used[q->group] += account;
-	settle_credit(q->priority, account);
+	settle_credit(q, account);
 	account = 0;
 }
 
@@ -167,6 +187,28 @@ void sched_update(struct queue *q)
 	}
 }
 
+void sched_forget_owner(uint32_t owner)
+{
+	settle_account();
+	expected[owner] = 0;
+	for (uint32_t p = 0; p < PRIORITIES; p++)
+		owners[p].used[owner] = 0;
+}
+
+void sched_forget_group(uint32_t group)
+{
+	settle_account();
+	for (uint32_t p = 0; p < PRIORITIES; p++)
+		groups[p].used[group] = 0;
+}
+
+/* Who begins has saved nothing up, and owes what he did, whether he had stopped or was parked. */
+static void begin_at(struct sharers *sharers, uint32_t sharer, uint64_t reached)
+{
+	if (sharers->used[sharer] < reached)
+		sharers->used[sharer] = reached;
+}
+
 /* Whether a queue among the bits is started. */
 static bool has_started(uint64_t bits)
 {
@@ -185,19 +227,36 @@ void sched_join(uint32_t number, uint8_t priority, uint8_t group, uint8_t owner)
 	uint64_t bit = 1ull << number;
 
 	settle_account();
+	joined[q->priority] &= ~bit;
+	joined[priority] |= bit;
 	owners[q->priority].queues[q->owner] &= ~bit;
 	groups[q->priority].queues[q->group] &= ~bit;
 	q->priority = priority;
 	q->group = group;
 	q->owner = owner;
 	q->wanting = &runnable[priority].words[number / 32];
-	/* With nothing started it is somebody else who has this number now, and owes nothing. */
 	if (!has_started(owners[priority].queues[owner]))
-		owners[priority].used[owner] = owners[priority].reached[0];
+		begin_at(&owners[priority], owner, owners[priority].reached[0]);
 	if (!has_started(groups[priority].queues[group]))
-		groups[priority].used[group] = groups[priority].reached[owner];
+		begin_at(&groups[priority], group, groups[priority].reached[owner]);
 	owners[priority].queues[owner] |= bit;
 	groups[priority].queues[group] |= bit;
+}
+
+int64_t sched_debt(const struct queue *q, const struct queue *other)
+{
+	const struct sharers *o = &owners[q->priority], *g = &groups[q->priority];
+	int64_t more;
+
+	settle_account();
+	if (other->priority != q->priority)
+		return other->priority > q->priority ? -credit[q->priority] / PATIENCE : 0;
+	if (other->owner != q->owner)
+		more = (int64_t)(o->used[q->owner] - o->used[other->owner]);
+	else
+		more = (int64_t)(g->used[q->group] - g->used[other->group]);
+	/* So much comes about in the ordinary course of things. */
+	return more - 2 * (int64_t)ADVANCE_NS;
 }
 
 void sched_charge(uint32_t number, uint32_t ns)
@@ -230,7 +289,7 @@ void sched_correct_band(uint32_t number, uint32_t charged, uint32_t ns)
 	charged -= ns;
 	owners[q->priority].used[q->owner] -= charged;
 	groups[q->priority].used[q->group] -= charged;
-	settle_credit(q->priority, -(int64_t)charged);
+	settle_credit(q, -(int64_t)charged);
 }
 
 static void reach(uint64_t *reached, uint64_t used)
@@ -240,7 +299,7 @@ static void reach(uint64_t *reached, uint64_t used)
 }
 
 /* A queue is served: so far have its sharers come. */
-static __attribute__((noinline)) struct queue *begin_turn(struct queue *q)
+static struct queue *begin_turn(struct queue *q)
 {
 	struct sharers *o = &owners[q->priority], *g = &groups[q->priority];
 
@@ -251,7 +310,7 @@ static __attribute__((noinline)) struct queue *begin_turn(struct queue *q)
 	return q;
 }
 
-static uint32_t whose_turn(uint32_t priority)
+static __attribute__((noinline)) uint32_t whose_turn(uint32_t priority)
 {
 	uint64_t bits = runnable[priority].bits, after;
 	uint32_t group;
@@ -261,12 +320,11 @@ static uint32_t whose_turn(uint32_t priority)
 	group = least_used(&groups[priority], bits, group_of);
 	bits &= groups[priority].queues[group];
 	after = bits & (~1ull << last[priority][group]);	/* queues of higher number */
-	last[priority][group] = (uint8_t)lowest_queue(after ? after : bits);
-	return last[priority][group];
+	return lowest_queue(after ? after : bits);
 }
 
 /* The priority that is served when several queues want something. */
-static uint32_t pick_priority(void)
+static __attribute__((noinline)) uint32_t pick_priority(void)
 {
 	int chosen = -1;
 
@@ -285,13 +343,14 @@ static uint32_t pick_priority(void)
 	return (uint32_t)chosen;
 }
 
-static __attribute__((noinline)) struct queue *pick_of_many(void)
+/* The queue is next, unless the engines that are idle are kept for others. */
+static __attribute__((noinline)) struct queue *turn_to(struct queue *q)
 {
-	uint32_t priority = pick_priority();
-
-	sched_shared = true;
-	passed_over[priority] = 0;
-	return begin_turn(&queues[whose_turn(priority)]);
+	if (keep_some && keep_sole != q->number && !keep_allows(q))
+		return NULL;
+	passed_over[q->priority] = 0;
+	last[q->priority][q->group] = (uint8_t)q->number;
+	return account || q->number != account_of ? begin_turn(q) : q;
 }
 
 /* Nothing is picked while all engines are busy: whoever is served may need one. */
@@ -301,13 +360,15 @@ struct queue *sched_pick(void)
 
 	if (!wanting || !band_idle)
 		return NULL;
-	if (wanting > 1)
-		return pick_of_many();
 	/* Alone, as so often, nobody takes anything from others. */
-	sched_shared = false;
+	sched_shared = wanting > 1;
+	if (sched_shared)
+		return turn_to(&queues[whose_turn(pick_priority())]);
 	q = (struct queue *)(uintptr_t)wanting_sum;
+	if (keep_some || account || q->number != account_of)
+		return turn_to(q);
 	passed_over[q->priority] = 0;
-	return account || q->number != account_of ? begin_turn(q) : q;
+	return q;
 }
 
 void sched_init(void)

@@ -147,7 +147,10 @@ static void io_write(void *opaque, uint32_t offset, uint32_t value)
 		return;
 	}
 	switch (offset) {
-	case QUIRE_IO_ALARM: card->timer = false; break;
+	case QUIRE_IO_ALARM:
+		card->timer = false;
+		card->alarm = value ? card->time + value * 1000ull : 0;
+		break;
 	case QUIRE_IO_LOG:
 		assert_true(card->log_length < sizeof(card->log) - 1);
 		card->log[card->log_length++] = (char)value;

@@ -46,6 +46,7 @@ struct card {
 	uint64_t time;			/* nanoseconds; goes on by TICK with each look */
 	uint32_t time_high;
 	bool timer;			/* the alarm has gone off */
+	uint64_t alarm;			/* when it is to, 0 = never; a test that waits for it looks */
 	void (*on_dma)(struct card *card);	/* before each transfer, or NULL */
 	char log[8192];
 	uint32_t log_length;

@@ -199,6 +199,191 @@ static void long_bands_of_low_priority_stay_a_small_share(void **state)
 	destroy(card);
 }
 
+/* A queue with jobs of one band each: the next comes so long after the end of the one before. */
+struct caller {
+	uint64_t gap_ns;
+	uint64_t next;			/* when it comes, 0: it is there */
+};
+
+static void engine_began(struct card *card, unsigned int e, unsigned int *band, uint64_t *ends,
+			 const struct sharer *sharers, uint64_t *used)
+{
+	unsigned int newest = card->bands;
+
+	while (newest && card->history[newest - 1].engine != e)
+		newest--;
+	if (!newest || newest == band[e])
+		return;
+	band[e] = newest;
+	ends[e] = card->time + sharers[card->history[newest - 1].band.context].band_ns;
+	used[card->history[newest - 1].band.context] +=
+		sharers[card->history[newest - 1].band.context].band_ns;
+}
+
+/* Jobs and alarms come and bands end in the order of time. */
+static void call(struct card *card, const struct sharer *sharers, struct caller *callers,
+		 unsigned int count, uint64_t until, uint64_t *used)
+{
+	unsigned int band[ENGINES] = { 0 };
+	uint64_t ends[ENGINES] = { 0 };
+
+	while (card->time < until && card->bands < HISTORY - 8) {
+		uint64_t soonest = card->alarm ? card->alarm : until;
+		unsigned int engine = ENGINES, caller = count;
+
+		for (unsigned int e = 0; e < ENGINES; e++) {
+			engine_began(card, e, band, ends, sharers, used);
+			if (card->engine_band[e] && ends[e] < soonest) {
+				soonest = ends[e];
+				engine = e;
+			}
+		}
+		for (unsigned int q = 0; q < count; q++) {
+			if (callers[q].next && callers[q].next < soonest) {
+				soonest = callers[q].next;
+				caller = q;
+			}
+		}
+		if (card->time < soonest)
+			card->time = soonest;
+		if (caller < count) {
+			callers[caller].next = 0;
+			begin_jobs(card, caller, 1);
+			run(card);
+		} else if (engine < ENGINES) {
+			unsigned int q = card->history[band[engine] - 1].band.context;
+
+			callers[q].next = card->time + callers[q].gap_ns;
+			end_band(card, engine, QUIRE_STATUS_OK);
+			run(card);
+		} else {
+			alarm_goes_off(card);
+		}
+	}
+}
+
+/* What queue 0 got of the engine time that it would have alone, in a thousand. */
+static unsigned int share_of_caller(const struct sharer *sharers, unsigned int count,
+				    uint32_t priority, uint64_t *used)
+{
+	struct card *card = boot(VERSIONS);
+	struct caller callers[4];
+	uint64_t begun, cycle = sharers[0].band_ns + 2 * MS;
+
+	card->engines_inline = false;
+	for (unsigned int q = 0; q < count; q++) {
+		start_at(card, q, &sharers[q], sharers[q].owner == 1 ? QUIRE_QUEUE_PRIORITY_NORMAL : priority);
+		callers[q] = (struct caller){ sharers[q].owner == 1 ? 2 * MS : 10000, 1 };
+	}
+	begun = card->time;
+	call(card, sharers, callers, count, begun + 30000 * MS, used);
+	begun = (card->time - begun) * sharers[0].band_ns / cycle;
+	destroy(card);
+	return (unsigned int)(used[0] * 1000 / begun);
+}
+
+static void long_bands_of_low_priority_do_not_get_in_at_gaps(void **state)
+{
+	static const struct sharer sharers[] = { { 1, 1, 20 * MS }, { 2, 2, 1000 * MS }, { 2, 2, 1000 * MS } };
+	uint64_t used[4] = { 0 };
+
+	(void)state;
+	assert_in_range(share_of_caller(sharers, 3, QUIRE_QUEUE_PRIORITY_LOW, used), 850, 1001);
+}
+
+static void low_priority_is_a_small_share_beside_gaps_on_all_engines(void **state)
+{
+	static const struct sharer sharers[] = {
+		{ 1, 1, 20 * MS }, { 1, 1, 20 * MS }, { 2, 2, 500 * MS }, { 2, 2, 500 * MS },
+	};
+	uint64_t used[4] = { 0 };
+
+	(void)state;
+	share_of_caller(sharers, 4, QUIRE_QUEUE_PRIORITY_LOW, used);
+	assert_in_range(used[2] + used[3], (used[0] + used[1]) / 40, (used[0] + used[1]) / 8);
+}
+
+/* And the caller pays for the pauses in which an engine is kept for it. */
+static void long_bands_of_a_user_get_no_more_than_a_share_at_gaps(void **state)
+{
+	static const struct sharer sharers[] = {
+		{ 1, 1, 20 * MS }, { 1, 1, 20 * MS }, { 2, 2, 700 * MS }, { 2, 2, 700 * MS },
+	};
+	uint64_t used[4] = { 0 };
+
+	(void)state;
+	share_of_caller(sharers, 4, QUIRE_QUEUE_PRIORITY_NORMAL, used);
+	assert_in_range(used[2] + used[3], (used[0] + used[1]) * 8 / 10, (used[0] + used[1]) * 15 / 10);
+}
+
+/* Whoever is alone waits for nobody. */
+static void engines_are_kept_for_nobody_who_has_gone(void **state)
+{
+	static const struct sharer sharers[] = { { 1, 1, 20 * MS }, { 2, 2, 1000 * MS }, { 2, 2, 1000 * MS } };
+	struct card *card = boot(VERSIONS);
+	struct caller callers[3] = { { 100000 * MS, 1 }, { 10000, 1 }, { 10000, 1 } };
+	uint64_t used[4] = { 0 }, begun;
+
+	(void)state;
+	card->engines_inline = false;
+	for (unsigned int q = 0; q < 3; q++)
+		start(card, q, &sharers[q]);
+	begun = card->time;
+	call(card, sharers, callers, 3, begun + 20000 * MS, used);
+	assert_in_range(used[1] + used[2], 2 * 19900 * MS - 20 * MS, 2 * 21000 * MS);
+	destroy(card);
+}
+
+/*
+ * Engine time that an owner gets who has had both engines while another waited, and has then stopped
+ * his queues and started them again under @whose.
+ */
+static uint64_t time_after_a_new_start(uint32_t whose)
+{
+	static const struct sharer sharers[] = { { 1, 1, 1000 * MS }, { 1, 1, 1000 * MS }, { 2, 2, 10 * MS } };
+	struct card *card = boot(VERSIONS);
+	uint64_t used[8] = { 0 };
+
+	card->engines_inline = false;
+	for (unsigned int q = 0; q < 3; q++)
+		start(card, q, &sharers[q]);
+	for (unsigned int q = 0; q < 2; q++) {
+		begin_jobs(card, q, 1);
+		run(card);
+	}
+	begin(card, 2);
+	let_run(card, sharers, card->time + 1001 * MS, used);
+	for (unsigned int q = 0; q < 2; q++)
+		assert_int_equal(QUIRE_MAILBOX_OK, mailbox(card, QUIRE_MAILBOX_QUEUE_STOP, q));
+	for (unsigned int q = 0; q < 2; q++) {
+		configure_queue(card, q, QUIRE_QUEUE_PRIORITY_NORMAL);
+		card->queue[q][QUIRE_QUEUE_PRIORITY / 4] |= whose | 1u << QUIRE_QUEUE_GROUP_SHIFT |
+							    1u << QUIRE_QUEUE_OWNER_SHIFT;
+		card->queue[q][QUIRE_QUEUE_CONTEXT / 4] = q;
+		assert_int_equal(QUIRE_MAILBOX_OK, mailbox(card, QUIRE_MAILBOX_QUEUE_START, q));
+		card->sequence[q] = 0;
+	}
+	for (unsigned int q = 0; q < 2; q++)
+		begin_jobs(card, q, 1);
+	used[0] = used[1] = 0;
+	let_run(card, sharers, card->time + 500 * MS, used);
+	destroy(card);
+	return used[0] + used[1];
+}
+
+static void stop_and_a_new_start_wash_no_debts(void **state)
+{
+	(void)state;
+	assert_int_equal(0, time_after_a_new_start(0));
+}
+
+static void somebody_else_under_the_same_number_owes_nothing(void **state)
+{
+	(void)state;
+	assert_in_range(time_after_a_new_start(QUIRE_QUEUE_OWNER_NEW | QUIRE_QUEUE_GROUP_NEW), 1000 * MS,
+			2000 * MS);
+}
+
 static void owners_and_groups_out_of_range_are_refused(void **state)
 {
 	struct card *card = boot(VERSIONS);
@@ -220,6 +405,12 @@ int main(void)
 		cmocka_unit_test(a_pause_is_no_claim),
 		cmocka_unit_test(long_bands_are_no_way_to_more_than_a_share),
 		cmocka_unit_test(long_bands_of_low_priority_stay_a_small_share),
+		cmocka_unit_test(long_bands_of_low_priority_do_not_get_in_at_gaps),
+		cmocka_unit_test(low_priority_is_a_small_share_beside_gaps_on_all_engines),
+		cmocka_unit_test(long_bands_of_a_user_get_no_more_than_a_share_at_gaps),
+		cmocka_unit_test(engines_are_kept_for_nobody_who_has_gone),
+		cmocka_unit_test(stop_and_a_new_start_wash_no_debts),
+		cmocka_unit_test(somebody_else_under_the_same_number_owes_nothing),
 		cmocka_unit_test(owners_and_groups_out_of_range_are_refused),
 	};
 

@@ -200,6 +200,9 @@ enum quire_fault_reason {
 #define QUIRE_QUEUE_GROUP_SHIFT 8	/* 0 to 63: a part of the owner */
 #define QUIRE_QUEUE_OWNER_SHIFT 16	/* 0 to 63 */
 #define QUIRE_QUEUE_OWNERS 64
+/* Somebody else has this number now, who owes nothing of what was used under it. */
+#define QUIRE_QUEUE_GROUP_NEW 0x8000u
+#define QUIRE_QUEUE_OWNER_NEW 0x80000000u
 #define QUIRE_QUEUE_STATE 0x1c		/* enum quire_queue_state, read-only to the driver */
 #define QUIRE_QUEUE_COMPLETED 0x20	/* low word of the last sequence number finished, read-only */
 #define QUIRE_QUEUE_TAIL 0x24		/* last doorbell value, read-only */
