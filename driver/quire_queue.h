@@ -165,6 +165,27 @@ struct quire_queue {
 };
 
 /**
+ * struct quire_number - a number that a user or a process has for the card
+ *
+ * It stays his when he has no ring any more, as long as nobody else needs one: what he has used
+ * more than others is written down under it.  All under quire_queues.lock.
+ */
+struct quire_number {
+	/** @uid: the user */
+	kuid_t uid;
+	/** @tgid: the process, or 0 */
+	pid_t tgid;
+	/** @given: it is that of @uid and @tgid; else nobody has had it */
+	bool given;
+	/** @held: he has rings */
+	bool held;
+	/** @fresh: the card has not been told yet that it is somebody else's now */
+	bool fresh;
+	/** @used: when he gave the last ring back, in jiffies */
+	unsigned long used;
+};
+
+/**
  * struct quire_slot - a ring of the card, with its interrupt
  *
  * All but what @lock protects is under quire_queues.lock.
@@ -229,10 +250,10 @@ struct quire_queues {
 	unsigned int waiters;
 	/** @shares: processes and users that have queues, by hash */
 	struct hlist_head shares[BIT(QUIRE_SHARE_BITS)];
-	/** @owners: numbers that users with rings have for the card; 0 is the kernel's */
-	DECLARE_BITMAP(owners, QUIRE_QUEUE_OWNERS);
-	/** @groups: and processes */
-	DECLARE_BITMAP(groups, QUIRE_QUEUE_OWNERS);
+	/** @owners: numbers of users; 0 is the kernel's */
+	struct quire_number owners[QUIRE_QUEUE_OWNERS];
+	/** @groups: and of processes */
+	struct quire_number groups[QUIRE_QUEUE_OWNERS];
 	/** @slots: by ring */
 	struct quire_slot slots[QUIRE_QUEUES];
 	/** @contexts: by number */
@@ -322,6 +343,7 @@ void quire_share_unwait(struct quire_queue *queue);
 void quire_share_take(struct quire_queue *queue);
 void quire_share_give(struct quire_queue *queue);
 u32 quire_share_register(struct quire_queue *queue);
+void quire_share_told(struct quire_queue *queue);
 void quire_share_count(struct quire_queues *queues);
 void quire_share_served(struct quire_queue *queue);
 void quire_share_tried(struct quire_queue *queue);

@@ -337,6 +337,7 @@ int quire_ring_start(struct quire_queue *queue)
 	ret = quire_mailbox_send(qdev, QUIRE_MAILBOX_QUEUE_START, slot->hw);
 	if (ret)
 		return ret;
+	quire_share_told(queue);
 	spin_lock_irqsave(&queue->lock, flags);
 	if (!queue->parked)
 		queue->tail = 0;

@@ -4,6 +4,8 @@
  *
  * The card's firmware gives each user with a ring as much engine time as any other, and so each
  * process of a user (owners and groups of quire/hw.h), however many queues they have.
+ * Under his number it writes down what he has used: he has the same when he comes back, so that
+ * no queue, file or process that ends takes debts with it.
  *
  * Whose turn it is when there are more queues with work than slots is decided here.  Higher
  * priority first; then whoever has fewer busy slots, counted by user and within a user by process;
@@ -162,19 +164,66 @@ void quire_share_unwait(struct quire_queue *queue)
 	queues->waiters--;
 }
 
-/* A ring is lent to the queue, and the card told whose it is: there is a number for each ring. */
-static void quire_share_take_one(struct quire_share *share, unsigned long *numbers)
+/* Whether a number that nobody holds is rather to be given to somebody else than another one. */
+static bool quire_share_rather(const struct quire_number *number, const struct quire_number *other)
 {
-	if (share->slots++)
-		return;
-	share->number = find_first_zero_bit(numbers, QUIRE_QUEUE_OWNERS);
-	__set_bit(share->number, numbers);
+	if (!other || !other->given || !number->given)
+		return !other || other->given;
+	return time_before(number->used, other->used);
 }
 
-static void quire_share_give_one(struct quire_share *share, unsigned long *numbers)
+/* His number if he has one, else one that nobody has had, or that was given back longest ago. */
+static struct quire_number *quire_share_number(struct quire_number *numbers,
+					       const struct quire_share *share)
 {
-	if (!--share->slots)
-		__clear_bit(share->number, numbers);
+	struct quire_number *best = NULL;
+
+	/* 0 is the kernel's.  There is a number for each ring that is lent. */
+	for (u32 i = 1; i < QUIRE_QUEUE_OWNERS; i++) {
+		struct quire_number *number = &numbers[i];
+
+		if (number->given && uid_eq(number->uid, share->uid) && number->tgid == share->tgid)
+			return number;
+		if (!number->held && quire_share_rather(number, best))
+			best = number;
+	}
+	return best;
+}
+
+/* A ring is lent to the queue, and the card told whose it is.  True if the number is another's. */
+static bool quire_share_take_one(struct quire_share *share, struct quire_number *numbers)
+{
+	struct quire_number *number;
+	bool his;
+
+	if (share->slots++)
+		return false;
+	number = quire_share_number(numbers, share);
+	his = number->given && uid_eq(number->uid, share->uid) && number->tgid == share->tgid;
+	if (!his)
+		*number = (struct quire_number){ .uid = share->uid, .tgid = share->tgid,
+						 .given = true, .fresh = true };
+	number->held = true;
+	share->number = number - numbers;
+	return !his;
+}
+
+static void quire_share_give_one(struct quire_share *share, struct quire_number *numbers)
+{
+	struct quire_number *number = &numbers[share->number];
+
+	if (--share->slots)
+		return;
+	number->held = false;
+	number->used = jiffies;
+}
+
+/* What processes have used is compared within their user: he is another for the card now. */
+static void quire_share_forget_groups(struct quire_queues *queues, kuid_t uid)
+{
+	for (u32 i = 1; i < QUIRE_QUEUE_OWNERS; i++)
+		if (uid_eq(queues->groups[i].uid, uid))
+			queues->groups[i].given = false;
 }
 
 void quire_share_take(struct quire_queue *queue)
@@ -184,8 +233,9 @@ void quire_share_take(struct quire_queue *queue)
 	lockdep_assert_held(&queues->lock);
 	if (queue->kernel)
 		return;
+	if (quire_share_take_one(queue->user, queues->owners))
+		quire_share_forget_groups(queues, queue->user->uid);
 	quire_share_take_one(queue->process, queues->groups);
-	quire_share_take_one(queue->user, queues->owners);
 }
 
 void quire_share_give(struct quire_queue *queue)
@@ -202,12 +252,31 @@ void quire_share_give(struct quire_queue *queue)
 /* Register PRIORITY; the kernel's own jobs are owner 0's. */
 u32 quire_share_register(struct quire_queue *queue)
 {
+	struct quire_queues *queues = queue->qdev->queues;
 	u32 value = QUIRE_QUEUE_PRIORITY_NORMAL + queue->priority;
 
-	if (!queue->kernel)
-		value |= queue->process->number << QUIRE_QUEUE_GROUP_SHIFT |
-			 queue->user->number << QUIRE_QUEUE_OWNER_SHIFT;
+	lockdep_assert_held(&queues->lock);
+	if (queue->kernel)
+		return value;
+	value |= queue->process->number << QUIRE_QUEUE_GROUP_SHIFT |
+		 queue->user->number << QUIRE_QUEUE_OWNER_SHIFT;
+	if (queues->groups[queue->process->number].fresh)
+		value |= QUIRE_QUEUE_GROUP_NEW;
+	if (queues->owners[queue->user->number].fresh)
+		value |= QUIRE_QUEUE_OWNER_NEW;
 	return value;
+}
+
+/* The card has taken the register. */
+void quire_share_told(struct quire_queue *queue)
+{
+	struct quire_queues *queues = queue->qdev->queues;
+
+	lockdep_assert_held(&queues->lock);
+	if (queue->kernel)
+		return;
+	queues->groups[queue->process->number].fresh = false;
+	queues->owners[queue->user->number].fresh = false;
 }
 
 static unsigned int quire_share_busy(struct quire_queues *queues, const struct quire_share *share)
@@ -328,6 +397,9 @@ struct quire_queue *quire_share_next(struct quire_queues *queues)
 		if (!user)
 			continue;
 		process = quire_share_least(queues, &user->waiting[level], level);
+		/* What a user has not tried is the sum of what his processes have not. */
+		if (WARN_ON_ONCE(!process))
+			continue;
 		return quire_share_first(queues, &process->waiting[level]);
 	}
 	return NULL;
@@ -380,6 +452,4 @@ void quire_share_init(struct quire_queues *queues)
 {
 	for (u32 i = 0; i < QUIRE_PRIORITIES; i++)
 		INIT_LIST_HEAD(&queues->waiting[i]);
-	__set_bit(0, queues->owners);
-	__set_bit(0, queues->groups);
 }
