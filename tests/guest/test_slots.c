@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -328,6 +329,103 @@ TEST_F_TIMEOUT(slots, engine_time_is_shared_by_users_and_not_by_queues, 120)
 	EXPECT_LT(0, done[0]);
 	EXPECT_LT(done[0], 2 * done[1]);
 	EXPECT_LT(done[1], 2 * done[0]);
+}
+
+/* A process with jobs of one long band each, and how far it has come. */
+struct debtor {
+	volatile int ready, go, begun;
+	uint64_t busy_ns;		/* of one of the jobs */
+};
+
+#define DEBTOR_USER 1001
+#define DEBTOR_K (1u << 22)
+
+static int owe(struct debtor *debtor, unsigned int queues)
+{
+	struct drm_quire_queue_query state;
+	struct bo operands, output;
+	struct quire_packet_gemm sum;
+	volatile uint64_t *mark;
+	struct card card;
+	uint64_t point;
+	int ret = card_setup(&card, 0);
+
+	if (!ret)
+		ret = card_buffer(&card, DEBTOR_K, DRM_QUIRE_PLACEMENT_SYSTEM, &operands);
+	if (!ret)
+		ret = card_buffer(&card, PAGE, DRM_QUIRE_PLACEMENT_SYSTEM, &output);
+	if (ret || setuid(DEBTOR_USER))
+		return 1;
+	memset(operands.map, 0x43, DEBTOR_K);
+	packet_fill(card.stream.map, output.va + 512, 64, 0xbe617);
+	packet_gemm(&sum, QUIRE_FORMAT_POSIT8, 1, 1, DEBTOR_K, operands.va, operands.va, output.va);
+	memcpy((char *)card.stream.map + sizeof(struct quire_packet_fill), &sum, sizeof(sum));
+	mark = (uint64_t *)((char *)output.map + 512);
+	debtor->ready = 1;
+	while (!debtor->go)
+		usleep(1000);
+	for (unsigned int i = 0; i < queues && !ret; i++) {
+		ret = card_queue_create(card.fd, card.vm, 600000, &card.queue);
+		if (!ret)
+			ret = card_submit(&card, card.stream.va,
+					  sizeof(struct quire_packet_fill) + sizeof(sum), &point);
+	}
+	while (!ret && !*mark)
+		usleep(1000);
+	debtor->begun = 1;
+	for (uint64_t i = 1; i <= queues && !ret; i++)
+		ret = card_wait(card.fd, card.syncobj, i, 60000 * MS);
+	if (!ret)
+		ret = card_queue_state(card.fd, card.queue, &state);
+	debtor->busy_ns = state.busy_ns;
+	return !!ret;
+}
+
+static pid_t start_debtor(struct debtor *debtor, unsigned int queues)
+{
+	pid_t child = fork();
+
+	if (!child)
+		_exit(owe(debtor, queues));
+	while (!debtor->ready && !waitpid(child, NULL, WNOHANG))
+		usleep(1000);
+	return child;
+}
+
+/* Who has had both engines while another waited cannot have them again as another process. */
+TEST_F_TIMEOUT(slots, new_process_owes_what_the_user_has_used, 120)
+{
+	struct debtor *debtors = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct drm_quire_queue_query before, after;
+	pid_t child[2];
+	uint32_t bytes;
+	uint64_t point;
+	int status;
+
+	ASSERT_NE(MAP_FAILED, debtors);
+	ASSERT_EQ(0, card_long_stream(&self->card, &bytes));
+	for (unsigned int i = 0; i < 2; i++)
+		child[i] = start_debtor(&debtors[i], 2 - i);
+	debtors[0].go = 1;
+	while (!debtors[0].begun)
+		usleep(1000);
+	for (unsigned int i = 0; i < 1000; i++)
+		ASSERT_EQ(0, card_submit(&self->card, self->card.stream.va,
+					 sizeof(struct quire_packet_gemm), &point));
+	ASSERT_EQ(child[0], waitpid(child[0], &status, 0));
+	ASSERT_EQ(0, status);
+	ASSERT_EQ(0, card_queue_state(self->card.fd, self->card.queue, &before));
+	debtors[1].go = 1;
+	while (!debtors[1].begun)
+		usleep(1000);
+	ASSERT_EQ(0, card_queue_state(self->card.fd, self->card.queue, &after));
+	TH_LOG("%.0f ms used, %.0f ms of others before the next", (double)debtors[0].busy_ns * 1e-6,
+	       (double)(after.busy_ns - before.busy_ns) * 1e-6);
+	EXPECT_LT(debtors[0].busy_ns / 4, after.busy_ns - before.busy_ns);
+	ASSERT_EQ(0, card_queue_destroy(self->card.fd, self->card.queue));
+	ASSERT_EQ(child[1], waitpid(child[1], &status, 0));
+	EXPECT_EQ(0, status);
+	munmap(debtors, PAGE);
 }
 
 /* A user with an address space and several queues of it, all with more work than can be done. */
