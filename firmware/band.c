@@ -13,6 +13,16 @@
 #define WINDOW_UNIT (2 * QUIRE_BAND_PANEL_COLUMNS)
 #define WINDOW_LEAST (4 * WINDOW_UNIT)
 #define SQUARE_ROWS 192u	/* of a band of which nothing is kept */
+/*
+ * What engines do beside the products, in products of ours: as if a band had so many rows and
+ * columns more, and its sums were so much longer.  To pack an element of A costs like its
+ * products with LANES columns, and an element of D, a row or a matrix is never for nothing.
+ */
+#define LANES 64u
+#define SUMS 256u
+#define COST_MOST (1u << 29)	/* of a band: some 20 ms; what is mostly products stays below */
+#define TILE_LANES 256u	/* the longest side of a tile, which is read whole */
+#define ROWS_MOST 8192u	/* of a band without products: a row costs some 0.3 us */
 
 static struct quire_band bands[QUIRE_ENGINES_MAX];
 uint8_t band_queue[QUIRE_ENGINES_MAX];
@@ -57,6 +67,8 @@ void band_plan_rows(struct band_plan *plan, uint32_t rows, uint32_t columns, uin
 		    uint32_t column_step)
 {
 	plan_whole(plan, rows, columns, 1);
+	if (row_step > ROWS_MOST)
+		row_step = ROWS_MOST;
 	if (row_step < rows)
 		plan->row_step = row_step;
 	if (column_step < columns)
@@ -120,22 +132,60 @@ static uint64_t rows_of_band(uint32_t m, uint64_t row_products, uint32_t grain)
 	return rows < grain ? grain : rows;
 }
 
+/* In products.  All that is above the bound of a band by far is the same. */
+static uint64_t cost_of(uint32_t rows, uint32_t columns, uint32_t products)
+{
+	uint64_t row = (uint64_t)(columns + LANES) * (products + SUMS);
+
+	return row > COST_MOST ? ~0ull : row * (rows + LANES);
+}
+
+static uint32_t halve(uint32_t step, uint32_t unit)
+{
+	return round_up(divide_up(step, 2), unit);
+}
+
+/*
+ * Cut by cost what has been cut by products, where these are the least of it: few columns, short
+ * sums, many small matrices.  Of less than a block the cost is mostly that of the sums' length,
+ * which no cut changes.
+ */
+static void limit_cost(struct band_plan *plan, const struct quire_packet_gemm *p,
+		       uint32_t products)
+{
+	bool tiled = p->a.format == QUIRE_FORMAT_TILED || p->b.format == QUIRE_FORMAT_TILED;
+	uint32_t unit = tiled ? TILE_LANES : LANES, batches;
+	uint64_t cost;
+
+	while ((cost = cost_of(plan->row_step, plan->column_step, products)) > COST_MOST) {
+		plan->batch_step = 1;
+		if (plan->row_step > unit)
+			plan->row_step = halve(plan->row_step, unit);
+		else if (plan->column_step > unit)
+			plan->column_step = halve(plan->column_step, unit);
+		else
+			return;
+	}
+	if (plan->batch_step == 1)
+		return;
+	batches = COST_MOST / (uint32_t)cost;
+	if (batches < plan->batch_step)
+		plan->batch_step = batches;
+}
+
 /*
  * Bands of about band_macs products; an element of D is the sum of `products` of them,
  * called k below.  m and n are at most 2^24 and k below 2^31, so that n * k stays below
  * 2^55; m * n * k is never formed unless it fits.
  */
-void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p, uint32_t products)
+static void cut_products(struct band_plan *plan, const struct quire_packet_gemm *p,
+			 uint32_t products)
 {
 	uint64_t k = products ? products : 1;
 	uint64_t per_row = p->n * k;
 	uint64_t rows, columns, batches;
 	uint32_t grain = GRAIN, row_grain, column_grain, window;
 
-	plan_whole(plan, p->m, p->n, p->batch);
-	/* The common case, a small product, needs no division. */
-	if (per_row <= band_macs && p->m <= 4096 && p->batch == 1 && per_row * p->m <= band_macs)
-		return;
 	rows = band_macs / per_row;
 	if (rows >= p->m) {
 		batches = rows / p->m;
@@ -166,6 +216,16 @@ void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p, u
 		columns = column_grain;
 	if (columns < p->n)
 		plan->column_step = (uint32_t)columns;
+}
+
+void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p, uint32_t products)
+{
+	plan_whole(plan, p->m, p->n, p->batch);
+	/* The common case, a small product, needs no division. */
+	if (p->batch == 1 && cost_of(p->m, p->n, products) <= band_macs)
+		return;
+	cut_products(plan, p, products);
+	limit_cost(plan, p, products);
 }
 
 static uint32_t extent(uint32_t total, uint32_t start, uint32_t step)

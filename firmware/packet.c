@@ -27,11 +27,12 @@ static bool reads_tiles(const struct quire_packet_gemm *p)
 static void plan_tiles(struct queue *q)
 {
 	const struct quire_packet_pack *p = &q->packet.pack;
-	uint32_t tile_rows = q->walk.header.tile_rows;
+	uint32_t tile_rows = q->walk.header.tile_rows, tile_columns = q->walk.header.tile_columns;
+	uint32_t columns = quire_tiled_grid(p->columns, tile_columns) * tile_columns;
 
 	/* rows of tiles have at most 2^30 elements; tiles are powers of two */
 	band_plan_rows(&q->plan, p->rows, p->columns,
-		       step_of(p->columns * tile_rows, BAND_ELEMENTS) * tile_rows,
+		       step_of(columns * tile_rows, BAND_ELEMENTS) * tile_rows,
 		       BAND_ELEMENTS / tile_rows);
 }
 

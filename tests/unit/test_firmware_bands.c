@@ -141,6 +141,50 @@ static void long_rows_are_cut(void **state)
 	destroy(card);
 }
 
+/* Where products are the least of what an engine does, it is matrices and rows that count. */
+static void bands_of_few_products_are_short(void **state)
+{
+	static const struct { uint32_t m, n, batch, most; } cases[] = {
+		{ 1, 1, 1 << 20, 512 }, { 1 << 20, 1, 1, 1 << 15 }, { 1, 1 << 20, 1, 1 << 15 },
+		{ 16, 16, 1 << 12, 1 << 17 },
+	};
+	const struct quire_packet_copy copy = { { QUIRE_PACKET_COPY, sizeof(copy), 0, 0 },
+						0, 1ull << 40, 1, 1, 1, 1 << 20, 0 };
+	const struct quire_packet_convert convert = {
+		{ QUIRE_PACKET_CONVERT, sizeof(convert), 0, 0 }, 1 << 20, 1, 0,
+		{ 0, 0, QUIRE_FORMAT_FP32, 1 }, { 1ull << 40, 0, QUIRE_FORMAT_POSIT8, 1 } };
+	struct card *card = boot(VERSIONS);
+
+	(void)state;
+	start_queue(card, 0, 1);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct quire_packet_gemm p = gemm(cases[i].m, cases[i].n, 1, cases[i].batch);
+
+		p.a.address = 0x1000;
+		p.b.address = 0x400000000000ull;
+		p.d.address = 0x800000000000ull;
+		card->bands = 0;
+		submit(card, 0, &p, sizeof(p));
+		run(card);
+		for (unsigned int n = 0; n < card->bands; n++) {
+			const struct quire_band *b = &card->history[n].band;
+
+			assert_true((uint64_t)b->batches * b->rows * b->columns <= cases[i].most);
+		}
+		check_tiling(card, cases[i].m, cases[i].n, cases[i].batch);
+	}
+	card->bands = 0;
+	submit(card, 0, &copy, sizeof(copy));
+	run(card);
+	assert_int_equal(128, card->bands);
+	card->bands = 0;
+	submit(card, 0, &convert, sizeof(convert));
+	run(card);
+	assert_int_equal(128, card->bands);
+	check_tiling(card, 1 << 20, 1, 1);
+	destroy(card);
+}
+
 /* Serve engines for a while and count whose bands they get. */
 static void serve(struct card *card, unsigned int rounds, unsigned int count[8])
 {
@@ -376,6 +420,7 @@ int main(void)
 		cmocka_unit_test(bands_tile_the_output_exactly),
 		cmocka_unit_test(round_robin_reaches_every_queue),
 		cmocka_unit_test(long_rows_are_cut),
+		cmocka_unit_test(bands_of_few_products_are_short),
 		cmocka_unit_test(long_jobs_share_and_short_ones_do_not_wait),
 		cmocka_unit_test(high_priority_comes_first_and_low_does_not_starve),
 		cmocka_unit_test(bands_keep_blocks),
