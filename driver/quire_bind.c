@@ -198,12 +198,14 @@ static int quire_bind_set_aside(struct quire_bind_job *job)
 
 /* All that can be known and allocated without locks. */
 static int quire_bind_prepare(struct drm_device *drm, struct drm_file *file,
-			      const struct drm_quire_vm_bind *args, struct quire_bind_job *job)
+			      const struct drm_quire_vm_bind *args, struct quire_bind_job *job,
+			      struct quire_signals *signals)
 {
 	int ret = quire_bind_get_ops(drm, file, args, job);
+	u32 left = DRM_QUIRE_MAX_SYNCS;
 
 	if (!ret)
-		ret = quire_syncs_get(drm, file, &args->syncs, &job->syncs);
+		ret = quire_syncs_get(drm, file, &args->syncs, &left, &job->syncs, signals);
 	if (!ret)
 		ret = quire_bind_set_aside(job);
 	if (!ret && args->flags & DRM_QUIRE_VM_BIND_ASYNC)
@@ -345,13 +347,11 @@ static void quire_bind_happen(struct quire_bind_job *job, bool *queued)
 	quire_bind_commit(job);
 	if (job->fence)
 		job->fence->base.seqno = job->number;
-	/* Others may wait for the fence from where it is given out. */
+	/* Calls that come later wait for this one. */
 	signalling = dma_fence_begin_signalling();
 	if (now)
 		quire_bind_job_run(job);
-	if (job->fence)
-		quire_syncs_signal(&job->syncs, &job->fence->base);
-	if (!now)
+	else
 		quire_bind_job_queue(job);
 	dma_fence_end_signalling(signalling);
 	*queued = !now;
@@ -432,19 +432,26 @@ static int quire_bind_do(struct drm_device *drm, struct drm_file *file,
 {
 	bool async = args->flags & DRM_QUIRE_VM_BIND_ASYNC;
 	struct quire_bind_job *job = quire_bind_job_alloc(vm);
+	struct quire_signals signals = {};
 	unsigned long since = jiffies;
 	bool queued = false;
 	int ret;
 
 	if (!job)
 		return -ENOMEM;
-	ret = quire_bind_prepare(drm, file, args, job);
+	ret = quire_bind_prepare(drm, file, args, job, &signals);
 	if (!ret)
 		ret = quire_bind_enter(vm, async);
 	if (!ret) {
+		/* The job may be gone when they get it. */
+		if (job->fence)
+			signals.fence = dma_fence_get(&job->fence->base);
 		ret = quire_bind_submit(job, &queued);
 		mutex_unlock(&vm->lock);
 	}
+	if (!ret)
+		quire_signals_give(&signals);
+	quire_signals_put(&signals);
 	if (!queued)
 		quire_bind_job_free(job);
 	/* Most often nothing runs, and what the call ended can be given back right here. */

@@ -52,7 +52,7 @@ struct quire_bind_wait {
  * @node: in quire_vm.jobs, then quire_vm.ended
  * @vm: with a reference
  * @number: in the order of calls
- * @syncs: what to wait for and to signal
+ * @syncs: what to wait for
  * @callbacks: one for each of syncs.wait
  * @waits: fences waited for that have not signalled, plus one while armed
  * @error: of the fence, should the call be given up

@@ -51,6 +51,7 @@ struct quire_job *quire_job_alloc(void)
 void quire_job_free(struct quire_job *job)
 {
 	quire_syncs_put(&job->syncs);
+	quire_signals_put(&job->signals);
 	kvfree(job->callbacks);
 	kfree(job);
 }

@@ -56,8 +56,10 @@ struct quire_job {
 	u64 busy_ns;
 	/** @waits: fences waited for that have not signalled, plus one while armed */
 	atomic_t waits;
-	/** @syncs: fences to wait for and syncobjs to signal */
+	/** @syncs: fences to wait for */
 	struct quire_syncs syncs;
+	/** @signals: syncobjs, of the call that submits it alone */
+	struct quire_signals signals;
 	/** @callbacks: one for each of syncs.wait */
 	struct quire_job_wait *callbacks;
 };

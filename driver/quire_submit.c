@@ -23,6 +23,10 @@ struct quire_submission {
 	struct list_head jobs;
 	/** @count: of @jobs */
 	u32 count;
+	/** @syncs_left: that the call may still have */
+	u32 syncs_left;
+	/** @signals: of jobs that are accepted and signal something */
+	struct list_head signals;
 };
 
 static int quire_submit_check_job(struct drm_device *drm, const struct drm_quire_job *args)
@@ -44,7 +48,8 @@ static int quire_submit_check_job(struct drm_device *drm, const struct drm_quire
 }
 
 static int quire_submit_get_job(struct drm_device *drm, struct drm_file *file,
-				const struct drm_quire_job *args, struct list_head *jobs)
+				const struct drm_quire_job *args,
+				struct quire_submission *submission)
 {
 	struct quire_job *job;
 	int ret = quire_submit_check_job(drm, args);
@@ -59,17 +64,15 @@ static int quire_submit_get_job(struct drm_device *drm, struct drm_file *file,
 	job->outcome_va = args->outcome_va;
 	/* Nothing but a fence and an outcome is always the same. */
 	job->restartable = !args->stream_bytes || args->flags & DRM_QUIRE_JOB_RESTARTABLE;
-	ret = quire_syncs_get(drm, file, &args->syncs, &job->syncs);
-	if (ret) {
-		kfree(job);
-		return ret;
-	}
-	ret = quire_job_prepare_waits(job);
+	ret = quire_syncs_get(drm, file, &args->syncs, &submission->syncs_left, &job->syncs,
+			      &job->signals);
+	if (!ret)
+		ret = quire_job_prepare_waits(job);
 	if (ret) {
 		quire_job_free(job);
 		return ret;
 	}
-	list_add_tail(&job->node, jobs);
+	list_add_tail(&job->node, &submission->jobs);
 	return 0;
 }
 
@@ -79,6 +82,17 @@ static void quire_submit_put(struct quire_submission *submission)
 
 	list_for_each_entry_safe(job, next, &submission->jobs, node)
 		quire_job_free(job);
+}
+
+/* The jobs are accepted, and may have ended. */
+static void quire_submit_signal(struct quire_submission *submission)
+{
+	struct quire_signals *signals, *next;
+
+	list_for_each_entry_safe(signals, next, &submission->signals, node) {
+		quire_signals_give(signals);
+		quire_signals_put(signals);
+	}
 }
 
 static int quire_submit_get(struct drm_device *drm, struct drm_file *file,
@@ -102,9 +116,11 @@ static int quire_submit_get(struct drm_device *drm, struct drm_file *file,
 		return ret;
 	jobs = array;
 	INIT_LIST_HEAD(&submission->jobs);
+	INIT_LIST_HEAD(&submission->signals);
 	submission->count = args->jobs.count;
+	submission->syncs_left = DRM_QUIRE_MAX_SYNCS;
 	for (u32 i = 0; i < submission->count && !ret; i++)
-		ret = quire_submit_get_job(drm, file, &jobs[i], &submission->jobs);
+		ret = quire_submit_get_job(drm, file, &jobs[i], submission);
 	if (jobs != few)
 		kvfree(jobs);
 	if (ret)
@@ -137,7 +153,7 @@ static void quire_submit_drop(struct quire_submission *submission, int error)
 }
 
 /*
- * Under the reservations: from here on nothing fails.  Fences are given out before the
+ * Under the reservations: from here on nothing fails.  Fences are in the buffers before the
  * jobs are on their way, so nothing allocates either.
  */
 static void quire_submit_commit(struct quire_queue *queue, struct drm_exec *exec,
@@ -150,10 +166,13 @@ static void quire_submit_commit(struct quire_queue *queue, struct drm_exec *exec
 
 	lockdep_assert_held(&queue->submit_lock);
 	list_for_each_entry(job, &submission->jobs, node) {
-		job->interrupt = job == last || job->syncs.signals;
+		job->interrupt = job == last || job->signals.count;
 		quire_job_init_fence(job, queue, ++queue->submitted);
-		quire_syncs_signal(&job->syncs, &job->fence);
-		quire_syncs_put_signals(&job->syncs);
+		if (job->signals.count) {
+			/* It holds the job, too, until they have got it. */
+			job->signals.fence = dma_fence_get(&job->fence);
+			list_add_tail(&job->signals.node, &submission->signals);
+		}
 		quire_job_arm(job);
 		quire_power_get_job(queue->qdev);
 		trace_quire_job_submit(job);
@@ -266,6 +285,8 @@ int quire_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file
 	ret = quire_submit_jobs(queue, &submission);
 	if (ret)
 		quire_submit_put(&submission);
+	else
+		quire_submit_signal(&submission);
 out:
 	quire_queue_put(queue);
 	return ret;

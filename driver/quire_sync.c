@@ -2,6 +2,7 @@
 /* Arrays from userspace, and the fences jobs wait for and signal. */
 #include <linux/dma-fence-chain.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -66,128 +67,149 @@ int quire_copy_array(struct drm_device *drm, const char *name,
 	return quire_copy_short_array(drm, name, array, element, max_count, NULL, 0, out);
 }
 
+static int quire_sync_get_wait(struct drm_device *drm, struct drm_file *file,
+			       const struct drm_quire_sync *sync, struct quire_syncs *syncs)
+{
+	int ret = drm_syncobj_find_fence(file, sync->handle, sync->point, 0,
+					 &syncs->wait[syncs->waits]);
+
+	if (ret)
+		drm_dbg(drm, "syncs: handle %u has no fence to wait for (%d)\n", sync->handle, ret);
+	else
+		syncs->waits++;
+	return ret;
+}
+
+static int quire_sync_get_signal(struct drm_file *file, const struct drm_quire_sync *sync,
+				 struct quire_signals *signals)
+{
+	struct quire_sync_signal *signal = &signals->signal[signals->count];
+
+	signal->point = sync->point;
+	signal->syncobj = drm_syncobj_find(file, sync->handle);
+	if (!signal->syncobj)
+		return -ENOENT;
+	signals->count++;
+	if (!sync->point)
+		return 0;
+	/* As dma_fence_chain_alloc() does, but charged to who wants it. */
+	signal->chain = kmalloc(sizeof(*signal->chain), QUIRE_GFP_CALL);
+	return signal->chain ? 0 : -ENOMEM;
+}
+
 static int quire_sync_get(struct drm_device *drm, struct drm_file *file,
-			  const struct drm_quire_sync *sync, struct quire_syncs *syncs)
+			  const struct drm_quire_sync *sync, struct quire_syncs *syncs,
+			  struct quire_signals *signals)
 {
 	bool timeline = sync->flags & DRM_QUIRE_SYNC_TIMELINE;
-	struct quire_sync_signal *signal;
 
 	if (sync->flags & ~(DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE))
 		return quire_inval(drm, "syncs.flags %#x must be known", sync->flags);
 	if (timeline != !!sync->point)
 		return quire_inval(drm, "syncs.point %llu must be there with TIMELINE only",
 				   sync->point);
-
-	if (!(sync->flags & DRM_QUIRE_SYNC_SIGNAL)) {
-		int ret = drm_syncobj_find_fence(file, sync->handle, sync->point, 0,
-						 &syncs->wait[syncs->waits]);
-
-		if (ret) {
-			drm_dbg(drm, "syncs: handle %u has no fence to wait for (%d)\n",
-				sync->handle, ret);
-			return ret;
-		}
-		syncs->waits++;
-		return 0;
-	}
-
-	signal = &syncs->signal[syncs->signals];
-	signal->point = sync->point;
-	signal->syncobj = drm_syncobj_find(file, sync->handle);
-	if (!signal->syncobj)
-		return -ENOENT;
-	syncs->signals++;
-	if (timeline) {
-		signal->chain = dma_fence_chain_alloc();
-		if (!signal->chain)
-			return -ENOMEM;
-	}
-	return 0;
+	/* To find a point takes as long as the timeline is. */
+	cond_resched();
+	if (fatal_signal_pending(current))
+		return -ERESTARTSYS;
+	if (sync->flags & DRM_QUIRE_SYNC_SIGNAL)
+		return quire_sync_get_signal(file, sync, signals);
+	return quire_sync_get_wait(drm, file, sync, syncs);
 }
 
-static int quire_syncs_alloc(struct quire_syncs *syncs, const struct drm_quire_sync *sync,
-			     u32 count)
+static int quire_syncs_alloc(const struct drm_quire_sync *sync, u32 count,
+			     struct quire_syncs *syncs, struct quire_signals *signals)
 {
-	u32 signals = 0, waits;
+	u32 signal_count = 0, waits;
 
 	for (u32 i = 0; i < count; i++)
-		signals += !!(sync[i].flags & DRM_QUIRE_SYNC_SIGNAL);
-	waits = count - signals;
+		signal_count += !!(sync[i].flags & DRM_QUIRE_SYNC_SIGNAL);
+	waits = count - signal_count;
 	syncs->wait = &syncs->one_wait;
-	syncs->signal = &syncs->one_signal;
+	signals->signal = &signals->one_signal;
 	if (waits > 1)
 		syncs->wait = kvcalloc(waits, sizeof(*syncs->wait), QUIRE_GFP_CALL);
-	if (signals > 1)
-		syncs->signal = kvcalloc(signals, sizeof(*syncs->signal), QUIRE_GFP_CALL);
-	return syncs->wait && syncs->signal ? 0 : -ENOMEM;
+	if (signal_count > 1)
+		signals->signal = kvcalloc(signal_count, sizeof(*signals->signal),
+					   QUIRE_GFP_CALL);
+	return syncs->wait && signals->signal ? 0 : -ENOMEM;
 }
 
 int quire_syncs_get(struct drm_device *drm, struct drm_file *file,
-		    const struct drm_quire_obj_array *array, struct quire_syncs *syncs)
+		    const struct drm_quire_obj_array *array, u32 *left,
+		    struct quire_syncs *syncs, struct quire_signals *signals)
 {
 	struct drm_quire_sync few[QUIRE_SYNCS_FEW], *sync;
 	void *copy;
 	int ret;
 
 	memset(syncs, 0, sizeof(*syncs));
+	memset(signals, 0, sizeof(*signals));
+	INIT_LIST_HEAD(&signals->node);
 	if (!array->count && !array->array)
 		return 0;
-	ret = quire_copy_short_array(drm, "syncs", array, sizeof(*sync), QUIRE_SYNCS_MAX, few,
+	if (array->count > *left)
+		return quire_inval(drm, "syncs.count %u must be at most %u: a call has %u",
+				   array->count, *left, DRM_QUIRE_MAX_SYNCS);
+	ret = quire_copy_short_array(drm, "syncs", array, sizeof(*sync), DRM_QUIRE_MAX_SYNCS, few,
 				     sizeof(few), &copy);
 	if (ret)
 		return ret;
 	sync = copy;
-	ret = quire_syncs_alloc(syncs, sync, array->count);
+	ret = quire_syncs_alloc(sync, array->count, syncs, signals);
 	for (u32 i = 0; i < array->count && !ret; i++)
-		ret = quire_sync_get(drm, file, &sync[i], syncs);
+		ret = quire_sync_get(drm, file, &sync[i], syncs, signals);
 	if (sync != few)
 		kvfree(sync);
-	if (ret)
+	if (ret) {
 		quire_syncs_put(syncs);
-	return ret;
-}
-
-void quire_syncs_signal(struct quire_syncs *syncs, struct dma_fence *fence)
-{
-	u32 i;
-
-	for (i = 0; i < syncs->signals; i++) {
-		struct quire_sync_signal *signal = &syncs->signal[i];
-
-		if (signal->chain) {
-			/* The chain belongs to the syncobj from here on. */
-			drm_syncobj_add_point(signal->syncobj, signal->chain, fence,
-					      signal->point);
-			signal->chain = NULL;
-		} else {
-			drm_syncobj_replace_fence(signal->syncobj, fence);
-		}
+		quire_signals_put(signals);
+		return ret;
 	}
-}
-
-void quire_syncs_put_signals(struct quire_syncs *syncs)
-{
-	u32 i;
-
-	for (i = 0; i < syncs->signals; i++) {
-		dma_fence_chain_free(syncs->signal[i].chain);
-		drm_syncobj_put(syncs->signal[i].syncobj);
-	}
-	if (syncs->signal != &syncs->one_signal)
-		kvfree(syncs->signal);
-	syncs->signal = NULL;
-	syncs->signals = 0;
+	*left -= array->count;
+	return 0;
 }
 
 void quire_syncs_put(struct quire_syncs *syncs)
 {
-	u32 i;
-
-	quire_syncs_put_signals(syncs);
-	for (i = 0; i < syncs->waits; i++)
+	for (u32 i = 0; i < syncs->waits; i++)
 		dma_fence_put(syncs->wait[i]);
 	if (syncs->wait != &syncs->one_wait)
 		kvfree(syncs->wait);
 	syncs->wait = NULL;
 	syncs->waits = 0;
+}
+
+void quire_signals_give(struct quire_signals *signals)
+{
+	might_sleep();
+	for (u32 i = 0; i < signals->count && !fatal_signal_pending(current); i++) {
+		struct quire_sync_signal *signal = &signals->signal[i];
+
+		if (signal->chain) {
+			/* The chain belongs to the syncobj from here on. */
+			drm_syncobj_add_point(signal->syncobj, signal->chain, signals->fence,
+					      signal->point);
+			signal->chain = NULL;
+		} else {
+			drm_syncobj_replace_fence(signal->syncobj, signals->fence);
+		}
+		cond_resched();
+	}
+}
+
+void quire_signals_put(struct quire_signals *signals)
+{
+	struct dma_fence *fence = signals->fence;
+
+	for (u32 i = 0; i < signals->count; i++) {
+		dma_fence_chain_free(signals->signal[i].chain);
+		drm_syncobj_put(signals->signal[i].syncobj);
+	}
+	if (signals->signal != &signals->one_signal)
+		kvfree(signals->signal);
+	signals->signal = NULL;
+	signals->count = 0;
+	signals->fence = NULL;
+	dma_fence_put(fence);
 }

@@ -61,7 +61,15 @@ struct drm_quire_obj_array {
 	__u64 array;
 };
 
-/** struct drm_quire_sync - something to wait for or to signal */
+/* Syncs of one call, of all its jobs together: -EINVAL if there are more. */
+#define DRM_QUIRE_MAX_SYNCS 1024
+
+/**
+ * struct drm_quire_sync - something to wait for or to signal
+ *
+ * Syncobjs have got their fences when the call returns 0.  A process that is killed in the call
+ * may leave some without.
+ */
 #define DRM_QUIRE_SYNC_WAIT (0u << 31)
 #define DRM_QUIRE_SYNC_SIGNAL (1u << 31)
 #define DRM_QUIRE_SYNC_TIMELINE (1u << 0)
@@ -309,7 +317,7 @@ struct drm_quire_vm_bind_op {
  *         @syncs must be empty
  * @ops:   array of struct drm_quire_vm_bind_op, done in order; at most
  *         DRM_QUIRE_VM_BIND_MAX_OPS
- * @syncs: array of struct drm_quire_sync
+ * @syncs: array of struct drm_quire_sync; at most DRM_QUIRE_MAX_SYNCS
  *
  * All operations are checked before the first is done: after an error nothing has changed.
  * Calls of one address space are done in the order they were made; a synchronous one waits
@@ -430,7 +438,8 @@ struct drm_quire_queue_query {
  * @outcome_va:   where in the queue's address space the card writes a struct
  *                quire_job_outcome (quire/packet.h), 8-byte aligned, or 0.  A job whose
  *                outcome cannot be written fails with an MMU fault of unit RESULT.
- * @syncs:        array of struct drm_quire_sync
+ * @syncs:        array of struct drm_quire_sync; those of all jobs of a call are at most
+ *                DRM_QUIRE_MAX_SYNCS
  */
 
 /**

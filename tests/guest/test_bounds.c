@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What one call may take: calls at the edge of what the interface allows end soon, hold up nobody
+ * meanwhile, and end when their process is killed.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "card.h"
+#include "kselftest_harness.h"
+
+#define VA 0x6000000000ull
+#define SYNCS DRM_QUIRE_MAX_SYNCS
+
+FIXTURE(bounds) {
+	struct card card;
+	struct drm_quire_sync *syncs;
+};
+
+FIXTURE_SETUP(bounds)
+{
+	ASSERT_EQ(0, card_setup_limit(&self->card, 0, 60000));
+	self->syncs = calloc(SYNCS + 1, sizeof(*self->syncs));
+	ASSERT_NE(NULL, self->syncs);
+}
+
+FIXTURE_TEARDOWN(bounds)
+{
+	free(self->syncs);
+	card_teardown(&self->card);
+}
+
+static int64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000ll + now.tv_nsec / 1000;
+}
+
+TEST_F(bounds, syncs_of_a_call_are_limited_as_a_whole)
+{
+	struct drm_quire_job jobs[2] = { 0 };
+	struct drm_quire_submit args = { .queue_id = self->card.queue,
+					 .jobs = { sizeof(jobs[0]), 2, (uintptr_t)jobs } };
+	struct drm_quire_vm_bind bind = { .vm_id = self->card.vm,
+					  .flags = DRM_QUIRE_VM_BIND_ASYNC };
+
+	for (int i = 0; i <= SYNCS; i++) {
+		self->syncs[i].flags = DRM_QUIRE_SYNC_SIGNAL;
+		ASSERT_EQ(0, i ? 0 : card_syncobj_create(self->card.fd, &self->syncs[0].handle));
+		self->syncs[i].handle = self->syncs[0].handle;
+	}
+	for (int i = 0; i < 2; i++)
+		jobs[i].syncs = (struct drm_quire_obj_array){ sizeof(self->syncs[0]), SYNCS / 2,
+							      (uintptr_t)self->syncs };
+	EXPECT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_SUBMIT, &args));
+	jobs[1].syncs.count++;
+	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_SUBMIT, &args));
+	jobs[0].syncs.count--;
+	EXPECT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_SUBMIT, &args));
+	bind.syncs = jobs[0].syncs;
+	bind.syncs.count = SYNCS;
+	EXPECT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_VM_BIND, &bind));
+	bind.syncs.count++;
+	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_VM_BIND, &bind));
+}
+
+/* Points of a timeline that stay as they are until a long job has ended. */
+struct timeline {
+	struct card *card;
+	struct drm_quire_sync *syncs;
+	uint32_t syncobj;
+	uint32_t queue; /* its jobs wait */
+	uint64_t last;
+};
+
+/* One call that gives as many points as it may. */
+static int timeline_grow(struct timeline *line)
+{
+	struct drm_quire_job job = { .syncs = { sizeof(line->syncs[0]), SYNCS,
+						(uintptr_t)line->syncs } };
+	struct drm_quire_submit args = { .queue_id = line->queue,
+					 .jobs = { sizeof(job), 1, (uintptr_t)&job } };
+
+	for (int i = 0; i < SYNCS; i++)
+		line->syncs[i] = (struct drm_quire_sync){
+			DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE, line->syncobj,
+			++line->last };
+	return card_ioctl(line->card->fd, DRM_IOCTL_QUIRE_SUBMIT, &args);
+}
+
+static int timeline_make(struct timeline *line, unsigned int calls)
+{
+	struct card *card = line->card;
+	uint32_t bytes;
+	uint64_t point;
+	int ret;
+
+	ret = card_queue_create(card->fd, card->vm, 60000, &line->queue);
+	if (!ret)
+		ret = card_syncobj_create(card->fd, &line->syncobj);
+	if (!ret)
+		ret = card_long_stream(card, &bytes);
+	if (!ret) {
+		struct card behind = *card;
+
+		behind.queue = line->queue;
+		/* Long together, each far from its limit. */
+		bytes = bytes / 8 / sizeof(struct quire_packet_gemm) *
+			sizeof(struct quire_packet_gemm);
+		for (int i = 0; i < 64 && !ret; i++)
+			ret = card_submit(&behind, card->stream.va, bytes, &point);
+		card->point = behind.point;
+	}
+	while (!ret && calls--)
+		ret = timeline_grow(line);
+	return ret;
+}
+
+/* Another thread's calls on another queue of the same address space. */
+struct neighbour {
+	struct card card;
+	atomic_bool stop;
+	int ret;
+	int64_t longest;
+};
+
+static void *neighbour_main(void *argument)
+{
+	struct neighbour *other = argument;
+	uint64_t point;
+
+	while (!other->stop && !other->ret) {
+		int64_t start = now_us(), took;
+
+		other->ret = card_submit(&other->card, 0, 0, &point);
+		took = now_us() - start;
+		if (took > other->longest)
+			other->longest = took;
+		usleep(500);
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(bounds, points_on_a_long_timeline_hold_up_nobody_else, 90)
+{
+	struct timeline line = { .card = &self->card, .syncs = self->syncs };
+	struct neighbour other = { .card = self->card };
+	int64_t took;
+	pthread_t id;
+
+	ASSERT_EQ(0, card_syncobj_create(self->card.fd, &other.card.syncobj));
+	other.card.point = 0;
+	ASSERT_EQ(0, timeline_make(&line, 3));
+	ASSERT_EQ(0, pthread_create(&id, NULL, neighbour_main, &other));
+	usleep(50000);
+	other.longest = 0;
+	took = now_us();
+	EXPECT_EQ(0, timeline_grow(&line));
+	took = now_us() - took;
+	other.stop = true;
+	ASSERT_EQ(0, pthread_join(id, NULL));
+	EXPECT_EQ(0, other.ret);
+	/* Only points that were there until the end say something. */
+	EXPECT_EQ(-ETIME, card_wait(self->card.fd, line.syncobj, 1, 0));
+	EXPECT_LT(other.longest, took / 3)
+		TH_LOG("%lld us of %lld us", (long long)other.longest, (long long)took);
+}
+
+TEST_F_TIMEOUT(bounds, process_that_gives_points_can_be_killed, 90)
+{
+	struct timeline line = { .card = &self->card, .syncs = self->syncs };
+	int64_t took, killed;
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, timeline_make(&line, 3));
+	took = now_us();
+	EXPECT_EQ(0, timeline_grow(&line));
+	took = now_us() - took;
+	pid = fork();
+	if (!pid)
+		_exit(!!timeline_grow(&line));
+	usleep((useconds_t)(took / 8));
+	killed = now_us();
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	killed = now_us() - killed;
+	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_EQ(-ETIME, card_wait(self->card.fd, line.syncobj, 1, 0));
+	EXPECT_LT(killed, took / 2)
+		TH_LOG("%lld us of %lld us", (long long)killed, (long long)took);
+}
+
+/* Operations of one call, all the same but for what map_all() says. */
+struct operations {
+	struct card *card;
+	struct drm_quire_vm_bind_op op[DRM_QUIRE_VM_BIND_MAX_OPS];
+};
+
+static int operations_do(struct operations *ops, uint32_t count, int64_t *us)
+{
+	struct drm_quire_vm_bind args = { .vm_id = ops->card->vm,
+					  .ops = { sizeof(ops->op[0]), count,
+						   (uintptr_t)ops->op } };
+	int64_t start = now_us();
+	int ret = card_ioctl(ops->card->fd, DRM_IOCTL_QUIRE_VM_BIND, &args);
+
+	*us = now_us() - start;
+	return ret;
+}
+
+/* One page, many times, with a page between. */
+static int map_all(struct operations *ops, uint32_t handle, unsigned int calls)
+{
+	int64_t us;
+	int ret = 0;
+
+	for (unsigned int call = 0; call < calls && !ret; call++) {
+		for (uint64_t i = 0; i < DRM_QUIRE_VM_BIND_MAX_OPS; i++)
+			ops->op[i] = (struct drm_quire_vm_bind_op){
+				.type = DRM_QUIRE_VM_BIND_MAP, .handle = handle, .size = PAGE,
+				.va = VA + (call * DRM_QUIRE_VM_BIND_MAX_OPS + i) * 2 * PAGE };
+		ret = operations_do(ops, DRM_QUIRE_VM_BIND_MAX_OPS, &us);
+	}
+	return ret;
+}
+
+static void unmap_all(struct operations *ops, uint64_t bytes)
+{
+	for (int i = 0; i < DRM_QUIRE_VM_BIND_MAX_OPS; i++)
+		ops->op[i] = (struct drm_quire_vm_bind_op){
+			.type = DRM_QUIRE_VM_BIND_UNMAP, .va = VA, .size = bytes };
+}
+
+TEST_F_TIMEOUT(bounds, operations_over_the_same_mappings_do_not_multiply, 90)
+{
+	enum { CALLS = 8 };
+	const uint64_t bytes = (uint64_t)CALLS * DRM_QUIRE_VM_BIND_MAX_OPS * 2 * PAGE;
+	struct operations *ops = calloc(1, sizeof(*ops));
+	int64_t one, none, many;
+	uint32_t handle;
+
+	ASSERT_NE(NULL, ops);
+	ops->card = &self->card;
+	ASSERT_EQ(0, card_bo_create(self->card.fd, PAGE, DRM_QUIRE_PLACEMENT_CARD, self->card.vm,
+				    &handle));
+	ASSERT_EQ(0, map_all(ops, handle, CALLS));
+	unmap_all(ops, bytes);
+	ASSERT_EQ(0, operations_do(ops, 1, &one));
+	ASSERT_EQ(0, operations_do(ops, DRM_QUIRE_VM_BIND_MAX_OPS, &none));
+	ASSERT_EQ(0, map_all(ops, handle, CALLS));
+	unmap_all(ops, bytes);
+	ASSERT_EQ(0, operations_do(ops, DRM_QUIRE_VM_BIND_MAX_OPS, &many));
+	EXPECT_LT(many, 2 * (one + none) + 500000)
+		TH_LOG("all: %lld us, none: %lld us, all in many: %lld us", (long long)one,
+		       (long long)none, (long long)many);
+	free(ops);
+}
+
+TEST_HARNESS_MAIN
