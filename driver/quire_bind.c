@@ -177,23 +177,26 @@ static int quire_bind_get_ops(struct drm_device *drm, struct drm_file *file,
 /* Mappings and tables for whatever the operations may meet. */
 static int quire_bind_set_aside(struct quire_bind_job *job)
 {
+	u64 spares = (u64)job->count * sizeof(*job->ops->spare[0]) *
+		     ARRAY_SIZE(job->ops->spare);
 	struct quire_table_plan plan = {};
 	bool maps = false;
-	u32 i;
+	int ret = 0;
 
-	for (i = 0; i < job->count; i++) {
+	for (u32 i = 0; i < job->count; i++) {
+		quire_plan_add(&plan, job->ops[i].va, job->ops[i].size, job->ops[i].bo);
+		maps |= !!job->ops[i].bo;
+	}
+	/* Who has no room left can unmap. */
+	if (maps)
+		ret = quire_room_check_work(quire_plan_bytes(&plan) + spares);
+	for (u32 i = 0; i < job->count && !ret; i++) {
 		struct quire_bind_op *op = &job->ops[i];
 
 		/* What is left before and behind it, and the new one. */
-		if (quire_vm_take_spares(job->vm, op->spare, op->bo ? 3 : 2))
-			return -ENOMEM;
-		quire_plan_add(&plan, op->va, op->size, op->bo);
-		maps |= !!op->bo;
+		ret = quire_vm_take_spares(job->vm, op->spare, op->bo ? 3 : 2);
 	}
-	/* Who has no room left can unmap. */
-	if (maps && quire_room_check_small())
-		return -ENOMEM;
-	return quire_mmu_reserve(&job->vm->mmu, &job->pool, &plan);
+	return ret ?: quire_mmu_reserve(&job->vm->mmu, &job->pool, &plan);
 }
 
 /* All that can be known and allocated without locks. */

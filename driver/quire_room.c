@@ -19,7 +19,7 @@
 
 /* What is left of a control group: an eighth up to this many pages, for the process's own. */
 #define QUIRE_ROOM_GROUP_PAGES ((unsigned long)SZ_4M >> PAGE_SHIFT)
-/* What small things leave of the machine: with less, anything may have somebody killed. */
+/* What work in progress leaves of the machine: with less, anything may have somebody killed. */
 #define QUIRE_ROOM_LAST_PART 64
 /* Pieces in which room is tried: the largest the kernel makes room for as for a page. */
 #define QUIRE_ROOM_ORDER PAGE_ALLOC_COSTLY_ORDER
@@ -91,23 +91,18 @@ bool quire_room_in_own_group(u64 bytes)
 	return room;
 }
 
-static int quire_room_check_own_group(void)
-{
-	return quire_room_in_own_group(0) ? 0 : -ENOMEM;
-}
-
 int quire_room_check(u64 bytes)
 {
-	return quire_room_in_machine(bytes) ? quire_room_check_own_group() : -ENOMEM;
+	return quire_room_in_machine(bytes) && quire_room_in_own_group(0) ? 0 : -ENOMEM;
 }
 
-int quire_room_check_small(void)
+int quire_room_check_work(u64 bytes)
 {
-	long last = totalram_pages() / QUIRE_ROOM_LAST_PART;
+	long needed = PFN_UP(bytes) + totalram_pages() / QUIRE_ROOM_LAST_PART;
 
 	/* With swap space, others may use all the memory there is.  Free pages are known at once. */
-	if (global_zone_page_state(NR_FREE_PAGES) < last &&
-	    si_mem_available() + get_nr_swap_pages() < last)
+	if ((long)global_zone_page_state(NR_FREE_PAGES) < needed &&
+	    si_mem_available() + get_nr_swap_pages() < needed)
 		return -ENOMEM;
-	return quire_room_check_own_group();
+	return quire_room_in_own_group(bytes) ? 0 : -ENOMEM;
 }

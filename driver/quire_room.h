@@ -16,7 +16,7 @@ bool quire_room_in_group(struct mem_cgroup *memcg, u64 bytes);
 bool quire_room_in_own_group(u64 bytes);
 /* Both, for a call of this process that is going to allocate @bytes and small things: -ENOMEM. */
 int quire_room_check(u64 bytes);
-/* For a call that work in progress makes again and again, which allocates small things only. */
-int quire_room_check_small(void);
+/* For a call that work in progress makes again and again: more of the machine may be used. */
+int quire_room_check_work(u64 bytes);
 
 #endif /* QUIRE_ROOM_H */

@@ -107,7 +107,7 @@ static int quire_submit_get(struct drm_device *drm, struct drm_file *file,
 		return quire_inval(drm, "submit.flags %#x must be 0", args->flags);
 	if (!args->jobs.count)
 		return quire_inval(drm, "submit.jobs.count must not be 0");
-	ret = quire_room_check_small();
+	ret = quire_room_check_work(0);
 	if (ret)
 		return ret;
 	ret = quire_copy_short_array(drm, "submit.jobs", &args->jobs, sizeof(*jobs),

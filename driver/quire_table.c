@@ -4,6 +4,7 @@
  * and pools of them for changes that must not allocate.
  */
 #include <linux/dma-mapping.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "quire_device.h"
@@ -135,14 +136,17 @@ int quire_pool_fill(struct quire_device *qdev, struct quire_table_pool *pool,
 		if (!table)
 			return -ENOMEM;
 		quire_pool_give(pool, table);
+		cond_resched();
+		if (fatal_signal_pending(current))
+			return -ERESTARTSYS;
 	}
 	return 0;
 }
 
 /* Pieces of 2^@shift bytes that a range touches, but for one that ends @behind touches, too. */
-static u32 quire_plan_pieces(u64 va, u64 size, unsigned int shift, u64 behind)
+static u64 quire_plan_pieces(u64 va, u64 size, unsigned int shift, u64 behind)
 {
-	u32 pieces = ((va + size - 1) >> shift) - (va >> shift) + 1;
+	u64 pieces = ((va + size - 1) >> shift) - (va >> shift) + 1;
 
 	return pieces - (behind && (behind - 1) >> shift == va >> shift);
 }
@@ -164,4 +168,12 @@ void quire_plan_add(struct quire_table_plan *plan, u64 va, u64 size, bool map)
 				!IS_ALIGNED(va + size, QUIRE_BLOCK_BYTES);
 	}
 	plan->end = va + size;
+}
+
+u64 quire_plan_bytes(const struct quire_table_plan *plan)
+{
+	u64 leaf = sizeof(struct quire_table) + QUIRE_PAGE_BYTES;
+	u64 children = QUIRE_TABLE_ENTRIES * sizeof(struct quire_table *);
+
+	return plan->leaves * leaf + plan->directories * (leaf + children);
 }

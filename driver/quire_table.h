@@ -49,10 +49,10 @@ struct quire_table_pool {
  * Changes at ascending addresses share the tables in which they meet.
  */
 struct quire_table_plan {
-	/** @leaves: tables of level 0 */
-	u32 leaves;
-	/** @directories: tables of the levels above */
-	u32 directories;
+	/** @leaves: tables of level 0; more than there is memory for, if need be */
+	u64 leaves;
+	/** @directories: tables of the levels above; the same */
+	u64 directories;
 	/** @end: of the last change */
 	u64 end;
 	/** @map_end: of the last mapping among those that ascend to @end, or 0 */
@@ -70,11 +70,13 @@ void quire_pool_free(struct quire_device *qdev, struct quire_table_pool *pool);
 struct quire_table *quire_pool_take(struct quire_table_pool *pool, bool leaf);
 /* @table has no valid entry. */
 void quire_pool_give(struct quire_table_pool *pool, struct quire_table *table);
-/* Fill the pool up to the plan; -ENOMEM. */
+/* Fill the pool up to the plan; -ENOMEM, or -ERESTARTSYS of a killed process. */
 int quire_pool_fill(struct quire_device *qdev, struct quire_table_pool *pool,
 		    const struct quire_table_plan *plan);
 
 /* What mapping, or with !@map unmapping, @size bytes at @va can need. */
 void quire_plan_add(struct quire_table_plan *plan, u64 va, u64 size, bool map);
+/* Memory for all that it says. */
+u64 quire_plan_bytes(const struct quire_table_plan *plan);
 
 #endif /* QUIRE_TABLE_H */

@@ -141,7 +141,9 @@ static int quire_vm_remember_bo(struct quire_vm *vm, struct drm_gpuvm_bo *vm_bo)
 	/* Calls that are applied meanwhile may show more. */
 	while (!quire_vm_plan_bo(tie, &pool, &plan)) {
 		mutex_unlock(&vm->mmu.lock);
-		ret = quire_mmu_reserve(&vm->mmu, &pool, &plan);
+		ret = quire_room_check_work(quire_plan_bytes(&plan));
+		if (!ret)
+			ret = quire_mmu_reserve(&vm->mmu, &pool, &plan);
 		mutex_lock(&vm->mmu.lock);
 		if (ret)
 			goto out;

@@ -329,7 +329,8 @@ struct drm_quire_vm_bind_op {
  * Unmapping, replacing and closing are safe at any time: a job that uses what is gone faults,
  * and memory goes to others when the card cannot reach it any more.
  *
- * -E2BIG, -EFAULT, -EINVAL, -ENOENT: @ops or @syncs; -ENOMEM;
+ * -E2BIG, -EFAULT, -EINVAL, -ENOENT: @ops or @syncs; -ENOMEM, also if there is no room for all
+ * the page tables that the operations, taken one by one, may need;
  * -EBUSY: ASYNC, and 1024 calls of this address space wait already
  */
 #define DRM_QUIRE_VM_BIND_ASYNC (1u << 0)
