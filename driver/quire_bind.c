@@ -5,6 +5,7 @@
  * or later.
  */
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "quire_bind.h"
@@ -37,6 +38,7 @@ static struct quire_va *quire_bind_take_spare(struct quire_bind_step *step)
 static void quire_bind_remove(struct quire_bind_step *step, struct drm_gpuva *va)
 {
 	list_add_tail(&to_quire_va(va)->removed, &step->job->removed);
+	cond_resched();
 }
 
 int quire_bind_step_map(struct drm_gpuva_op *op, void *priv)
@@ -216,29 +218,43 @@ static int quire_bind_prepare(struct drm_device *drm, struct drm_file *file,
 	return ret;
 }
 
-/* Every buffer to whose list of mappings the call adds. */
+static int quire_bind_lock_range(struct drm_gpuvm *gpuvm, struct drm_exec *exec,
+				 const struct quire_bind_op *op)
+{
+	struct drm_gpuva *va;
+	int ret;
+
+	drm_gpuvm_for_each_va_range(va, gpuvm, op->va, op->va + op->size) {
+		cond_resched();
+		if (fatal_signal_pending(current))
+			return -ERESTARTSYS;
+		if (!drm_gpuvm_is_extobj(gpuvm, va->gem.obj))
+			continue;
+		ret = drm_exec_lock_obj(exec, va->gem.obj);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/*
+ * Every buffer to whose list of mappings the call adds.  Several operations may meet the same
+ * mappings, each of them all there are: then all buffers are locked, once, as for a submission.
+ */
 static int quire_bind_lock(struct quire_bind_job *job, struct drm_exec *exec)
 {
 	struct drm_gpuvm *gpuvm = &job->vm->base;
-	struct drm_gpuva *va;
-	u32 i;
-	int ret;
+	int ret = drm_gpuvm_prepare_vm(gpuvm, exec, 0);
 
-	ret = drm_gpuvm_prepare_vm(gpuvm, exec, 0);
-	for (i = 0; i < job->count && !ret; i++) {
-		struct quire_bind_op *op = &job->ops[i];
+	if (!ret && job->count > 1)
+		ret = drm_gpuvm_prepare_objects(gpuvm, exec, 0);
+	else if (!ret && job->count)
+		ret = quire_bind_lock_range(gpuvm, exec, job->ops);
+	for (u32 i = 0; i < job->count && !ret; i++) {
+		struct quire_bo *bo = job->ops[i].bo;
 
-		if (op->bo && drm_gpuvm_is_extobj(gpuvm, &op->bo->base.base))
-			ret = drm_exec_lock_obj(exec, &op->bo->base.base);
-		if (ret)
-			break;
-		drm_gpuvm_for_each_va_range(va, gpuvm, op->va, op->va + op->size) {
-			if (!drm_gpuvm_is_extobj(gpuvm, va->gem.obj))
-				continue;
-			ret = drm_exec_lock_obj(exec, va->gem.obj);
-			if (ret)
-				break;
-		}
+		if (bo && drm_gpuvm_is_extobj(gpuvm, &bo->base.base))
+			ret = drm_exec_lock_obj(exec, &bo->base.base);
 	}
 	return ret;
 }

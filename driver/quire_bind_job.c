@@ -133,8 +133,10 @@ static void quire_bind_show(struct quire_bind_job *job)
 		list_del_init(&va->added);
 		list_add(&va->shown, &to_quire_vm_bo(va->base.vm_bo)->shown);
 	}
-	list_for_each_entry(va, &job->removed, removed)
+	list_for_each_entry(va, &job->removed, removed) {
 		list_del_init(&va->shown);
+		cond_resched();
+	}
 }
 
 void quire_bind_job_run(struct quire_bind_job *job)
@@ -153,14 +155,17 @@ void quire_bind_job_run(struct quire_bind_job *job)
 				     op->flags);
 		else
 			quire_mmu_unmap(&vm->mmu, &job->pool, op->va, op->size);
+		cond_resched();
 	}
 	quire_bind_show(job);
 	ticket = quire_mmu_flush(&vm->mmu);
 	mutex_unlock(&vm->mmu.lock);
 
-	spin_lock(&vm->job_lock);
-	list_for_each_entry(va, &job->removed, removed)
+	list_for_each_entry(va, &job->removed, removed) {
 		va->ticket = ticket;
+		cond_resched();
+	}
+	spin_lock(&vm->job_lock);
 	list_splice_tail_init(&job->removed, &vm->removed);
 	spin_unlock(&vm->job_lock);
 	trace_quire_bind_run(job);

@@ -444,18 +444,23 @@ static void quire_vm_clear(struct quire_vm *vm)
 	drm_gpuvm_for_each_va_safe(base, next, &vm->base) {
 		drm_gpuva_remove(base);
 		list_add_tail(&to_quire_va(base)->removed, &removed);
+		cond_resched();
 	}
 	mutex_lock(&vm->mmu.lock);
-	list_for_each_entry(va, &removed, removed)
+	list_for_each_entry(va, &removed, removed) {
 		list_del_init(&va->shown);
+		cond_resched();
+	}
 	quire_mmu_unmap(&vm->mmu, NULL, QUIRE_VA_START, QUIRE_VA_END - QUIRE_VA_START);
 	ticket = quire_mmu_flush(&vm->mmu);
 	mutex_unlock(&vm->mmu.lock);
 	mutex_unlock(&vm->lock);
 
-	spin_lock(&vm->job_lock);
-	list_for_each_entry(va, &removed, removed)
+	list_for_each_entry(va, &removed, removed) {
 		va->ticket = ticket;
+		cond_resched();
+	}
+	spin_lock(&vm->job_lock);
 	list_splice_tail(&removed, &vm->removed);
 	spin_unlock(&vm->job_lock);
 }
@@ -481,9 +486,8 @@ void quire_vm_close_file(struct quire_file *qfile)
 	struct quire_vm *vm;
 	unsigned long id;
 
-	xa_for_each(&qfile->vms, id, vm) {
+	xa_for_each(&qfile->vms, id, vm)
 		quire_vm_close(vm);
-	}
 	xa_destroy(&qfile->vms);
 }
 
