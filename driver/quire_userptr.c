@@ -206,8 +206,7 @@ static int quire_userptr_try(struct quire_userptr *userptr, struct hmm_range *ra
 			ret = quire_userptr_take(userptr, range->hmm_pfns, count,
 						 range->notifier_seq);
 	} while ((ret == -EBUSY || ret == -EAGAIN) && time_before(jiffies, deadline));
-	/* The process works on them all the time. */
-	return ret == -EBUSY || ret == -EAGAIN ? -ERESTARTSYS : ret;
+	return ret == -EBUSY ? -EAGAIN : ret;
 }
 
 int quire_userptr_fault(struct quire_userptr *userptr)
@@ -283,7 +282,9 @@ int quire_userptr_attach(struct quire_bo *bo, u64 address)
 		return ret;
 	}
 	bo->userptr = userptr;
-	return quire_userptr_fault(userptr);
+	ret = quire_userptr_fault(userptr);
+	/* The process works on them all the time. */
+	return ret == -EAGAIN ? -EBUSY : ret;
 }
 
 static void quire_userptr_detach_work(struct work_struct *work)

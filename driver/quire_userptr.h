@@ -59,7 +59,7 @@ int quire_userptr_attach(struct quire_bo *bo, u64 address);
 /* The buffer goes: quire_bo_end() is called from a worker, which may have to wait for jobs. */
 void quire_userptr_detach(struct quire_bo *bo);
 
-/* Ask for the pages; -EFAULT if there are none. */
+/* Ask for the pages; -EFAULT if there are none, -EAGAIN if they go all the time. */
 int quire_userptr_fault(struct quire_userptr *userptr);
 static inline bool quire_userptr_valid(struct quire_userptr *userptr)
 {

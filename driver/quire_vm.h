@@ -175,7 +175,7 @@ int quire_vm_prepare_submit(struct quire_vm *vm, struct drm_exec *exec,
 			    unsigned int num_fences);
 /*
  * Before that, with no lock that a page fault takes: pages of a process's own memory that
- * have gone are asked for again.
+ * have gone are asked for again.  -EAGAIN: some go all the time, begin anew.
  */
 int quire_vm_fault_userptrs(struct quire_vm *vm);
 /*

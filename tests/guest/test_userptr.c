@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "card.h"
@@ -346,6 +347,58 @@ TEST_F(userptr, pages_of_a_large_folio_that_a_job_wrote_are_kept)
 	EXPECT_EQ(PATTERN, *(volatile uint64_t *)(memory + 3 * PAGE + SIZE - 8));
 	EXPECT_EQ(0, write_file(enabled, "never"));
 	close(file);
+}
+
+/* A thread that drops pages all the time, for so long. */
+struct dropper {
+	void *memory;
+	size_t bytes;
+	time_t seconds;
+	pthread_t id;
+};
+
+static void *dropper_main(void *argument)
+{
+	struct dropper *dropper = argument;
+	struct timespec end, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += dropper->seconds;
+	do {
+		madvise(dropper->memory, dropper->bytes, MADV_DONTNEED);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (now.tv_sec < end.tv_sec ||
+		 (now.tv_sec == end.tv_sec && now.tv_nsec < end.tv_nsec));
+	return NULL;
+}
+
+TEST_F_TIMEOUT(userptr, pages_that_go_all_the_time_give_an_error_that_is_documented, 60)
+{
+	enum { BYTES = 32 << 20 };
+	struct dropper dropper = { .bytes = BYTES, .seconds = 5 };
+	struct card *card = &self->card;
+	struct drm_quire_userptr args;
+	uint64_t point;
+	int ret = 0;
+
+	dropper.memory = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			      0);
+	ASSERT_NE(MAP_FAILED, dropper.memory);
+	args = (struct drm_quire_userptr){ .address = (uintptr_t)dropper.memory, .size = BYTES };
+	ASSERT_EQ(0, card_ioctl(card->fd, DRM_IOCTL_QUIRE_USERPTR, &args));
+	ASSERT_EQ(0, card_bind(card->fd, card->vm, args.handle, VA + SIZE, BYTES, 0));
+	ASSERT_EQ(0, pthread_create(&dropper.id, NULL, dropper_main, &dropper));
+	for (int i = 0; i < 10 && !ret; i++) {
+		ret = card_ioctl(card->fd, DRM_IOCTL_QUIRE_USERPTR, &args);
+		if (!ret)
+			card_close_handle(card->fd, args.handle);
+	}
+	EXPECT_TRUE(ret == 0 || ret == -EBUSY) TH_LOG("%d", ret);
+	/* It goes on trying until they stay. */
+	EXPECT_EQ(0, card_submit(card, 0, 0, &point));
+	EXPECT_EQ(0, card_wait(card->fd, card->syncobj, point, 10000 * MS));
+	ASSERT_EQ(0, pthread_join(dropper.id, NULL));
+	munmap(dropper.memory, BYTES);
 }
 
 TEST_HARNESS_MAIN

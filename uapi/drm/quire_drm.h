@@ -273,7 +273,9 @@ struct drm_quire_bo_info {
  * fork as it likes.  Jobs reach what lies at the address when they are submitted; the kernel
  * takes a page away once the jobs that may use it have ended.  Where nothing lies that the
  * card may use, jobs fault, on all of the buffer if one page of it is missing.
- * -EFAULT: no memory there now, or not writable without READ_ONLY; -ENOMEM
+ * -EFAULT: no memory there now, or not writable without READ_ONLY; -ENOMEM; -EBUSY: the process
+ * has dropped or changed pages all the time for a second (SUBMIT goes on until they stay, or
+ * a signal comes)
  */
 #define DRM_QUIRE_USERPTR_READ_ONLY (1u << 0)
 struct drm_quire_userptr {
