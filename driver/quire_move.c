@@ -217,9 +217,22 @@ static bool quire_move_is_blank(struct quire_bo *bo)
 	return !tt || (!ttm_tt_is_populated(tt) && !(tt->page_flags & TTM_TT_FLAG_SWAPPED));
 }
 
+/* What holds zeros needs nothing of the card. */
+static int quire_move_blank_by_cpu(struct ttm_buffer_object *bo, struct ttm_resource *new)
+{
+	for (pgoff_t i = 0; i < bo->ttm->num_pages; i++) {
+		clear_highpage(bo->ttm->pages[i]);
+		cond_resched();
+		if (fatal_signal_pending(current))
+			return -ERESTARTSYS;
+	}
+	ttm_bo_move_sync_cleanup(bo, new);
+	return 0;
+}
+
 /* The engines did not do it. */
 static int quire_move_by_cpu(struct ttm_buffer_object *bo, struct ttm_operation_ctx *ctx,
-			     struct ttm_resource *new, bool blank)
+			     struct ttm_resource *new)
 {
 	struct quire_device *qdev = to_quire_device(bo->base.dev);
 	int ret, idx;
@@ -227,15 +240,9 @@ static int quire_move_by_cpu(struct ttm_buffer_object *bo, struct ttm_operation_
 	ret = quire_card_enter_memory(qdev, ctx->interruptible, &idx);
 	if (ret)
 		return ret;
-	if (blank) {
-		for (pgoff_t i = 0; i < bo->ttm->num_pages; i++)
-			clear_highpage(bo->ttm->pages[i]);
-		ttm_bo_move_sync_cleanup(bo, new);
-	} else {
-		ret = ttm_bo_move_memcpy(bo, ctx, new);
-		/* As above. */
-		wmb();
-	}
+	ret = ttm_bo_move_memcpy(bo, ctx, new);
+	/* As above. */
+	wmb();
 	quire_card_exit_memory(qdev, idx);
 	return ret;
 }
@@ -260,8 +267,10 @@ static int quire_move_contents(struct quire_bo *bo, struct ttm_operation_ctx *ct
 	ret = quire_migrate(qdev, &to, blank ? NULL : &from, base->base.size);
 	if (!ret)
 		ttm_bo_move_sync_cleanup(base, new);
+	else if (ret != -ERESTARTSYS && blank)
+		ret = quire_move_blank_by_cpu(base, new);
 	else if (ret != -ERESTARTSYS)
-		ret = quire_move_by_cpu(base, ctx, new, blank);
+		ret = quire_move_by_cpu(base, ctx, new);
 	if (!ret)
 		bo->uncleared = false;
 	return ret;
