@@ -24,7 +24,17 @@ check() {
 	fi
 }
 
-echo 1..13
+# What "run" needs, with a QEMU that ends at once and a reader of its output that comes late.
+no_machine() {
+	mkdir -p "$work/build/qemu" "$work/build/kernel" "$work/bin"
+	: >"$work/build/initramfs.gz"
+	echo none >"$work/build/kernel/version"
+	printf '#!/bin/sh\nexit 3\n' >"$work/build/qemu/qemu-system-x86_64"
+	printf '#!/bin/sh\nsleep 1\nexec %s "$@"\n' "$(command -v cat)" >"$work/bin/cat"
+	chmod +x "$work/build/qemu/qemu-system-x86_64" "$work/bin/cat"
+}
+
+echo 1..14
 check "no command exits 2" 2 "usage: quire-vm"
 check "unknown command exits 2" 2 "unknown command 'boot'" boot
 check "unknown option exits 2" 2 "unknown option '--core'" run --core 2 -- true
@@ -34,6 +44,9 @@ check "too many cards exit 2" 2 "--cards takes 0 to 8" run --cards 9 -- true
 check "missing -- exits 2" 2 "put -- before the command" run true
 check "no command to run exits 2" 2 "no command after --" run --
 check "help exits 0" 0 "--card-memory" --help
+no_machine
+QUIRE_BUILD=$work/build PATH=$work/bin:$PATH \
+	check "QEMU that ends at once exits 125" 125 "QEMU exit status 3" run -- true
 if QUIRE_BUILD='' "$vm" run --timeout 1 -- true 2>&1 </dev/null | grep -q 'is missing'; then
 	for name in status cards quoting time-out; do
 		number=$((number + 1))
