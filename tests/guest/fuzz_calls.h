@@ -38,6 +38,9 @@ extern struct file fuzz_files[FUZZ_FILES];
 /* fuzz_ids.c: calls, ids, and memory that may not be there. */
 
 int64_t fuzz_now_us(void);
+/* The file of this number: on one card after the other. */
+int fuzz_open(unsigned int file);
+unsigned int fuzz_cards(void);
 /* One try, as a signal may end it; 0 or -errno. */
 int fuzz_once(struct file *file, unsigned long request, void *args);
 /* Now and then with another value somewhere. */
@@ -78,6 +81,15 @@ int fuzz_queue_create(struct file *file, struct rng *rng);
 int fuzz_queue_destroy(struct file *file, struct rng *rng);
 int fuzz_queue_query(struct file *file, struct rng *rng);
 int fuzz_submit(struct file *file, struct rng *rng);
+
+/* fuzz_shared.c: memory that others have, and arguments that come late. */
+
+int fuzz_udmabuf(struct file *file, struct rng *rng);
+int fuzz_shared_call(struct file *file, struct rng *rng);
+int fuzz_display(struct file *file, struct rng *rng);
+/* The same where its pages are brought by another thread, or itself. */
+void *fuzz_make_late(struct rng *rng, void *what, size_t bytes);
+int fuzz_shared_init(void);
 
 void fuzz_close_bo(struct file *file, uint32_t handle);
 /* At most so many; how many. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Calls that may fail, ids that may be gone, memory that may not be there. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -31,8 +32,28 @@ int fuzz_call(struct file *file, struct rng *rng, unsigned long request, void *a
 	if (rng_once_in(rng, 7))
 		rng_mutate(rng, args, bytes);
 	if (rng_once_in(rng, 200))
-		args = (void *)(uintptr_t)rng_odd_value(rng);
+		return fuzz_once(file, request, (void *)(uintptr_t)rng_odd_value(rng));
+	if (rng_once_in(rng, 60)) {
+		void *late = fuzz_make_late(rng, args, bytes);
+		int ret = fuzz_once(file, request, late);
+
+		if (late != args)
+			memcpy(args, late, bytes);
+		return ret;
+	}
 	return fuzz_once(file, request, args);
+}
+
+int fuzz_open(unsigned int file)
+{
+	static const char *const nodes[] = { "/dev/accel/accel0", "/dev/accel/accel1" };
+
+	return open(nodes[file % fuzz_cards()], O_RDWR | O_CLOEXEC);
+}
+
+unsigned int fuzz_cards(void)
+{
+	return access("/dev/accel/accel1", F_OK) ? 1 : 2;
 }
 
 uint32_t fuzz_pick(struct rng *rng, _Atomic uint32_t *slots, uint32_t count)

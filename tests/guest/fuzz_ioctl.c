@@ -2,9 +2,10 @@
 /*
  * Fuzzer of the driver's calls that knows their structures.  Several processes with several
  * threads each make calls that are right, or right but for one field, on a few files they
- * share; objects are used while others close them, streams change while the card reads
- * them, and signals interrupt the calls.  It looks whether each call comes back, whether the
- * card works afterwards, and whether memory is given back; the rest is the kernel's own checks.
+ * share, of two cards where there are; memory is shared between these and with others, objects
+ * are used while others close them, streams change while the card reads them, arguments come
+ * late, and signals interrupt the calls.  It looks whether each call comes back, whether the
+ * cards work afterwards, and whether memory is given back; the rest is the kernel's own checks.
  *
  * usage: fuzz_ioctl [--calls N] [--seconds N] [--seed N] [--processes N] [--threads N] [--trace]
  *        (--seconds: an end before all calls are done, for slow machines)
@@ -116,7 +117,7 @@ static void populate(struct file *file, struct rng *rng)
 /* Everything goes at once, under the threads that use it. */
 static int reopen(struct file *file, struct rng *rng)
 {
-	int fd = open("/dev/accel/accel0", O_RDWR | O_CLOEXEC), old;
+	int fd = fuzz_open((unsigned int)(file - fuzz_files)), old;
 
 	if (fd < 0)
 		return -errno;
@@ -154,6 +155,9 @@ static const struct call calls[] = {
 	{ "syncobj share", 3, fuzz_sync_share },
 	{ "mmap", 5, fuzz_map_and_touch },
 	{ "mmap dma-buf", 1, fuzz_map_shared },
+	{ "udmabuf create", 1, fuzz_udmabuf },
+	{ "dma-buf call", 2, fuzz_shared_call },
+	{ "display call", 1, fuzz_display },
 	{ "user pages", 3, fuzz_user_pages },
 	{ "any ioctl", 2, any_call },
 	{ "fdinfo", 1, read_procfs },
@@ -232,12 +236,12 @@ static void process_main(unsigned int first, unsigned int threads, uint64_t seed
 	sigaction(SIGSEGV, &fault, NULL);
 	sigaction(SIGBUS, &fault, NULL);
 	sigaction(SIGUSR1, &interrupt, NULL);
-	if (fuzz_memory_init())
+	if (fuzz_memory_init() || fuzz_shared_init())
 		_exit(2);
 	guarded = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	mprotect(guarded + PAGE, PAGE, PROT_NONE);
 	for (int i = 0; i < FUZZ_FILES; i++) {
-		fuzz_files[i].fd = open("/dev/accel/accel0", O_RDWR | O_CLOEXEC);
+		fuzz_files[i].fd = fuzz_open((unsigned int)i);
 		if (fuzz_files[i].fd < 0)
 			_exit(2);
 		for (int j = 0; j < SLOTS; j++)
@@ -272,11 +276,11 @@ static uint64_t memory_used(int fd)
 	return card_ioctl(fd, DRM_IOCTL_QUIRE_DEV_QUERY, &args) ? 0 : info.card_used + info.system_used;
 }
 
-static int card_works(void)
+static int card_works(unsigned int index)
 {
 	struct quire_packet_fill fill;
 	struct card card;
-	int ret = card_setup(&card, 0);
+	int ret = card_setup(&card, index);
 
 	for (uint64_t i = 1; i <= 20 && !ret; i++) {
 		packet_fill(&fill, card.stream.va + PAGE, 64, i);
@@ -397,23 +401,25 @@ int main(int count, char **argument)
 {
 	struct options options = { .calls = 200000, .seconds = 1000000, .processes = 3, .threads = 3 };
 	struct rlimit memory = { 1u << 30, 1u << 30 };
-	int ret = read_options(&options, count, argument), bad = 0, fd;
+	int ret = read_options(&options, count, argument), bad = 0, fd[2];
 	unsigned int failed = 0, never;
 	pid_t pid[WORKERS_MAX];
 	const char *stuck;
-	uint64_t before;
+	uint64_t before[2];
 	int64_t start;
 
 	if (ret)
 		return ret;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	setrlimit(RLIMIT_MEMLOCK, &memory);
-	printf("1..5\n# seed %llu, %u processes of %u threads\n", (unsigned long long)options.seed,
+	printf("1..6\n# seed %llu, %u processes of %u threads\n", (unsigned long long)options.seed,
 	       options.processes, options.threads);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 		      -1, 0);
-	fd = card_open_node(0);
-	before = memory_used(fd);
+	for (unsigned int i = 0; i < 2; i++) {
+		fd[i] = fuzz_open(i);
+		before[i] = memory_used(fd[i]);
+	}
 	start = fuzz_now_us();
 	for (unsigned int i = 0; i < options.processes; i++) {
 		pid[i] = fork();
@@ -432,8 +438,9 @@ int main(int count, char **argument)
 	failed += report(!never, "each kind of call was done at least once");
 	if (stuck)
 		_exit(1);
-	failed += report(!card_works(), "the card works afterwards");
-	failed += report_memory(fd, before);
-	close(fd);
+	failed += report(!card_works(0) && !card_works(fuzz_cards() - 1),
+			 "the cards work afterwards");
+	for (unsigned int i = 0; i < 2; i++)
+		failed += report_memory(fd[i], before[i]);
 	return failed ? 1 : 0;
 }

@@ -79,6 +79,8 @@ int fuzz_bind(struct file *file, struct rng *rng)
 			rng_mutate(rng, &ops[i], sizeof(ops[i]));
 	}
 	args.ops = (struct drm_quire_obj_array){ sizeof(ops[0]), count, (uintptr_t)ops };
+	if (rng_once_in(rng, 60))
+		args.ops.array = (uintptr_t)fuzz_make_late(rng, ops, sizeof(ops));
 	if (rng_once_in(rng, 2)) {
 		args.flags = DRM_QUIRE_VM_BIND_ASYNC;
 		args.syncs = (struct drm_quire_obj_array){ sizeof(syncs[0]), 0, (uintptr_t)syncs };
@@ -172,6 +174,8 @@ int fuzz_submit(struct file *file, struct rng *rng)
 		if (rng_once_in(rng, 40))
 			rng_mutate(rng, &jobs[i], sizeof(jobs[i]));
 	}
+	if (rng_once_in(rng, 60))
+		args.jobs.array = (uintptr_t)fuzz_make_late(rng, jobs, sizeof(jobs));
 	ret = fuzz_call(file, rng, DRM_IOCTL_QUIRE_SUBMIT, &args, sizeof(args));
 	if (!queue || ret == -ECANCELED)
 		renew_queue(file, rng, queue);
