@@ -14,9 +14,11 @@
 #include "quire_room.h"
 #include "quire_userptr.h"
 
-/* Passed through drm_gpuvm to the steps. */
+/** struct quire_bind_step - what drm_gpuvm passes to the steps of an operation */
 struct quire_bind_step {
+	/** @job: the call */
 	struct quire_bind_job *job;
+	/** @op: the operation */
 	struct quire_bind_op *op;
 };
 
@@ -427,9 +429,9 @@ static int quire_bind_enter(struct quire_vm *vm, bool async)
 	int ret;
 
 	for (;;) {
-		ret = mutex_lock_interruptible(&vm->lock);
+		ret = quire_restart(mutex_lock_interruptible(&vm->lock));
 		if (ret)
-			return -ERESTARTSYS;
+			return ret;
 		if (vm->closed)
 			ret = -ENOENT;
 		else if (async && quire_bind_pending(vm) >= QUIRE_BIND_PENDING_MAX)
@@ -465,7 +467,7 @@ static int quire_bind_do(struct drm_device *drm, struct drm_file *file,
 		/* The job may be gone when they get it. */
 		if (job->fence)
 			signals.fence = dma_fence_get(&job->fence->base);
-		ret = quire_bind_submit(job, &queued);
+		ret = quire_restart(quire_bind_submit(job, &queued));
 		mutex_unlock(&vm->lock);
 	}
 	if (!ret)

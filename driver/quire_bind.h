@@ -19,23 +19,21 @@ struct quire_bind_fence {
 	spinlock_t lock;
 };
 
-/**
- * struct quire_bind_op - one operation
- * @flags: DRM_QUIRE_VM_BIND_*
- * @va: address
- * @size: bytes
- * @bo_offset: offset in @bo
- * @bo: buffer with a GEM reference, or NULL to unmap
- * @vm_bo: tie of @bo to the address space; from commit on the mapping made holds it
- * @spare: mappings set aside for the new one and what is left of a replaced one
- */
+/** struct quire_bind_op - one operation */
 struct quire_bind_op {
+	/** @flags: DRM_QUIRE_VM_BIND_* */
 	u32 flags;
+	/** @va: address */
 	u64 va;
+	/** @size: bytes */
 	u64 size;
+	/** @bo_offset: offset in @bo */
 	u64 bo_offset;
+	/** @bo: buffer with a GEM reference, or NULL to unmap */
 	struct quire_bo *bo;
+	/** @vm_bo: tie of @bo to the address space; from commit on the mapping made holds it */
 	struct drm_gpuvm_bo *vm_bo;
+	/** @spare: mappings set aside for the new one and what is left of a replaced one */
 	struct quire_va *spare[3];
 };
 
@@ -47,37 +45,35 @@ struct quire_bind_wait {
 	struct quire_bind_job *job;
 };
 
-/**
- * struct quire_bind_job - one call
- * @node: in quire_vm.jobs, then quire_vm.ended
- * @vm: with a reference
- * @number: in the order of calls
- * @syncs: what to wait for
- * @callbacks: one for each of syncs.wait
- * @waits: fences waited for that have not signalled, plus one while armed
- * @error: of the fence, should the call be given up
- * @fence: signalled when done; NULL if synchronous
- * @pool: tables set aside
- * @added: mappings that this call makes
- * @removed: mappings that this call ends
- * @count: number of @ops
- * @ops: operations
- * @only: the operation of a call that has one
- */
+/** struct quire_bind_job - one call */
 struct quire_bind_job {
+	/** @node: in quire_vm.jobs, then quire_vm.ended */
 	struct list_head node;
+	/** @vm: with a reference */
 	struct quire_vm *vm;
+	/** @number: in the order of calls */
 	u64 number;
+	/** @syncs: what to wait for */
 	struct quire_syncs syncs;
+	/** @callbacks: one for each of syncs.wait */
 	struct quire_bind_wait *callbacks;
+	/** @waits: fences waited for that have not signalled, plus one while armed */
 	atomic_t waits;
+	/** @error: of the fence, should the call be given up */
 	int error;
+	/** @fence: signalled when done; NULL if synchronous */
 	struct quire_bind_fence *fence;
+	/** @pool: tables set aside */
 	struct quire_table_pool pool;
+	/** @added: mappings that this call makes */
 	struct list_head added;
+	/** @removed: mappings that this call ends */
 	struct list_head removed;
+	/** @count: number of @ops */
 	u32 count;
+	/** @ops: operations */
 	struct quire_bind_op *ops;
+	/** @only: the operation of a call that has one */
 	struct quire_bind_op only;
 };
 

@@ -26,6 +26,7 @@ static const char *quire_bind_fence_timeline(struct dma_fence *fence)
 
 static void quire_bind_fence_release(struct dma_fence *fence)
 {
+	static_assert(offsetof(struct quire_bind_fence, base) == 0);
 	dma_fence_free(fence);
 	/* As in quire_fence.c: a fence holds the code it calls. */
 	module_put(THIS_MODULE);

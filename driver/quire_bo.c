@@ -339,10 +339,11 @@ static const struct vm_operations_struct quire_gem_vm_ops = {
 static int quire_gem_get_pages(struct quire_bo *bo)
 {
 	struct dma_resv *resv = bo->base.base.resv;
-	int ret = 0;
+	int ret;
 
-	if (dma_resv_lock_interruptible(resv, NULL))
-		return -ERESTARTSYS;
+	ret = quire_restart(dma_resv_lock_interruptible(resv, NULL));
+	if (ret)
+		return ret;
 	/* DRM looks at mappings of its own file, not at those of a dma-buf. */
 	if (drm_dev_is_unplugged(bo->base.base.dev))
 		ret = -ENODEV;

@@ -44,6 +44,12 @@ struct quire_vm;
  */
 #define QUIRE_GFP_CALL (GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
+/* A signal has ended the wait for a lock: nothing has happened yet, and the call is made again. */
+static inline int quire_restart(int ret)
+{
+	return ret == -EINTR ? -ERESTARTSYS : ret;
+}
+
 /* The shortest and the longest time limit a queue may ask for. */
 #define QUIRE_TIME_LIMIT_MIN_MS 10
 #define QUIRE_TIME_LIMIT_MAX_MS 600000

@@ -418,11 +418,11 @@ static struct quire_bo *quire_import_new(struct quire_device *qdev, struct dma_b
 	bo->import = import;
 	bo->placement = DRM_QUIRE_PLACEMENT_SYSTEM;
 	bo->info = DRM_QUIRE_BO_INFO_IMPORTED;
-	ret = dma_resv_lock_interruptible(dmabuf->resv, NULL);
+	ret = quire_restart(dma_resv_lock_interruptible(dmabuf->resv, NULL));
 	if (ret) {
 		quire_import_put(import);
 		kfree(bo);
-		return ERR_PTR(ret == -EINTR ? -ERESTARTSYS : ret);
+		return ERR_PTR(ret);
 	}
 	bo = quire_bo_new(qdev, bo, dmabuf->size, ttm_bo_type_sg, NULL, dmabuf->resv);
 	dma_resv_unlock(dmabuf->resv);

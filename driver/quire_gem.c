@@ -29,10 +29,10 @@ static struct quire_bo *quire_gem_new_private(struct quire_device *qdev, struct 
 	struct dma_resv *resv = drm_gpuvm_resv(&vm->base);
 	int ret;
 
-	ret = dma_resv_lock_interruptible(resv, NULL);
+	ret = quire_restart(dma_resv_lock_interruptible(resv, NULL));
 	if (ret) {
 		kfree(bo);
-		return ERR_PTR(ret == -EINTR ? -ERESTARTSYS : ret);
+		return ERR_PTR(ret);
 	}
 	bo->vm_object = drm_gpuvm_resv_obj(&vm->base);
 	drm_gem_object_get(bo->vm_object);
@@ -50,14 +50,9 @@ static int quire_gem_give_handle(struct drm_file *file, struct quire_bo *bo, u32
 	return ret;
 }
 
-int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+static int quire_bo_create_check(struct drm_device *drm, const struct drm_quire_bo_create *args)
 {
-	struct quire_device *qdev = to_quire_device(drm);
-	struct drm_quire_bo_create *args = data;
-	struct quire_vm *vm = NULL;
-	struct quire_bo *bo;
-	u64 size;
-	int ret;
+	u64 limit = quire_gem_placement_bytes(to_quire_device(drm), args->placement);
 
 	if (args->flags)
 		return quire_inval(drm, "bo_create.flags %#x must be 0", args->flags);
@@ -67,43 +62,59 @@ int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 				   args->placement);
 	if (!args->size)
 		return quire_inval(drm, "bo_create.size must not be 0");
-	if (args->size > quire_gem_placement_bytes(qdev, args->placement)) {
-		drm_dbg(drm, "bo_create.size %llu must be at most %llu\n", args->size,
-			quire_gem_placement_bytes(qdev, args->placement));
+	if (args->size > limit) {
+		drm_dbg(drm, "bo_create.size %llu must be at most %llu\n", args->size, limit);
 		return -ENOSPC;
 	}
+	return 0;
+}
+
+/* With @vm, for it alone. */
+static struct quire_bo *quire_bo_create(struct quire_device *qdev,
+					const struct drm_quire_bo_create *args, u64 size,
+					struct quire_vm *vm)
+{
+	struct quire_bo *bo;
+
+	if (drm_dev_is_unplugged(&qdev->drm))
+		return ERR_PTR(-ENODEV);
+	bo = kzalloc(sizeof(*bo), QUIRE_GFP_CALL);
+	if (!bo)
+		return ERR_PTR(-ENOMEM);
+	bo->placement = args->placement;
+	bo->vm_id = args->vm_id;
+	if (vm)
+		return quire_gem_new_private(qdev, bo, size, vm);
+	return quire_bo_new(qdev, bo, size, ttm_bo_type_device, NULL, NULL);
+}
+
+int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_quire_bo_create *args = data;
+	struct quire_vm *vm = NULL;
+	struct quire_bo *bo;
+	u64 size;
+	int ret;
+
+	ret = quire_bo_create_check(drm, args);
+	if (ret)
+		return ret;
 	size = ALIGN(args->size, QUIRE_BO_ALIGN);
 	/* A look ahead: the pages themselves come later. */
 	ret = quire_room_check(args->placement == DRM_QUIRE_PLACEMENT_SYSTEM ? size : 0);
 	if (ret)
 		return ret;
-
 	if (args->vm_id) {
 		vm = quire_vm_lookup(file->driver_priv, args->vm_id);
 		if (!vm)
 			return -ENOENT;
 	}
-	if (drm_dev_is_unplugged(drm)) {
-		ret = -ENODEV;
-		goto out;
-	}
-	bo = kzalloc(sizeof(*bo), QUIRE_GFP_CALL);
-	if (!bo) {
-		ret = -ENOMEM;
-		goto out;
-	}
-	bo->placement = args->placement;
-	bo->vm_id = args->vm_id;
-	if (vm)
-		bo = quire_gem_new_private(qdev, bo, size, vm);
-	else
-		bo = quire_bo_new(qdev, bo, size, ttm_bo_type_device, NULL, NULL);
+	bo = quire_bo_create(to_quire_device(drm), args, size, vm);
 	ret = PTR_ERR_OR_ZERO(bo);
-	if (ret)
-		goto out;
-	ret = quire_gem_give_handle(file, bo, &args->handle);
-	args->size = size;
-out:
+	if (!ret) {
+		ret = quire_gem_give_handle(file, bo, &args->handle);
+		args->size = size;
+	}
 	quire_vm_put(vm);
 	return ret;
 }

@@ -18,11 +18,15 @@
 #define QUIRE_SPARE_LEAVES 40
 #define QUIRE_SPARE_DIRECTORIES 4
 
-/* A change in progress; @bits == 0 clears. */
+/** struct quire_update - a change of page tables in progress, under their lock */
 struct quire_update {
+	/** @mmu: page tables */
 	struct quire_mmu *mmu;
+	/** @pool: tables set aside for it, or NULL: then it breaks up no block */
 	struct quire_table_pool *pool;
+	/** @address: where the next page lies, of the card or of the bus */
 	u64 address;
+	/** @bits: QUIRE_PTE_* of the entries; 0 clears them */
 	u64 bits;
 };
 

@@ -209,7 +209,6 @@ static void quire_rescue_release(struct drm_device *drm, void *data)
 int quire_rescue_init(struct quire_device *qdev)
 {
 	struct quire_rescue *rescue = drmm_kzalloc(&qdev->drm, sizeof(*rescue), GFP_KERNEL);
-
 	int ret;
 
 	if (!rescue)

@@ -100,7 +100,7 @@ int quire_room_check_work(u64 bytes)
 {
 	long needed = PFN_UP(bytes) + totalram_pages() / QUIRE_ROOM_LAST_PART;
 
-	/* With swap space, others may use all the memory there is.  Free pages are known at once. */
+	/* With swap space, others may use all there is.  Free pages are known at once. */
 	if ((long)global_zone_page_state(NR_FREE_PAGES) < needed &&
 	    si_mem_available() + get_nr_swap_pages() < needed)
 		return -ENOMEM;

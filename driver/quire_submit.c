@@ -257,7 +257,7 @@ static int quire_submit_jobs(struct quire_queue *queue, struct quire_submission 
 {
 	int ret;
 
-	ret = mutex_lock_interruptible(&queue->submit_lock);
+	ret = quire_restart(mutex_lock_interruptible(&queue->submit_lock));
 	if (ret)
 		return ret;
 	ret = quire_submit_check_room(queue, submission->count);
@@ -266,7 +266,7 @@ static int quire_submit_jobs(struct quire_queue *queue, struct quire_submission 
 	while (ret == -EAGAIN)
 		ret = signal_pending(current) ? -ERESTARTSYS : quire_submit_try(queue, submission);
 	mutex_unlock(&queue->submit_lock);
-	return ret;
+	return quire_restart(ret);
 }
 
 int quire_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file)

@@ -16,10 +16,13 @@
 /* Pieces of 2 MiB, where there are any, are what the page tables like best. */
 #define QUIRE_TT_ORDER_MAX get_order(QUIRE_BLOCK_BYTES)
 
+/** struct quire_tt - pages of a buffer in system memory */
 struct quire_tt {
+	/** @base: the pages */
 	struct ttm_tt base;
+	/** @dma: the same for the card, while there are any */
 	struct quire_dma dma;
-	/* Whose pages they are: charged to its control group, which it has a reference to. */
+	/** @bo: whose they are: charged to its control group, which it has a reference to */
 	struct quire_bo *bo;
 };
 

@@ -175,7 +175,7 @@ static int quire_userptr_take(struct quire_userptr *userptr, unsigned long *pfns
 	if (ret)
 		return ret;
 	/* Others that go keep it, as long as jobs use them. */
-	ret = mutex_lock_interruptible(&userptr->lock) ? -ERESTARTSYS : 0;
+	ret = quire_restart(mutex_lock_interruptible(&userptr->lock));
 	if (!ret) {
 		if (mmu_interval_read_retry(&userptr->notifier, sequence)) {
 			ret = -EAGAIN;
@@ -224,7 +224,7 @@ int quire_userptr_fault(struct quire_userptr *userptr)
 	range.hmm_pfns = kvmalloc_array(count, sizeof(*range.hmm_pfns), QUIRE_GFP_CALL);
 	if (!range.hmm_pfns)
 		return -ENOMEM;
-	ret = mutex_lock_interruptible(&userptr->faulting) ? -ERESTARTSYS : 0;
+	ret = quire_restart(mutex_lock_interruptible(&userptr->faulting));
 	if (!ret) {
 		if (!quire_userptr_valid(userptr))
 			ret = quire_userptr_try(userptr, &range, count);

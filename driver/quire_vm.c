@@ -265,12 +265,13 @@ static struct quire_bo *quire_vm_next_absent(struct quire_vm *vm)
 int quire_vm_fault_userptrs(struct quire_vm *vm)
 {
 	struct quire_bo *bo;
-	int ret = 0;
+	int ret;
 
 	if (list_empty_careful(&vm->userptrs))
 		return 0;
-	if (mutex_lock_interruptible(&vm->userptr_pass))
-		return -ERESTARTSYS;
+	ret = quire_restart(mutex_lock_interruptible(&vm->userptr_pass));
+	if (ret)
+		return ret;
 	vm->userptr_passes++;
 	while (!ret && (bo = quire_vm_next_absent(vm))) {
 		ret = quire_userptr_fault(bo->userptr);
