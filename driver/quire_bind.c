@@ -453,8 +453,8 @@ static int quire_bind_do(struct drm_device *drm, struct drm_file *file,
 {
 	bool async = args->flags & DRM_QUIRE_VM_BIND_ASYNC;
 	struct quire_bind_job *job = quire_bind_job_alloc(vm);
+	struct quire_ticket oldest = { .context = QUIRE_NO_CONTEXT, .since = jiffies };
 	struct quire_signals signals = {};
-	unsigned long since = jiffies;
 	bool queued = false;
 	int ret;
 
@@ -476,7 +476,7 @@ static int quire_bind_do(struct drm_device *drm, struct drm_file *file,
 	if (!queued)
 		quire_bind_job_free(job);
 	/* Most often nothing runs, and what the call ended can be given back right here. */
-	if (!ret && !queued && quire_vm_tidy(vm, &since))
+	if (!ret && !queued && quire_vm_tidy(vm, &oldest))
 		quire_reach_later(vm);
 	return ret;
 }

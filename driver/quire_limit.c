@@ -16,8 +16,7 @@
 #define QUIRE_LIMIT_STOP_MS 1000
 #define QUIRE_LIMIT_HEARTBEAT msecs_to_jiffies(4000)
 
-/* Sequence number of the oldest job on the ring, or 0. */
-static u64 quire_limit_oldest(struct quire_queue *queue)
+u64 quire_limit_oldest(struct quire_queue *queue)
 {
 	struct quire_job *job;
 	unsigned long flags;

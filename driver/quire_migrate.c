@@ -90,7 +90,7 @@ static int quire_migrate_map(struct quire_migrate *migrate, u64 va, u64 bytes,
 static void quire_migrate_close_window(struct quire_migrate *migrate, u64 bytes)
 {
 	struct quire_mmu *mmu = &migrate->vm->mmu;
-	unsigned long since = jiffies;
+	struct quire_ticket oldest = { .context = QUIRE_NO_CONTEXT, .since = jiffies };
 	struct quire_ticket ticket;
 
 	lockdep_assert_held(&migrate->lock);
@@ -99,7 +99,7 @@ static void quire_migrate_close_window(struct quire_migrate *migrate, u64 bytes)
 	ticket = quire_mmu_flush(mmu);
 	mutex_unlock(&mmu->lock);
 	quire_reach_wait(migrate->qdev, ticket, false);
-	quire_mmu_tidy(mmu, &since);
+	quire_mmu_tidy(mmu, &oldest);
 }
 
 static u32 quire_migrate_write_copy(struct quire_migrate *migrate, u64 to, u64 from, u64 bytes)

@@ -224,7 +224,7 @@ static void quire_mmu_free_idle(struct quire_mmu *mmu, struct list_head *idle)
 		quire_table_free(mmu->qdev, table);
 }
 
-bool quire_mmu_tidy(struct quire_mmu *mmu, unsigned long *since)
+bool quire_mmu_tidy(struct quire_mmu *mmu, struct quire_ticket *oldest)
 {
 	struct quire_table *table, *next;
 	bool left = false;
@@ -237,8 +237,8 @@ bool quire_mmu_tidy(struct quire_mmu *mmu, unsigned long *since)
 	list_for_each_entry_safe(table, next, &mmu->limbo, node) {
 		if (!quire_reach_over(mmu->qdev, table->ticket)) {
 			left = true;
-			if (time_before(table->ticket.since, *since))
-				*since = table->ticket.since;
+			if (time_before(table->ticket.since, oldest->since))
+				*oldest = table->ticket;
 			break;
 		}
 		quire_mmu_recycle(mmu, table, &idle);
@@ -380,11 +380,11 @@ static void quire_mmu_free_tree(struct quire_device *qdev, struct quire_table *t
 
 void quire_mmu_fini(struct quire_mmu *mmu)
 {
-	unsigned long since = jiffies;
+	struct quire_ticket oldest = { .context = QUIRE_NO_CONTEXT, .since = jiffies };
 
 	quire_reach_wait(mmu->qdev, quire_mmu_take_back(mmu), false);
 	/* Whatever was flushed before is over, too. */
-	WARN_ON(quire_mmu_tidy(mmu, &since));
+	WARN_ON(quire_mmu_tidy(mmu, &oldest));
 	quire_mmu_free_tree(mmu->qdev, mmu->root);
 	quire_pool_free(mmu->qdev, &mmu->spare);
 	mutex_destroy(&mmu->lock);

@@ -69,8 +69,8 @@ void quire_mmu_unmap(struct quire_mmu *mmu, struct quire_table_pool *pool, u64 v
 		     u64 size);
 struct quire_ticket quire_mmu_flush(struct quire_mmu *mmu);
 
-/* Give back tables out of reach; true, and since when at the latest, if others are left. */
-bool quire_mmu_tidy(struct quire_mmu *mmu, unsigned long *since);
+/* Give back tables out of reach; true, and an older flush of theirs, if some are left. */
+bool quire_mmu_tidy(struct quire_mmu *mmu, struct quire_ticket *oldest);
 
 /* The entries on the way to @va, root first; returns how many: it ends where one is not valid. */
 unsigned int quire_mmu_walk(struct quire_mmu *mmu, u64 va, struct quire_dump_step *steps);

@@ -11,6 +11,7 @@
 #include <linux/workqueue.h>
 
 #include "quire_device.h"
+#include "quire_reach.h"
 #include "quire_sync.h"
 
 struct quire_share;
@@ -48,6 +49,8 @@ struct quire_job {
 	bool interrupt;
 	/** @restartable: gives the same when begun again, wherever it was stopped */
 	bool restartable;
+	/** @begun: resets, for which nobody was found guilty, that interrupted it */
+	u8 begun;
 	/** @sequence: ring sequence number, once on the ring */
 	u64 sequence;
 	/** @error: to set when the fence signals */
@@ -125,8 +128,10 @@ struct quire_queue {
 	struct quire_slot *slot;
 	/** @parked: its page holds the job in progress */
 	bool parked;
-	/** @overdue: sequence number of a job that is over its limit, or 0 */
+	/** @overdue: sequence number of a job that is over its limit or keeps memory, or 0 */
 	u64 overdue;
+	/** @keeps: memory has waited too long for what it has on an engine */
+	bool keeps;
 	/** @strike: when a reset last found a job of it in progress among others', or 0 */
 	unsigned long strike;
 	/** @reset: enum drm_quire_queue_reset */
@@ -353,6 +358,8 @@ struct quire_queue *quire_share_next(struct quire_queues *queues);
 struct quire_slot *quire_share_victim(struct quire_queues *queues, struct quire_queue *queue);
 
 /* quire_limit.c */
+/* Sequence number of the oldest job on the ring, or 0. */
+u64 quire_limit_oldest(struct quire_queue *queue);
 void quire_limit_watch(struct quire_device *qdev);
 void quire_limit_work(struct work_struct *work);
 
@@ -383,6 +390,8 @@ void quire_fw_wake(struct quire_device *qdev);
 
 /* quire_reset.c */
 void quire_reset_schedule(struct quire_device *qdev, const char *why);
+/* Memory has waited too long for a flush to be drained. */
+void quire_reset_undrained(struct quire_device *qdev, struct quire_ticket ticket);
 /* Under quire_queues.lock: */
 void quire_reset_stubborn(struct quire_device *qdev, const char *why);
 

@@ -22,7 +22,7 @@
 
 /* Should the event be lost. */
 #define QUIRE_REACH_POLL msecs_to_jiffies(4)
-/* No operation of an engine takes nearly as long. */
+/* Hardly an operation of an engine takes as long: sums of hundreds of millions of products. */
 #define QUIRE_REACH_LIMIT (30 * HZ)
 
 struct workqueue_struct *quire_memory_wq;
@@ -131,12 +131,6 @@ static void quire_reach_queue_poll(struct quire_reach *reach)
 	drm_dev_put(&reach->qdev->drm);
 }
 
-/* A card that does not end what it has begun is stopped: memory waits for it. */
-static void quire_reach_complain(struct quire_device *qdev)
-{
-	quire_reset_schedule(qdev, "the card does not drain a flush");
-}
-
 int quire_reach_wait(struct quire_device *qdev, struct quire_ticket ticket, bool interruptible)
 {
 	struct quire_reach *reach = qdev->reach;
@@ -155,7 +149,7 @@ int quire_reach_wait(struct quire_device *qdev, struct quire_ticket ticket, bool
 			left = wait_event_timeout(reach->wait, quire_reach_over(qdev, ticket),
 						  QUIRE_REACH_LIMIT);
 		if (!left)
-			quire_reach_complain(qdev);
+			quire_reset_undrained(qdev, ticket);
 	}
 	atomic_dec(&reach->sleepers);
 	return min(left, 0L);
@@ -218,12 +212,12 @@ void quire_reach_tidy_work(struct work_struct *work)
 {
 	struct quire_vm *vm = container_of(work, struct quire_vm, tidy);
 	struct quire_reach *reach = vm->qdev->reach;
-	unsigned long since = jiffies;
+	struct quire_ticket oldest = { .context = QUIRE_NO_CONTEXT, .since = jiffies };
 
-	if (quire_vm_tidy(vm, &since))
+	if (quire_vm_tidy(vm, &oldest))
 		quire_reach_wait_for_event(reach, vm);
-	if (time_after(jiffies, since + QUIRE_REACH_LIMIT))
-		quire_reach_complain(reach->qdev);
+	if (time_after(jiffies, oldest.since + QUIRE_REACH_LIMIT))
+		quire_reset_undrained(reach->qdev, oldest);
 	quire_vm_put(vm);
 }
 

@@ -13,7 +13,9 @@
  *    done.  Unless it says that it gives the same when it is begun again.
  *  - the card counts its job as ended, and the record of that was lost: -EIO likewise.
  * Guilty is whose job could not be stopped; and when the firmware failed, whose job was the only
- * one in progress, or was in progress a second time within a minute.
+ * one in progress, or was in progress a second time within a minute.  Guilty without a reset is
+ * who keeps an engine so long that memory waits for it, and whose job more than three resets have
+ * interrupted for which nobody else was guilty.
  *
  * Fences wait for what happens here: it has a workqueue of its own, and nothing is
  * allocated.
@@ -32,8 +34,10 @@
 #define QUIRE_RESET_STOP_MS 50
 #define QUIRE_RESET_PING_MS 100
 #define QUIRE_RESET_STRIKE (60 * HZ)
-/* In a row, with no job ended in between and nobody found guilty: it is not the jobs. */
+/* In a row, with no job ended in between and none in progress: it is not the jobs. */
 #define QUIRE_RESET_FRUITLESS 4
+/* A job that was interrupted as often is not run again. */
+#define QUIRE_RESET_RERUNS 3
 
 /** struct quire_reset - recovery of a card */
 struct quire_reset {
@@ -45,6 +49,10 @@ struct quire_reset {
 	struct work_struct work;
 	/** @why: reason of the reset asked for first */
 	const char *why;
+	/** @lock: protects @undrained */
+	spinlock_t lock;
+	/** @undrained: a flush for which memory has waited too long, or QUIRE_TICKET_OVER */
+	struct quire_ticket undrained;
 	/** @fruitless: resets in a row that helped nobody; under quire_queues.lock */
 	unsigned int fruitless;
 };
@@ -53,6 +61,31 @@ void quire_reset_schedule(struct quire_device *qdev, const char *why)
 {
 	cmpxchg(&qdev->reset->why, NULL, why);
 	queue_work(qdev->reset->wq, &qdev->reset->work);
+}
+
+/* The first counts; whoever complains of another does it again. */
+void quire_reset_undrained(struct quire_device *qdev, struct quire_ticket ticket)
+{
+	struct quire_reset *reset = qdev->reset;
+	unsigned long flags;
+
+	spin_lock_irqsave(&reset->lock, flags);
+	if (reset->undrained.context == QUIRE_NO_CONTEXT)
+		reset->undrained = ticket;
+	spin_unlock_irqrestore(&reset->lock, flags);
+	queue_work(reset->wq, &reset->work);
+}
+
+static struct quire_ticket quire_reset_take_undrained(struct quire_reset *reset)
+{
+	struct quire_ticket ticket;
+	unsigned long flags;
+
+	spin_lock_irqsave(&reset->lock, flags);
+	ticket = reset->undrained;
+	reset->undrained = QUIRE_TICKET_OVER;
+	spin_unlock_irqrestore(&reset->lock, flags);
+	return ticket;
 }
 
 static bool quire_reset_alive(struct quire_device *qdev)
@@ -83,8 +116,9 @@ static bool quire_reset_cancel(struct quire_device *qdev)
 		if (quire_slot_stop(slot, QUIRE_RESET_STOP_MS))
 			return false;
 		/* One that is being closed ends its jobs itself. */
-		if (queue->overdue)
-			quire_ring_expel(queue, QUIRE_STATUS_CANCELLED, -ETIME);
+		if (queue->overdue && quire_ring_expel(queue, QUIRE_STATUS_CANCELLED, -ETIME) &&
+		    queue->keeps)
+			WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_GUILTY);
 		queue->overdue = 0;
 	}
 	return true;
@@ -180,13 +214,12 @@ static void quire_reset_ban(struct quire_slot *slot, u32 status, int error)
 }
 
 /*
- * The card is stopped: what becomes of the queue of a slot.  @crashed: the firmware failed;
- * @alone: only one job was in progress.  True if the queue is guilty.
+ * The card is stopped: whether the queue of a slot is guilty, which is banned then.  @crashed: the
+ * firmware failed; @alone: only one job was in progress.
  */
-static bool quire_reset_settle(struct quire_slot *slot, bool crashed, bool alone)
+static bool quire_reset_blame(struct quire_slot *slot, bool crashed, bool alone)
 {
 	struct quire_queue *queue = slot->queue;
-	struct quire_job *begun = quire_reset_begun(slot);
 
 	if (queue->overdue) {
 		quire_reset_ban(slot, QUIRE_STATUS_CANCELLED, -ETIME);
@@ -194,21 +227,34 @@ static bool quire_reset_settle(struct quire_slot *slot, bool crashed, bool alone
 		return true;
 	}
 	/* One that is being closed ends its jobs itself. */
-	if (READ_ONCE(queue->banned) || !quire_ring_busy(queue))
+	if (READ_ONCE(queue->banned) || !crashed || !quire_reset_has_started(slot) ||
+	    !quire_reset_begun(slot) || !quire_reset_is_guilty(queue, alone))
 		return false;
+	quire_reset_ban(slot, QUIRE_STATUS_FIRMWARE, -EIO);
+	return true;
+}
+
+/* What becomes of others.  @guilty: somebody is; nobody else is after too many resets. */
+static void quire_reset_settle(struct quire_slot *slot, bool guilty)
+{
+	struct quire_queue *queue = slot->queue;
+	struct quire_job *begun = quire_reset_begun(slot);
+
+	if (READ_ONCE(queue->banned) || !quire_ring_busy(queue))
+		return;
 	/* The registers are those of who had the ring before.  What the page holds goes on. */
 	if (!quire_reset_has_started(slot))
-		return false;
+		return;
 	queue->parked = false;
-	if (begun && crashed && quire_reset_is_guilty(queue, alone)) {
-		quire_reset_ban(slot, QUIRE_STATUS_FIRMWARE, -EIO);
-		return true;
-	}
 	if (quire_reset_at_rest(slot)) {
 		queue->parked = true;
 		if (!queue->kernel)
 			quire_slot_want(queue);
-		return false;
+		return;
+	}
+	if (begun && begun->restartable && !guilty && ++begun->begun > QUIRE_RESET_RERUNS) {
+		quire_reset_ban(slot, QUIRE_STATUS_FIRMWARE, -EIO);
+		return;
 	}
 	WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_INNOCENT);
 	if (quire_reset_lacks_record(slot) || (begun && !begun->restartable)) {
@@ -218,14 +264,17 @@ static bool quire_reset_settle(struct quire_slot *slot, bool crashed, bool alone
 		if (!queue->kernel)
 			quire_slot_want(queue);
 	}
-	return false;
 }
 
-/* All rings come back from a card that is stopped.  True if somebody is guilty of it. */
+/*
+ * All rings come back from a card that is stopped.  True if somebody is guilty of it, or if others
+ * had jobs in progress, who will be when it goes on.
+ */
 static bool quire_reset_settle_all(struct quire_device *qdev, bool crashed)
 {
 	struct quire_queues *queues = qdev->queues;
-	bool alone, guilty = false;
+	bool guilty = false;
+	unsigned int begun;
 
 	quire_reset_note(qdev);
 	for (u32 i = 0; i < queues->count; i++) {
@@ -237,16 +286,19 @@ static bool quire_reset_settle_all(struct quire_device *qdev, bool crashed)
 		/* Records written before the end are results all the same. */
 		quire_ring_reap(slot->queue);
 	}
-	alone = quire_reset_count_begun(queues) == 1;
+	begun = quire_reset_count_begun(queues);
+	for (u32 i = 0; i < queues->count; i++)
+		if (queues->slots[i].queue)
+			guilty |= quire_reset_blame(&queues->slots[i], crashed, begun == 1);
 	for (u32 i = 0; i < queues->count; i++) {
 		struct quire_slot *slot = &queues->slots[i];
 
 		if (!slot->queue)
 			continue;
-		guilty |= quire_reset_settle(slot, crashed, alone);
+		quire_reset_settle(slot, guilty);
 		quire_slot_detach(slot);
 	}
-	return guilty;
+	return guilty || begun;
 }
 
 /* A card that has booted: rings for the kernel's queue, and for who waits for one. */
@@ -313,7 +365,7 @@ static void quire_reset_card(struct quire_device *qdev, const char *why, bool cr
 {
 	struct quire_queues *queues = qdev->queues;
 	struct quire_reset *reset = qdev->reset;
-	bool guilty;
+	bool blamed;
 	int ret;
 
 	quire_warn_ratelimited(&qdev->drm, "resetting the card: %s\n", why);
@@ -325,9 +377,9 @@ static void quire_reset_card(struct quire_device *qdev, const char *why, bool cr
 		quire_reach_stopped(qdev);
 	/* Whoever sees a job end by it finds it counted. */
 	atomic_inc(&qdev->resets);
-	guilty = quire_reset_settle_all(qdev, crashed);
-	trace_quire_reset_step(qdev, guilty ? "settled: somebody is guilty" : "settled", 0);
-	if (guilty || READ_ONCE(queues->progressed))
+	blamed = quire_reset_settle_all(qdev, crashed);
+	trace_quire_reset_step(qdev, blamed ? "settled: it may be the jobs" : "settled", 0);
+	if (blamed || READ_ONCE(queues->progressed))
 		reset->fruitless = 0;
 	else
 		reset->fruitless++;
@@ -377,22 +429,76 @@ void quire_reset_stubborn(struct quire_device *qdev, const char *why)
 		quire_reset_card(qdev, why, !alive);
 }
 
+/* Whose job has spent most on engines, of those that have some in a context now; or NULL. */
+static struct quire_slot *quire_reset_keeper(struct quire_device *qdev, u32 context)
+{
+	struct quire_queues *queues = qdev->queues;
+	struct quire_slot *keeper = NULL;
+	u32 most = 0;
+
+	for (u32 i = 0; i < queues->count; i++) {
+		struct quire_slot *slot = &queues->slots[i];
+		u32 base = QUIRE_REG_QUEUE(i), spent;
+
+		if (!slot->queue || slot->queue->kernel ||
+		    slot->queue->vm->mmu.context != context ||
+		    !quire_read(qdev, base + QUIRE_QUEUE_JOB_BANDS))
+			continue;
+		spent = quire_read(qdev, base + QUIRE_QUEUE_JOB_US);
+		if (keeper && spent < most)
+			continue;
+		keeper = slot;
+		most = spent;
+	}
+	return keeper;
+}
+
+/* Memory waits for what was begun in a context: whoever keeps an engine for so long has to go. */
+static void quire_reset_drain(struct quire_device *qdev, u32 context)
+{
+	struct quire_slot *keeper = quire_reset_keeper(qdev, context);
+	struct quire_queue *queue = keeper ? keeper->queue : NULL;
+
+	if (!queue) {
+		quire_reset_card(qdev, "the card does not drain a flush", !quire_reset_rest(qdev));
+		return;
+	}
+	/* One that is overdue or being closed is on its way. */
+	if (queue->overdue || READ_ONCE(queue->banned))
+		return;
+	queue->overdue = quire_limit_oldest(queue);
+	if (!queue->overdue)
+		return;
+	queue->keeps = true;
+	quire_coredump_overdue(queue);
+	quire_warn_ratelimited(&qdev->drm,
+			       "%s[%d]: a job keeps an engine and memory waits, stopping its queue\n",
+			       queue->comm, queue->pid);
+	quire_reset_stubborn(qdev, "a job that memory waits for cannot be stopped");
+}
+
 static void quire_reset_work(struct work_struct *work)
 {
 	struct quire_reset *reset = container_of(work, struct quire_reset, work);
 	struct quire_device *qdev = reset->qdev;
+	struct quire_ticket undrained = quire_reset_take_undrained(reset);
 	const char *why = xchg(&reset->why, NULL);
 	struct quire_queues *queues = qdev->queues;
 	bool signalling;
 	int index;
 
-	if (!why || !queues || !drm_dev_enter(&qdev->drm, &index))
+	if (!queues || !drm_dev_enter(&qdev->drm, &index))
 		return;
 	signalling = dma_fence_begin_signalling();
 	mutex_lock(&queues->lock);
-	/* Blocked: whoever has the card boots it. */
-	if (!queues->blocked && !queues->ended && !qdev->wedged)
+	/* Blocked: whoever has the card boots it.  Another reset may have helped meanwhile. */
+	if (queues->blocked || queues->ended || qdev->wedged)
+		goto out;
+	if (why && (queues->ailing || !quire_reset_alive(qdev)))
 		quire_reset_card(qdev, why, !quire_reset_rest(qdev));
+	else if (!quire_reach_over(qdev, undrained))
+		quire_reset_drain(qdev, undrained.context);
+out:
 	mutex_unlock(&queues->lock);
 	dma_fence_end_signalling(signalling);
 	drm_dev_exit(index);
@@ -488,6 +594,8 @@ int quire_reset_init(struct quire_device *qdev)
 	if (!reset)
 		return -ENOMEM;
 	reset->qdev = qdev;
+	spin_lock_init(&reset->lock);
+	reset->undrained = QUIRE_TICKET_OVER;
 	reset->wq = alloc_ordered_workqueue("quire-reset", WQ_MEM_RECLAIM | WQ_HIGHPRI);
 	if (!reset->wq)
 		return -ENOMEM;

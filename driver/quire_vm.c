@@ -332,7 +332,7 @@ static bool quire_vm_unlink(struct quire_vm *vm, struct quire_va *va)
 }
 
 /* The oldest mapping that has ended; false if there is none or the card may reach it. */
-static bool quire_vm_untie_one(struct quire_vm *vm, unsigned long *since, bool *left)
+static bool quire_vm_untie_one(struct quire_vm *vm, struct quire_ticket *oldest, bool *left)
 {
 	struct quire_va *va;
 
@@ -347,8 +347,8 @@ static bool quire_vm_untie_one(struct quire_vm *vm, unsigned long *since, bool *
 	if (!va)
 		return false;
 	if (!quire_reach_over(vm->qdev, va->ticket)) {
-		if (time_before(va->ticket.since, *since))
-			*since = va->ticket.since;
+		if (time_before(va->ticket.since, oldest->since))
+			*oldest = va->ticket;
 	} else if (quire_vm_unlink(vm, va)) {
 		return true;
 	}
@@ -359,7 +359,7 @@ static bool quire_vm_untie_one(struct quire_vm *vm, unsigned long *since, bool *
 	return false;
 }
 
-bool quire_vm_tidy(struct quire_vm *vm, unsigned long *since)
+bool quire_vm_tidy(struct quire_vm *vm, struct quire_ticket *oldest)
 {
 	struct quire_bind_job *job, *next;
 	bool left = false;
@@ -372,9 +372,9 @@ bool quire_vm_tidy(struct quire_vm *vm, unsigned long *since)
 	}
 	list_for_each_entry_safe(job, next, &ended, node)
 		quire_bind_job_free(job);
-	while (quire_vm_untie_one(vm, since, &left))
+	while (quire_vm_untie_one(vm, oldest, &left))
 		cond_resched();
-	if (quire_mmu_tidy(&vm->mmu, since))
+	if (quire_mmu_tidy(&vm->mmu, oldest))
 		left = true;
 	return left;
 }
@@ -469,7 +469,7 @@ static void quire_vm_clear(struct quire_vm *vm)
 /* The file's reference ends; queues, and what the card may still reach, may hold others. */
 static void quire_vm_close(struct quire_vm *vm)
 {
-	unsigned long since = jiffies;
+	struct quire_ticket oldest = { .context = QUIRE_NO_CONTEXT, .since = jiffies };
 
 	mutex_lock(&vm->lock);
 	vm->closed = true;
@@ -477,7 +477,7 @@ static void quire_vm_close(struct quire_vm *vm)
 	mutex_unlock(&vm->lock);
 	flush_work(&vm->work);
 	quire_vm_clear(vm);
-	if (quire_vm_tidy(vm, &since))
+	if (quire_vm_tidy(vm, &oldest))
 		quire_reach_later(vm);
 	quire_vm_put(vm);
 }

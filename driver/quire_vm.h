@@ -198,10 +198,10 @@ int quire_vm_forget_bo(struct quire_bo *bo, bool interruptible, bool no_wait);
 struct quire_ticket quire_vm_hide_bo(struct quire_vm *vm, struct quire_vm_bo *tie);
 
 /*
- * Give back what the card does not reach any more.  True, and since when at the latest, if
+ * Give back what the card does not reach any more.  True, and an older flush of theirs, if
  * something is left.
  */
-bool quire_vm_tidy(struct quire_vm *vm, unsigned long *since);
+bool quire_vm_tidy(struct quire_vm *vm, struct quire_ticket *oldest);
 
 /* quire_bind.c: changes of the tree. */
 int quire_bind_step_map(struct drm_gpuva_op *op, void *priv);

@@ -114,9 +114,9 @@ static void quire_mmu_test_change(struct kunit *test, u64 page, u64 pages, u64 a
 static void quire_mmu_test_is_empty(struct kunit *test)
 {
 	struct quire_mmu_test *t = test->priv;
-	unsigned long since = jiffies;
+	struct quire_ticket oldest = { .context = QUIRE_NO_CONTEXT, .since = jiffies };
 
-	KUNIT_EXPECT_FALSE(test, quire_mmu_tidy(&t->mmu, &since));
+	KUNIT_EXPECT_FALSE(test, quire_mmu_tidy(&t->mmu, &oldest));
 	KUNIT_EXPECT_EQ(test, 0, t->mmu.root->used);
 	for (unsigned int i = 0; i < QUIRE_TABLE_ENTRIES; i++)
 		KUNIT_EXPECT_NULL(test, t->mmu.root->child[i]);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -260,6 +261,75 @@ static int start_other(struct card *card, uint32_t flags, uint64_t *point)
 static uint64_t digest_of(struct card *card)
 {
 	return ((struct quire_job_outcome *)((char *)card->stream.map + OUTCOME))->digest;
+}
+
+/* A page that the card can reach comes and goes: it has to drain that. */
+static int bind_and_unbind(struct card *card)
+{
+	uint32_t handle;
+	void *map;
+	int ret = card_bo_create(card->fd, PAGE, DRM_QUIRE_PLACEMENT_SYSTEM, 0, &handle);
+
+	if (ret)
+		return ret;
+	ret = card_bo_map(card->fd, handle, PAGE, &map);
+	if (!ret) {
+		/* Without pages it would be mapped for the next job only. */
+		*(volatile char *)map = 0;
+		ret = card_bind(card->fd, card->vm, handle, 0x700000000ull, PAGE, 0);
+		munmap(map, PAGE);
+	}
+	if (!ret)
+		ret = card_unbind(card->fd, card->vm, 0x700000000ull, PAGE);
+	card_close_handle(card->fd, handle);
+	return ret;
+}
+
+/*
+ * A job that may take ten minutes keeps an engine, and memory of its address space waits.  It says
+ * that it may be begun again, which used to make it innocent of each reset there was.
+ */
+static void keep_memory(struct __test_metadata *_metadata, FIXTURE_DATA(recovery) *self,
+			const char *hang, uint32_t expected)
+{
+	struct drm_quire_queue_query state;
+	uint64_t kept;
+	double start;
+
+	ASSERT_EQ(0, card_queue_create(self->guilty.fd, self->guilty.vm, 600000,
+				       &self->guilty.queue));
+	ASSERT_EQ(0, monitor_inject(hang, 1));
+	ASSERT_EQ(0, start_other(&self->guilty, DRM_QUIRE_JOB_RESTARTABLE, &kept));
+	let_begin();
+	start = now();
+	while (card_wait(self->guilty.fd, self->guilty.syncobj, kept, 0) && now() < start + 75) {
+		ASSERT_EQ(0, bind_and_unbind(&self->guilty));
+		EXPECT_EQ(0, works(&self->innocent));
+		usleep(200000);
+	}
+	TH_LOG("{\"recovery\": \"undrained %s\", \"seconds\": %.1f, \"resets\": %u}", hang,
+	       now() - start, resets(self->innocent.fd) - self->resets);
+	ASSERT_EQ(0, monitor_inject(hang, 0));
+	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, kept, 0));
+	EXPECT_EQ(-ETIME, card_fence_error(self->guilty.fd, self->guilty.syncobj, kept));
+	ASSERT_EQ(0, card_queue_state(self->guilty.fd, self->guilty.queue, &state));
+	EXPECT_EQ(DRM_QUIRE_QUEUE_STATE_BANNED, state.state);
+	EXPECT_EQ(DRM_QUIRE_QUEUE_RESET_GUILTY, state.reset);
+	EXPECT_EQ(0, state.rerun);
+	/* Others complained, too, and one answer was enough for all. */
+	sleep(2);
+	EXPECT_EQ(0, works(&self->innocent));
+	EXPECT_EQ(self->resets + expected, resets(self->innocent.fd));
+}
+
+TEST_F_TIMEOUT(recovery, job_that_keeps_memory_from_being_given_back_is_ended, 150)
+{
+	keep_memory(_metadata, self, "engine-hang", 0);
+}
+
+TEST_F_TIMEOUT(recovery, memory_on_an_engine_that_is_deaf_costs_one_reset, 150)
+{
+	keep_memory(_metadata, self, "engine-deaf", 1);
 }
 
 TEST_F_TIMEOUT(recovery, engine_that_ignores_the_cancel_costs_others_nothing, 60)

@@ -394,7 +394,10 @@ enum drm_quire_queue_reset {
 	 * DRM_QUIRE_JOB_RESTARTABLE, all it had accepted ended with -EIO.
 	 */
 	DRM_QUIRE_QUEUE_RESET_INNOCENT = 1,
-	/** @DRM_QUIRE_QUEUE_RESET_GUILTY: a job of it was the reason; it is banned */
+	/**
+	 * @DRM_QUIRE_QUEUE_RESET_GUILTY: a job of it was the reason, or kept an engine for so long
+	 * that it would have been; it is banned
+	 */
 	DRM_QUIRE_QUEUE_RESET_GUILTY = 2,
 };
 
