@@ -1,24 +1,97 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Buffers made of a process's own memory.  The kernel may move, share or swap out its pages
- * as ever: before it does, jobs that use them end, page tables forget them, and the card
- * drains.
+ * as ever: before it does, jobs that use them get time to end, page tables forget them, and the
+ * card drains.
  */
 #include <linux/dma-resv.h>
+#include <linux/hashtable.h>
 #include <linux/hmm.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
+#include "quire_patience.h"
 #include "quire_reach.h"
 #include "quire_userptr.h"
 #include "quire_vm.h"
 
 /* Pages that are taken away again and again while we ask for them. */
 #define QUIRE_USERPTR_TRIES_MS 1000
+/*
+ * How long a process waits for its own jobs: it holds the lock of its mappings meanwhile, which
+ * whoever lists processes takes, and cannot be frozen, for which a machine that goes to sleep
+ * waits for twice as long.
+ */
+#define QUIRE_USERPTR_OWN (10 * HZ)
+/* How often a wait looks whether its thread is being killed. */
+#define QUIRE_USERPTR_LOOK (HZ / 20)
 
 /* Where notifiers are removed, which waits for whatever takes pages of that process away. */
 static struct workqueue_struct *quire_userptr_wq;
+
+/** struct quire_userptr_owner - a process whose memory is used, by its mappings */
+struct quire_userptr_owner {
+	/** @node: in quire_userptr_owners, under quire_userptr_owners_lock as all but @own */
+	struct hlist_node node;
+	/** @mm: its mappings */
+	struct mm_struct *mm;
+	/** @buffers: of its memory */
+	unsigned int buffers;
+	/** @own: what it has with its own jobs */
+	struct quire_patience own;
+};
+
+static DEFINE_HASHTABLE(quire_userptr_owners, 6);
+static DEFINE_MUTEX(quire_userptr_owners_lock);
+
+static struct quire_userptr_owner *quire_userptr_find_owner(struct mm_struct *mm)
+{
+	struct quire_userptr_owner *owner;
+
+	lockdep_assert_held(&quire_userptr_owners_lock);
+	hash_for_each_possible(quire_userptr_owners, owner, node, (unsigned long)mm)
+		if (owner->mm == mm)
+			return owner;
+	return NULL;
+}
+
+/* The caller is the owner; -ENOMEM. */
+static int quire_userptr_get_owner(struct quire_userptr *userptr)
+{
+	struct quire_userptr_owner *fresh = kzalloc(sizeof(*fresh), QUIRE_GFP_CALL);
+	struct quire_userptr_owner *owner;
+
+	if (!fresh)
+		return -ENOMEM;
+	mutex_lock(&quire_userptr_owners_lock);
+	owner = quire_userptr_find_owner(current->mm);
+	if (!owner) {
+		owner = fresh;
+		fresh = NULL;
+		owner->mm = current->mm;
+		quire_patience_init(&owner->own, QUIRE_USERPTR_OWN);
+		hash_add(quire_userptr_owners, &owner->node, (unsigned long)owner->mm);
+	}
+	owner->buffers++;
+	mutex_unlock(&quire_userptr_owners_lock);
+	kfree(fresh);
+	userptr->owner = owner;
+	userptr->strangers = quire_patience_of_user(current_uid());
+	return 0;
+}
+
+static void quire_userptr_put_owner(struct quire_userptr *userptr)
+{
+	struct quire_userptr_owner *owner = userptr->owner;
+
+	mutex_lock(&quire_userptr_owners_lock);
+	if (!--owner->buffers) {
+		hash_del(&owner->node);
+		kfree(owner);
+	}
+	mutex_unlock(&quire_userptr_owners_lock);
+}
 
 /*
  * What the card may have written is dirty: its writes leave no trace in page tables.  The pages
@@ -94,6 +167,30 @@ static bool quire_userptr_next_ticket(struct quire_userptr *userptr, struct quir
 }
 
 /*
+ * Jobs that may use the pages get time to end, but none when the process ends; what they touch
+ * later faults.  A process waits longer for its own jobs than others do, unless it reclaims
+ * memory, with locks that others want.
+ */
+static void quire_userptr_wait_jobs(struct quire_userptr *userptr,
+				    const struct mmu_notifier_range *range)
+{
+	bool own = current->mm == range->mm && !(current->flags & PF_MEMALLOC);
+	struct quire_patience *patience = own ? &userptr->owner->own : userptr->strangers;
+	unsigned long left, start = jiffies;
+	long done = 0;
+
+	if (range->event == MMU_NOTIFY_RELEASE)
+		return;
+	left = quire_patience_left(patience);
+	while (done <= 0 && time_before(jiffies, start + left) && !fatal_signal_pending(current))
+		done = dma_resv_wait_timeout(userptr->bo->base.base.resv,
+					     DMA_RESV_USAGE_BOOKKEEP, false,
+					     clamp_t(long, start + left - jiffies, 1,
+						     QUIRE_USERPTR_LOOK));
+	quire_patience_spend(patience, start, left);
+}
+
+/*
  * The pages go.  May run in memory reclaim.  An address space that is untied meanwhile has been
  * drained before; one that is tied sees that there are no pages.
  */
@@ -103,17 +200,31 @@ static void quire_userptr_drop(struct quire_userptr *userptr)
 	struct quire_ticket ticket;
 
 	lockdep_assert_held(&userptr->lock);
-	/* Pairs with quire_userptr_valid(): who still sees pages comes before us at the locks. */
-	smp_store_release(&userptr->valid, false);
-	quire_userptr_pass_submissions(userptr);
-	dma_resv_wait_timeout(userptr->bo->base.base.resv, DMA_RESV_USAGE_BOOKKEEP, false,
-			      MAX_SCHEDULE_TIMEOUT);
 	quire_userptr_hide(userptr);
 	while (quire_userptr_next_ticket(userptr, &ticket))
 		quire_reach_wait(qdev, ticket, false);
 	quire_userptr_release_pages(userptr);
+	userptr->mapped = false;
 }
 
+/* True if there are pages, which no submission counts on from here on. */
+static bool quire_userptr_begin_drop(struct quire_userptr *userptr, unsigned long sequence)
+{
+	bool mapped;
+
+	mutex_lock(&userptr->lock);
+	mmu_interval_set_seq(&userptr->notifier, sequence);
+	mapped = userptr->mapped;
+	if (mapped) {
+		/* Pairs with quire_userptr_valid(): who still sees pages has the locks before us. */
+		smp_store_release(&userptr->valid, false);
+		quire_userptr_pass_submissions(userptr);
+	}
+	mutex_unlock(&userptr->lock);
+	return mapped;
+}
+
+/* Several at a time: no lock is held while one waits, who may have more patience than others. */
 static bool quire_userptr_invalidate(struct mmu_interval_notifier *notifier,
 				     const struct mmu_notifier_range *range, unsigned long sequence)
 {
@@ -121,9 +232,12 @@ static bool quire_userptr_invalidate(struct mmu_interval_notifier *notifier,
 
 	if (!mmu_notifier_range_blockable(range))
 		return false;
+	if (!quire_userptr_begin_drop(userptr, sequence))
+		return true;
+	quire_userptr_wait_jobs(userptr, range);
 	mutex_lock(&userptr->lock);
-	mmu_interval_set_seq(notifier, sequence);
-	if (userptr->valid)
+	/* None come before the last of us has returned. */
+	if (userptr->mapped)
 		quire_userptr_drop(userptr);
 	mutex_unlock(&userptr->lock);
 	return true;
@@ -180,7 +294,9 @@ static int quire_userptr_take(struct quire_userptr *userptr, unsigned long *pfns
 		if (mmu_interval_read_retry(&userptr->notifier, sequence)) {
 			ret = -EAGAIN;
 		} else {
+			WARN_ON(userptr->mapped);
 			quire_dma_move(qdev, &userptr->dma, &dma);
+			userptr->mapped = true;
 			/* Pairs with quire_userptr_valid(): the pages before the mark. */
 			smp_store_release(&userptr->valid, true);
 		}
@@ -275,9 +391,15 @@ int quire_userptr_attach(struct quire_bo *bo, u64 address)
 	mutex_init(&userptr->lock);
 	mutex_init(&userptr->ties_lock);
 	INIT_LIST_HEAD(&userptr->ties);
+	ret = quire_userptr_get_owner(userptr);
+	if (ret) {
+		kfree(userptr);
+		return ret;
+	}
 	ret = mmu_interval_notifier_insert(&userptr->notifier, current->mm, address,
 					   bo->base.base.size, &quire_userptr_ops);
 	if (ret) {
+		quire_userptr_put_owner(userptr);
 		kfree(userptr);
 		return ret;
 	}
@@ -292,14 +414,16 @@ static void quire_userptr_detach_work(struct work_struct *work)
 	struct quire_userptr *userptr = container_of(work, struct quire_userptr, detach);
 
 	mutex_lock(&userptr->lock);
-	if (userptr->valid)
+	if (userptr->mapped)
 		quire_userptr_release_pages(userptr);
+	userptr->mapped = false;
 	userptr->valid = false;
 	mutex_unlock(&userptr->lock);
 	/* From here on nobody tells us. */
 	mmu_interval_notifier_remove(&userptr->notifier);
 	WARN_ON(!list_empty(&userptr->ties));
 	quire_bo_end(userptr->bo);
+	quire_userptr_put_owner(userptr);
 	mutex_destroy(&userptr->ties_lock);
 	mutex_destroy(&userptr->lock);
 	mutex_destroy(&userptr->faulting);
@@ -320,6 +444,7 @@ void quire_userptr_flush(void)
 
 int quire_userptr_module_init(void)
 {
+	quire_patience_module_init();
 	quire_userptr_wq = alloc_workqueue("quire-userptr", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	return quire_userptr_wq ? 0 : -ENOMEM;
 }

@@ -8,6 +8,8 @@
 
 #include "quire_gem.h"
 
+struct quire_patience;
+struct quire_userptr_owner;
 struct quire_vm_bo;
 
 /**
@@ -27,16 +29,18 @@ struct quire_userptr {
 	/** @faulting: one thread asks for the pages at a time */
 	struct mutex faulting;
 	/**
-	 * @lock: protects @dma.  Held while pages go, which waits for jobs: taken only by who takes
-	 * them away and who brings them, under no lock that others need.  Nothing is allocated
-	 * under it, because memory may be reclaimed by taking pages away.
+	 * @lock: protects @dma and @mapped.  Held while pages go and the card drains: taken only
+	 * by who takes them away and who brings them, under no lock that others need.  Nothing is
+	 * allocated under it, because memory may be reclaimed by taking pages away.
 	 */
 	struct mutex lock;
-	/** @dma: the pages, while @valid */
+	/** @dma: the pages, while @mapped */
 	struct quire_dma dma;
+	/** @mapped: page tables may show the pages */
+	bool mapped;
 	/**
-	 * @valid: there are pages.  Written under @lock; while it is set and the lock of some page
-	 * tables is held, @dma stays.
+	 * @valid: and nobody is about to take them away.  Written under @lock; while it is set
+	 * and the lock of some page tables is held, @dma stays.
 	 */
 	bool valid;
 	/** @absent: there was nothing to be had at the address, the last time; under @faulting */
@@ -45,6 +49,10 @@ struct quire_userptr {
 	struct mutex ties_lock;
 	/** @ties: address spaces (quire_vm_bo.of_bo) */
 	struct list_head ties;
+	/** @owner: the process, for how long it waits for its jobs */
+	struct quire_userptr_owner *owner;
+	/** @strangers: for how long all others do */
+	struct quire_patience *strangers;
 	/** @detach: ends it and the buffer */
 	struct work_struct detach;
 };
@@ -63,7 +71,7 @@ void quire_userptr_detach(struct quire_bo *bo);
 int quire_userptr_fault(struct quire_userptr *userptr);
 static inline bool quire_userptr_valid(struct quire_userptr *userptr)
 {
-	/* Pairs with the stores in quire_userptr_drop() and quire_userptr_take(). */
+	/* Pairs with the stores in quire_userptr_begin_drop() and quire_userptr_take(). */
 	return smp_load_acquire(&userptr->valid);
 }
 

@@ -6,10 +6,14 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -399,6 +403,216 @@ TEST_F_TIMEOUT(userptr, pages_that_go_all_the_time_give_an_error_that_is_documen
 	EXPECT_EQ(0, card_wait(card->fd, card->syncobj, point, 10000 * MS));
 	ASSERT_EQ(0, pthread_join(dropper.id, NULL));
 	munmap(dropper.memory, BYTES);
+}
+
+/* A process with a job of hours that may use @size bytes of its memory; -1. */
+static pid_t start_hog(const char *path, size_t size, bool shared)
+{
+	struct drm_quire_userptr args = { .size = size };
+	struct card card;
+	uint32_t bytes;
+	uint64_t point;
+	int ready[2];
+	char byte;
+	pid_t pid;
+	int file;
+
+	if (pipe(ready))
+		return -1;
+	pid = fork();
+	if (pid) {
+		close(ready[1]);
+		if (read(ready[0], &byte, 1) != 1)
+			pid = -1;
+		close(ready[0]);
+		return pid;
+	}
+	file = path ? open(path, shared ? O_RDWR : O_RDONLY) : -1;
+	args.flags = path && !shared ? DRM_QUIRE_USERPTR_READ_ONLY : 0;
+	args.address = (uintptr_t)mmap(NULL, size, args.flags ? PROT_READ : PROT_READ | PROT_WRITE,
+				       path ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS, file, 0);
+	if (!args.flags)
+		memset((void *)(uintptr_t)args.address, 1, size);
+	if (card_setup_limit(&card, 0, 600000) || card_long_stream(&card, &bytes) ||
+	    card_ioctl(card.fd, DRM_IOCTL_QUIRE_USERPTR, &args) ||
+	    card_bind(card.fd, card.vm, args.handle, VA, size,
+		      args.flags ? DRM_QUIRE_VM_BIND_READ_ONLY : 0))
+		_exit(1);
+	for (int i = 0; i < 200; i++)
+		if (card_submit(&card, card.stream.va, bytes, &point))
+			_exit(1);
+	if (write(ready[1], "x", 1) != 1)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+/* Seconds until the process has gone, or @limit. */
+static double wait_gone(pid_t pid, double limit)
+{
+	double waited = 0;
+	int status;
+
+	while (waited < limit && waitpid(pid, &status, WNOHANG) != pid) {
+		usleep(20000);
+		waited += 0.02;
+	}
+	return waited;
+}
+
+static long memory_free(void)
+{
+	char line[128];
+	FILE *file = fopen("/proc/meminfo", "r");
+	long kilobytes = -1;
+
+	while (file && kilobytes < 0 && fgets(line, sizeof(line), file))
+		sscanf(line, "MemFree: %ld", &kilobytes);
+	if (file)
+		fclose(file);
+	return kilobytes;
+}
+
+#define HOG_BYTES (256u << 20)
+
+/* A killed process and its memory go at once, whatever jobs may still use it. */
+TEST_F_TIMEOUT(userptr, who_is_killed_with_long_jobs_is_gone_with_his_memory, 60)
+{
+	pid_t hog = start_hog(NULL, HOG_BYTES, false);
+	long before;
+
+	ASSERT_GT(hog, 0);
+	before = memory_free();
+	ASSERT_EQ(0, kill(hog, SIGKILL));
+	EXPECT_GT(5, wait_gone(hog, 20));
+	for (int i = 0; i < 100 && memory_free() < before + HOG_BYTES / 1024 / 10 * 9; i++)
+		usleep(20000);
+	EXPECT_LT(before + HOG_BYTES / 1024 / 10 * 9, memory_free());
+	EXPECT_EQ(0, fill(self, PATTERN));
+}
+
+static pid_t start_call(void (*call)(const char *path), const char *path)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		call(path);
+		_exit(0);
+	}
+	return pid;
+}
+
+static void truncate_it(const char *path)
+{
+	close(open(path, O_WRONLY | O_TRUNC));
+}
+
+static void sync_all(const char *path)
+{
+	(void)path;
+	sync();
+}
+
+/* Whoever owns a file is not kept from it by jobs of somebody who may only read it. */
+TEST_F_TIMEOUT(userptr, who_truncates_a_file_does_not_wait_for_a_strangers_jobs, 60)
+{
+	const char *path = "/tmp/userptr-file";
+	int file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);
+	pid_t hog, other;
+
+	ASSERT_GE(file, 0);
+	ASSERT_EQ(0, ftruncate(file, SIZE));
+	memset(self->memory, 3, SIZE);
+	ASSERT_EQ(SIZE, pwrite(file, self->memory, SIZE, 0));
+	hog = start_hog(path, SIZE, false);
+	ASSERT_GT(hog, 0);
+	other = start_call(truncate_it, path);
+	ASSERT_GT(other, 0);
+	EXPECT_GT(5, wait_gone(other, 10));
+	kill(other, SIGKILL);
+	kill(hog, SIGKILL);
+	EXPECT_GT(5, wait_gone(hog, 20));
+	close(file);
+	unlink(path);
+}
+
+/* The same on another's SIGKILL, while he still has patience. */
+TEST_F_TIMEOUT(userptr, who_waits_for_a_strangers_jobs_can_be_killed, 60)
+{
+	const char *path = "/tmp/userptr-file";
+	int file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);
+	pid_t hog, other;
+
+	ASSERT_GE(file, 0);
+	ASSERT_EQ(0, ftruncate(file, SIZE));
+	hog = start_hog(path, SIZE, true);
+	ASSERT_GT(hog, 0);
+	other = start_call(truncate_it, path);
+	ASSERT_GT(other, 0);
+	usleep(100000);
+	kill(other, SIGKILL);
+	EXPECT_GT(5, wait_gone(other, 10));
+	kill(hog, SIGKILL);
+	EXPECT_GT(5, wait_gone(hog, 20));
+	close(file);
+	unlink(path);
+}
+
+/* Dirty pages of a file are written back, be they shown to the card. */
+TEST_F_TIMEOUT(userptr, sync_does_not_wait_for_a_strangers_jobs, 60)
+{
+	const char *directory = "/tmp/userptr-disk", *path = "/tmp/userptr-disk/file";
+	pid_t hog, other;
+	int file;
+
+	mkdir(directory, 0755);
+	/* The guest itself has few modules. */
+	if (system("kit=$(sed 's/.*guest_kit=\\([^ ]*\\).*/\\1/' /proc/cmdline) &&"
+		   "modprobe -d $kit brd rd_nr=1 rd_size=16384 && modprobe -d $kit ext4 &&"
+		   "mkfs.ext4 -q /dev/ram0") || mount("/dev/ram0", directory, "ext4", 0, NULL))
+		SKIP(return, "no disk with a file system");
+	file = open(path, O_RDWR | O_CREAT, 0644);
+	ASSERT_GE(file, 0);
+	ASSERT_EQ(0, ftruncate(file, SIZE));
+	hog = start_hog(path, SIZE, true);
+	ASSERT_GT(hog, 0);
+	other = start_call(sync_all, NULL);
+	ASSERT_GT(other, 0);
+	EXPECT_GT(8, wait_gone(other, 15));
+	kill(other, SIGKILL);
+	kill(hog, SIGKILL);
+	EXPECT_GT(5, wait_gone(hog, 20));
+	close(file);
+	EXPECT_EQ(0, umount(directory));
+}
+
+/* Nor is a process that waits for its own jobs out of reach of whoever lists processes. */
+TEST_F_TIMEOUT(userptr, who_takes_memory_from_his_own_jobs_can_be_killed, 60)
+{
+	int status;
+	pid_t child = fork();
+
+	if (!child) {
+		struct drm_quire_userptr args = { .size = SIZE };
+		struct card card;
+		uint32_t bytes;
+		uint64_t point;
+
+		args.address = (uintptr_t)mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
+					       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (card_setup_limit(&card, 0, 600000) || card_long_stream(&card, &bytes) ||
+		    card_ioctl(card.fd, DRM_IOCTL_QUIRE_USERPTR, &args) ||
+		    card_bind(card.fd, card.vm, args.handle, VA, SIZE, 0) ||
+		    card_submit(&card, card.stream.va, bytes, &point))
+			_exit(1);
+		munmap((void *)(uintptr_t)args.address, SIZE);
+		_exit(2);
+	}
+	ASSERT_GT(child, 0);
+	usleep(1000000);
+	EXPECT_EQ(0, waitpid(child, &status, WNOHANG));
+	kill(child, SIGKILL);
+	EXPECT_GT(5, wait_gone(child, 20));
 }
 
 TEST_HARNESS_MAIN

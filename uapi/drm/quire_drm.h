@@ -271,8 +271,10 @@ struct drm_quire_bo_info {
  *
  * Pages are not pinned and no limit of locked memory counts: the process may unmap, protect or
  * fork as it likes.  Jobs reach what lies at the address when they are submitted; the kernel
- * takes a page away once the jobs that may use it have ended.  Where nothing lies that the
- * card may use, jobs fault, on all of the buffer if one page of it is missing.
+ * takes a page away once the jobs that may use it have ended, or after some time without: 10 s
+ * where the process does it (munmap, fork), 1 s where others do, none where the process ends.
+ * Where nothing lies that the card may use, jobs fault, on all of the buffer if one page of it
+ * is missing.
  * -EFAULT: no memory there now, or not writable without READ_ONLY; -ENOMEM; -EBUSY: the process
  * has dropped or changed pages all the time for a second (SUBMIT goes on until they stay, or
  * a signal comes)
