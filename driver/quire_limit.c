@@ -113,7 +113,7 @@ static bool quire_limit_heartbeat(struct quire_queues *queues, struct quire_devi
 	return time_after(jiffies, queues->beaten + QUIRE_LIMIT_HEARTBEAT);
 }
 
-/* Whether jobs are on rings. */
+/* Whether jobs are on rings, or could be. */
 static bool quire_limit_look(struct quire_queues *queues)
 {
 	bool busy = false;
@@ -125,6 +125,7 @@ static bool quire_limit_look(struct quire_queues *queues)
 			continue;
 		/* The records first: an interrupt may have been lost. */
 		quire_ring_reap(slot->queue);
+		busy |= quire_ring_wants(slot->queue);
 		if (!quire_ring_busy(slot->queue))
 			continue;
 		busy = true;

@@ -159,6 +159,16 @@ static void quire_ring_collect(struct quire_queue *queue, struct list_head *ende
 	}
 }
 
+static bool quire_ring_wants_locked(struct quire_queue *queue)
+{
+	struct quire_job *job;
+
+	lockdep_assert_held(&queue->lock);
+	job = list_first_entry_or_null(&queue->pending, struct quire_job, node);
+	return !queue->banned &&
+	       (!list_empty(&queue->running) || (job && !atomic_read(&job->waits)));
+}
+
 /*
  * Move what can run to the ring, and ring the doorbell: always, for there is no word that
  * both sides modify.  What has ended by then goes to @ended.
@@ -184,7 +194,8 @@ static void quire_ring_push(struct quire_queue *queue, struct list_head *ended)
 	quire_write(queue->qdev, QUIRE_REG_DOORBELL(queue->slot->hw), lower_32_bits(queue->tail));
 	/* Short jobs are done when the doorbell returns, and do not interrupt then. */
 	quire_ring_collect(queue, ended);
-	if (!list_empty(&queue->running))
+	/* All that fitted may have ended before this look: the others wait for its interrupt. */
+	if (quire_ring_wants_locked(queue))
 		quire_limit_watch(queue->qdev);
 }
 
@@ -231,14 +242,11 @@ bool quire_ring_busy(struct quire_queue *queue)
 
 bool quire_ring_wants(struct quire_queue *queue)
 {
-	struct quire_job *job;
 	unsigned long flags;
 	bool wants;
 
 	spin_lock_irqsave(&queue->lock, flags);
-	job = list_first_entry_or_null(&queue->pending, struct quire_job, node);
-	wants = !queue->banned &&
-		(!list_empty(&queue->running) || (job && !atomic_read(&job->waits)));
+	wants = quire_ring_wants_locked(queue);
 	spin_unlock_irqrestore(&queue->lock, flags);
 	return wants;
 }

@@ -545,6 +545,36 @@ TEST_F_TIMEOUT(recovery, lost_interrupts_only_cost_time, 60)
 	EXPECT_EQ(self->resets, resets(self->innocent.fd));
 }
 
+/*
+ * More jobs than a ring holds, which have often ended before anybody looks: those behind them wait
+ * for the interrupt of the one that filled the ring.
+ */
+TEST_F_TIMEOUT(recovery, jobs_behind_a_full_ring_outlast_lost_interrupts, 120)
+{
+	struct card *card = &self->innocent;
+	struct drm_quire_sync sync = { DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE,
+				       card->syncobj, 0 };
+	struct drm_quire_job jobs[256] = { 0 };
+
+	ASSERT_EQ(0, monitor_inject("drop-interrupts", 10000000));
+	for (unsigned int i = 0; i < 60; i++) {
+		unsigned int count = 200 + i % 57;
+		struct drm_quire_submit args = { .queue_id = card->queue,
+						 .jobs = { sizeof(jobs[0]), count,
+							   (uintptr_t)jobs } };
+
+		sync.point = ++card->point;
+		for (unsigned int j = 0; j < count; j++)
+			jobs[j] = (struct drm_quire_job){ .stream_va = card->stream.va };
+		jobs[count - 1].syncs.stride = sizeof(sync);
+		jobs[count - 1].syncs.count = 1;
+		jobs[count - 1].syncs.array = (uintptr_t)&sync;
+		usleep(i * 37 % 500);
+		ASSERT_EQ(0, card_ioctl(card->fd, DRM_IOCTL_QUIRE_SUBMIT, &args));
+		ASSERT_EQ(0, card_wait(card->fd, card->syncobj, card->point, 20000 * MS));
+	}
+}
+
 TEST_F_TIMEOUT(recovery, refused_bus_accesses_are_errors_never_results, 60)
 {
 	for (unsigned int errors = 1; errors <= 5; errors++) {
