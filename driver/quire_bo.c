@@ -71,6 +71,33 @@ static bool quire_eviction_valuable(struct ttm_buffer_object *bo, const struct t
 	return swap ? quire_room_in_own_group(bo->base.size) : quire_eviction_has_room(bo);
 }
 
+/*
+ * Nobody has the buffer any more, no address space either: the card does not reach it.  What its
+ * reservation waits for are jobs of the address space whose reservation it shared, or what others
+ * have put there; TTM would have one of its few threads wait for them, and with it others' buffers.
+ */
+static void quire_bo_release(struct ttm_buffer_object *bo)
+{
+	struct dma_fence *fence, *over = dma_fence_get_stub();
+	struct dma_resv *own = &bo->base._resv;
+	struct dma_resv_iter cursor;
+	bool locked;
+
+	/* Who finds the buffer in a list tries for its reservation and returns it under the lock. */
+	spin_lock(&bo->bdev->lru_lock);
+	bo->base.resv = own;
+	locked = dma_resv_trylock(own);
+	spin_unlock(&bo->bdev->lru_lock);
+	if (!WARN_ON(!locked)) {
+		dma_resv_for_each_fence(&cursor, own, DMA_RESV_USAGE_BOOKKEEP, fence)
+			if (!dma_fence_is_signaled(fence))
+				dma_resv_replace_fences(own, fence->context, over,
+							DMA_RESV_USAGE_BOOKKEEP);
+		dma_resv_unlock(own);
+	}
+	dma_fence_put(over);
+}
+
 /* Copies from or to card memory for a debugger; the reservation is held. */
 static int quire_bo_access_card(struct ttm_buffer_object *bo, unsigned long offset, void *buffer,
 				int bytes, int write)
@@ -105,6 +132,7 @@ static const struct ttm_device_funcs quire_ttm_funcs = {
 	.move = quire_move,
 	.io_mem_reserve = quire_io_mem_reserve,
 	.access_memory = quire_bo_access_card,
+	.release_notify = quire_bo_release,
 };
 
 u64 quire_gem_card_bytes(struct quire_device *qdev)
@@ -187,8 +215,6 @@ void quire_bo_end(struct quire_bo *bo)
 {
 	struct drm_gem_object *object = &bo->base.base;
 
-	if (bo->import)
-		quire_import_end(bo);
 	drm_gem_object_release(object);
 	if (bo->blank)
 		__free_page(bo->blank);
@@ -204,6 +230,8 @@ static void quire_bo_destroy(struct ttm_buffer_object *base)
 
 	if (bo->userptr)
 		quire_userptr_detach(bo);
+	else if (bo->import)
+		quire_import_detach(bo);
 	else
 		quire_bo_end(bo);
 }

@@ -22,6 +22,7 @@
 #include "quire_compat.h"
 #include "quire_dmabuf.h"
 #include "quire_gem.h"
+#include "quire_userptr.h"
 #include "quire_vm.h"
 
 /** struct quire_peer - another device that is attached to a buffer of ours */
@@ -341,7 +342,8 @@ static void quire_import_leave(struct quire_import *import)
 	struct dma_buf_attachment *attach = import->attach;
 
 	dma_resv_lock(import->dmabuf->resv, NULL);
-	if (import->bo)
+	/* Without addresses no address space has it, and it may be on its way out. */
+	if (import->bo && import->sgt)
 		quire_vm_forget_bo(import->bo, false, false);
 	quire_import_drop(import);
 	import->attach = NULL;
@@ -362,7 +364,7 @@ static bool quire_import_unlist(struct quire_device *qdev, struct quire_import *
 	return listed;
 }
 
-void quire_import_end(struct quire_bo *bo)
+static void quire_import_end(struct quire_bo *bo)
 {
 	struct quire_device *qdev = to_quire_device(bo->base.base.dev);
 	struct quire_import *import = bo->import;
@@ -380,6 +382,21 @@ void quire_import_end(struct quire_bo *bo)
 		dma_resv_unlock(import->dmabuf->resv);
 	}
 	quire_import_put(import);
+}
+
+static void quire_import_end_work(struct work_struct *work)
+{
+	struct quire_bo *bo = container_of(work, struct quire_import, end)->bo;
+
+	quire_import_end(bo);
+	quire_bo_end(bo);
+}
+
+/* Not here, in TTM's worker: the reservation is others', who may wait for jobs with it. */
+void quire_import_detach(struct quire_bo *bo)
+{
+	INIT_WORK(&bo->import->end, quire_import_end_work);
+	queue_work(quire_userptr_wq, &bo->import->end);
 }
 
 void quire_imports_unplug(struct quire_device *qdev)

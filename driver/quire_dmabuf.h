@@ -37,6 +37,8 @@ struct quire_import {
 	struct sg_table *sgt;
 	/** @node: in quire_device.imports, under its lock */
 	struct list_head node;
+	/** @end: ends the buffer */
+	struct work_struct end;
 };
 
 /* Import: drm_driver.gem_prime_import. */
@@ -50,8 +52,8 @@ int quire_import_map(struct quire_bo *bo);
 bool quire_import_failed_for_now(int error);
 /* The reservation is held: give back the addresses if no address space has the buffer. */
 void quire_import_idle(struct quire_bo *bo);
-/* The buffer goes; no reservation is held. */
-void quire_import_end(struct quire_bo *bo);
+/* The buffer goes: quire_bo_end() is called from a worker, which may have to wait for others. */
+void quire_import_detach(struct quire_bo *bo);
 /* The card goes: nothing of anybody else's is mapped for it any more. */
 void quire_imports_unplug(struct quire_device *qdev);
 

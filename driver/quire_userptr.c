@@ -27,8 +27,7 @@
 /* How often a wait looks whether its thread is being killed. */
 #define QUIRE_USERPTR_LOOK (HZ / 20)
 
-/* Where notifiers are removed, which waits for whatever takes pages of that process away. */
-static struct workqueue_struct *quire_userptr_wq;
+struct workqueue_struct *quire_userptr_wq;
 
 /** struct quire_userptr_owner - a process whose memory is used, by its mappings */
 struct quire_userptr_owner {

@@ -57,6 +57,8 @@ struct quire_userptr {
 	struct work_struct detach;
 };
 
+/* Where buffers end whose end may have to wait for others: of all cards. */
+extern struct workqueue_struct *quire_userptr_wq;
 int quire_userptr_module_init(void);
 void quire_userptr_module_exit(void);
 /* All detached buffers have ended when this returns. */

@@ -331,39 +331,58 @@ static bool quire_vm_unlink(struct quire_vm *vm, struct quire_va *va)
 	return true;
 }
 
-/* The oldest mapping that has ended; false if there is none or the card may reach it. */
-static bool quire_vm_untie_one(struct quire_vm *vm, struct quire_ticket *oldest, bool *left)
+/* The oldest mapping that has ended, out of the list, or NULL. */
+static struct quire_va *quire_vm_next_removed(struct quire_vm *vm)
 {
 	struct quire_va *va;
 
 	/* Whoever adds to it looks again. */
 	if (list_empty_careful(&vm->removed))
-		return false;
+		return NULL;
 	spin_lock(&vm->job_lock);
 	va = list_first_entry_or_null(&vm->removed, struct quire_va, removed);
 	if (va)
 		list_del_init(&va->removed);
 	spin_unlock(&vm->job_lock);
-	if (!va)
-		return false;
-	if (!quire_reach_over(vm->qdev, va->ticket)) {
-		if (time_before(va->ticket.since, oldest->since))
+	return va;
+}
+
+/*
+ * Mappings that have ended and that the card does not reach any more; true if some are left.  One
+ * whose buffer somebody else has the reservation of, maybe for as long as jobs run, keeps none of
+ * the others.
+ */
+static bool quire_vm_untie(struct quire_vm *vm, struct quire_ticket *oldest)
+{
+	struct quire_va *va;
+	LIST_HEAD(kept);
+	bool left;
+
+	while ((va = quire_vm_next_removed(vm))) {
+		bool over = quire_reach_over(vm->qdev, va->ticket);
+
+		if (!over && time_before(va->ticket.since, oldest->since))
 			*oldest = va->ticket;
-	} else if (quire_vm_unlink(vm, va)) {
-		return true;
+		if (!over || !quire_vm_unlink(vm, va))
+			list_add_tail(&va->removed, &kept);
+		if (!over || dma_resv_is_locked(drm_gpuvm_resv(&vm->base)))
+			break;
+		cond_resched();
 	}
-	*left = true;
+	if (list_empty(&kept))
+		return !list_empty_careful(&vm->removed);
 	spin_lock(&vm->job_lock);
-	list_add(&va->removed, &vm->removed);
+	list_splice(&kept, &vm->removed);
+	left = !list_empty(&vm->removed);
 	spin_unlock(&vm->job_lock);
-	return false;
+	return left;
 }
 
 bool quire_vm_tidy(struct quire_vm *vm, struct quire_ticket *oldest)
 {
 	struct quire_bind_job *job, *next;
-	bool left = false;
 	LIST_HEAD(ended);
+	bool left;
 
 	if (!list_empty_careful(&vm->ended)) {
 		spin_lock(&vm->job_lock);
@@ -372,8 +391,7 @@ bool quire_vm_tidy(struct quire_vm *vm, struct quire_ticket *oldest)
 	}
 	list_for_each_entry_safe(job, next, &ended, node)
 		quire_bind_job_free(job);
-	while (quire_vm_untie_one(vm, oldest, &left))
-		cond_resched();
+	left = quire_vm_untie(vm, oldest);
 	if (quire_mmu_tidy(&vm->mmu, oldest))
 		left = true;
 	return left;
