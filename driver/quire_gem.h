@@ -88,7 +88,7 @@ void quire_dma_move(struct quire_device *qdev, struct quire_dma *to, struct quir
 void quire_dma_unplug(struct quire_device *qdev);
 
 /* quire_tt.c: pages of system memory. */
-struct ttm_tt *quire_tt_create(struct ttm_buffer_object *bo, u32 page_flags);
+struct ttm_tt *quire_tt_create(struct ttm_buffer_object *base, u32 page_flags);
 int quire_tt_populate(struct ttm_device *ttm, struct ttm_tt *tt, struct ttm_operation_ctx *ctx);
 void quire_tt_unpopulate(struct ttm_device *ttm, struct ttm_tt *tt);
 void quire_tt_destroy(struct ttm_device *ttm, struct ttm_tt *tt);

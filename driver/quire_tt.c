@@ -90,23 +90,54 @@ static int quire_tt_get_pages(struct ttm_tt *tt)
 	return 0;
 }
 
-struct ttm_tt *quire_tt_create(struct ttm_buffer_object *bo, u32 page_flags)
+/*
+ * Not by ttm_tt_init(): it allocates the array of pages at once and charges it to nobody.  Here it
+ * comes and goes with the pages, and memory that is not ours has none.
+ */
+struct ttm_tt *quire_tt_create(struct ttm_buffer_object *base, u32 page_flags)
 {
+	struct quire_bo *bo = to_quire_bo(&base->base);
+	struct mem_cgroup *before = set_active_memcg(bo->memcg);
 	struct quire_tt *tt = kzalloc(sizeof(*tt), QUIRE_GFP_CALL);
-	int ret;
 
+	set_active_memcg(before);
 	if (!tt)
 		return NULL;
-	if (bo->type == ttm_bo_type_sg)
-		ret = ttm_sg_tt_init(&tt->base, bo, page_flags, ttm_cached);
-	else
-		ret = ttm_tt_init(&tt->base, bo, page_flags, ttm_cached, 0);
-	if (ret) {
-		kfree(tt);
-		return NULL;
-	}
-	tt->bo = to_quire_bo(&bo->base);
+	tt->base.num_pages = PFN_UP(base->base.size);
+	tt->base.page_flags = page_flags;
+	tt->base.caching = ttm_cached;
+	tt->base.sg = base->sg;
+	tt->bo = bo;
 	return &tt->base;
+}
+
+static void quire_tt_free(struct ttm_tt *tt)
+{
+	quire_tt_free_pages(tt, tt->num_pages);
+	kvfree(tt->pages);
+	tt->pages = NULL;
+}
+
+/* Pages and what says where they are, all charged to whose buffer it is. */
+static int quire_tt_alloc(struct quire_tt *tt)
+{
+	struct ttm_tt *base = &tt->base;
+	int ret;
+
+	base->pages = kvcalloc(base->num_pages, sizeof(*base->pages), QUIRE_GFP_CALL);
+	if (!base->pages)
+		return -ENOMEM;
+	ret = quire_tt_get_pages(base);
+	if (ret) {
+		kvfree(base->pages);
+		base->pages = NULL;
+		return ret;
+	}
+	ret = quire_dma_map(to_quire_device(tt->bo->base.base.dev), &tt->dma, base->pages,
+			    base->num_pages, DMA_BIDIRECTIONAL);
+	if (ret)
+		quire_tt_free(base);
+	return ret;
 }
 
 static int quire_tt_get_room(struct quire_tt *tt, bool must)
@@ -119,12 +150,12 @@ static int quire_tt_get_room(struct quire_tt *tt, bool must)
 		return -ENOMEM;
 	/* Who pushes a buffer out of card memory does not pay for it. */
 	before = set_active_memcg(memcg);
-	ret = quire_tt_get_pages(base);
+	ret = quire_tt_alloc(tt);
 	set_active_memcg(before);
 	if (ret)
 		return ret;
 	if (!must && !quire_room_in_group(memcg, 0)) {
-		quire_tt_free_pages(base, base->num_pages);
+		quire_tt_unpopulate(tt->bo->base.bdev, base);
 		return -ENOMEM;
 	}
 	return 0;
@@ -141,12 +172,6 @@ int quire_tt_populate(struct ttm_device *ttm, struct ttm_tt *base, struct ttm_op
 	if (base->page_flags & TTM_TT_FLAG_EXTERNAL)
 		return 0;
 	ret = quire_tt_get_room(tt, must);
-	if (!ret) {
-		ret = quire_dma_map(quire_tt_device(ttm), &tt->dma, base->pages, base->num_pages,
-				    DMA_BIDIRECTIONAL);
-		if (ret)
-			quire_tt_free_pages(base, base->num_pages);
-	}
 	/* Who wants the card memory it lies in is not to fail for that: TTM tries the next. */
 	if (ret == -ENOMEM && old && old->mem_type == TTM_PL_VRAM)
 		ret = -ENOSPC;
@@ -160,7 +185,7 @@ void quire_tt_unpopulate(struct ttm_device *ttm, struct ttm_tt *base)
 	if (base->page_flags & TTM_TT_FLAG_EXTERNAL)
 		return;
 	quire_dma_unmap(quire_tt_device(ttm), &tt->dma);
-	quire_tt_free_pages(base, base->num_pages);
+	quire_tt_free(base);
 }
 
 void quire_tt_destroy(struct ttm_device *ttm, struct ttm_tt *base)

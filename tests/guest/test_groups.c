@@ -161,6 +161,31 @@ static int more_jobs(struct card *card, unsigned int i)
 	return ret;
 }
 
+#define UNUSED (32 * MIB)
+#define USER_MEMORY (64 * MIB)
+
+/* Nobody ever touches them. */
+static int more_unused_buffers(struct card *card, unsigned int i)
+{
+	uint32_t handle;
+
+	(void)i;
+	return card_bo_create(card->fd, UNUSED, DRM_QUIRE_PLACEMENT_SYSTEM, 0, &handle);
+}
+
+/* The same memory again and again. */
+static int more_user_memory(struct card *card, unsigned int i)
+{
+	static void *memory;
+	struct drm_quire_userptr args = { .size = USER_MEMORY };
+
+	if (!i)
+		memory = mmap(NULL, USER_MEMORY, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	args.address = (uintptr_t)memory;
+	return card_ioctl(card->fd, DRM_IOCTL_QUIRE_USERPTR, &args);
+}
+
 static const struct greedy kinds[] = {
 	{ "system buffers", more_system_buffers, BUFFER, 32, false },
 	{ "card buffers", more_card_buffers, 0, 0, false },
@@ -336,6 +361,66 @@ static pid_t start_filler(int (*fill)(int ready, int go), int *go)
 	close(ready[0]);
 	*go = end[1];
 	return child;
+}
+
+/* What takes much that is easily charged to nobody, and how much of it. */
+static const struct greedy hidden[] = {
+	{ "unused buffers", more_unused_buffers, 0, 1500, false },
+	{ "user memory", more_user_memory, 0, 250, false },
+};
+
+static const struct greedy *hider;
+
+/* In the group: keeps it until @go ends. */
+static int hide(int ready, int go)
+{
+	char c = 0;
+	int ret = be_greedy(hider, hider->count);
+
+	if (ret || write(ready, &c, 1) != 1)
+		return -ret & 0xff;
+	return read(go, &c, 1) == 0 ? 0 : 1;
+}
+
+/* Bytes of memory that the machine has left. */
+static long long available(void)
+{
+	char text[2048], *at;
+	int fd = open("/proc/meminfo", O_RDONLY);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	text[got > 0 ? got : 0] = '\0';
+	at = strstr(text, "MemAvailable:");
+	return at ? atoll(at + strlen("MemAvailable:")) * KIB : 0;
+}
+
+TEST_F_TIMEOUT(groups, what_the_machine_lacks_is_charged, 240)
+{
+	const long long noise = 16 * MIB;
+	int made = make_group(16 * LIMIT);
+
+	if (made == -ENOENT || made == -ENODEV)
+		SKIP(return, "no control groups for memory");
+	ASSERT_EQ(0, made);
+	for (unsigned int i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
+		long long before = available(), lacking, charged;
+		int go, status;
+		pid_t child;
+
+		hider = &hidden[i];
+		child = start_filler(hide, &go);
+		ASSERT_GT(child, 0) TH_LOG("%s", hider->name);
+		lacking = before - available();
+		charged = number("memory.current", NULL);
+		TH_LOG("%u %s: %lld KiB lack, %lld KiB are charged", hider->count, hider->name,
+		       lacking / KIB, charged / KIB);
+		EXPECT_LE(lacking, charged + noise) TH_LOG("%s", hider->name);
+		close(go);
+		ASSERT_EQ(child, waitpid(child, &status, 0));
+		EXPECT_EQ(0, status);
+	}
 }
 
 /* Lines of TTM in the kernel's log that are new. */
