@@ -91,6 +91,24 @@ static void quire_export_unpin(struct dma_buf_attachment *attach)
 	ttm_bo_unpin(&quire_export_bo(attach)->base);
 }
 
+/* As drm_prime_pages_to_sg(), but charged to who maps it. */
+static struct sg_table *quire_export_list(struct quire_bo *bo)
+{
+	struct sg_table *sgt = kzalloc(sizeof(*sgt), QUIRE_GFP_CALL);
+	struct ttm_tt *tt = bo->base.ttm;
+	int ret;
+
+	if (!sgt)
+		return ERR_PTR(-ENOMEM);
+	ret = sg_alloc_table_from_pages(sgt, tt->pages, tt->num_pages, 0, bo->base.base.size,
+					QUIRE_GFP_CALL);
+	if (ret) {
+		kfree(sgt);
+		return ERR_PTR(ret);
+	}
+	return sgt;
+}
+
 static struct sg_table *quire_export_map(struct dma_buf_attachment *attach,
 					 enum dma_data_direction direction)
 {
@@ -104,8 +122,7 @@ static struct sg_table *quire_export_map(struct dma_buf_attachment *attach,
 		ret = quire_bo_to_system(bo);
 	if (ret)
 		return ERR_PTR(ret);
-	sgt = drm_prime_pages_to_sg(bo->base.base.dev, bo->base.ttm->pages,
-				    bo->base.ttm->num_pages);
+	sgt = quire_export_list(bo);
 	if (IS_ERR(sgt))
 		return sgt;
 	ret = dma_map_sgtable(attach->dev, sgt, direction, DMA_ATTR_SKIP_CPU_SYNC);

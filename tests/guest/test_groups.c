@@ -163,6 +163,7 @@ static int more_jobs(struct card *card, unsigned int i)
 
 #define UNUSED (32 * MIB)
 #define USER_MEMORY (64 * MIB)
+#define POINTS 1024u /* of a job */
 
 /* Nobody ever touches them. */
 static int more_unused_buffers(struct card *card, unsigned int i)
@@ -184,6 +185,29 @@ static int more_user_memory(struct card *card, unsigned int i)
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	args.address = (uintptr_t)memory;
 	return card_ioctl(card->fd, DRM_IOCTL_QUIRE_USERPTR, &args);
+}
+
+/* Of many timelines, since DRM walks all points of one at each new one; behind long jobs. */
+static int more_points(struct card *card, unsigned int i)
+{
+	enum { TIMELINES = 16 * POINTS };
+	static uint32_t timeline[TIMELINES];
+	static struct drm_quire_sync syncs[POINTS];
+	struct drm_quire_job job = { .syncs = { sizeof(syncs[0]), POINTS, (uintptr_t)syncs } };
+	struct drm_quire_submit args = { .queue_id = card->queue,
+					 .jobs = { sizeof(job), 1, (uintptr_t)&job } };
+	unsigned int first = i * POINTS % TIMELINES;
+	int ret = i ? 0 : more_jobs(card, 0);
+
+	for (unsigned int j = 0; j < POINTS && !ret; j++) {
+		if (i * POINTS < TIMELINES)
+			ret = card_syncobj_create(card->fd, &timeline[first + j]);
+		syncs[j] = (struct drm_quire_sync){
+			.flags = DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE,
+			.handle = timeline[first + j], .point = 1 + i * POINTS / TIMELINES,
+		};
+	}
+	return ret ? ret : card_ioctl(card->fd, DRM_IOCTL_QUIRE_SUBMIT, &args);
 }
 
 static const struct greedy kinds[] = {
@@ -367,6 +391,7 @@ static pid_t start_filler(int (*fill)(int ready, int go), int *go)
 static const struct greedy hidden[] = {
 	{ "unused buffers", more_unused_buffers, 0, 1500, false },
 	{ "user memory", more_user_memory, 0, 250, false },
+	{ "points of timelines", more_points, 0, 600, false },
 };
 
 static const struct greedy *hider;
