@@ -9,8 +9,6 @@
 
 #include "quire_patience.h"
 
-/* All waits of strangers for one user's jobs: well below what makes a hung task. */
-#define QUIRE_PATIENCE_STRANGERS HZ
 #define QUIRE_PATIENCE_BITS 10
 
 /*

@@ -5,6 +5,9 @@
 #include <linux/cred.h>
 #include <linux/spinlock.h>
 
+/* All waits of strangers for one user's jobs: well below what makes a hung task. */
+#define QUIRE_PATIENCE_STRANGERS HZ
+
 /**
  * struct quire_patience - how long one may wait for somebody's jobs, all waits together
  *

@@ -166,27 +166,42 @@ static bool quire_userptr_next_ticket(struct quire_userptr *userptr, struct quir
 }
 
 /*
+ * Who waits.  A process has more patience with its own jobs than others, unless it reclaims
+ * memory, with locks that others want.  NULL: one of the kernel's threads that look for pages to
+ * merge or to gather (ksmd, khugepaged, kcompactd): nobody waits for them, and they come again
+ * and again.
+ */
+static struct quire_patience *quire_userptr_patience(struct quire_userptr *userptr,
+						     const struct mmu_notifier_range *range)
+{
+	const unsigned int kind = PF_KTHREAD | PF_WQ_WORKER | PF_MEMALLOC;
+
+	if (current->mm == range->mm && !(current->flags & PF_MEMALLOC))
+		return &userptr->owner->own;
+	return (current->flags & kind) == PF_KTHREAD ? NULL : userptr->strangers;
+}
+
+/*
  * Jobs that may use the pages get time to end, but none when the process ends; what they touch
- * later faults.  A process waits longer for its own jobs than others do, unless it reclaims
- * memory, with locks that others want.
+ * later faults.
  */
 static void quire_userptr_wait_jobs(struct quire_userptr *userptr,
 				    const struct mmu_notifier_range *range)
 {
-	bool own = current->mm == range->mm && !(current->flags & PF_MEMALLOC);
-	struct quire_patience *patience = own ? &userptr->owner->own : userptr->strangers;
+	struct quire_patience *patience = quire_userptr_patience(userptr, range);
 	unsigned long left, start = jiffies;
 	long done = 0;
 
 	if (range->event == MMU_NOTIFY_RELEASE)
 		return;
-	left = quire_patience_left(patience);
+	left = patience ? quire_patience_left(patience) : QUIRE_PATIENCE_STRANGERS;
 	while (done <= 0 && time_before(jiffies, start + left) && !fatal_signal_pending(current))
 		done = dma_resv_wait_timeout(userptr->bo->base.base.resv,
 					     DMA_RESV_USAGE_BOOKKEEP, false,
 					     clamp_t(long, start + left - jiffies, 1,
 						     QUIRE_USERPTR_LOOK));
-	quire_patience_spend(patience, start, left);
+	if (patience)
+		quire_patience_spend(patience, start, left);
 }
 
 /*
@@ -215,7 +230,7 @@ static bool quire_userptr_begin_drop(struct quire_userptr *userptr, unsigned lon
 	mmu_interval_set_seq(&userptr->notifier, sequence);
 	mapped = userptr->mapped;
 	if (mapped) {
-		/* Pairs with quire_userptr_valid(): who still sees pages has the locks before us. */
+		/* Pairs with quire_userptr_valid(): who sees pages has the locks before us. */
 		smp_store_release(&userptr->valid, false);
 		quire_userptr_pass_submissions(userptr);
 	}

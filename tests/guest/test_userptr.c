@@ -485,9 +485,9 @@ TEST_F_TIMEOUT(userptr, who_is_killed_with_long_jobs_is_gone_with_his_memory, 60
 	before = memory_free();
 	ASSERT_EQ(0, kill(hog, SIGKILL));
 	EXPECT_GT(5, wait_gone(hog, 20));
-	for (int i = 0; i < 100 && memory_free() < before + HOG_BYTES / 1024 / 10 * 9; i++)
+	for (int i = 0; i < 100 && memory_free() < before + HOG_BYTES / 1024 / 4 * 3; i++)
 		usleep(20000);
-	EXPECT_LT(before + HOG_BYTES / 1024 / 10 * 9, memory_free());
+	EXPECT_LT(before + HOG_BYTES / 1024 / 4 * 3, memory_free());
 	EXPECT_EQ(0, fill(self, PATTERN));
 }
 
