@@ -55,9 +55,10 @@ static int quire_device_identify(struct quire_device *qdev)
 	qdev->engines = quire_read(qdev, QUIRE_REG_CAP_ENGINES);
 	qdev->serial = quire_read64(qdev, QUIRE_REG_SERIAL_LO);
 	qdev->memory_bytes = quire_read64(qdev, QUIRE_REG_MEMORY_LO);
-	if (!qdev->queues_total || !qdev->contexts_total)
-		return dev_err_probe(dev, -ENODEV, "%u queues, %u contexts\n", qdev->queues_total,
-				     qdev->contexts_total);
+	/* One of each is the kernel's and is not lent. */
+	if (qdev->queues_total < 2 || qdev->contexts_total < 2)
+		return dev_err_probe(dev, -ENODEV, "%u queues, %u contexts, need 2 of each\n",
+				     qdev->queues_total, qdev->contexts_total);
 	if (qdev->memory_bytes > bar || qdev->memory_bytes <= QUIRE_CARD_RESERVED_BYTES ||
 	    !IS_ALIGNED(qdev->memory_bytes, QUIRE_PAGE_BYTES))
 		return dev_err_probe(dev, -ENODEV, "card memory: 0x%llx bytes in a BAR of 0x%llx\n",
@@ -130,7 +131,6 @@ int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev)
 
 	qdev->pdev = pdev;
 	pci_set_drvdata(pdev, qdev);
-	xa_init_flags(&qdev->mmus, XA_FLAGS_ALLOC);
 	spin_lock_init(&qdev->counter_lock);
 	spin_lock_init(&qdev->tables_lock);
 	INIT_LIST_HEAD(&qdev->tables);

@@ -25,6 +25,7 @@ struct quire_hwmon;
 struct quire_irq;
 struct quire_mailbox;
 struct quire_migrate;
+struct quire_mmu;
 struct quire_power;
 struct quire_queues;
 struct quire_reach;
@@ -101,8 +102,8 @@ struct quire_device {
 
 	/** @mmu_lock: protects @mmus; nothing is allocated under it */
 	struct mutex mmu_lock;
-	/** @mmus: the page tables that have a context (struct quire_mmu), by context */
-	struct xarray mmus;
+	/** @mmus: the page tables that have a context, by context, else NULL */
+	struct quire_mmu *mmus[QUIRE_CONTEXTS];
 	/** @tables_lock: protects @tables */
 	spinlock_t tables_lock;
 	/** @tables: page tables that the card can address (struct quire_table) */

@@ -11,6 +11,9 @@
 	(QUIRE_EVENT_BOOT | QUIRE_EVENT_MAILBOX | QUIRE_EVENT_CRASH | QUIRE_EVENT_DRAINED | \
 	 QUIRE_EVENT_QUEUE_PARKED)
 
+/* Events, the ring of the kernel's jobs, and one that is lent. */
+#define QUIRE_IRQ_VECTORS_MIN 3
+
 /** struct quire_irq - vectors of a card */
 struct quire_irq {
 	/** @vectors: allocated */
@@ -70,9 +73,11 @@ int quire_irq_init(struct quire_device *qdev)
 	if (!irq)
 		return -ENOMEM;
 	/* pcim_enable_device() gives them back. */
-	count = pci_alloc_irq_vectors(qdev->pdev, 2, QUIRE_MSIX_VECTORS, PCI_IRQ_MSIX);
+	count = pci_alloc_irq_vectors(qdev->pdev, QUIRE_IRQ_VECTORS_MIN, QUIRE_MSIX_VECTORS,
+				      PCI_IRQ_MSIX);
 	if (count < 0) {
-		drm_err(&qdev->drm, "no MSI-X vectors (%d), at least 2 are needed\n", count);
+		drm_err(&qdev->drm, "no MSI-X vectors (%d), at least %d are needed\n", count,
+			QUIRE_IRQ_VECTORS_MIN);
 		return count;
 	}
 	irq->vectors = count;

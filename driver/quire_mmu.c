@@ -324,7 +324,7 @@ void quire_mmu_lend(struct quire_mmu *mmu, u32 context)
 	WARN_ON(mmu->context != QUIRE_NO_CONTEXT || !quire_reach_over(qdev, mmu->last));
 	mmu->context = context;
 	mmu->changed = true;
-	xa_store(&qdev->mmus, context, mmu, GFP_NOWAIT);
+	qdev->mmus[context] = mmu;
 	quire_mmu_write_root(qdev, context, quire_mmu_root(mmu));
 	quire_mmu_flush(mmu);
 	mutex_unlock(&mmu->lock);
@@ -342,7 +342,7 @@ struct quire_ticket quire_mmu_take_back(struct quire_mmu *mmu)
 		quire_mmu_write_root(qdev, mmu->context, 0);
 		mmu->changed = true;
 		quire_mmu_flush(mmu);
-		xa_store(&qdev->mmus, mmu->context, NULL, GFP_NOWAIT);
+		qdev->mmus[mmu->context] = NULL;
 		mmu->context = QUIRE_NO_CONTEXT;
 	}
 	ticket = mmu->last;
@@ -392,12 +392,11 @@ void quire_mmu_fini(struct quire_mmu *mmu)
 
 void quire_mmu_restore(struct quire_device *qdev)
 {
-	struct quire_mmu *mmu;
-	unsigned long i;
-
 	mutex_lock(&qdev->mmu_lock);
-	xa_for_each(&qdev->mmus, i, mmu) {
-		quire_mmu_write_root(qdev, i, quire_mmu_root(mmu));
+	for (u32 i = 0; i < qdev->contexts_total; i++) {
+		struct quire_mmu *mmu = qdev->mmus[i];
+
+		quire_mmu_write_root(qdev, i, mmu ? quire_mmu_root(mmu) : 0);
 		quire_write(qdev, QUIRE_REG_TLB_FLUSH, i);
 	}
 	mutex_unlock(&qdev->mmu_lock);

@@ -419,7 +419,6 @@ static void quire_queues_release(struct drm_device *drm, void *data)
 	struct quire_queues *queues = data;
 
 	destroy_workqueue(queues->wq);
-	xa_destroy(&to_quire_device(drm)->mmus);
 }
 
 int quire_queues_init(struct quire_device *qdev)
@@ -447,11 +446,6 @@ int quire_queues_init(struct quire_device *qdev)
 	if (!queues->wq)
 		return -ENOMEM;
 	ret = drmm_add_action_or_reset(&qdev->drm, quire_queues_release, queues);
-	if (ret)
-		return ret;
-	/* A context that changes hands does not allocate: an allocating array keeps the place. */
-	for (u32 i = 0; i < qdev->contexts_total && !ret; i++)
-		ret = xa_reserve(&qdev->mmus, i, GFP_KERNEL);
 	if (ret)
 		return ret;
 	queues->count = min(qdev->queues_total, quire_irq_queue_vectors(qdev));

@@ -39,6 +39,5 @@ struct quire_device *quire_kunit_card(struct kunit *test)
 	spin_lock_init(&qdev->tables_lock);
 	INIT_LIST_HEAD(&qdev->tables);
 	mutex_init(&qdev->mmu_lock);
-	xa_init_flags(&qdev->mmus, XA_FLAGS_ALLOC);
 	return qdev;
 }
