@@ -80,11 +80,11 @@ static void quire_limit_check(struct quire_slot *slot)
 {
 	struct quire_queue *queue = slot->queue;
 
+	lockdep_assert_held(&slot->qdev->queues->lock);
 	if (!slot->parking && quire_limit_is_lost(slot)) {
 		quire_limit_end_lost(slot);
 		return;
 	}
-
 	if (queue->overdue) {
 		if (time_after(jiffies, slot->parked_at + QUIRE_LIMIT_REST))
 			quire_reset_stubborn(slot->qdev, "a job over its limit cannot be stopped");

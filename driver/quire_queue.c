@@ -353,9 +353,10 @@ int quire_queue_query_ioctl(struct drm_device *drm, void *data, struct drm_file 
 	quire_ring_reap(queue);
 	memset(args, 0, sizeof(*args));
 	args->queue_id = id;
-	args->submitted = READ_ONCE(queue->submitted);
 	spin_lock_irqsave(&queue->lock, flags);
 	args->state = queue->banned ? DRM_QUIRE_QUEUE_STATE_BANNED : DRM_QUIRE_QUEUE_STATE_ACTIVE;
+	/* A job is counted there before it comes under this lock. */
+	args->submitted = READ_ONCE(queue->submitted);
 	args->completed = queue->completed;
 	args->fault_job = queue->fault_job;
 	args->fault_status = queue->fault.status;
@@ -435,7 +436,7 @@ int quire_queues_init(struct quire_device *qdev)
 	INIT_LIST_HEAD(&queues->all);
 	quire_share_init(queues);
 	init_waitqueue_head(&queues->changed);
-	INIT_DELAYED_WORK(&queues->share, quire_slots_share_work);
+	INIT_DELAYED_WORK(&queues->lend, quire_slots_lend_work);
 	INIT_DELAYED_WORK(&queues->watch, quire_limit_work);
 	for (u32 i = 0; i < QUIRE_QUEUES; i++) {
 		queues->slots[i].qdev = qdev;
@@ -498,7 +499,7 @@ void quire_queues_fini(struct quire_device *qdev)
 
 	quire_queues_end(qdev);
 	cancel_delayed_work_sync(&queues->watch);
-	cancel_delayed_work_sync(&queues->share);
+	cancel_delayed_work_sync(&queues->lend);
 	flush_workqueue(queues->wq);
 	mutex_lock(&queues->lock);
 	list_for_each_entry(queue, &queues->all, listed)

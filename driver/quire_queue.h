@@ -284,8 +284,8 @@ struct quire_queues {
 	bool progressed;
 	/** @wq: what is below; constant */
 	struct workqueue_struct *wq;
-	/** @share: lends and takes back slots */
-	struct delayed_work share;
+	/** @lend: lends and takes back slots */
+	struct delayed_work lend;
 	/** @watch: looks at time limits and at the heartbeat while jobs are on rings */
 	struct delayed_work watch;
 	/** @heartbeat: last value seen by @watch; only there */
@@ -319,6 +319,7 @@ int quire_ring_start(struct quire_queue *queue);
 void quire_ring_end_job(struct quire_job *job);
 /* Whether jobs are on the ring, or could be. */
 bool quire_ring_busy(struct quire_queue *queue);
+bool quire_ring_has_jobs(struct quire_queue *queue);
 bool quire_ring_wants(struct quire_queue *queue);
 
 /* quire_slot.c */
@@ -326,7 +327,7 @@ void quire_slot_request(struct quire_queue *queue);
 void quire_slot_request_now(struct quire_queue *queue);
 void quire_slot_interrupt(struct quire_slot *slot);
 void quire_slots_wake(struct quire_device *qdev);
-void quire_slots_share_work(struct work_struct *work);
+void quire_slots_lend_work(struct work_struct *work);
 /* Under quire_queues.lock: */
 void quire_slots_serve(struct quire_device *qdev);
 void quire_slots_collect(struct quire_device *qdev);
@@ -334,7 +335,7 @@ bool quire_slots_park(struct quire_device *qdev, unsigned int timeout_ms);
 void quire_slot_park(struct quire_slot *slot);
 int quire_slot_stop(struct quire_slot *slot, unsigned int timeout_ms);
 void quire_slot_detach(struct quire_slot *slot);
-bool quire_slot_take_quiet(struct quire_slot *slot, bool stop);
+bool quire_slot_take_idle(struct quire_slot *slot, bool stop);
 void quire_slot_want(struct quire_queue *queue);
 int quire_slot_start_kernel(struct quire_queue *queue);
 void quire_slot_forget_vm(struct quire_queue *queue);

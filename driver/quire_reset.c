@@ -39,6 +39,16 @@
 /* A job that was interrupted as often is not run again. */
 #define QUIRE_RESET_RERUNS 3
 
+/** enum quire_reset_progress - what a reset means for the jobs of a queue */
+enum quire_reset_progress {
+	/** @QUIRE_RESET_RERUN: none had begun, or it may begin again */
+	QUIRE_RESET_RERUN,
+	/** @QUIRE_RESET_LOST: one had, and it may not */
+	QUIRE_RESET_LOST,
+	/** @QUIRE_RESET_TOO_OFTEN: one has been interrupted too often */
+	QUIRE_RESET_TOO_OFTEN,
+};
+
 /** struct quire_reset - recovery of a card */
 struct quire_reset {
 	/** @qdev: card */
@@ -131,8 +141,10 @@ static bool quire_reset_cancel(struct quire_device *qdev)
 static void quire_reset_note(struct quire_device *qdev)
 {
 	struct quire_queues *queues = qdev->queues;
-	bool off = quire_read(qdev, QUIRE_REG_BOOT_STATUS) == QUIRE_BOOT_OFF;
+	bool off;
 
+	lockdep_assert_held(&queues->lock);
+	off = quire_read(qdev, QUIRE_REG_BOOT_STATUS) == QUIRE_BOOT_OFF;
 	for (u32 i = 0; i < queues->count; i++) {
 		struct quire_slot *slot = &queues->slots[i];
 		u32 base = QUIRE_REG_QUEUE(i);
@@ -159,22 +171,27 @@ static bool quire_reset_has_started(const struct quire_slot *slot)
 /* The oldest job on the ring has no record, though the card has come to its end. */
 static bool quire_reset_lacks_record(struct quire_slot *slot)
 {
+	struct quire_queue *queue = slot->queue;
 	struct quire_job *job;
+	unsigned long flags;
+	bool lacks;
 
-	job = list_first_entry_or_null(&slot->queue->running, struct quire_job, node);
-	if (!job || slot->state == QUIRE_QUEUE_OFF)
-		return false;
-	return slot->state == QUIRE_QUEUE_FAULTED ||
-	       (s32)(slot->completed - lower_32_bits(job->sequence)) >= 0;
+	lockdep_assert_held(&slot->qdev->queues->lock);
+	spin_lock_irqsave(&queue->lock, flags);
+	job = list_first_entry_or_null(&queue->running, struct quire_job, node);
+	lacks = job && slot->state != QUIRE_QUEUE_OFF &&
+		(slot->state == QUIRE_QUEUE_FAULTED ||
+		 (s32)(slot->completed - lower_32_bits(job->sequence)) >= 0);
+	spin_unlock_irqrestore(&queue->lock, flags);
+	return lacks;
 }
 
-/* The job that had begun and not ended, or NULL: the card is stopped, and the lock is idle. */
-static struct quire_job *quire_reset_begun(struct quire_slot *slot)
+/* The job that had begun and not ended, or NULL. */
+static struct quire_job *quire_reset_begun_locked(struct quire_slot *slot)
 {
 	struct quire_job *job;
 
-	if (!slot->queue)
-		return NULL;
+	lockdep_assert_held(&slot->queue->lock);
 	job = list_first_entry_or_null(&slot->queue->running, struct quire_job, node);
 	/* All ones: the card did not tell. */
 	if (job && job->stream_bytes &&
@@ -183,12 +200,45 @@ static struct quire_job *quire_reset_begun(struct quire_slot *slot)
 	return NULL;
 }
 
+/* A card that did not stop may end the job any time: it is looked at under the queue's lock. */
+static bool quire_reset_begun(struct quire_slot *slot)
+{
+	unsigned long flags;
+	bool begun;
+
+	lockdep_assert_held(&slot->qdev->queues->lock);
+	spin_lock_irqsave(&slot->queue->lock, flags);
+	begun = quire_reset_begun_locked(slot);
+	spin_unlock_irqrestore(&slot->queue->lock, flags);
+	return begun;
+}
+
+/* What the reset means for the job in progress, which counts it unless somebody is @guilty. */
+static enum quire_reset_progress quire_reset_progress(struct quire_slot *slot, bool guilty)
+{
+	enum quire_reset_progress progress = QUIRE_RESET_RERUN;
+	struct quire_job *job;
+	unsigned long flags;
+
+	lockdep_assert_held(&slot->qdev->queues->lock);
+	spin_lock_irqsave(&slot->queue->lock, flags);
+	job = quire_reset_begun_locked(slot);
+	if (job && !job->restartable)
+		progress = QUIRE_RESET_LOST;
+	else if (job && !guilty && ++job->begun > QUIRE_RESET_RERUNS)
+		progress = QUIRE_RESET_TOO_OFTEN;
+	spin_unlock_irqrestore(&slot->queue->lock, flags);
+	return progress;
+}
+
 static unsigned int quire_reset_count_begun(struct quire_queues *queues)
 {
 	unsigned int count = 0;
 
+	lockdep_assert_held(&queues->lock);
 	for (u32 i = 0; i < queues->count; i++)
-		count += !!quire_reset_begun(&queues->slots[i]);
+		if (queues->slots[i].queue)
+			count += quire_reset_begun(&queues->slots[i]);
 	return count;
 }
 
@@ -221,6 +271,7 @@ static bool quire_reset_blame(struct quire_slot *slot, bool crashed, bool alone)
 {
 	struct quire_queue *queue = slot->queue;
 
+	lockdep_assert_held(&slot->qdev->queues->lock);
 	if (queue->overdue) {
 		quire_reset_ban(slot, QUIRE_STATUS_CANCELLED, -ETIME);
 		queue->overdue = 0;
@@ -238,8 +289,9 @@ static bool quire_reset_blame(struct quire_slot *slot, bool crashed, bool alone)
 static void quire_reset_settle(struct quire_slot *slot, bool guilty)
 {
 	struct quire_queue *queue = slot->queue;
-	struct quire_job *begun = quire_reset_begun(slot);
+	enum quire_reset_progress progress;
 
+	lockdep_assert_held(&slot->qdev->queues->lock);
 	if (READ_ONCE(queue->banned) || !quire_ring_busy(queue))
 		return;
 	/* The registers are those of who had the ring before.  What the page holds goes on. */
@@ -248,22 +300,18 @@ static void quire_reset_settle(struct quire_slot *slot, bool guilty)
 	queue->parked = false;
 	if (quire_reset_at_rest(slot)) {
 		queue->parked = true;
-		if (!queue->kernel)
-			quire_slot_want(queue);
 		return;
 	}
-	if (begun && begun->restartable && !guilty && ++begun->begun > QUIRE_RESET_RERUNS) {
+	progress = quire_reset_progress(slot, guilty);
+	if (progress == QUIRE_RESET_TOO_OFTEN) {
 		quire_reset_ban(slot, QUIRE_STATUS_FIRMWARE, -EIO);
 		return;
 	}
 	WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_INNOCENT);
-	if (quire_reset_lacks_record(slot) || (begun && !begun->restartable)) {
+	if (quire_reset_lacks_record(slot) || progress == QUIRE_RESET_LOST)
 		quire_ring_abort(queue, -EIO, -EIO, true);
-	} else {
+	else
 		quire_ring_rerun(queue);
-		if (!queue->kernel)
-			quire_slot_want(queue);
-	}
 }
 
 /*
@@ -276,6 +324,7 @@ static bool quire_reset_settle_all(struct quire_device *qdev, bool crashed)
 	bool guilty = false;
 	unsigned int begun;
 
+	lockdep_assert_held(&queues->lock);
 	quire_reset_note(qdev);
 	for (u32 i = 0; i < queues->count; i++) {
 		struct quire_slot *slot = &queues->slots[i];
@@ -292,11 +341,15 @@ static bool quire_reset_settle_all(struct quire_device *qdev, bool crashed)
 			guilty |= quire_reset_blame(&queues->slots[i], crashed, begun == 1);
 	for (u32 i = 0; i < queues->count; i++) {
 		struct quire_slot *slot = &queues->slots[i];
+		struct quire_queue *queue = slot->queue;
 
-		if (!slot->queue)
+		if (!queue)
 			continue;
 		quire_reset_settle(slot, guilty);
 		quire_slot_detach(slot);
+		/* Also for jobs that came when the ring could not be used any more. */
+		if (quire_ring_wants(queue))
+			quire_slot_want(queue);
 	}
 	return guilty || begun;
 }
@@ -305,14 +358,11 @@ static bool quire_reset_settle_all(struct quire_device *qdev, bool crashed)
 static int quire_reset_start(struct quire_device *qdev)
 {
 	struct quire_queues *queues = qdev->queues;
-	struct quire_queue *queue, *kernel = NULL;
+	struct quire_queue *kernel = queues->kernel;
 
 	lockdep_assert_held(&queues->lock);
 	queues->ailing = false;
 	queues->blocked = false;
-	list_for_each_entry(queue, &queues->all, listed)
-		if (queue->kernel)
-			kernel = queue;
 	if (kernel && quire_slot_start_kernel(kernel))
 		return -EIO;
 	if (kernel)
@@ -523,7 +573,7 @@ int quire_queues_suspend(struct quire_device *qdev, unsigned int timeout_ms)
 		if (!queue)
 			continue;
 		quire_ring_reap(queue);
-		if (!quire_slot_take_quiet(&queues->slots[i], !timeout_ms))
+		if (!quire_slot_take_idle(&queues->slots[i], !timeout_ms))
 			busy = true;
 	}
 	if (busy && !timeout_ms) {
@@ -546,7 +596,7 @@ static void quire_reset_lose_all(struct quire_queues *queues)
 		quire_share_unwait(queue);
 		queue->parked = false;
 		queue->overdue = 0;
-		if (quire_ring_wants(queue))
+		if (quire_ring_has_jobs(queue))
 			WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_INNOCENT);
 		quire_ring_abort(queue, -EIO, -EIO, true);
 	}

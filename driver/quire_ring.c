@@ -240,6 +240,17 @@ bool quire_ring_busy(struct quire_queue *queue)
 	return busy;
 }
 
+bool quire_ring_has_jobs(struct quire_queue *queue)
+{
+	unsigned long flags;
+	bool any;
+
+	spin_lock_irqsave(&queue->lock, flags);
+	any = !list_empty(&queue->running) || !list_empty(&queue->pending);
+	spin_unlock_irqrestore(&queue->lock, flags);
+	return any;
+}
+
 bool quire_ring_wants(struct quire_queue *queue)
 {
 	unsigned long flags;

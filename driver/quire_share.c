@@ -104,8 +104,9 @@ int quire_share_get(struct quire_queue *queue)
 	return ret;
 }
 
-static void quire_share_put_one(struct quire_share *share)
+static void quire_share_put_one(struct quire_queues *queues, struct quire_share *share)
 {
+	lockdep_assert_held(&queues->lock);
 	if (!share || --share->queues)
 		return;
 	hlist_del(&share->node);
@@ -117,8 +118,8 @@ void quire_share_put(struct quire_queue *queue)
 	struct quire_queues *queues = queue->qdev->queues;
 
 	mutex_lock(&queues->lock);
-	quire_share_put_one(queue->process);
-	quire_share_put_one(queue->user);
+	quire_share_put_one(queues, queue->process);
+	quire_share_put_one(queues, queue->user);
 	mutex_unlock(&queues->lock);
 	queue->process = NULL;
 	queue->user = NULL;

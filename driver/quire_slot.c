@@ -95,23 +95,29 @@ void quire_slot_detach(struct quire_slot *slot)
 /* Cancel what runs and take the ring back; a failure leaves it with the queue. */
 int quire_slot_stop(struct quire_slot *slot, unsigned int timeout_ms)
 {
-	int ret = quire_mailbox_send_within(slot->qdev, QUIRE_MAILBOX_QUEUE_STOP, slot->hw,
-					    timeout_ms);
+	int ret;
 
+	lockdep_assert_held(&slot->qdev->queues->lock);
+	ret = quire_mailbox_send_within(slot->qdev, QUIRE_MAILBOX_QUEUE_STOP, slot->hw,
+					timeout_ms);
 	if (!ret)
 		quire_slot_detach(slot);
 	return ret;
 }
 
-/* Takes the ring of a queue that has nothing on it; false if it has. */
-static bool quire_slot_take_idle(struct quire_slot *slot)
+/*
+ * Takes the ring of a queue that has nothing on it; false if it has, or if the firmware does not
+ * obey.  Without @stop the card will be stopped in any case.
+ */
+bool quire_slot_take_idle(struct quire_slot *slot, bool stop)
 {
 	struct quire_queue *queue = slot->queue;
 	unsigned long flags;
 	bool idle;
 
 	lockdep_assert_held(&slot->qdev->queues->lock);
-	if (!queue || queue->kernel || slot->parking)
+	/* Its QUEUE_PARK may be on its way still: quire_slots_collect() or a reset takes it. */
+	if (slot->parking)
 		return false;
 	/* From here on submissions come to us. */
 	spin_lock_irqsave(&queue->lock, flags);
@@ -119,36 +125,17 @@ static bool quire_slot_take_idle(struct quire_slot *slot)
 	if (idle)
 		queue->live = false;
 	spin_unlock_irqrestore(&queue->lock, flags);
-	if (idle && quire_slot_stop(slot, QUIRE_SLOT_STOP_MS))
-		quire_slot_ailing(slot->qdev, "an idle queue could not be stopped");
-	return idle && !slot->queue;
-}
-
-/*
- * Before the card leaves: takes the ring of a queue that has nothing on it.  Without @stop the
- * card will be stopped in any case.
- */
-bool quire_slot_take_quiet(struct quire_slot *slot, bool stop)
-{
-	struct quire_queue *queue = slot->queue;
-	unsigned long flags;
-	bool idle;
-
-	lockdep_assert_held(&slot->qdev->queues->lock);
-	/* Its QUEUE_PARK may be on its way still: whoever stops the card takes it afterwards. */
-	if (!stop && slot->parking)
-		return false;
-	spin_lock_irqsave(&queue->lock, flags);
-	idle = list_empty(&queue->running);
-	if (idle)
-		queue->live = false;
-	spin_unlock_irqrestore(&queue->lock, flags);
 	if (!idle)
 		return false;
-	if (stop)
-		return !quire_slot_stop(slot, QUIRE_SLOT_STOP_MS);
-	quire_slot_detach(slot);
-	return true;
+	if (!stop) {
+		quire_slot_detach(slot);
+		return true;
+	}
+	if (!quire_slot_stop(slot, QUIRE_SLOT_STOP_MS))
+		return true;
+	/* It keeps a ring that it cannot use until then. */
+	quire_slot_ailing(slot->qdev, "an idle queue could not be stopped");
+	return false;
 }
 
 /* As it was when this search began; quire_slot_take_idle() looks again. */
@@ -162,6 +149,7 @@ static struct quire_slot *quire_slot_find(struct quire_queues *queues)
 {
 	struct quire_slot *oldest = NULL;
 
+	lockdep_assert_held(&queues->lock);
 	for (u32 i = QUIRE_KERNEL_RING + 1; i < queues->count; i++) {
 		struct quire_slot *slot = &queues->slots[i];
 
@@ -170,16 +158,17 @@ static struct quire_slot *quire_slot_find(struct quire_queues *queues)
 		if (quire_slot_idle(slot) && (!oldest || time_before(slot->used, oldest->used)))
 			oldest = slot;
 	}
-	return oldest && quire_slot_take_idle(oldest) ? oldest : NULL;
+	return oldest && quire_slot_take_idle(oldest, true) ? oldest : NULL;
 }
 
 static bool quire_slot_reclaim_context(struct quire_queues *queues, struct quire_context *context)
 {
+	lockdep_assert_held(&queues->lock);
 	for (u32 i = 0; context->rings && i < queues->count; i++) {
 		struct quire_slot *slot = &queues->slots[i];
 
 		if (slot->queue && slot->queue->vm == context->vm)
-			quire_slot_take_idle(slot);
+			quire_slot_take_idle(slot, true);
 	}
 	if (context->rings)
 		return false;
@@ -194,6 +183,7 @@ static bool quire_slot_lend_context(struct quire_queue *queue)
 	struct quire_queues *queues = queue->qdev->queues;
 	struct quire_context *best = NULL;
 
+	lockdep_assert_held(&queues->lock);
 	/* One whose rings are taken back is for somebody else. */
 	if (queue->vm->mmu.context != QUIRE_NO_CONTEXT)
 		return !quire_slot_context(queue)->leaving;
@@ -352,6 +342,9 @@ void quire_slots_collect(struct quire_device *qdev)
 	struct quire_queues *queues = qdev->queues;
 
 	lockdep_assert_held(&queues->lock);
+	/* Whoever has the card has it to himself. */
+	if (WARN_ON(queues->blocked))
+		return;
 	for (u32 i = 0; i < queues->count; i++) {
 		struct quire_slot *slot = &queues->slots[i];
 		u32 state;
@@ -369,6 +362,7 @@ static bool quire_slots_parking(struct quire_device *qdev)
 {
 	struct quire_queues *queues = qdev->queues;
 
+	lockdep_assert_held(&queues->lock);
 	quire_slots_collect(qdev);
 	for (u32 i = 0; i < queues->count; i++) {
 		struct quire_slot *slot = &queues->slots[i];
@@ -386,6 +380,7 @@ bool quire_slots_park(struct quire_device *qdev, unsigned int timeout_ms)
 	unsigned long deadline = jiffies + msecs_to_jiffies(timeout_ms);
 	struct quire_queues *queues = qdev->queues;
 
+	lockdep_assert_held(&queues->lock);
 	for (u32 i = 0; i < queues->count; i++) {
 		struct quire_slot *slot = &queues->slots[i];
 
@@ -408,6 +403,7 @@ static void quire_slot_make_room(struct quire_queue *queue)
 	struct quire_slot *victim = quire_share_victim(queues, queue);
 	struct quire_vm *vm;
 
+	lockdep_assert_held(&queues->lock);
 	if (!victim)
 		return;
 	vm = victim->queue->vm;
@@ -448,6 +444,7 @@ static void quire_slots_search(struct quire_device *qdev, struct list_head *star
 	struct quire_queue *queue;
 	u32 coming;
 
+	lockdep_assert_held(&queues->lock);
 	quire_share_count(queues);
 	coming = quire_slots_count_parking(queues);
 	while (!queues->ailing && tries && (queue = quire_share_next(queues))) {
@@ -466,7 +463,7 @@ static void quire_slots_search(struct quire_device *qdev, struct list_head *star
 		tries--;
 		if (coming)
 			coming--;
-		else
+		else if (!queues->ailing)
 			quire_slot_make_room(queue);
 	}
 }
@@ -503,7 +500,7 @@ void quire_slots_serve(struct quire_device *qdev)
 	quire_slots_settle_leaving(queues);
 	quire_slots_kick(&started);
 	if (queues->waiters && !queues->ailing)
-		mod_delayed_work(queues->wq, &queues->share, QUIRE_SLOT_LOOK);
+		mod_delayed_work(queues->wq, &queues->lend, QUIRE_SLOT_LOOK);
 }
 
 void quire_slot_want(struct quire_queue *queue)
@@ -572,10 +569,10 @@ void quire_slot_request_now(struct quire_queue *queue)
 	quire_ring_kick(queue);
 }
 
-void quire_slots_share_work(struct work_struct *work)
+void quire_slots_lend_work(struct work_struct *work)
 {
 	struct quire_queues *queues =
-		container_of(to_delayed_work(work), struct quire_queues, share);
+		container_of(to_delayed_work(work), struct quire_queues, lend);
 	struct quire_device *qdev = queues->slots[0].qdev;
 	bool signalling;
 	int index;
@@ -584,7 +581,7 @@ void quire_slots_share_work(struct work_struct *work)
 		return;
 	signalling = dma_fence_begin_signalling();
 	mutex_lock(&queues->lock);
-	if (!queues->ended) {
+	if (!queues->ended && !queues->blocked) {
 		quire_slots_collect(qdev);
 		quire_slots_serve(qdev);
 	}
@@ -597,5 +594,5 @@ void quire_slots_share_work(struct work_struct *work)
 void quire_slots_wake(struct quire_device *qdev)
 {
 	if (qdev->queues)
-		mod_delayed_work(qdev->queues->wq, &qdev->queues->share, 0);
+		mod_delayed_work(qdev->queues->wq, &qdev->queues->lend, 0);
 }

@@ -55,7 +55,7 @@ static struct quire_queues *quire_ring_test_queues(struct kunit *test)
 							   queues->wq));
 	mutex_init(&queues->lock);
 	INIT_DELAYED_WORK(&queues->watch, quire_ring_test_work);
-	INIT_DELAYED_WORK(&queues->share, quire_ring_test_work);
+	INIT_DELAYED_WORK(&queues->lend, quire_ring_test_work);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, quire_ring_test_cancel,
 							   &queues->watch));
 	return queues;

@@ -329,16 +329,40 @@ static int inject_bus_error(const char *error)
 	return monitor_command(json);
 }
 
+/* An empty job that waits for the last point of another queue. */
+static int submit_behind(struct card *card, const struct card *before)
+{
+	struct drm_quire_sync syncs[2] = {
+		{ DRM_QUIRE_SYNC_WAIT | DRM_QUIRE_SYNC_TIMELINE, before->syncobj, before->point },
+		{ DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE, card->syncobj, ++card->point },
+	};
+	struct drm_quire_job job = { .syncs = { sizeof(syncs[0]), 2, (uintptr_t)syncs } };
+	struct drm_quire_submit args = { .queue_id = card->queue,
+					 .jobs = { sizeof(job), 1, (uintptr_t)&job } };
+
+	return card_ioctl(card->fd, DRM_IOCTL_QUIRE_SUBMIT, &args);
+}
+
 /* Its memory cannot be read any more: all is lost, and everybody is told. */
 TEST_F_TIMEOUT(power, fatal_error_of_the_bus_loses_jobs_and_memory, 60)
 {
 	const volatile uint64_t *words = self->work.memory.map;
 	struct drm_quire_device_info after;
+	struct drm_quire_queue_query state;
+	struct card waits[2] = { self->work.card, self->work.card };
 	uint32_t left = 0;
 
 	if (access(PCI_DEVICE "aer_dev_fatal", F_OK))
 		SKIP(return, "the kernel has no AER");
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, card_queue_create(waits[i].fd, waits[i].vm, 0, &waits[i].queue));
+		ASSERT_EQ(0, card_syncobj_create(waits[i].fd, &waits[i].syncobj));
+		waits[i].point = 0;
+	}
 	ASSERT_EQ(0, start_job(&self->work, self->work.packets));
+	/* Of queues that have nothing on the card: one waits for the job, one for that. */
+	ASSERT_EQ(0, submit_behind(&waits[1], &self->work.card));
+	ASSERT_EQ(0, submit_behind(&waits[0], &waits[1]));
 	ASSERT_EQ(0, monitor_inject("forget-memory", 2));
 	ASSERT_EQ(0, inject_bus_error("DLP"));
 	EXPECT_EQ(-EIO, end_job(&self->work));
@@ -351,6 +375,13 @@ TEST_F_TIMEOUT(power, fatal_error_of_the_bus_loses_jobs_and_memory, 60)
 	}
 	EXPECT_EQ(self->before.vram_lost + 1, after.vram_lost);
 	EXPECT_EQ(self->before.resets + 1, after.resets);
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, card_wait(waits[i].fd, waits[i].syncobj, 1, 10000 * MS));
+		EXPECT_EQ(-EIO, card_fence_error(waits[i].fd, waits[i].syncobj, 1));
+		ASSERT_EQ(0, card_queue_state(waits[i].fd, waits[i].queue, &state));
+		EXPECT_EQ(DRM_QUIRE_QUEUE_RESET_INNOCENT, state.reset) TH_LOG("queue %d", i);
+		EXPECT_EQ(state.submitted, state.completed);
+	}
 	/* Nobody's data. */
 	for (uint32_t i = 0; i < BYTES / 8; i++)
 		left += words[i] != 0;
