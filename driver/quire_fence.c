@@ -36,13 +36,14 @@ static const struct dma_fence_ops quire_fence_ops = {
 	.release = quire_fence_release,
 };
 
-struct quire_job *quire_job_alloc(void)
+struct quire_job *quire_job_alloc(gfp_t gfp)
 {
-	struct quire_job *job = kzalloc(sizeof(*job), QUIRE_GFP_CALL);
+	struct quire_job *job = kzalloc(sizeof(*job), gfp);
 
 	if (job) {
 		spin_lock_init(&job->fence_lock);
 		INIT_LIST_HEAD(&job->node);
+		job->error = -ECANCELED;
 	}
 	return job;
 }

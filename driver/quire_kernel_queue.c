@@ -3,8 +3,6 @@
  * The queue of the kernel's own jobs, such as moving buffers.  Ring and context are its for
  * good, so that a move never waits for a slot of somebody who waits for the move.
  */
-#include <linux/slab.h>
-
 #include "quire_kernel_queue.h"
 #include "quire_power.h"
 #include "quire_queue.h"
@@ -57,25 +55,22 @@ struct quire_queue *quire_kernel_queue_create(struct quire_device *qdev, struct 
 	return queue;
 }
 
-struct quire_job *quire_kernel_job_alloc(struct quire_queue *queue)
+/* Why a job that comes now is too late, or 0. */
+static int quire_kernel_job_late(struct quire_queue *queue)
 {
-	struct quire_job *job = kzalloc(sizeof(*job), GFP_KERNEL);
-
-	if (job) {
-		spin_lock_init(&job->fence_lock);
-		INIT_LIST_HEAD(&job->node);
-		job->queue = queue;
-	}
-	return job;
+	lockdep_assert_held(&queue->lock);
+	if (READ_ONCE(queue->qdev->queues->ended))
+		return -ENODEV;
+	return READ_ONCE(queue->qdev->wedged) || queue->banned ? -EIO : 0;
 }
 
-struct dma_fence *quire_kernel_job_submit(struct quire_job *job, u64 stream_va, u32 bytes)
+struct dma_fence *quire_kernel_job_submit(struct quire_queue *queue, struct quire_job *job,
+					  u64 stream_va, u32 bytes)
 {
-	struct quire_queue *queue = job->queue;
-	struct dma_fence *fence;
 	bool signalling = dma_fence_begin_signalling();
+	struct dma_fence *fence;
 	unsigned long flags;
-	int error = 0;
+	int late;
 
 	job->stream_va = stream_va;
 	job->stream_bytes = bytes;
@@ -87,21 +82,15 @@ struct dma_fence *quire_kernel_job_submit(struct quire_job *job, u64 stream_va, 
 	fence = dma_fence_get(&job->fence);
 	quire_power_get_job(queue->qdev);
 	trace_quire_job_submit(job);
-	if (READ_ONCE(queue->qdev->queues->ended))
-		error = -ENODEV;
-	else if (READ_ONCE(queue->qdev->wedged) || queue->banned)
-		error = -EIO;
-	else
-		list_add_tail(&job->node, &queue->pending);
+	late = quire_kernel_job_late(queue);
+	quire_ring_add(queue, job, late);
 	spin_unlock_irqrestore(&queue->lock, flags);
-	if (error) {
-		job->error = error;
-		quire_ring_end_job(job);
-	} else if (READ_ONCE(queue->live)) {
+	if (late)
+		quire_ring_end_later(queue);
+	else if (READ_ONCE(queue->live))
 		quire_ring_kick(queue);
-	} else {
+	else
 		quire_slot_request(queue);
-	}
 	dma_fence_end_signalling(signalling);
 	return fence;
 }

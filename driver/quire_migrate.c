@@ -140,7 +140,7 @@ static int quire_migrate_run(struct quire_migrate *migrate, struct quire_job *jo
 	int ret;
 
 	lockdep_assert_held(&migrate->lock);
-	fence = quire_kernel_job_submit(job, QUIRE_MIGRATE_STREAM, stream_bytes);
+	fence = quire_kernel_job_submit(migrate->queue, job, QUIRE_MIGRATE_STREAM, stream_bytes);
 	dma_fence_wait(fence, false);
 	ret = min(dma_fence_get_status(fence), 0);
 	dma_fence_put(fence);
@@ -199,7 +199,7 @@ static int quire_migrate_pieces(struct quire_migrate *migrate, const struct quir
 		piece = min_t(u64, bytes - offset, QUIRE_MIGRATE_PIECE);
 		if (fatal_signal_pending(current))
 			return -ERESTARTSYS;
-		job = quire_kernel_job_alloc(migrate->queue);
+		job = quire_job_alloc(GFP_KERNEL);
 		if (!job)
 			return -ENOMEM;
 		mutex_lock(&migrate->lock);

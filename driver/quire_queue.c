@@ -64,13 +64,10 @@ struct quire_queue *quire_queue_new(struct quire_device *qdev, struct quire_vm *
 	get_task_comm(queue->comm, current->group_leader);
 	queue->fence_context = dma_fence_context_alloc(1);
 	mutex_init(&queue->submit_lock);
-	spin_lock_init(&queue->lock);
+	quire_ring_init(queue);
 	INIT_LIST_HEAD(&queue->listed);
 	INIT_LIST_HEAD(&queue->waiting);
 	INIT_LIST_HEAD(&queue->started);
-	INIT_LIST_HEAD(&queue->pending);
-	INIT_LIST_HEAD(&queue->running);
-	INIT_WORK(&queue->push, quire_ring_push_work);
 	queue->ring = dma_alloc_coherent(qdev->drm.dev, QUIRE_QUEUE_BYTES, &queue->ring_bus,
 					 QUIRE_GFP_CALL);
 	if (!queue->ring) {
@@ -156,9 +153,10 @@ void quire_queue_close(struct quire_queue *queue)
 	queues->closing++;
 	quire_slot_forget_vm(queue);
 	mutex_unlock(&queues->lock);
-	quire_ring_abort(queue, -ECANCELED, -ECANCELED, true);
+	quire_ring_abort(queue, -ECANCELED);
 	/* The works signal, too: lockdep does not let one such path wait for another. */
 	dma_fence_end_signalling(signalling);
+	flush_work(&queue->end);
 	cancel_work_sync(&queue->push);
 	quire_queue_free_ring(queue);
 	mutex_lock(&queues->lock);
@@ -484,11 +482,13 @@ void quire_queues_end(struct quire_device *qdev)
 			quire_share_unwait(queue);
 			/* Records written before the end are results all the same. */
 			quire_ring_reap(queue);
-			quire_ring_abort(queue, -ENODEV, -ENODEV, true);
+			quire_ring_abort(queue, -ENODEV);
 		}
 	}
 	mutex_unlock(&queues->lock);
 	dma_fence_end_signalling(signalling);
+	/* All jobs have ended when we return. */
+	flush_workqueue(queues->wq);
 }
 
 /* Nobody is in a call any more: what belongs to the device of the system goes. */

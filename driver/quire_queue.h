@@ -53,7 +53,7 @@ struct quire_job {
 	u8 begun;
 	/** @sequence: ring sequence number, once on the ring */
 	u64 sequence;
-	/** @error: to set when the fence signals */
+	/** @error: to set when the fence signals: that of a dropped job until the card tells */
 	int error;
 	/** @busy_ns: time the card worked on it, once it has ended */
 	u64 busy_ns;
@@ -152,6 +152,12 @@ struct quire_queue {
 	struct list_head pending;
 	/** @running: on the ring, oldest first */
 	struct list_head running;
+	/** @dropped: never to run or failed, not ended yet, oldest first */
+	struct list_head dropped;
+	/** @dropping: some of these have not ended: nothing goes to the ring before */
+	bool dropping;
+	/** @spent: ended, and what they waited for is to be given back */
+	struct list_head spent;
 	/** @on_ring: length of @running */
 	u32 on_ring;
 	/** @tail: sequence number of the newest entry of the ring */
@@ -169,6 +175,8 @@ struct quire_queue {
 
 	/** @push: moves pending jobs to the ring, after a wait has ended */
 	struct work_struct push;
+	/** @end: ends jobs in @dropped, releases those in @spent; holds the queue */
+	struct work_struct end;
 };
 
 /**
@@ -311,15 +319,17 @@ void quire_queue_close(struct quire_queue *queue);
 /* quire_ring.c */
 void quire_ring_kick(struct quire_queue *queue);
 void quire_ring_reap(struct quire_queue *queue);
-void quire_ring_push_work(struct work_struct *work);
-void quire_ring_abort(struct quire_queue *queue, int error, int error_behind, bool pending);
+void quire_ring_init(struct quire_queue *queue);
+void quire_ring_abort(struct quire_queue *queue, int error);
 bool quire_ring_expel(struct quire_queue *queue, u32 status, int error);
 void quire_ring_rerun(struct quire_queue *queue);
 int quire_ring_start(struct quire_queue *queue);
-void quire_ring_end_job(struct quire_job *job);
+/* Under quire_queue.lock; @late: an error, and quire_ring_end_later() follows. */
+void quire_ring_add(struct quire_queue *queue, struct quire_job *job, int late);
+void quire_ring_end_later(struct quire_queue *queue);
+bool quire_ring_has_jobs(struct quire_queue *queue);
 /* Whether jobs are on the ring, or could be. */
 bool quire_ring_busy(struct quire_queue *queue);
-bool quire_ring_has_jobs(struct quire_queue *queue);
 bool quire_ring_wants(struct quire_queue *queue);
 
 /* quire_slot.c */
@@ -365,7 +375,7 @@ void quire_limit_watch(struct quire_device *qdev);
 void quire_limit_work(struct work_struct *work);
 
 /* quire_fence.c */
-struct quire_job *quire_job_alloc(void);
+struct quire_job *quire_job_alloc(gfp_t gfp);
 void quire_job_free(struct quire_job *job);
 /* Room for the callbacks of quire_job_arm(); -ENOMEM. */
 int quire_job_prepare_waits(struct quire_job *job);

@@ -309,7 +309,7 @@ static void quire_reset_settle(struct quire_slot *slot, bool guilty)
 	}
 	WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_INNOCENT);
 	if (quire_reset_lacks_record(slot) || progress == QUIRE_RESET_LOST)
-		quire_ring_abort(queue, -EIO, -EIO, true);
+		quire_ring_abort(queue, -EIO);
 	else
 		quire_ring_rerun(queue);
 }
@@ -598,7 +598,7 @@ static void quire_reset_lose_all(struct quire_queues *queues)
 		queue->overdue = 0;
 		if (quire_ring_has_jobs(queue))
 			WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_INNOCENT);
-		quire_ring_abort(queue, -EIO, -EIO, true);
+		quire_ring_abort(queue, -EIO);
 	}
 }
 

@@ -35,29 +35,94 @@ static int quire_ring_status_error(u32 status)
 	}
 }
 
-/* The job has ended: signal, and give back what the lists held.  No locks of queues held. */
-void quire_ring_end_job(struct quire_job *job)
+/* The job has ended.  No locks of queues held. */
+static void quire_ring_signal(struct quire_job *job)
 {
-	struct quire_queue *queue = job->queue;
-
 	trace_quire_job_done(job);
-	quire_job_disarm(job);
 	if (job->error)
 		dma_fence_set_error(&job->fence, job->error);
 	dma_fence_signal(&job->fence);
+}
+
+/* Its fence has signalled: give back what the lists held. */
+static void quire_ring_release(struct quire_job *job)
+{
+	struct quire_queue *queue = job->queue;
+
+	list_del_init(&job->node);
+	quire_job_disarm(job);
 	dma_fence_put(&job->fence);
 	quire_power_put_job(queue->qdev);
 	quire_queue_put(queue);
 }
 
-static void quire_ring_end_jobs(struct list_head *jobs)
+/* Have quire_ring_end_work() do what there is to do. */
+void quire_ring_end_later(struct quire_queue *queue)
+{
+	kref_get(&queue->ref);
+	if (!queue_work(queue->qdev->queues->wq, &queue->end))
+		quire_queue_put(queue);
+}
+
+/*
+ * Jobs that the card has ended, at most those that a ring holds.  With @failed there are others
+ * behind them, as many as the queue may have: they are not for the interrupt.
+ */
+static void quire_ring_end_jobs(struct quire_queue *queue, struct list_head *ended, bool failed)
 {
 	struct quire_job *job, *next;
+	unsigned long flags;
 
-	list_for_each_entry_safe(job, next, jobs, node) {
-		list_del_init(&job->node);
-		quire_ring_end_job(job);
+	list_for_each_entry_safe(job, next, ended, node) {
+		quire_ring_signal(job);
+		/* Nor is what they waited for, which may be much. */
+		if (!job->syncs.waits || !in_hardirq())
+			quire_ring_release(job);
 	}
+	if (!failed && list_empty(ended))
+		return;
+	spin_lock_irqsave(&queue->lock, flags);
+	list_splice_tail_init(ended, &queue->spent);
+	spin_unlock_irqrestore(&queue->lock, flags);
+	quire_ring_end_later(queue);
+}
+
+/* Dropped jobs end, in order; whoever may wait for that flushes this work. */
+static void quire_ring_end_work(struct work_struct *work)
+{
+	struct quire_queue *queue = container_of(work, struct quire_queue, end);
+	bool signalling = dma_fence_begin_signalling();
+	struct quire_job *job, *next;
+	LIST_HEAD(dropped);
+	LIST_HEAD(spent);
+	size_t count;
+
+	spin_lock_irq(&queue->lock);
+	list_splice_init(&queue->dropped, &dropped);
+	list_splice_init(&queue->spent, &spent);
+	spin_unlock_irq(&queue->lock);
+	count = list_count_nodes(&dropped);
+	/* Whoever sees one of them end finds it counted. */
+	spin_lock_irq(&queue->lock);
+	queue->completed += count;
+	spin_unlock_irq(&queue->lock);
+	list_for_each_entry_safe(job, next, &dropped, node) {
+		quire_ring_signal(job);
+		quire_ring_release(job);
+		cond_resched();
+	}
+	list_for_each_entry_safe(job, next, &spent, node) {
+		quire_ring_release(job);
+		cond_resched();
+	}
+	spin_lock_irq(&queue->lock);
+	queue->dropping = !list_empty(&queue->dropped);
+	/* Those that came meanwhile. */
+	if (!queue->dropping && !list_empty(&queue->pending))
+		queue_work(queue->qdev->queues->wq, &queue->push);
+	spin_unlock_irq(&queue->lock);
+	dma_fence_end_signalling(signalling);
+	quire_queue_put(queue);
 }
 
 static void quire_ring_write(struct quire_queue *queue, struct quire_job *job)
@@ -86,24 +151,33 @@ static void quire_ring_write(struct quire_queue *queue, struct quire_job *job)
 	trace_quire_job_ring(job);
 }
 
-/* All jobs end, the oldest on the ring with @error and the others with @error_behind. */
-static void quire_ring_drop(struct quire_queue *queue, int error, int error_behind, bool pending,
-			    struct list_head *ended)
+/* A job comes: it waits for its turn, or it is too @late and ends behind those dropped before. */
+void quire_ring_add(struct quire_queue *queue, struct quire_job *job, int late)
 {
-	LIST_HEAD(dropped);
-	struct quire_job *job;
-
 	lockdep_assert_held(&queue->lock);
-	list_splice_tail_init(&queue->running, &dropped);
-	if (pending)
-		list_splice_tail_init(&queue->pending, &dropped);
-	queue->on_ring = 0;
-	list_for_each_entry(job, &dropped, node) {
-		job->error = error;
-		error = error_behind;
-		queue->completed++;
+	if (late) {
+		job->error = late;
+		queue->dropping = true;
 	}
-	list_splice_tail(&dropped, ended);
+	list_move_tail(&job->node, late ? &queue->dropped : &queue->pending);
+}
+
+/* All jobs are to end, with the errors that they have.  quire_ring_end_later() is to follow. */
+static void quire_ring_drop(struct quire_queue *queue)
+{
+	lockdep_assert_held(&queue->lock);
+	list_splice_tail_init(&queue->running, &queue->dropped);
+	list_splice_tail_init(&queue->pending, &queue->dropped);
+	queue->dropping = true;
+	queue->on_ring = 0;
+}
+
+/* No job of it runs any more.  The kernel's queue goes on once it has been started again. */
+static void quire_ring_ban(struct quire_queue *queue)
+{
+	lockdep_assert_held(&queue->lock);
+	if (!queue->kernel)
+		queue->banned = true;
 }
 
 static void quire_ring_fault(struct quire_queue *queue, struct quire_job *job,
@@ -120,8 +194,11 @@ static void quire_ring_fault(struct quire_queue *queue, struct quire_job *job,
 		record->detail, record->fault_info, record->fault_address);
 }
 
-/* The jobs whose records are there, in order, to @ended. */
-static void quire_ring_collect(struct quire_queue *queue, struct list_head *ended)
+/*
+ * The jobs whose records are there, in order, to @ended.  True if the next has failed, which is
+ * dropped with those behind it.
+ */
+static bool quire_ring_collect(struct quire_queue *queue, struct list_head *ended)
 {
 	struct quire_queues *queues = queue->qdev->queues;
 	struct quire_job *job, *next;
@@ -142,21 +219,22 @@ static void quire_ring_collect(struct quire_queue *queue, struct list_head *ende
 		queue->usage.macs += record.macs;
 		queue->usage.busy_ns += record.busy_ns;
 		job->busy_ns = record.busy_ns;
-		queue->completed++;
-		queue->on_ring--;
-		list_move_tail(&job->node, ended);
 		job->error = quire_ring_status_error(record.status);
 		if (job->error) {
 			quire_ring_fault(queue, job, &record);
-			/* The ring is off.  The kernel's goes on once it has been started again. */
+			/* The ring is off. */
 			queue->live = false;
-			queue->banned = !queue->kernel;
-			quire_ring_drop(queue, -ECANCELED, -ECANCELED, true, ended);
-			return;
+			quire_ring_ban(queue);
+			quire_ring_drop(queue);
+			return true;
 		}
+		queue->completed++;
+		queue->on_ring--;
+		list_move_tail(&job->node, ended);
 		if (!READ_ONCE(queues->progressed))
 			WRITE_ONCE(queues->progressed, true);
 	}
+	return false;
 }
 
 static bool quire_ring_wants_locked(struct quire_queue *queue)
@@ -171,32 +249,37 @@ static bool quire_ring_wants_locked(struct quire_queue *queue)
 
 /*
  * Move what can run to the ring, and ring the doorbell: always, for there is no word that
- * both sides modify.  What has ended by then goes to @ended.
+ * both sides modify.  What has ended by then goes to @ended, as quire_ring_collect() does it.
  */
-static void quire_ring_push(struct quire_queue *queue, struct list_head *ended)
+static bool quire_ring_push(struct quire_queue *queue, struct list_head *ended)
 {
+	bool written = false, failed;
 	struct quire_job *job, *next;
-	bool written = false;
 
 	lockdep_assert_held(&queue->lock);
-	if (!queue->live)
-		return;
+	if (!queue->live || queue->dropping)
+		return false;
 	list_for_each_entry_safe(job, next, &queue->pending, node) {
 		if (atomic_read(&job->waits) || queue->on_ring == QUIRE_RING_ENTRIES)
 			break;
 		quire_ring_write(queue, job);
 		written = true;
 	}
-	if (!written)
-		return;
-	WRITE_ONCE(queue->slot->used, jiffies);
-	/* The entries before the doorbell: writel() orders them. */
-	quire_write(queue->qdev, QUIRE_REG_DOORBELL(queue->slot->hw), lower_32_bits(queue->tail));
-	/* Short jobs are done when the doorbell returns, and do not interrupt then. */
-	quire_ring_collect(queue, ended);
+	if (written) {
+		WRITE_ONCE(queue->slot->used, jiffies);
+		/* The entries before the doorbell: writel() orders them. */
+		quire_write(queue->qdev, QUIRE_REG_DOORBELL(queue->slot->hw),
+			    lower_32_bits(queue->tail));
+	}
+	/*
+	 * Short jobs are done when the doorbell returns, and do not interrupt then: also that
+	 * of quire_ring_start(), behind which nobody has looked yet.
+	 */
+	failed = quire_ring_collect(queue, ended);
 	/* All that fitted may have ended before this look: the others wait for its interrupt. */
 	if (quire_ring_wants_locked(queue))
 		quire_limit_watch(queue->qdev);
+	return failed;
 }
 
 /* Look for records and end their jobs; from the interrupt, submission and the watch. */
@@ -204,14 +287,14 @@ void quire_ring_reap(struct quire_queue *queue)
 {
 	unsigned long flags;
 	LIST_HEAD(ended);
-	bool signalling = dma_fence_begin_signalling();
+	bool failed, signalling = dma_fence_begin_signalling();
 
 	spin_lock_irqsave(&queue->lock, flags);
-	quire_ring_collect(queue, &ended);
+	failed = quire_ring_collect(queue, &ended);
 	if (!list_empty(&queue->pending))
-		quire_ring_push(queue, &ended);
+		failed = quire_ring_push(queue, &ended);
 	spin_unlock_irqrestore(&queue->lock, flags);
-	quire_ring_end_jobs(&ended);
+	quire_ring_end_jobs(queue, &ended, failed);
 	dma_fence_end_signalling(signalling);
 }
 
@@ -220,12 +303,12 @@ void quire_ring_kick(struct quire_queue *queue)
 {
 	unsigned long flags;
 	LIST_HEAD(ended);
-	bool signalling = dma_fence_begin_signalling();
+	bool failed, signalling = dma_fence_begin_signalling();
 
 	spin_lock_irqsave(&queue->lock, flags);
-	quire_ring_push(queue, &ended);
+	failed = quire_ring_push(queue, &ended);
 	spin_unlock_irqrestore(&queue->lock, flags);
-	quire_ring_end_jobs(&ended);
+	quire_ring_end_jobs(queue, &ended, failed);
 	dma_fence_end_signalling(signalling);
 }
 
@@ -262,7 +345,7 @@ bool quire_ring_wants(struct quire_queue *queue)
 	return wants;
 }
 
-void quire_ring_push_work(struct work_struct *work)
+static void quire_ring_push_work(struct work_struct *work)
 {
 	struct quire_queue *queue = container_of(work, struct quire_queue, push);
 	bool signalling = dma_fence_begin_signalling();
@@ -278,26 +361,36 @@ void quire_ring_push_work(struct work_struct *work)
 	dma_fence_end_signalling(signalling);
 }
 
-/*
- * End all jobs: the oldest running one with @error, the others with @error_behind,
- * those not on the ring only if @pending.  The card no longer runs any of them.
- */
-void quire_ring_abort(struct quire_queue *queue, int error, int error_behind, bool pending)
+void quire_ring_init(struct quire_queue *queue)
 {
+	spin_lock_init(&queue->lock);
+	INIT_LIST_HEAD(&queue->pending);
+	INIT_LIST_HEAD(&queue->running);
+	INIT_LIST_HEAD(&queue->dropped);
+	INIT_LIST_HEAD(&queue->spent);
+	INIT_WORK(&queue->push, quire_ring_push_work);
+	INIT_WORK(&queue->end, quire_ring_end_work);
+}
+
+/* All jobs are to end with @error.  The card no longer runs any of them. */
+void quire_ring_abort(struct quire_queue *queue, int error)
+{
+	struct quire_job *job;
 	unsigned long flags;
-	LIST_HEAD(ended);
-	bool signalling = dma_fence_begin_signalling();
 
 	spin_lock_irqsave(&queue->lock, flags);
-	quire_ring_drop(queue, error, error_behind, pending, &ended);
+	list_for_each_entry(job, &queue->running, node)
+		job->error = error;
+	list_for_each_entry(job, &queue->pending, node)
+		job->error = error;
+	quire_ring_drop(queue);
 	spin_unlock_irqrestore(&queue->lock, flags);
-	quire_ring_end_jobs(&ended);
-	dma_fence_end_signalling(signalling);
+	quire_ring_end_later(queue);
 }
 
 /*
- * A job is guilty, and the card does nothing for the queue any more: end the oldest job
- * on the ring with @error and those behind it, ban the queue.  False if all had ended.
+ * A job is guilty, and the card does nothing for the queue any more: the oldest job on the ring
+ * is to end with @error, and those behind it; the queue is banned.  False if all had ended.
  */
 bool quire_ring_expel(struct quire_queue *queue, u32 status, int error)
 {
@@ -305,18 +398,19 @@ bool quire_ring_expel(struct quire_queue *queue, u32 status, int error)
 	struct quire_job *guilty;
 	unsigned long flags;
 	LIST_HEAD(ended);
-	bool signalling = dma_fence_begin_signalling();
+	bool failed, signalling = dma_fence_begin_signalling();
 
 	spin_lock_irqsave(&queue->lock, flags);
-	quire_ring_collect(queue, &ended);
+	failed = quire_ring_collect(queue, &ended);
 	guilty = list_first_entry_or_null(&queue->running, struct quire_job, node);
 	if (guilty) {
-		queue->banned = !queue->kernel;
+		guilty->error = error;
+		quire_ring_ban(queue);
 		quire_ring_fault(queue, guilty, &record);
-		quire_ring_drop(queue, error, -ECANCELED, true, &ended);
+		quire_ring_drop(queue);
 	}
 	spin_unlock_irqrestore(&queue->lock, flags);
-	quire_ring_end_jobs(&ended);
+	quire_ring_end_jobs(queue, &ended, failed || guilty);
 	dma_fence_end_signalling(signalling);
 	return guilty;
 }

@@ -221,7 +221,7 @@ static void quire_slot_lose_page(struct quire_queue *queue)
 	drm_err_ratelimited(&queue->qdev->drm, "%s[%d]: a parked queue could not go on\n",
 			    queue->comm, queue->pid);
 	queue->parked = false;
-	quire_ring_abort(queue, -EIO, -EIO, true);
+	quire_ring_abort(queue, -EIO);
 }
 
 /*
@@ -463,7 +463,7 @@ static void quire_slots_search(struct quire_device *qdev, struct list_head *star
 		tries--;
 		if (coming)
 			coming--;
-		else if (!queues->ailing)
+		else
 			quire_slot_make_room(queue);
 	}
 }

@@ -27,6 +27,8 @@ struct quire_submission {
 	u32 syncs_left;
 	/** @signals: of jobs that are accepted and signal something */
 	struct list_head signals;
+	/** @late: error with which all of them end, the queue having failed meanwhile, or 0 */
+	int late;
 };
 
 static int quire_submit_check_job(struct drm_device *drm, const struct drm_quire_job *args)
@@ -56,7 +58,7 @@ static int quire_submit_get_job(struct drm_device *drm, struct drm_file *file,
 
 	if (ret)
 		return ret;
-	job = quire_job_alloc();
+	job = quire_job_alloc(QUIRE_GFP_CALL);
 	if (!job)
 		return -ENOMEM;
 	job->stream_va = args->stream_va;
@@ -119,6 +121,7 @@ static int quire_submit_get(struct drm_device *drm, struct drm_file *file,
 	INIT_LIST_HEAD(&submission->signals);
 	submission->count = args->jobs.count;
 	submission->syncs_left = DRM_QUIRE_MAX_SYNCS;
+	submission->late = 0;
 	for (u32 i = 0; i < submission->count && !ret; i++)
 		ret = quire_submit_get_job(drm, file, &jobs[i], submission);
 	if (jobs != few)
@@ -140,18 +143,6 @@ static int quire_submit_late(struct quire_queue *queue)
 	return 0;
 }
 
-/* The queue failed since we looked: these are behind that. */
-static void quire_submit_drop(struct quire_submission *submission, int error)
-{
-	struct quire_job *job, *next;
-
-	list_for_each_entry_safe(job, next, &submission->jobs, node) {
-		list_del_init(&job->node);
-		job->error = error;
-		quire_ring_end_job(job);
-	}
-}
-
 /*
  * Under the reservations: from here on nothing fails.  Fences are in the buffers before the
  * jobs are on their way, so nothing allocates either.
@@ -159,10 +150,10 @@ static void quire_submit_drop(struct quire_submission *submission, int error)
 static void quire_submit_commit(struct quire_queue *queue, struct drm_exec *exec,
 				struct quire_submission *submission)
 {
-	struct quire_job *job, *last = list_last_entry(&submission->jobs, struct quire_job, node);
+	struct quire_job *last = list_last_entry(&submission->jobs, struct quire_job, node);
+	struct quire_job *job, *next;
 	bool signalling = dma_fence_begin_signalling();
 	unsigned long flags;
-	int late;
 
 	lockdep_assert_held(&queue->submit_lock);
 	list_for_each_entry(job, &submission->jobs, node) {
@@ -181,14 +172,13 @@ static void quire_submit_commit(struct quire_queue *queue, struct drm_exec *exec
 	quire_vm_add_fence(queue->vm, exec, &last->fence);
 
 	spin_lock_irqsave(&queue->lock, flags);
-	late = quire_submit_late(queue);
-	if (late)
-		queue->completed += submission->count;
-	else
-		list_splice_tail_init(&submission->jobs, &queue->pending);
+	/* The queue may have failed since we looked: these are behind that. */
+	submission->late = quire_submit_late(queue);
+	list_for_each_entry_safe(job, next, &submission->jobs, node)
+		quire_ring_add(queue, job, submission->late);
 	spin_unlock_irqrestore(&queue->lock, flags);
-	if (late)
-		quire_submit_drop(submission, late);
+	if (submission->late)
+		quire_ring_end_later(queue);
 	else if (READ_ONCE(queue->live))
 		quire_ring_kick(queue);
 	else
@@ -287,6 +277,9 @@ int quire_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file
 		quire_submit_put(&submission);
 	else
 		quire_submit_signal(&submission);
+	/* Nothing of a queue that is closed meanwhile outlives its file. */
+	if (submission.late)
+		flush_work(&queue->end);
 out:
 	quire_queue_put(queue);
 	return ret;

@@ -87,10 +87,7 @@ static int quire_ring_test_init(struct kunit *test)
 	queue->slot = slot;
 	queue->live = true;
 	queue->fence_context = dma_fence_context_alloc(1);
-	spin_lock_init(&queue->lock);
-	INIT_LIST_HEAD(&queue->pending);
-	INIT_LIST_HEAD(&queue->running);
-	INIT_WORK(&queue->push, quire_ring_push_work);
+	quire_ring_init(queue);
 	t->queue = queue;
 	t->slot = slot;
 	test->priv = t;
@@ -103,7 +100,8 @@ static void quire_ring_test_exit(struct kunit *test)
 
 	if (!t)
 		return;
-	quire_ring_abort(t->queue, -ECANCELED, -ECANCELED, true);
+	quire_ring_abort(t->queue, -ECANCELED);
+	flush_work(&t->queue->end);
 	KUNIT_EXPECT_EQ(test, t->submitted, t->signalled_count);
 	KUNIT_EXPECT_EQ(test, 1, kref_read(&t->queue->ref));
 }
@@ -126,7 +124,7 @@ static struct quire_job *quire_ring_test_add(struct kunit *test)
 {
 	struct quire_ring_test_job *watch = kunit_kzalloc(test, sizeof(*watch), GFP_KERNEL);
 	struct quire_ring_test *t = test->priv;
-	struct quire_job *job = quire_job_alloc();
+	struct quire_job *job = quire_job_alloc(GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, watch);
 	KUNIT_ASSERT_NOT_NULL(test, job);
@@ -282,6 +280,7 @@ static void quire_ring_test_fails(struct kunit *test)
 	/* What the card should not have done does not count. */
 	quire_ring_test_end(t, 3, QUIRE_STATUS_OK);
 	quire_ring_reap(t->queue);
+	flush_work(&t->queue->end);
 	KUNIT_ASSERT_EQ(test, ARRAY_SIZE(jobs), t->signalled_count);
 	for (unsigned int i = 0; i < ARRAY_SIZE(jobs); i++) {
 		KUNIT_EXPECT_EQ(test, i + 1, t->signalled[i]);
@@ -290,6 +289,28 @@ static void quire_ring_test_fails(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, t->queue->banned);
 	KUNIT_EXPECT_EQ(test, 2, t->queue->fault_job);
 	KUNIT_EXPECT_EQ(test, (u32)QUIRE_STATUS_MMU_FAULT, t->queue->fault.status);
+}
+
+/* Jobs that come after others were dropped, but before these have ended, end behind them. */
+static void quire_ring_test_waits_for_dropped(struct kunit *test)
+{
+	struct quire_ring_test *t = test->priv;
+
+	for (unsigned int i = 0; i < QUIRE_RING_ENTRIES + 10; i++)
+		quire_ring_test_add(test);
+	quire_ring_kick(t->queue);
+	quire_ring_abort(t->queue, -EIO);
+	quire_ring_test_add(test);
+	quire_ring_kick(t->queue);
+	flush_work(&t->queue->end);
+	flush_work(&t->queue->push);
+	KUNIT_EXPECT_FALSE(test, t->queue->dropping);
+	KUNIT_EXPECT_EQ(test, QUIRE_RING_ENTRIES + 1, quire_ring_test_doorbell(t));
+	quire_ring_test_end(t, QUIRE_RING_ENTRIES + 1, QUIRE_STATUS_OK);
+	quire_ring_reap(t->queue);
+	KUNIT_ASSERT_EQ(test, t->submitted, t->signalled_count);
+	for (unsigned int i = 0; i < t->signalled_count; i++)
+		KUNIT_ASSERT_EQ(test, i + 1, t->signalled[i]);
 }
 
 /* Jobs that a reset took off the ring are run again, before those that came later. */
@@ -329,6 +350,7 @@ static struct kunit_case quire_ring_test_cases[] = {
 	KUNIT_CASE(quire_ring_test_signals_in_order),
 	KUNIT_CASE(quire_ring_test_keeps_its_order),
 	KUNIT_CASE(quire_ring_test_fails),
+	KUNIT_CASE(quire_ring_test_waits_for_dropped),
 	KUNIT_CASE(quire_ring_test_reruns),
 	{ }
 };
