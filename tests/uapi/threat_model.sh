@@ -12,7 +12,7 @@ sources() { # of the tests with this name; device and guest may both have one
 	find "$top/tests" -name "$1.c" -o -name "$1.sh"
 }
 
-grep '^|.*|.*|' "$top/docs/threat-model.md" | grep -o '`\(test\|fuzz\|soak\)_[a-z_0-9]*\(: [a-z_0-9]*\)*`' |
+grep -o '`\(test\|fuzz\|soak\)_[a-z_0-9]*\(: [a-z_0-9]*\)*`' "$top/docs/threat-model.md" |
 	tr -d '`' | sort -u >"$work/named"
 [ "$(wc -l <"$work/named")" -ge 20 ]
 report $? "the threat model names tests"
