@@ -83,7 +83,7 @@ static void quire_bo_release(struct ttm_buffer_object *bo)
 	struct dma_resv_iter cursor;
 	bool locked;
 
-	/* Who finds the buffer in a list tries for its reservation and returns it under the lock. */
+	/* Who finds the buffer in a list holds its reservation only while he has this lock. */
 	spin_lock(&bo->bdev->lru_lock);
 	bo->base.resv = own;
 	locked = dma_resv_trylock(own);
