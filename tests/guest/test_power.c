@@ -502,7 +502,8 @@ TEST_F_TIMEOUT(errors, driver_may_leave_the_card_in_the_middle_of_its_recovery, 
 	ret = end_job(&self->work);
 	EXPECT_TRUE(ret == -EIO || ret == -ENODEV) TH_LOG("%d", ret);
 	EXPECT_EQ(-ENODEV, start_job(&self->work, 1));
-	EXPECT_EQ(1, kernel_says(self->log, "device recovery successful", "resetting the"));
+	/* It fails if the driver had left before it began: there was nobody to ask. */
+	EXPECT_EQ(1, kernel_says(self->log, "device recovery ", "resetting the"));
 	/* Its node keeps its number if nobody has the old one open. */
 	work_teardown(&self->work);
 	/* Reset without a driver that would have given them back, it has no addresses. */
