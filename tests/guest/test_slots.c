@@ -408,7 +408,8 @@ static uint64_t busy_of(struct card *card, const uint32_t *queues, unsigned int 
 /* Who has had both engines while another waited cannot have them again as another process. */
 TEST_F_TIMEOUT(slots, new_process_owes_what_the_user_has_used, 120)
 {
-	struct debtor *debtors = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct debtor *debtors = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	uint64_t others, point;
 	uint32_t queues[3], bytes;
 	pid_t child[2];

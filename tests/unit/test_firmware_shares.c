@@ -284,7 +284,9 @@ static unsigned int share_of_caller(const struct sharer *sharers, unsigned int c
 
 static void long_bands_of_low_priority_do_not_get_in_at_gaps(void **state)
 {
-	static const struct sharer sharers[] = { { 1, 1, 20 * MS }, { 2, 2, 1000 * MS }, { 2, 2, 1000 * MS } };
+	static const struct sharer sharers[] = {
+		{ 1, 1, 20 * MS }, { 2, 2, 1000 * MS }, { 2, 2, 1000 * MS }
+	};
 	uint64_t used[4] = { 0 };
 
 	(void)state;
@@ -319,7 +321,9 @@ static void long_bands_of_a_user_get_no_more_than_a_share_at_gaps(void **state)
 /* Whoever is alone waits for nobody. */
 static void engines_are_kept_for_nobody_who_has_gone(void **state)
 {
-	static const struct sharer sharers[] = { { 1, 1, 20 * MS }, { 2, 2, 1000 * MS }, { 2, 2, 1000 * MS } };
+	static const struct sharer sharers[] = {
+		{ 1, 1, 20 * MS }, { 2, 2, 1000 * MS }, { 2, 2, 1000 * MS }
+	};
 	struct card *card = boot(VERSIONS);
 	struct caller callers[3] = { { 100000 * MS, 1 }, { 10000, 1 }, { 10000, 1 } };
 	uint64_t used[4] = { 0 }, begun;
@@ -335,12 +339,14 @@ static void engines_are_kept_for_nobody_who_has_gone(void **state)
 }
 
 /*
- * Engine time that an owner gets who has had both engines while another waited, and has then stopped
- * his queues and started them again under @whose.
+ * Engine time that an owner gets who has had both engines while another waited, and has then
+ * stopped his queues and started them again under @whose.
  */
 static uint64_t time_after_a_new_start(uint32_t whose)
 {
-	static const struct sharer sharers[] = { { 1, 1, 1000 * MS }, { 1, 1, 1000 * MS }, { 2, 2, 10 * MS } };
+	static const struct sharer sharers[] = {
+		{ 1, 1, 1000 * MS }, { 1, 1, 1000 * MS }, { 2, 2, 10 * MS }
+	};
 	struct card *card = boot(VERSIONS);
 	uint64_t used[8] = { 0 };
 
