@@ -14,6 +14,9 @@
 #include "quire_room.h"
 #include "quire_userptr.h"
 
+/* Locked by most calls; more than these have the list grow. */
+#define QUIRE_BIND_FEW_BUFFERS 4
+
 /** struct quire_bind_step - what drm_gpuvm passes to the steps of an operation */
 struct quire_bind_step {
 	/** @job: the call */
@@ -155,12 +158,12 @@ static int quire_bind_check_op(struct drm_device *drm, struct drm_file *file,
 static int quire_bind_get_ops(struct drm_device *drm, struct drm_file *file,
 			      const struct drm_quire_vm_bind *args, struct quire_bind_job *job)
 {
-	struct drm_quire_vm_bind_op *ops;
+	struct drm_quire_vm_bind_op one, *ops;
 	void *copy;
 	int ret;
 
 	ret = quire_copy_array(drm, "vm_bind.ops", &args->ops, sizeof(*ops),
-			       DRM_QUIRE_VM_BIND_MAX_OPS, &copy);
+			       DRM_QUIRE_VM_BIND_MAX_OPS, &one, sizeof(one), &copy);
 	if (ret || !args->ops.count)
 		return ret;
 	ops = copy;
@@ -174,7 +177,8 @@ static int quire_bind_get_ops(struct drm_device *drm, struct drm_file *file,
 		job->count = args->ops.count;
 	for (u32 i = 0; !ret && i < job->count; i++)
 		ret = quire_bind_check_op(drm, file, job->vm, &ops[i], &job->ops[i]);
-	kvfree(copy);
+	if (copy != &one)
+		kvfree(copy);
 	return ret;
 }
 
@@ -385,7 +389,8 @@ static int quire_bind_submit(struct quire_bind_job *job, bool *queued)
 	int ret;
 
 	lockdep_assert_held(&vm->lock);
-	drm_exec_init(&exec, DRM_EXEC_INTERRUPTIBLE_WAIT | DRM_EXEC_IGNORE_DUPLICATES, 0);
+	drm_exec_init(&exec, DRM_EXEC_INTERRUPTIBLE_WAIT | DRM_EXEC_IGNORE_DUPLICATES,
+		      QUIRE_BIND_FEW_BUFFERS);
 	drm_exec_until_all_locked(&exec) {
 		ret = quire_bind_lock(job, &exec);
 		drm_exec_retry_on_contention(&exec);

@@ -112,8 +112,8 @@ static int quire_submit_get(struct drm_device *drm, struct drm_file *file,
 	ret = quire_room_check_work(0);
 	if (ret)
 		return ret;
-	ret = quire_copy_short_array(drm, "submit.jobs", &args->jobs, sizeof(*jobs),
-				     DRM_QUIRE_SUBMIT_MAX_JOBS, few, sizeof(few), &array);
+	ret = quire_copy_array(drm, "submit.jobs", &args->jobs, sizeof(*jobs),
+			       DRM_QUIRE_SUBMIT_MAX_JOBS, few, sizeof(few), &array);
 	if (ret)
 		return ret;
 	jobs = array;

@@ -13,9 +13,9 @@
 
 #define QUIRE_SYNCS_FEW 4
 
-int quire_copy_short_array(struct drm_device *drm, const char *name,
-			   const struct drm_quire_obj_array *array, size_t element,
-			   u32 max_count, void *room, size_t room_bytes, void **out)
+int quire_copy_array(struct drm_device *drm, const char *name,
+		     const struct drm_quire_obj_array *array, size_t element,
+		     u32 max_count, void *room, size_t room_bytes, void **out)
 {
 	u8 __user *from = u64_to_user_ptr(array->array);
 	int ret = 0;
@@ -58,13 +58,6 @@ int quire_copy_short_array(struct drm_device *drm, const char *name,
 	}
 	*out = to;
 	return 0;
-}
-
-int quire_copy_array(struct drm_device *drm, const char *name,
-		     const struct drm_quire_obj_array *array, size_t element,
-		     u32 max_count, void **out)
-{
-	return quire_copy_short_array(drm, name, array, element, max_count, NULL, 0, out);
 }
 
 static int quire_sync_get_wait(struct drm_device *drm, struct drm_file *file,
@@ -151,8 +144,8 @@ int quire_syncs_get(struct drm_device *drm, struct drm_file *file,
 	if (array->count > *left)
 		return quire_inval(drm, "syncs.count %u must be at most %u: a call has %u",
 				   array->count, *left, DRM_QUIRE_MAX_SYNCS);
-	ret = quire_copy_short_array(drm, "syncs", array, sizeof(*sync), DRM_QUIRE_MAX_SYNCS, few,
-				     sizeof(few), &copy);
+	ret = quire_copy_array(drm, "syncs", array, sizeof(*sync), DRM_QUIRE_MAX_SYNCS, few,
+			       sizeof(few), &copy);
 	if (ret)
 		return ret;
 	sync = copy;

@@ -51,15 +51,13 @@ struct quire_signals {
 	struct dma_fence *fence;
 };
 
-/* Copies an array by the stride rules; *@out is NULL if it is empty, else kvfree() it. */
+/*
+ * Copies an array by the stride rules.  *@out is NULL if it is empty, and @room where that is
+ * enough; else kvfree() it.
+ */
 int quire_copy_array(struct drm_device *drm, const char *name,
 		     const struct drm_quire_obj_array *array, size_t element,
-		     u32 max_count, void **out);
-
-/* The same, into @room where it is enough: then *@out is @room, and not to be freed. */
-int quire_copy_short_array(struct drm_device *drm, const char *name,
-			   const struct drm_quire_obj_array *array, size_t element,
-			   u32 max_count, void *room, size_t room_bytes, void **out);
+		     u32 max_count, void *room, size_t room_bytes, void **out);
 
 /*
  * All lookups and allocations; on failure nothing is held.  @left is what the call may have, and
