@@ -98,7 +98,7 @@ static void quire_coredump_fill_queue(struct quire_coredump *dump, struct quire_
 	strscpy(entry->command, queue->comm, sizeof(entry->command));
 	entry->submitted = READ_ONCE(queue->submitted);
 	entry->completed = queue->completed;
-	entry->busy_ns = queue->usage.busy_ns;
+	entry->busy_ns = quire_queue_busy_ns(queue);
 	entry->limit_ms = queue->limit_us / USEC_PER_MSEC;
 	spin_unlock_irqrestore(&queue->lock, flags);
 }

@@ -101,7 +101,7 @@ static void quire_debugfs_show_queue(struct seq_file *m, u32 id, struct quire_qu
 		   queue->comm, queue->priority,
 		   queue->banned ? "banned" : queue->live ? "live" : "idle",
 		   READ_ONCE(queue->submitted), queue->completed, queue->on_ring,
-		   (u32)(queue->limit_us / USEC_PER_MSEC), queue->usage.busy_ns);
+		   (u32)(queue->limit_us / USEC_PER_MSEC), quire_queue_busy_ns(queue));
 	spin_unlock_irqrestore(&queue->lock, flags);
 }
 

@@ -41,8 +41,10 @@ static u64 quire_limit_overdue(struct quire_slot *slot)
 	u64 oldest;
 
 	/* The time is that of the number if this has not changed. */
-	if (!number || spent < queue->limit_us ||
-	    number != quire_read(qdev, base + QUIRE_QUEUE_JOB))
+	if (!number || number != quire_read(qdev, base + QUIRE_QUEUE_JOB))
+		return 0;
+	quire_ring_worked(queue, number, spent);
+	if (spent < queue->limit_us)
 		return 0;
 	oldest = quire_limit_oldest(queue);
 	return quire_job_register(oldest) == number ? oldest : 0;

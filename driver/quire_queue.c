@@ -286,6 +286,7 @@ static struct quire_usage quire_queue_usage(struct quire_queue *queue)
 	spin_lock_irqsave(&queue->lock, flags);
 	usage = queue->usage;
 	usage.jobs = queue->completed;
+	usage.busy_ns = quire_queue_busy_ns(queue);
 	spin_unlock_irqrestore(&queue->lock, flags);
 	return usage;
 }
@@ -365,7 +366,7 @@ int quire_queue_query_ioctl(struct drm_device *drm, void *data, struct drm_file 
 	args->cycles = queue->usage.cycles;
 	args->modelled_pj = queue->usage.modelled_pj;
 	args->macs = queue->usage.macs;
-	args->busy_ns = queue->usage.busy_ns;
+	args->busy_ns = quire_queue_busy_ns(queue);
 	args->reset = READ_ONCE(queue->reset);
 	args->rerun = queue->rerun;
 	spin_unlock_irqrestore(&queue->lock, flags);

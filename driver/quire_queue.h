@@ -55,7 +55,7 @@ struct quire_job {
 	u64 sequence;
 	/** @error: to set when the fence signals: that of a dropped job until the card tells */
 	int error;
-	/** @busy_ns: time the card worked on it, once it has ended */
+	/** @busy_ns: time the card worked on it, in all its runs, once they have ended */
 	u64 busy_ns;
 	/** @waits: fences waited for that have not signalled, plus one while armed */
 	atomic_t waits;
@@ -172,6 +172,8 @@ struct quire_queue {
 	u64 fault_job;
 	/** @usage: of all jobs, but for their number */
 	struct quire_usage usage;
+	/** @job_ns: of the oldest job on the ring, as far as it is known; not yet in @usage */
+	u64 job_ns;
 
 	/** @push: moves pending jobs to the ring, after a wait has ended */
 	struct work_struct push;
@@ -228,6 +230,8 @@ struct quire_slot {
 	bool busy;
 	/** @job: at a reset: register JOB of the stopped card, or all ones */
 	u32 job;
+	/** @job_us: and its register JOB_US, or all ones */
+	u32 job_us;
 	/** @state: and its register STATE, or OFF */
 	u32 state;
 	/** @completed: and its register COMPLETED */
@@ -308,6 +312,12 @@ static inline u32 quire_job_register(u64 sequence)
 	return lower_32_bits(sequence) ?: QUIRE_JOB_LOW_WORD_0;
 }
 
+/* Time the card has worked on its jobs; under quire_queue.lock. */
+static inline u64 quire_queue_busy_ns(const struct quire_queue *queue)
+{
+	return queue->usage.busy_ns + queue->job_ns;
+}
+
 /* NULL or a reference, by id of the file */
 struct quire_queue *quire_queue_lookup(struct quire_file *qfile, u32 id);
 void quire_queue_put(struct quire_queue *queue);
@@ -323,6 +333,9 @@ void quire_ring_init(struct quire_queue *queue);
 void quire_ring_abort(struct quire_queue *queue, int error);
 bool quire_ring_expel(struct quire_queue *queue, u32 status, int error);
 void quire_ring_rerun(struct quire_queue *queue);
+/* The registers JOB and JOB_US, which are of one job. */
+void quire_ring_worked(struct quire_queue *queue, u32 job, u32 job_us);
+void quire_ring_leave(struct quire_queue *queue, u32 job_us);
 int quire_ring_start(struct quire_queue *queue);
 /* Under quire_queue.lock; @late: an error, and quire_ring_end_later() follows. */
 void quire_ring_add(struct quire_queue *queue, struct quire_job *job, int late);

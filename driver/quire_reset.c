@@ -150,6 +150,7 @@ static void quire_reset_note(struct quire_device *qdev)
 		u32 base = QUIRE_REG_QUEUE(i);
 
 		slot->job = off ? quire_read(qdev, base + QUIRE_QUEUE_JOB) : ~0u;
+		slot->job_us = off ? quire_read(qdev, base + QUIRE_QUEUE_JOB_US) : ~0u;
 		slot->state = off ? quire_read(qdev, base + QUIRE_QUEUE_STATE) : QUIRE_QUEUE_OFF;
 		slot->completed = quire_read(qdev, base + QUIRE_QUEUE_COMPLETED);
 	}
@@ -166,6 +167,25 @@ static bool quire_reset_has_started(const struct quire_slot *slot)
 {
 	return !slot->doubt || slot->job == ~0u || slot->state == QUIRE_QUEUE_ACTIVE ||
 	       slot->state == QUIRE_QUEUE_FAULTED;
+}
+
+/*
+ * Records written before the end are results all the same.  What the card had spent on the job
+ * behind them counts; where it does not tell, what the watch saw last.
+ */
+static void quire_reset_collect(struct quire_slot *slot)
+{
+	struct quire_queue *queue = slot->queue;
+
+	lockdep_assert_held(&slot->qdev->queues->lock);
+	quire_ring_reap(queue);
+	/* Else the registers are those of who had the ring before. */
+	if (!quire_reset_has_started(slot))
+		return;
+	if (slot->job)
+		quire_ring_worked(queue, slot->job, slot->job_us);
+	else if (slot->state != QUIRE_QUEUE_ACTIVE)
+		quire_ring_leave(queue, slot->job_us);
 }
 
 /* The oldest job on the ring has no record, though the card has come to its end. */
@@ -332,8 +352,7 @@ static bool quire_reset_settle_all(struct quire_device *qdev, bool crashed)
 		if (!slot->queue)
 			continue;
 		WRITE_ONCE(slot->queue->live, false);
-		/* Records written before the end are results all the same. */
-		quire_ring_reap(slot->queue);
+		quire_reset_collect(slot);
 	}
 	begun = quire_reset_count_begun(queues);
 	for (u32 i = 0; i < queues->count; i++)

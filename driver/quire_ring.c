@@ -162,10 +162,24 @@ void quire_ring_add(struct quire_queue *queue, struct quire_job *job, int late)
 	list_move_tail(&job->node, late ? &queue->dropped : &queue->pending);
 }
 
+/* The oldest job on the ring goes without a record, or is begun anew: what was spent counts. */
+static void quire_ring_count_spent(struct quire_queue *queue)
+{
+	struct quire_job *job;
+
+	lockdep_assert_held(&queue->lock);
+	job = list_first_entry_or_null(&queue->running, struct quire_job, node);
+	if (job)
+		job->busy_ns += queue->job_ns;
+	queue->usage.busy_ns += queue->job_ns;
+	queue->job_ns = 0;
+}
+
 /* All jobs are to end, with the errors that they have.  quire_ring_end_later() is to follow. */
 static void quire_ring_drop(struct quire_queue *queue)
 {
 	lockdep_assert_held(&queue->lock);
+	quire_ring_count_spent(queue);
 	list_splice_tail_init(&queue->running, &queue->dropped);
 	list_splice_tail_init(&queue->pending, &queue->dropped);
 	queue->dropping = true;
@@ -218,7 +232,9 @@ static bool quire_ring_collect(struct quire_queue *queue, struct list_head *ende
 		queue->usage.modelled_pj += record.modelled_pj;
 		queue->usage.macs += record.macs;
 		queue->usage.busy_ns += record.busy_ns;
-		job->busy_ns = record.busy_ns;
+		/* The record has all of it. */
+		queue->job_ns = 0;
+		job->busy_ns += record.busy_ns;
 		job->error = quire_ring_status_error(record.status);
 		if (job->error) {
 			quire_ring_fault(queue, job, &record);
@@ -415,12 +431,52 @@ bool quire_ring_expel(struct quire_queue *queue, u32 status, int error)
 	return guilty;
 }
 
+static void quire_ring_worked_locked(struct quire_queue *queue, u32 job_us)
+{
+	lockdep_assert_held(&queue->lock);
+	/* All ones: a card that does not answer. */
+	if (job_us != ~0u && !list_empty(&queue->running))
+		queue->job_ns = max(queue->job_ns, (u64)job_us * NSEC_PER_USEC);
+}
+
+/* So long has the card worked on a job up to now, if it is the oldest on the ring still. */
+void quire_ring_worked(struct quire_queue *queue, u32 job, u32 job_us)
+{
+	struct quire_job *oldest;
+	unsigned long flags;
+
+	spin_lock_irqsave(&queue->lock, flags);
+	oldest = list_first_entry_or_null(&queue->running, struct quire_job, node);
+	if (oldest && quire_job_register(oldest->sequence) == job)
+		quire_ring_worked_locked(queue, job_us);
+	spin_unlock_irqrestore(&queue->lock, flags);
+}
+
+/*
+ * The card has stopped with the queue, and tells how long it worked on the job that it has left,
+ * or 0: that is the first without a record.
+ */
+void quire_ring_leave(struct quire_queue *queue, u32 job_us)
+{
+	unsigned long flags;
+	LIST_HEAD(ended);
+	bool failed, signalling = dma_fence_begin_signalling();
+
+	spin_lock_irqsave(&queue->lock, flags);
+	failed = quire_ring_collect(queue, &ended);
+	quire_ring_worked_locked(queue, job_us);
+	spin_unlock_irqrestore(&queue->lock, flags);
+	quire_ring_end_jobs(queue, &ended, failed);
+	dma_fence_end_signalling(signalling);
+}
+
 /* What was on the ring when the card lost it is run again from its beginning. */
 void quire_ring_rerun(struct quire_queue *queue)
 {
 	unsigned long flags;
 
 	spin_lock_irqsave(&queue->lock, flags);
+	quire_ring_count_spent(queue);
 	queue->rerun += queue->on_ring;
 	list_splice_init(&queue->running, &queue->pending);
 	queue->on_ring = 0;

@@ -92,6 +92,16 @@ void quire_slot_detach(struct quire_slot *slot)
 	wake_up_all(&slot->qdev->queues->changed);
 }
 
+/* The card has stopped with the queue: take what records there are, and the time without one. */
+static void quire_slot_leave(struct quire_slot *slot)
+{
+	u32 base = QUIRE_REG_QUEUE(slot->hw);
+
+	/* In doubt it may be that of who had the ring before. */
+	quire_ring_leave(slot->queue,
+			 slot->doubt ? 0 : quire_read(slot->qdev, base + QUIRE_QUEUE_JOB_US));
+}
+
 /* Cancel what runs and take the ring back; a failure leaves it with the queue. */
 int quire_slot_stop(struct quire_slot *slot, unsigned int timeout_ms)
 {
@@ -100,9 +110,11 @@ int quire_slot_stop(struct quire_slot *slot, unsigned int timeout_ms)
 	lockdep_assert_held(&slot->qdev->queues->lock);
 	ret = quire_mailbox_send_within(slot->qdev, QUIRE_MAILBOX_QUEUE_STOP, slot->hw,
 					timeout_ms);
-	if (!ret)
-		quire_slot_detach(slot);
-	return ret;
+	if (ret)
+		return ret;
+	quire_slot_leave(slot);
+	quire_slot_detach(slot);
+	return 0;
 }
 
 /*
@@ -310,7 +322,7 @@ static void quire_slot_rest(struct quire_slot *slot, u32 state)
 	unsigned long flags;
 	u64 oldest;
 
-	quire_ring_reap(queue);
+	quire_slot_leave(slot);
 	/* A ring that stopped on a failure is not free before it is told so. */
 	if (state == QUIRE_QUEUE_PARKED) {
 		quire_slot_detach(slot);

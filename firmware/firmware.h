@@ -112,6 +112,8 @@ void progress_count(struct queue *q);
 void progress_name(uint32_t number);
 void progress_show(uint32_t number);
 void progress_hide(uint32_t number);
+/* The queue stops, and with it the job that it is in: its time stays to be read. */
+void progress_leave(struct queue *q);
 /* Of all jobs with bands on engines. */
 void progress_refresh(void);
 

@@ -77,8 +77,11 @@ static uint32_t queue_start(uint32_t number)
 	forget_doorbell(number);
 	q->state = QUIRE_QUEUE_ACTIVE;
 	io_write(registers + QUIRE_QUEUE_COMPLETED, (uint32_t)q->sequence - 1);
+	/* What the last queue on this ring has left there is not this one's. */
 	if (q->in_job)
 		progress_show(number);
+	else
+		progress_hide(number);
 	io_write(registers + QUIRE_QUEUE_STATE, QUIRE_QUEUE_ACTIVE);
 	sched_update(q);
 	return QUIRE_MAILBOX_OK;
@@ -91,11 +94,11 @@ static void queue_off(uint32_t number)
 	q->state = QUIRE_QUEUE_OFF;
 	q->stopping = false;
 	q->parking = false;
+	io_write(QUIRE_IO_QUEUE(number) + QUIRE_QUEUE_STATE, QUIRE_QUEUE_OFF);
+	progress_leave(q);
 	q->in_job = false;
 	q->in_packet = false;
 	sched_update(q);
-	io_write(QUIRE_IO_QUEUE(number) + QUIRE_QUEUE_STATE, QUIRE_QUEUE_OFF);
-	progress_hide(number);
 	answer(stop_sequence, QUIRE_MAILBOX_OK);
 	stop_sequence = 0;
 	if (waiting) {
@@ -107,6 +110,7 @@ static void queue_off(uint32_t number)
 /* The last band of a queue that is being stopped has ended. */
 void mailbox_queue_stopped(uint32_t number)
 {
+	progress_count(&queues[number]);
 	queue_off(number);
 }
 

@@ -94,12 +94,12 @@ static void rest(struct queue *q, uint32_t number, uint32_t state)
 	if (state == QUIRE_QUEUE_FAULTED)
 		events |= QUIRE_EVENT_QUEUE_FAULT;
 	q->parking = false;
-	q->in_job = false;
-	q->in_packet = false;
 	q->state = (uint8_t)state;
 	/* In this order, see job_finish(): a queue in a job has it named until it is at rest. */
 	io_write(QUIRE_IO_QUEUE(number) + QUIRE_QUEUE_STATE, state);
-	progress_hide(number);
+	progress_leave(q);
+	q->in_job = false;
+	q->in_packet = false;
 	io_write(QUIRE_IO_POST_EVENT, events);
 }
 

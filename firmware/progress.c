@@ -57,6 +57,14 @@ void progress_hide(uint32_t number)
 	q->shown = false;
 }
 
+void progress_leave(struct queue *q)
+{
+	io_write(q->registers + QUIRE_QUEUE_JOB, 0);
+	io_write(q->registers + QUIRE_QUEUE_JOB_US, q->in_job ? microseconds(q->busy_ns) : 0);
+	io_write(q->registers + QUIRE_QUEUE_JOB_BANDS, 0);
+	q->shown = false;
+}
+
 void progress_refresh(void)
 {
 	for (uint32_t number = 0; number < QUIRE_QUEUES; number++) {

@@ -93,6 +93,39 @@ static void waiting_for_an_engine_does_not_count(void **state)
 	destroy(card);
 }
 
+/* The driver counts what was spent on a job that never gets a record. */
+static void a_job_that_is_stopped_or_parked_leaves_its_time(void **state)
+{
+	struct quire_packet_gemm p = gemm(512, 512, 64, 2);
+	struct card *card = boot(VERSIONS);
+
+	(void)state;
+	for (uint32_t command = QUIRE_MAILBOX_QUEUE_STOP; command <= QUIRE_MAILBOX_QUEUE_PARK;
+	     command++) {
+		start_queue(card, 0, 1);
+		card->engines_inline = false;
+		submit(card, 0, &p, sizeof(p));
+		run(card);
+		send(card, command, 0);
+		run(card);
+		/* The alarm has not gone off since: the register is old. */
+		card->time += 7 * MS;
+		for (unsigned int e = 0; e < ENGINES; e++)
+			end_band(card, e, QUIRE_STATUS_OK);
+		run(card);
+		assert_int_equal(0, record(card, 0, 1).sequence);
+		assert_int_equal(0, reg(card, 0, QUIRE_QUEUE_JOB));
+		assert_in_range(reg(card, 0, QUIRE_QUEUE_JOB_US), 7000, 7100);
+		assert_int_equal(0, reg(card, 0, QUIRE_QUEUE_JOB_BANDS));
+	}
+	/* Who gets the ring next has nothing of it. */
+	start_queue(card, 0, 1);
+	assert_int_equal(0, reg(card, 0, QUIRE_QUEUE_JOB_US));
+	assert_int_equal(QUIRE_MAILBOX_OK, mailbox(card, QUIRE_MAILBOX_QUEUE_STOP, 0));
+	assert_int_equal(0, reg(card, 0, QUIRE_QUEUE_JOB_US));
+	destroy(card);
+}
+
 static void an_empty_job_has_times_too(void **state)
 {
 	struct card *card = boot(VERSIONS);
@@ -326,6 +359,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_work_on_the_job_counts),
 		cmocka_unit_test(waiting_for_an_engine_does_not_count),
+		cmocka_unit_test(a_job_that_is_stopped_or_parked_leaves_its_time),
 		cmocka_unit_test(an_empty_job_has_times_too),
 		cmocka_unit_test(a_job_is_named_before_its_first_effect),
 		cmocka_unit_test(the_outcome_is_there_before_the_record),

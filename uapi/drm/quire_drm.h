@@ -161,7 +161,7 @@ struct drm_quire_memory_info {
 struct drm_quire_usage_info {
 	/** @jobs: ended, of all queues this file has and had */
 	__u64 jobs;
-	/** @busy_ns: time the card worked on them, of its clock */
+	/** @busy_ns: time the card worked on jobs of the file, ended or not, of its clock */
 	__u64 busy_ns;
 	/** @macs: multiply-accumulates */
 	__u64 macs;
@@ -430,7 +430,7 @@ struct drm_quire_queue_query {
 	__u64 modelled_pj;
 	/** @macs: out: multiply-accumulates of all jobs */
 	__u64 macs;
-	/** @busy_ns: out: time the card worked on its jobs, of the card's clock */
+	/** @busy_ns: out: time the card worked on its jobs, ended or not, of the card's clock */
 	__u64 busy_ns;
 	/** @reset: out: enum drm_quire_queue_reset */
 	__u32 reset;

@@ -214,7 +214,8 @@ enum quire_fault_reason {
  * is 0 is shown as QUIRE_JOB_LOW_WORD_0), the time in microseconds in which a band of it was on
  * an engine or the firmware worked on it, up to 50 ms old while a band runs, and its bands on
  * engines now.  JOB, JOB_US, STATE and COMPLETED stay as they are when the card is RESET, until
- * it is STARTed.
+ * it is STARTed.  JOB_US of a queue that has been stopped or parked in the middle of a job is the
+ * time of that job, until the QUEUE_START that follows.
  */
 #define QUIRE_QUEUE_JOB 0x34
 #define QUIRE_JOB_LOW_WORD_0 0xffffffffu
