@@ -26,6 +26,14 @@ int sysfs_write(const char *path, const char *text)
 	return ret;
 }
 
+double seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
 int card_open_node(unsigned int index)
 {
 	char path[64];
@@ -220,6 +228,40 @@ void card_teardown(struct card *card)
 		munmap(card->stream.map, card->stream.size);
 	if (card->fd >= 0)
 		close(card->fd);
+}
+
+struct drm_quire_device_info card_info(int fd)
+{
+	struct drm_quire_device_info info = { 0 };
+	struct drm_quire_dev_query args = { .type = DRM_QUIRE_QUERY_DEVICE, .size = sizeof(info),
+					    .pointer = (uintptr_t)&info };
+
+	card_ioctl(fd, DRM_IOCTL_QUIRE_DEV_QUERY, &args);
+	return info;
+}
+
+int card_is(const char *expected)
+{
+	char state[16] = "";
+	int fd = open("/sys/class/accel/accel0/device/quire/state", O_RDONLY);
+
+	if (fd >= 0 && read(fd, state, sizeof(state) - 1) < 0)
+		perror("state");
+	close(fd);
+	return !strncmp(state, expected, strlen(expected));
+}
+
+int card_answers(struct card *card)
+{
+	static uint64_t pattern = 0x1000;
+	struct quire_packet_fill fill;
+	int ret;
+
+	packet_fill(&fill, card->stream.va + PAGE, 64, ++pattern);
+	ret = card_run(card, &fill, sizeof(fill));
+	if (!ret && ((uint64_t *)card->stream.map)[PAGE / 8 + 7] != pattern)
+		ret = -EILSEQ;
+	return ret;
 }
 
 int card_buffer(struct card *card, uint64_t size, uint32_t placement, struct bo *bo)

@@ -36,6 +36,8 @@ struct card {
 /* Into a file of sysfs or the like: 0 or the error of opening or writing. */
 int sysfs_write(const char *path, const char *text);
 
+double seconds_now(void);
+
 int card_open_node(unsigned int index);
 int card_ioctl(int fd, unsigned long request, void *arg);
 
@@ -58,6 +60,12 @@ int card_fence_error(int fd, uint32_t syncobj, uint64_t point);
 int card_setup(struct card *card, unsigned int index);
 int card_setup_limit(struct card *card, unsigned int index, uint32_t limit_ms);
 void card_teardown(struct card *card);
+
+struct drm_quire_device_info card_info(int fd);
+/* Whether quire/state of the first card says so. */
+int card_is(const char *state);
+/* A small job, whose result is looked at: 0, or an error. */
+int card_answers(struct card *card);
 
 /* Buffer created, mapped, bound at a fresh address. */
 int card_buffer(struct card *card, uint64_t size, uint32_t placement, struct bo *bo);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,10 +9,10 @@
 #include <unistd.h>
 
 #include "shared.h"
+#include "swap.h"
 
 #define MIB (1ull << 20)
 
-/* PCI addresses of the two cards. */
 int shared_find_cards(char bdf[2][16])
 {
 	DIR *directory = opendir(SHARED_DRIVER);
@@ -26,7 +27,6 @@ int shared_find_cards(char bdf[2][16])
 	return found;
 }
 
-/* Number of a card's node. */
 int shared_node(const char *bdf)
 {
 	char path[64];
@@ -45,6 +45,26 @@ int shared_node(const char *bdf)
 			usleep(50000);
 	}
 	return index;
+}
+
+int shared_setup(char bdf[2][16], struct card *a, struct card *b, int *swap)
+{
+	int ret = swap_on();
+
+	if (ret && ret != -ENOENT)
+		return ret;
+	*swap = !ret;
+	if (shared_find_cards(bdf) != 2)
+		return -ENODEV;
+	ret = card_setup(a, (unsigned int)shared_node(bdf[0]));
+	return ret ? ret : card_setup(b, (unsigned int)shared_node(bdf[1]));
+}
+
+int shared_teardown(struct card *a, struct card *b, int swap)
+{
+	card_teardown(a);
+	card_teardown(b);
+	return swap ? swap_off() : 0;
 }
 
 int shared_export(int fd, uint32_t handle)

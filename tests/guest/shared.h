@@ -14,8 +14,11 @@ struct shared {
 	uint32_t theirs;
 };
 
-/* PCI addresses of the two cards. */
+/* PCI addresses of one or two cards; how many there are. */
 int shared_find_cards(char bdf[2][16]);
+/* Both cards, and swap space if there can be: without it nothing others have mapped is moved. */
+int shared_setup(char bdf[2][16], struct card *a, struct card *b, int *swap);
+int shared_teardown(struct card *a, struct card *b, int swap);
 /* Number of a card's node. */
 int shared_node(const char *bdf);
 int shared_export(int fd, uint32_t handle);

@@ -10,7 +10,6 @@
 #include <linux/udmabuf.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -30,28 +29,19 @@ FIXTURE(failslab) {
 	unsigned int failed; /* calls that said so */
 };
 
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	if (fd >= 0 && write(fd, text, strlen(text)) < 0)
-		perror(path);
-	close(fd);
-}
-
 FIXTURE_SETUP(failslab)
 {
 	fail_nth = open("/proc/thread-self/fail-nth", O_RDWR);
 	if (fail_nth < 0)
 		SKIP(return, "this kernel has no fault injection");
 	/* Allocations that may sleep are to fail as well, and quietly. */
-	write_file("/sys/kernel/debug/failslab/ignore-gfp-wait", "N");
-	write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
-	write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N");
-	write_file("/sys/kernel/debug/fail_page_alloc/min-order", "0");
-	write_file("/sys/kernel/debug/failslab/verbose", "0");
-	write_file("/sys/kernel/debug/fail_page_alloc/verbose", "0");
-	write_file("/sys/kernel/debug/fail_usercopy/verbose", "0");
+	sysfs_write("/sys/kernel/debug/failslab/ignore-gfp-wait", "N");
+	sysfs_write("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
+	sysfs_write("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N");
+	sysfs_write("/sys/kernel/debug/fail_page_alloc/min-order", "0");
+	sysfs_write("/sys/kernel/debug/failslab/verbose", "0");
+	sysfs_write("/sys/kernel/debug/fail_page_alloc/verbose", "0");
+	sysfs_write("/sys/kernel/debug/fail_usercopy/verbose", "0");
 	ASSERT_EQ(0, card_setup(&self->card, 0));
 	self->failed = 0;
 }

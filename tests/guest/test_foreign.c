@@ -32,22 +32,12 @@ FIXTURE(foreign) {
 
 FIXTURE_SETUP(foreign)
 {
-	int ret = swap_on();
-
-	/* Without swap space nothing that others have mapped is moved. */
-	ASSERT_TRUE(ret == 0 || ret == -ENOENT);
-	self->swap = !ret;
-	ASSERT_EQ(2, shared_find_cards(self->bdf));
-	ASSERT_EQ(0, card_setup(&self->a, (unsigned int)shared_node(self->bdf[0])));
-	ASSERT_EQ(0, card_setup(&self->b, (unsigned int)shared_node(self->bdf[1])));
+	ASSERT_EQ(0, shared_setup(self->bdf, &self->a, &self->b, &self->swap));
 }
 
 FIXTURE_TEARDOWN(foreign)
 {
-	card_teardown(&self->a);
-	card_teardown(&self->b);
-	if (self->swap)
-		EXPECT_EQ(0, swap_off());
+	EXPECT_EQ(0, shared_teardown(&self->a, &self->b, self->swap));
 }
 
 static int udmabuf_create(uint64_t size, int *memfd)

@@ -5,7 +5,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,15 +33,6 @@ FIXTURE(migrate) {
 
 static const char *const injections[] = { "engine-hang", "crash-firmware", "dma-errors",
 					  "drop-interrupts" };
-
-static void write_file(const char *path, const char *words)
-{
-	int fd = open(path, O_WRONLY);
-
-	if (fd < 0 || write(fd, words, strlen(words)) < 0)
-		perror(path);
-	close(fd);
-}
 
 FIXTURE_SETUP(migrate)
 {
@@ -164,13 +154,13 @@ TEST_F_TIMEOUT(migrate, engines_move_out_and_back_and_go_on_after_resets_and_sle
 
 	ASSERT_EQ(0, write_words(card->fd, PIECE, 0x1000, &handle));
 	ASSERT_EQ(0, card_bind(card->fd, card->vm, handle, VA, PIECE, 0));
-	write_file(TRACING "events/quire/quire_migrate/enable", "1");
+	sysfs_write(TRACING "events/quire/quire_migrate/enable", "1");
 	for (size_t i = 0; i < sizeof(between) / sizeof(between[0]); i++) {
 		if (i == 1)
-			write_file(RESET, "1");
+			sysfs_write(RESET, "1");
 		if (i == 2)
 			ASSERT_EQ(0, monitor_inject("crash-firmware", 1));
-		write_file(TRACING "trace", "");
+		sysfs_write(TRACING "trace", "");
 		ASSERT_EQ(0, come_back(card));
 		ASSERT_EQ(DRM_QUIRE_PLACEMENT_CARD, resident(card->fd, handle));
 		ASSERT_EQ(0, fill_card(self, SECRET));
@@ -184,7 +174,7 @@ TEST_F_TIMEOUT(migrate, engines_move_out_and_back_and_go_on_after_resets_and_sle
 			     moves_by_engines("from=1 to=2 result=0"))
 			TH_LOG("after %s", between[i]);
 	}
-	write_file(TRACING "events/quire/quire_migrate/enable", "0");
+	sysfs_write(TRACING "events/quire/quire_migrate/enable", "0");
 }
 
 /* Whatever breaks while the buffer moves, out or back: its contents do not. */
@@ -306,7 +296,7 @@ TEST_F_TIMEOUT(migrate, fresh_buffer_holds_zeros_also_if_the_card_breaks_while_i
 		} else {
 			reset = fork();
 			if (!reset) {
-				write_file(RESET, "1");
+				sysfs_write(RESET, "1");
 				_exit(0);
 			}
 		}

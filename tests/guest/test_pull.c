@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "card.h"
@@ -43,14 +42,6 @@ FIXTURE(pull) {
 	pid_t worker[2][WORKERS];
 	long available;			/* memory of the machine, before */
 };
-
-static double now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return 1e3 * (double)now.tv_sec + 1e-6 * (double)now.tv_nsec;
-}
 
 static long available_kb(void)
 {
@@ -190,19 +181,19 @@ FIXTURE_TEARDOWN(pull)
 static void expect_all_is_over(struct __test_metadata *_metadata, FIXTURE_DATA(pull) *self)
 {
 	double over = access("/proc/lockdep_stats", F_OK) ? OVER_MS_LOADED : OVER_MS_WATCHED;
-	double start = now_ms(), removed;
+	double start = seconds_now() * 1e3, removed;
 	unsigned int rounds;
 	char path[320];
 	long left;
 
 	snprintf(path, sizeof(path), "%s/remove", self->device);
 	ASSERT_EQ(0, sysfs_write(path, "1"));
-	removed = now_ms();
+	removed = seconds_now() * 1e3;
 	for (int i = 0; i < WORKERS; i++)
 		EXPECT_EQ(self->worker[PULLED][i], waitpid(self->worker[PULLED][i], NULL, 0));
 	TH_LOG("%u rounds; the card was gone after %.0f ms, all that used it after %.0f",
-	       self->shared->rounds[PULLED], removed - start, now_ms() - start);
-	EXPECT_LT(now_ms() - start, over) TH_LOG("asked: %.0f ms", OVER_MS);
+	       self->shared->rounds[PULLED], removed - start, seconds_now() * 1e3 - start);
+	EXPECT_LT(seconds_now() * 1e3 - start, over) TH_LOG("asked: %.0f ms", OVER_MS);
 	/* The other one. */
 	rounds = self->shared->rounds[OTHER];
 	for (int tries = 0; tries < 1000 && self->shared->rounds[OTHER] < rounds + 2; tries++)

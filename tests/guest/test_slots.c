@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "card.h"
@@ -35,14 +34,6 @@ FIXTURE_SETUP(slots)
 FIXTURE_TEARDOWN(slots)
 {
 	card_teardown(&self->card);
-}
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
 /* A job of PRODUCTS products of the operands, with its outcome behind the stream. */
@@ -197,10 +188,10 @@ TEST_F_TIMEOUT(slots, process_with_all_rings_busy_does_not_keep_out_others, 120)
 	ASSERT_LT(0, occupant);
 	packet_fill(&fill, self->card.stream.va + PAGE, 64, 1);
 	for (unsigned int i = 0; i < 20; i++) {
-		double start = now(), took;
+		double start = seconds_now(), took;
 
 		EXPECT_EQ(0, card_run(&self->card, &fill, sizeof(fill)));
-		took = now() - start;
+		took = seconds_now() - start;
 		worst = took > worst ? took : worst;
 		/* Idle for a while: the slot is taken back. */
 		usleep(50000);
@@ -235,11 +226,11 @@ TEST_F_TIMEOUT(slots, time_limit_counts_the_work_on_the_job_and_not_the_others, 
 	}
 	ASSERT_EQ(0, card_syncobj_create(self->card.fd, &self->card.syncobj));
 	ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, limit_ms, &limited));
-	start = now();
+	start = seconds_now();
 	ASSERT_EQ(0, submit_products(&self->card, &self->operands, &output, limited, 2));
 	ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, 2, 60000 * MS));
-	TH_LOG("limit %u ms, took %.0f ms", limit_ms, (now() - start) * 1e3);
-	EXPECT_LT(limit_ms * 1e-3, now() - start);
+	TH_LOG("limit %u ms, took %.0f ms", limit_ms, (seconds_now() - start) * 1e3);
+	EXPECT_LT(limit_ms * 1e-3, seconds_now() - start);
 	EXPECT_EQ(0, card_fence_error(self->card.fd, self->card.syncobj, 2));
 	for (unsigned int i = 0; i < 20; i++)
 		EXPECT_EQ(0, card_queue_destroy(self->card.fd, others[i]));
@@ -291,12 +282,12 @@ static uint64_t keep_busy(uid_t user, unsigned int queues, double seconds, int g
 	if (read(go, &byte, 1) != 1)
 		return 0;
 	/* Two jobs of each queue at any time. */
-	for (end = now() + seconds; now() < end; usleep(1000)) {
+	for (end = seconds_now() + seconds; seconds_now() < end; usleep(1000)) {
 		for (unsigned int i = 0; i < queues; i++) {
 			struct card *c = &cards[i];
 			uint64_t point;
 
-			while (now() < end && (c->point < 2 ||
+			while (seconds_now() < end && (c->point < 2 ||
 			       !card_wait(c->fd, c->syncobj, c->point - 1, 0)))
 				if (card_submit(c, c->stream.va,
 						sizeof(struct quire_packet_gemm), &point))

@@ -5,7 +5,6 @@
  * of his memory gets that back.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -24,17 +23,6 @@
 FIXTURE(stuck) {
 	struct card card;
 };
-
-static int is_state(const char *expected)
-{
-	char state[16] = "";
-	int fd = open(PCI_DEVICE "quire/state", O_RDONLY);
-
-	if (fd >= 0 && read(fd, state, sizeof(state) - 1) < 0)
-		state[0] = '\0';
-	close(fd);
-	return !strncmp(state, expected, strlen(expected));
-}
 
 FIXTURE_SETUP(stuck)
 {
@@ -93,14 +81,14 @@ TEST_F_TIMEOUT(stuck, card_that_nothing_can_stop_gives_memory_back, 90)
 		usleep(20000);
 		gone = waitpid(child, &status, WNOHANG);
 	}
-	EXPECT_TRUE(is_state("wedged"));
+	EXPECT_TRUE(card_is("wedged"));
 	ASSERT_EQ(child, gone);
 	EXPECT_EQ(0, status);
 	/* Whoever finds a way to reset it has it back. */
 	ASSERT_EQ(0, monitor_inject("engine-stuck", 0));
 	ASSERT_EQ(0, sysfs_write(PCI_DEVICE "reset_method", "default"));
 	ASSERT_EQ(0, sysfs_write(PCI_DEVICE "reset", "1"));
-	EXPECT_TRUE(is_state("ready"));
+	EXPECT_TRUE(card_is("ready"));
 	ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 0, &self->card.queue));
 	packet_fill(self->card.stream.map, self->card.stream.va + PAGE, 64, 77);
 	ASSERT_EQ(0, card_submit(&self->card, self->card.stream.va,

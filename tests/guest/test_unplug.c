@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* The driver leaves the card, or the card the machine, while programs use it. */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/sync_file.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <signal.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,52 +20,15 @@
 #include "card.h"
 #include "kselftest_harness.h"
 #include "monitor.h"
+#include "shared.h"
 
-#define DRIVER "/sys/bus/pci/drivers/quire/"
-
-static char bdf[16];
-
-/* PCI address of the card the driver is bound to. */
-static int find_card(void)
-{
-	DIR *directory = opendir(DRIVER);
-	struct dirent *entry;
-	int found = 0;
-
-	while (directory && (entry = readdir(directory)))
-		if (strchr(entry->d_name, ':')) {
-			snprintf(bdf, sizeof(bdf), "%.15s", entry->d_name);
-			found = 1;
-		}
-	if (directory)
-		closedir(directory);
-	return found;
-}
-
-/* Index of the node there is now: the old number is taken while files are open. */
-static int node(void)
-{
-	int index = -1;
-
-	for (int tries = 0; tries < 100 && index < 0; tries++) {
-		DIR *directory = opendir("/dev/accel");
-		struct dirent *entry;
-
-		while (directory && (entry = readdir(directory)))
-			sscanf(entry->d_name, "accel%d", &index);
-		if (directory)
-			closedir(directory);
-		if (index < 0)
-			usleep(50000);
-	}
-	return index;
-}
+static char bdf[2][16];
 
 static int card_works(void)
 {
 	struct quire_packet_fill fill;
 	struct card card;
-	int ret = card_setup(&card, (unsigned int)node());
+	int ret = card_setup(&card, (unsigned int)shared_node(bdf[0]));
 
 	if (!ret) {
 		packet_fill(&fill, card.stream.va + PAGE, 64, 1);
@@ -87,8 +49,8 @@ FIXTURE(unplug) {
 
 FIXTURE_SETUP(unplug)
 {
-	ASSERT_EQ(1, find_card());
-	ASSERT_EQ(0, card_setup(&self->card, (unsigned int)node()));
+	ASSERT_EQ(1, shared_find_cards(bdf));
+	ASSERT_EQ(0, card_setup(&self->card, (unsigned int)shared_node(bdf[0])));
 }
 
 FIXTURE_TEARDOWN(unplug)
@@ -143,15 +105,15 @@ TEST_F_TIMEOUT(unplug, unbind_in_mid_job_ends_it_and_bind_brings_the_card_back, 
 			ASSERT_EQ(0, card_submit(&self->card, self->card.stream.va, bytes, &point));
 		file = fence_file(self->card.fd, self->card.syncobj, 1);
 		ASSERT_GE(file, 0);
-		ASSERT_EQ(0, sysfs_write(DRIVER "unbind", bdf));
+		ASSERT_EQ(0, sysfs_write(SHARED_DRIVER "unbind", bdf[0]));
 		ASSERT_EQ(0, ioctl(file, SYNC_IOC_FILE_INFO, &info));
 		EXPECT_EQ(-ENODEV, info.status);
 		close(file);
 		expect_gone(_metadata, &self->card);
-		ASSERT_EQ(0, sysfs_write(DRIVER "bind", bdf));
+		ASSERT_EQ(0, sysfs_write(SHARED_DRIVER "bind", bdf[0]));
 		EXPECT_EQ(0, card_works());
 		card_teardown(&self->card);
-		ASSERT_EQ(0, card_setup(&self->card, (unsigned int)node()));
+		ASSERT_EQ(0, card_setup(&self->card, (unsigned int)shared_node(bdf[0])));
 	}
 }
 
@@ -183,7 +145,7 @@ TEST_F_TIMEOUT(unplug, unbind_while_a_buffer_moves_and_the_engine_is_stuck, 60)
 	EXPECT_EQ(0, waitpid(mover, &status, WNOHANG)) TH_LOG("no move was on its way");
 	remover = fork();
 	if (!remover)
-		_exit(sysfs_write(DRIVER "unbind", bdf) ? 1 : 0);
+		_exit(sysfs_write(SHARED_DRIVER "unbind", bdf[0]) ? 1 : 0);
 	for (int i = 0; i < 400 && !gone; i++) {
 		usleep(50000);
 		gone = waitpid(remover, &removed, WNOHANG) == remover;
@@ -194,7 +156,7 @@ TEST_F_TIMEOUT(unplug, unbind_while_a_buffer_moves_and_the_engine_is_stuck, 60)
 	ASSERT_EQ(1, gone);
 	EXPECT_EQ(0, removed);
 	EXPECT_EQ(mover, waitpid(mover, &status, 0));
-	ASSERT_EQ(0, sysfs_write(DRIVER "bind", bdf));
+	ASSERT_EQ(0, sysfs_write(SHARED_DRIVER "bind", bdf[0]));
 	EXPECT_EQ(0, card_works());
 }
 
@@ -261,7 +223,7 @@ TEST_F_TIMEOUT(unplug, calls_stuck_in_memory_of_nobody_do_not_hold_it_up, 60)
 		ASSERT_EQ(0, waitpid(stuck[i], &status, WNOHANG));
 	remover = fork();
 	if (!remover)
-		_exit(sysfs_write(DRIVER "unbind", bdf) ? 1 : 0);
+		_exit(sysfs_write(SHARED_DRIVER "unbind", bdf[0]) ? 1 : 0);
 	for (int i = 0; i < 200 && !gone; i++) {
 		usleep(50000);
 		gone = waitpid(remover, &removed, WNOHANG) == remover;
@@ -275,7 +237,7 @@ TEST_F_TIMEOUT(unplug, calls_stuck_in_memory_of_nobody_do_not_hold_it_up, 60)
 	if (!gone)
 		waitpid(remover, &removed, 0);
 	EXPECT_EQ(0, removed);
-	ASSERT_EQ(0, sysfs_write(DRIVER "bind", bdf));
+	ASSERT_EQ(0, sysfs_write(SHARED_DRIVER "bind", bdf[0]));
 	EXPECT_EQ(0, card_works());
 }
 
@@ -291,7 +253,7 @@ TEST_F_TIMEOUT(unplug, exported_buffers_are_not_mapped_any_more, 60)
 	before = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, export.fd, 0);
 	ASSERT_NE(MAP_FAILED, (void *)before);
 	*before = 1;
-	ASSERT_EQ(0, sysfs_write(DRIVER "unbind", bdf));
+	ASSERT_EQ(0, sysfs_write(SHARED_DRIVER "unbind", bdf[0]));
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, export.fd, 0));
 	EXPECT_EQ(ENODEV, errno);
 	EXPECT_EQ(0, *before);
@@ -300,7 +262,7 @@ TEST_F_TIMEOUT(unplug, exported_buffers_are_not_mapped_any_more, 60)
 	EXPECT_EQ(0, *(volatile int *)self->card.stream.map);
 	munmap((void *)before, PAGE);
 	close(export.fd);
-	ASSERT_EQ(0, sysfs_write(DRIVER "bind", bdf));
+	ASSERT_EQ(0, sysfs_write(SHARED_DRIVER "bind", bdf[0]));
 	EXPECT_EQ(0, card_works());
 }
 
@@ -323,7 +285,7 @@ TEST_F_TIMEOUT(unplug, unbind_under_load_of_many_processes, 60)
 				struct bo bo;
 				struct card card;
 
-				ret = card_setup(&card, (unsigned int)(node() < 0 ? 0 : node()));
+				ret = card_setup(&card, (unsigned int)shared_node(bdf[0]));
 				for (int i = 0; i < 20 && !ret; i++) {
 					packet_fill(&fill, card.stream.va + PAGE, 64, 1);
 					ret = card_run(&card, &fill, sizeof(fill));
@@ -336,14 +298,14 @@ TEST_F_TIMEOUT(unplug, unbind_under_load_of_many_processes, 60)
 			_exit(0);
 		}
 		usleep(150000 + 50000 * round);
-		ASSERT_EQ(0, sysfs_write(DRIVER "unbind", bdf));
+		ASSERT_EQ(0, sysfs_write(SHARED_DRIVER "unbind", bdf[0]));
 		for (int p = 0; p < PROCESSES; p++) {
 			int status;
 
 			ASSERT_EQ(pid[p], waitpid(pid[p], &status, 0));
 			EXPECT_EQ(0, status);
 		}
-		ASSERT_EQ(0, sysfs_write(DRIVER "bind", bdf));
+		ASSERT_EQ(0, sysfs_write(SHARED_DRIVER "bind", bdf[0]));
 		ASSERT_EQ(0, card_works());
 	}
 }

@@ -311,16 +311,6 @@ TEST_F_TIMEOUT(userptr, memory_goes_beside_a_long_job_and_others_get_theirs_back
 	EXPECT_EQ(2, *stage);
 }
 
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	ssize_t written = fd < 0 ? -1 : write(fd, text, strlen(text));
-
-	if (fd >= 0)
-		close(fd);
-	return written < 0 ? -errno : 0;
-}
-
 /* Pages in the middle of a huge one that only the card has written are not thrown away. */
 TEST_F(userptr, pages_of_a_large_folio_that_a_job_wrote_are_kept)
 {
@@ -331,7 +321,7 @@ TEST_F(userptr, pages_of_a_large_folio_that_a_job_wrote_are_kept)
 	struct quire_packet_fill packet;
 	uint8_t *memory;
 
-	if (write_file(enabled, "always"))
+	if (sysfs_write(enabled, "always"))
 		SKIP(return, "no large folios of shared memory");
 	ASSERT_EQ(0, ftruncate(file, huge));
 	memory = mmap(NULL, 2 * huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -349,7 +339,7 @@ TEST_F(userptr, pages_of_a_large_folio_that_a_job_wrote_are_kept)
 	madvise(memory, huge, MADV_PAGEOUT);
 	EXPECT_EQ(PATTERN, *(volatile uint64_t *)(memory + 3 * PAGE));
 	EXPECT_EQ(PATTERN, *(volatile uint64_t *)(memory + 3 * PAGE + SIZE - 8));
-	EXPECT_EQ(0, write_file(enabled, "never"));
+	EXPECT_EQ(0, sysfs_write(enabled, "never"));
 	close(file);
 }
 

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "breaking.h"
+#include "monitor.h"
+
+#define OTHER_PRODUCTS 40u
+#define LONG_PRODUCTS 400u
+/* In the stream's buffer, behind the products. */
+#define OUTCOME 100000u
+#define BEGUN 100352u
+
+int breaking_setup(struct card *guilty, struct card *innocent)
+{
+	uint32_t bytes;
+	int ret = card_setup_limit(guilty, 0, BREAKING_LIMIT_MS);
+
+	if (!ret)
+		ret = card_setup(innocent, 0);
+	if (!ret)
+		ret = card_long_stream(guilty, &bytes);
+	return ret ? ret : card_answers(innocent);
+}
+
+void breaking_teardown(struct card *guilty, struct card *innocent)
+{
+	static const char *const all[] = { "engine-hang",      "engine-deaf",	  "engine-stuck",
+					   "mcu-halt",	       "crash-firmware",  "drop-interrupts",
+					   "corrupt-firmware", "dma-errors" };
+
+	for (unsigned int i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		monitor_inject(all[i], 0);
+	card_teardown(guilty);
+	card_teardown(innocent);
+}
+
+uint32_t breaking_resets(int fd)
+{
+	return card_info(fd).resets;
+}
+
+uint64_t breaking_marked(struct card *card, uint32_t products, uint32_t *bytes)
+{
+	uint32_t first = sizeof(struct quire_packet_gemm) - sizeof(struct quire_packet_fill);
+
+	memset((char *)card->stream.map + BEGUN, 0, 64);
+	packet_fill((struct quire_packet_fill *)((char *)card->stream.map + first),
+		    card->stream.va + BEGUN, 64, 0xbe617);
+	*bytes = sizeof(struct quire_packet_fill) +
+		 products * (uint32_t)sizeof(struct quire_packet_gemm);
+	return card->stream.va + first;
+}
+
+volatile uint64_t *breaking_mark(struct card *card)
+{
+	return (volatile uint64_t *)((char *)card->stream.map + BEGUN);
+}
+
+int breaking_begun(struct card *card)
+{
+	for (int i = 0; i < 2000 && !*breaking_mark(card); i++)
+		usleep(10000);
+	return *breaking_mark(card) ? 0 : -ETIME;
+}
+
+void breaking_let_begin(void)
+{
+	usleep(100000);
+}
+
+int breaking_start_guilty(struct card *card, uint64_t *point)
+{
+	uint32_t bytes;
+	uint64_t va = breaking_marked(card, LONG_PRODUCTS, &bytes);
+
+	return card_submit(card, va, bytes, point);
+}
+
+int breaking_start_other(struct card *card, uint32_t flags, uint64_t *point)
+{
+	struct drm_quire_sync sync = { DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE,
+				       card->syncobj, card->point + 1 };
+	struct drm_quire_job job = { .flags = flags,
+				     .outcome_va = card->stream.va + OUTCOME,
+				     .syncs = { sizeof(sync), 1, (uintptr_t)&sync } };
+	struct drm_quire_submit args = { .queue_id = card->queue,
+					 .jobs = { sizeof(job), 1, (uintptr_t)&job } };
+	int ret;
+
+	job.stream_va = breaking_marked(card, OTHER_PRODUCTS, &job.stream_bytes);
+	ret = card_ioctl(card->fd, DRM_IOCTL_QUIRE_SUBMIT, &args);
+	if (!ret)
+		*point = ++card->point;
+	return ret;
+}
+
+static struct quire_job_outcome *outcome(struct card *card)
+{
+	return (struct quire_job_outcome *)((char *)card->stream.map + OUTCOME);
+}
+
+uint64_t breaking_digest(struct card *card)
+{
+	return outcome(card)->digest;
+}
+
+void breaking_forget_digest(struct card *card)
+{
+	memset(outcome(card), 0, sizeof(*outcome(card)));
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What is left when the card does not come back by itself: the reset of its function, that of its
+ * bus, and the word that it is wedged.
+ */
+#include <errno.h>
+#include <linux/netlink.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "breaking.h"
+#include "kselftest_harness.h"
+#include "monitor.h"
+
+#define PCI_DEVICE "/sys/class/accel/accel0/device/"
+
+FIXTURE(ladder) {
+	struct card guilty;	/* its job is on the card when it breaks */
+	struct card innocent;
+	uint32_t resets;
+	uint64_t point;		/* of the guilty job */
+};
+
+FIXTURE_SETUP(ladder)
+{
+	ASSERT_EQ(0, monitor_open());
+	ASSERT_EQ(0, breaking_setup(&self->guilty, &self->innocent));
+	self->resets = breaking_resets(self->innocent.fd);
+}
+
+FIXTURE_TEARDOWN(ladder)
+{
+	breaking_teardown(&self->guilty, &self->innocent);
+	monitor_close();
+}
+
+TEST_F_TIMEOUT(ladder, reset_of_the_function_is_a_pause_for_jobs, 60)
+{
+	uint64_t other, digest;
+	uint32_t bytes;
+
+	ASSERT_EQ(0, card_long_stream(&self->innocent, &bytes));
+	ASSERT_EQ(0, breaking_start_other(&self->innocent, 0, &other));
+	ASSERT_EQ(0, card_wait(self->innocent.fd, self->innocent.syncobj, other, 20000 * MS));
+	digest = breaking_digest(&self->innocent);
+	breaking_forget_digest(&self->innocent);
+	ASSERT_EQ(0, breaking_start_guilty(&self->guilty, &self->point));
+	ASSERT_EQ(0, breaking_start_other(&self->innocent, 0, &other));
+	ASSERT_EQ(0, breaking_begun(&self->innocent));
+	EXPECT_EQ(0, sysfs_write(PCI_DEVICE "reset", "1"));
+	ASSERT_EQ(0, card_wait(self->innocent.fd, self->innocent.syncobj, other, 20000 * MS));
+	EXPECT_EQ(0, card_fence_error(self->innocent.fd, self->innocent.syncobj, other));
+	EXPECT_EQ(digest, breaking_digest(&self->innocent));
+	/* Also what was over its limit before and after it, taken together. */
+	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 20000 * MS));
+	EXPECT_EQ(-ETIME, card_fence_error(self->guilty.fd, self->guilty.syncobj, self->point));
+	EXPECT_EQ(self->resets + 1, breaking_resets(self->innocent.fd));
+}
+
+/* The rungs above a reset of the card: so many boots fail, and nobody has to do anything. */
+TEST_F_TIMEOUT(ladder, card_that_does_not_boot_is_reset_with_its_function_or_its_bus, 90)
+{
+	for (unsigned int boots = 1; boots <= 2; boots++) {
+		uint32_t queue;
+
+		ASSERT_EQ(0, card_queue_create(self->guilty.fd, self->guilty.vm, 0, &queue));
+		self->guilty.queue = queue;
+		ASSERT_EQ(0, monitor_inject("corrupt-firmware", boots));
+		ASSERT_EQ(0, breaking_start_guilty(&self->guilty, &self->point));
+		ASSERT_EQ(0, breaking_begun(&self->guilty));
+		ASSERT_EQ(0, monitor_inject("crash-firmware", 1));
+		ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point,
+				       30000 * MS));
+		EXPECT_EQ(-EIO, card_fence_error(self->guilty.fd, self->guilty.syncobj,
+						 self->point));
+		EXPECT_EQ(0, card_answers(&self->innocent));
+		EXPECT_TRUE(card_is("ready"));
+		EXPECT_EQ(0, card_info(self->innocent.fd).vram_lost);
+	}
+}
+
+/* What udev would hear: the kernel's events of devices. */
+static int uevents_open(void)
+{
+	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+	int events = socket(AF_NETLINK, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+			    NETLINK_KOBJECT_UEVENT);
+
+	if (events >= 0 && bind(events, (struct sockaddr *)&address, sizeof(address))) {
+		close(events);
+		events = -1;
+	}
+	return events;
+}
+
+/* Whether one of them, "change@..." and then strings, has all of these. */
+static int uevent_has(int events, const char *const strings[], int count)
+{
+	char event[4096];
+	ssize_t bytes;
+
+	while ((bytes = recv(events, event, sizeof(event) - 1, 0)) > 0) {
+		int found = 0;
+
+		event[bytes] = '\0';
+		for (const char *at = event; at < event + bytes; at += strlen(at) + 1)
+			for (int i = 0; i < count; i++)
+				found += !strcmp(at, strings[i]);
+		if (found == count)
+			return 1;
+	}
+	return 0;
+}
+
+TEST_F_TIMEOUT(ladder, card_whose_reset_fails_says_so_and_comes_back_with_the_function, 60)
+{
+	static const char *const wedged[] = { "ACTION=change", "SUBSYSTEM=accel",
+					      "DEVNAME=accel/accel0", "WEDGED=rebind,bus-reset" };
+	int events = uevents_open();
+	uint32_t queue;
+	uint64_t point;
+
+	ASSERT_GE(events, 0);
+
+	ASSERT_EQ(0, breaking_start_guilty(&self->guilty, &self->point));
+	/* The card's reset, the function's and the bus's. */
+	ASSERT_EQ(0, monitor_inject("corrupt-firmware", 3));
+	ASSERT_EQ(0, monitor_inject("engine-deaf", 0xffff));
+	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 20000 * MS));
+	for (int i = 0; i < 500 && !card_is("wedged"); i++)
+		usleep(20000);
+	EXPECT_TRUE(card_is("wedged"));
+	EXPECT_TRUE(uevent_has(events, wedged, sizeof(wedged) / sizeof(wedged[0])));
+	close(events);
+	EXPECT_EQ(-EIO, card_submit(&self->innocent, 0, 0, &point));
+	EXPECT_EQ(-EIO, card_queue_create(self->innocent.fd, self->innocent.vm, 0, &queue));
+	ASSERT_EQ(0, monitor_inject("engine-deaf", 0));
+	EXPECT_EQ(0, sysfs_write(PCI_DEVICE "reset", "1"));
+	EXPECT_TRUE(card_is("ready"));
+	EXPECT_EQ(0, card_answers(&self->innocent));
+	EXPECT_EQ(0, card_queue_create(self->innocent.fd, self->innocent.vm, 0, &queue));
+}
+
+/* A job that nothing but the reset of the function ends, and its queue goes in the middle of it. */
+TEST_F_TIMEOUT(ladder, queue_closed_while_the_function_is_reset_stays_until_its_job_has_ended, 90)
+{
+	uint32_t queue;
+	double start;
+	pid_t child;
+
+	ASSERT_EQ(0, card_queue_create(self->guilty.fd, self->guilty.vm, 600000, &queue));
+	self->guilty.queue = queue;
+	ASSERT_EQ(0, monitor_inject("engine-stuck", 3));
+	ASSERT_EQ(0, breaking_start_guilty(&self->guilty, &self->point));
+	breaking_let_begin();
+	start = seconds_now();
+	child = fork();
+	if (!child) {
+		EXPECT_EQ(0, sysfs_write(PCI_DEVICE "reset", "1"));
+		_exit(0);
+	}
+	/* It is given two seconds to come to rest and two to stop, and then loses the bus. */
+	usleep(2200000);
+	ASSERT_EQ(0, card_queue_destroy(self->guilty.fd, queue));
+	EXPECT_LT(3.9, seconds_now() - start);
+	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 20000 * MS));
+	ASSERT_EQ(child, waitpid(child, NULL, 0));
+	ASSERT_EQ(0, monitor_inject("engine-stuck", 0));
+	EXPECT_EQ(0, card_answers(&self->innocent));
+	EXPECT_TRUE(card_is("ready"));
+}
+
+/* The rung between: the card does not stop, so it loses the bus, and its function is reset. */
+TEST_F_TIMEOUT(ladder, card_that_does_not_stop_is_reset_with_its_function, 60)
+{
+	struct drm_quire_queue_query state;
+
+	ASSERT_EQ(0, monitor_inject("engine-stuck", 1));
+	ASSERT_EQ(0, breaking_start_guilty(&self->guilty, &self->point));
+	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 30000 * MS));
+	EXPECT_EQ(-ETIME, card_fence_error(self->guilty.fd, self->guilty.syncobj, self->point));
+	ASSERT_EQ(0, card_queue_state(self->guilty.fd, self->guilty.queue, &state));
+	EXPECT_EQ(DRM_QUIRE_QUEUE_RESET_GUILTY, state.reset);
+	ASSERT_EQ(0, monitor_inject("engine-stuck", 0));
+	EXPECT_EQ(0, card_answers(&self->innocent));
+	EXPECT_TRUE(card_is("ready"));
+	EXPECT_EQ(0, card_info(self->innocent.fd).vram_lost);
+	EXPECT_LE(self->resets + 1, breaking_resets(self->innocent.fd));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Engines that do not give way: what they cost the queue whose job is on them, the queues beside
+ * it, and whoever waits for memory.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "breaking.h"
+#include "kselftest_harness.h"
+#include "monitor.h"
+
+FIXTURE(stubborn) {
+	struct card guilty;	/* its job is on the card when it breaks */
+	struct card innocent;
+	uint32_t resets;
+	uint64_t point;		/* of the guilty job */
+};
+
+FIXTURE_SETUP(stubborn)
+{
+	ASSERT_EQ(0, monitor_open());
+	ASSERT_EQ(0, breaking_setup(&self->guilty, &self->innocent));
+	self->resets = breaking_resets(self->innocent.fd);
+}
+
+FIXTURE_TEARDOWN(stubborn)
+{
+	breaking_teardown(&self->guilty, &self->innocent);
+	monitor_close();
+}
+
+/*
+ * What a hung queue costs: the end of its job past its limit, and the longest time that jobs of
+ * another had to wait.  The bounds are for machines that do something else, too.
+ */
+TEST_F_TIMEOUT(stubborn, a_hung_queue_is_ended_soon_and_others_hardly_wait, 90)
+{
+	static const char *const hangs[] = { "engine-hang", "engine-deaf" };
+
+	for (int i = 0; i < 2; i++) {
+		double start, end, longest = 0, last;
+		uint32_t queue;
+		pid_t child;
+
+		ASSERT_EQ(0, card_queue_create(self->guilty.fd, self->guilty.vm, BREAKING_LIMIT_MS,
+					       &queue));
+		self->guilty.queue = queue;
+		ASSERT_EQ(0, monitor_inject(hangs[i], 1));
+		start = seconds_now();
+		ASSERT_EQ(0, breaking_start_guilty(&self->guilty, &self->point));
+		/* The engine is well when it has been reset: others' jobs come to it next. */
+		child = fork();
+		if (!child) {
+			card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 30000 * MS);
+			_exit(monitor_inject(hangs[i], 0) != 0);
+		}
+		last = seconds_now();
+		do {
+			EXPECT_EQ(0, card_answers(&self->innocent));
+			end = seconds_now();
+			longest = end - last > longest ? end - last : longest;
+			last = end;
+		} while (end < start + 30 && card_wait(self->guilty.fd, self->guilty.syncobj,
+						       self->point, 0));
+		ASSERT_EQ(child, waitpid(child, NULL, 0));
+		EXPECT_EQ(-ETIME, card_fence_error(self->guilty.fd, self->guilty.syncobj,
+						   self->point));
+		TH_LOG("{\"recovery\": \"%s\", \"limit_ms\": %d, \"past_limit_ms\": %.0f, "
+		       "\"innocent_stopped_ms\": %.0f}", hangs[i], BREAKING_LIMIT_MS,
+		       (end - start) * 1e3 - BREAKING_LIMIT_MS, longest * 1e3);
+		EXPECT_GT(4.0, end - start - BREAKING_LIMIT_MS * 1e-3);
+		EXPECT_GT(1.0, longest);
+	}
+}
+
+/* A page that the card can reach comes and goes: it has to drain that. */
+static int bind_and_unbind(struct card *card)
+{
+	uint32_t handle;
+	void *map;
+	int ret = card_bo_create(card->fd, PAGE, DRM_QUIRE_PLACEMENT_SYSTEM, 0, &handle);
+
+	if (ret)
+		return ret;
+	ret = card_bo_map(card->fd, handle, PAGE, &map);
+	if (!ret) {
+		/* Without pages it would be mapped for the next job only. */
+		*(volatile char *)map = 0;
+		ret = card_bind(card->fd, card->vm, handle, 0x700000000ull, PAGE, 0);
+		munmap(map, PAGE);
+	}
+	if (!ret)
+		ret = card_unbind(card->fd, card->vm, 0x700000000ull, PAGE);
+	card_close_handle(card->fd, handle);
+	return ret;
+}
+
+/*
+ * A job that may take ten minutes keeps an engine, and memory of its address space waits.  It says
+ * that it may be begun again, which used to make it innocent of each reset there was.
+ */
+static void keep_memory(struct __test_metadata *_metadata, FIXTURE_DATA(stubborn) *self,
+			const char *hang, uint32_t expected)
+{
+	struct drm_quire_queue_query state;
+	uint64_t kept;
+	double start;
+
+	ASSERT_EQ(0, card_queue_create(self->guilty.fd, self->guilty.vm, 600000,
+				       &self->guilty.queue));
+	ASSERT_EQ(0, monitor_inject(hang, 1));
+	ASSERT_EQ(0, breaking_start_other(&self->guilty, DRM_QUIRE_JOB_RESTARTABLE, &kept));
+	breaking_let_begin();
+	start = seconds_now();
+	while (card_wait(self->guilty.fd, self->guilty.syncobj, kept, 0) &&
+	       seconds_now() < start + 75) {
+		ASSERT_EQ(0, bind_and_unbind(&self->guilty));
+		EXPECT_EQ(0, card_answers(&self->innocent));
+		usleep(200000);
+	}
+	TH_LOG("{\"recovery\": \"undrained %s\", \"seconds\": %.1f, \"resets\": %u}", hang,
+	       seconds_now() - start, breaking_resets(self->innocent.fd) - self->resets);
+	ASSERT_EQ(0, monitor_inject(hang, 0));
+	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, kept, 0));
+	EXPECT_EQ(-ETIME, card_fence_error(self->guilty.fd, self->guilty.syncobj, kept));
+	ASSERT_EQ(0, card_queue_state(self->guilty.fd, self->guilty.queue, &state));
+	EXPECT_EQ(DRM_QUIRE_QUEUE_STATE_BANNED, state.state);
+	EXPECT_EQ(DRM_QUIRE_QUEUE_RESET_GUILTY, state.reset);
+	EXPECT_EQ(0, state.rerun);
+	/* Others complained, too, and one answer was enough for all. */
+	sleep(2);
+	EXPECT_EQ(0, card_answers(&self->innocent));
+	EXPECT_EQ(self->resets + expected, breaking_resets(self->innocent.fd));
+}
+
+TEST_F_TIMEOUT(stubborn, job_that_keeps_memory_from_being_given_back_is_ended, 150)
+{
+	keep_memory(_metadata, self, "engine-hang", 0);
+}
+
+TEST_F_TIMEOUT(stubborn, memory_on_an_engine_that_is_deaf_costs_one_reset, 150)
+{
+	keep_memory(_metadata, self, "engine-deaf", 1);
+}
+
+TEST_F_TIMEOUT(stubborn, engine_that_ignores_the_cancel_costs_others_nothing, 60)
+{
+	struct drm_quire_queue_query state;
+	uint64_t refused, other, digest;
+	uint32_t bytes;
+
+	/* On a busy machine the job takes longer than the usual limit. */
+	ASSERT_EQ(0, card_queue_create(self->innocent.fd, self->innocent.vm, 600000,
+				       &self->innocent.queue));
+	ASSERT_EQ(0, card_long_stream(&self->innocent, &bytes));
+	ASSERT_EQ(0, breaking_start_other(&self->innocent, 0, &other));
+	ASSERT_EQ(0, card_wait(self->innocent.fd, self->innocent.syncobj, other, 20000 * MS));
+	ASSERT_EQ(0, card_fence_error(self->innocent.fd, self->innocent.syncobj, other));
+	digest = breaking_digest(&self->innocent);
+	ASSERT_NE(0, digest);
+	/* One of two engines is deaf; what the other computes goes on after the reset. */
+	ASSERT_EQ(0, monitor_inject("engine-deaf", 1));
+	ASSERT_EQ(0, breaking_start_guilty(&self->guilty, &self->point));
+	breaking_let_begin();
+	breaking_forget_digest(&self->innocent);
+	ASSERT_EQ(0, breaking_start_other(&self->innocent, 0, &other));
+	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 20000 * MS));
+	ASSERT_EQ(0, monitor_inject("engine-deaf", 0));
+	EXPECT_EQ(-ETIME, card_fence_error(self->guilty.fd, self->guilty.syncobj, self->point));
+	ASSERT_EQ(0, card_queue_state(self->guilty.fd, self->guilty.queue, &state));
+	EXPECT_EQ(DRM_QUIRE_QUEUE_STATE_BANNED, state.state);
+	EXPECT_EQ(DRM_QUIRE_QUEUE_RESET_GUILTY, state.reset);
+	EXPECT_EQ(-ECANCELED, card_submit(&self->guilty, 0, 0, &refused));
+	ASSERT_EQ(0, card_wait(self->innocent.fd, self->innocent.syncobj, other, 20000 * MS));
+	EXPECT_EQ(0, card_fence_error(self->innocent.fd, self->innocent.syncobj, other));
+	EXPECT_EQ(digest, breaking_digest(&self->innocent));
+	ASSERT_EQ(0, card_queue_state(self->innocent.fd, self->innocent.queue, &state));
+	EXPECT_EQ(DRM_QUIRE_QUEUE_STATE_ACTIVE, state.state);
+	EXPECT_EQ(0, state.rerun);
+	EXPECT_EQ(self->resets + 1, breaking_resets(self->innocent.fd));
+}
+
+/* Packets at the stream's beginning, one band each: @count sums of @k products. */
+static int card_long_sums(struct card *card, uint32_t k, uint32_t count)
+{
+	struct quire_packet_gemm *packets = card->stream.map;
+	struct bo operands, output;
+	int ret = card_buffer(card, k, DRM_QUIRE_PLACEMENT_SYSTEM, &operands);
+
+	if (!ret)
+		ret = card_buffer(card, PAGE, DRM_QUIRE_PLACEMENT_SYSTEM, &output);
+	if (ret)
+		return ret;
+	memset(operands.map, 0x43, k);
+	for (uint32_t i = 0; i < count; i++)
+		packet_gemm(&packets[i], QUIRE_FORMAT_POSIT8, 1, 1, k, operands.va, operands.va,
+			    output.va);
+	return 0;
+}
+
+/*
+ * Bands of the innocent take about as long as the driver waits for them: whether they end before
+ * or after it has given up, what has begun is not begun again.
+ */
+TEST_F_TIMEOUT(stubborn, queue_that_comes_to_rest_too_late_is_not_run_twice, 120)
+{
+	struct drm_quire_queue_query state;
+	volatile uint64_t *mark = breaking_mark(&self->innocent);
+	uint64_t other;
+	uint32_t bytes;
+
+	for (unsigned int i = 0; i < 8; i++) {
+		uint64_t va;
+		int error;
+
+		ASSERT_EQ(0, card_queue_create(self->guilty.fd, self->guilty.vm, BREAKING_LIMIT_MS,
+					       &self->guilty.queue));
+		ASSERT_EQ(0, card_queue_create(self->innocent.fd, self->innocent.vm, 600000,
+					       &self->innocent.queue));
+		ASSERT_EQ(0, card_long_sums(&self->innocent, 1u << 20, 31));
+		va = breaking_marked(&self->innocent, 30, &bytes);
+		ASSERT_EQ(0, monitor_inject("engine-deaf", 1));
+		ASSERT_EQ(0, breaking_start_guilty(&self->guilty, &self->point));
+		usleep(100000 + i * 30000);
+		ASSERT_EQ(0, card_submit(&self->innocent, va, bytes, &other));
+		ASSERT_EQ(0, breaking_begun(&self->innocent));
+		*mark = 0;
+		ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point,
+				       20000 * MS));
+		ASSERT_EQ(0, monitor_inject("engine-deaf", 0));
+		ASSERT_EQ(0, card_wait(self->innocent.fd, self->innocent.syncobj, other,
+				       60000 * MS));
+		error = card_fence_error(self->innocent.fd, self->innocent.syncobj, other);
+		EXPECT_TRUE(!error || error == -EIO) TH_LOG("error %d", error);
+		EXPECT_EQ(0, *mark) TH_LOG("begun twice, error %d", error);
+		ASSERT_EQ(0, card_queue_state(self->innocent.fd, self->innocent.queue, &state));
+		EXPECT_EQ(0, state.rerun);
+		if (!error)
+			EXPECT_EQ(DRM_QUIRE_QUEUE_RESET_NONE, state.reset);
+	}
+}
+
+TEST_HARNESS_MAIN
