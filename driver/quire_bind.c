@@ -367,7 +367,7 @@ static unsigned int quire_bind_pending(struct quire_vm *vm)
 static void quire_bind_happen(struct quire_bind_job *job, bool *queued)
 {
 	struct quire_vm *vm = job->vm;
-	bool signalling, now = !job->syncs.waits && !quire_bind_pending(vm);
+	bool signalling, now = !job->syncs.count && !quire_bind_pending(vm);
 
 	quire_bind_commit(job);
 	if (job->fence)

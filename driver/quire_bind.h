@@ -37,14 +37,6 @@ struct quire_bind_op {
 	struct quire_va *spare[3];
 };
 
-/** struct quire_bind_wait - a call waits for a fence */
-struct quire_bind_wait {
-	/** @callback: on the fence */
-	struct dma_fence_cb callback;
-	/** @job: that waits */
-	struct quire_bind_job *job;
-};
-
 /** struct quire_bind_job - one call */
 struct quire_bind_job {
 	/** @node: in quire_vm.jobs, then quire_vm.ended */
@@ -55,10 +47,6 @@ struct quire_bind_job {
 	u64 number;
 	/** @syncs: what to wait for */
 	struct quire_syncs syncs;
-	/** @callbacks: one for each of syncs.wait */
-	struct quire_bind_wait *callbacks;
-	/** @waits: fences waited for that have not signalled, plus one while armed */
-	atomic_t waits;
 	/** @error: of the fence, should the call be given up */
 	int error;
 	/** @fence: signalled when done; NULL if synchronous */
@@ -80,7 +68,7 @@ struct quire_bind_job {
 /* quire_bind_job.c */
 struct quire_bind_job *quire_bind_job_alloc(struct quire_vm *vm);
 void quire_bind_job_free(struct quire_bind_job *job);
-/* The fence and room for the waits of an asynchronous call; -ENOMEM. */
+/* The fence of an asynchronous call; -ENOMEM. */
 int quire_bind_job_prepare(struct quire_bind_job *job);
 /* Nothing is before it and it waits for nothing: apply it here. */
 void quire_bind_job_run(struct quire_bind_job *job);

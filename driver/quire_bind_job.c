@@ -62,21 +62,7 @@ int quire_bind_job_prepare(struct quire_bind_job *job)
 	/* The number comes with the place in the order, under the lock of the address space. */
 	dma_fence_init(&job->fence->base, &quire_bind_fence_ops, &job->fence->lock,
 		       job->vm->fence_context, 0);
-	if (!job->syncs.waits)
-		return 0;
-	job->callbacks = kvcalloc(job->syncs.waits, sizeof(*job->callbacks), QUIRE_GFP_CALL);
-	return job->callbacks ? 0 : -ENOMEM;
-}
-
-/* After this no callback touches the job: they run under a lock taken here. */
-static void quire_bind_disarm(struct quire_bind_job *job)
-{
-	u32 i;
-
-	for (i = 0; job->callbacks && i < job->syncs.waits; i++)
-		if (job->callbacks[i].job)
-			dma_fence_remove_callback(job->syncs.wait[i],
-						  &job->callbacks[i].callback);
+	return 0;
 }
 
 void quire_bind_job_free(struct quire_bind_job *job)
@@ -84,7 +70,8 @@ void quire_bind_job_free(struct quire_bind_job *job)
 	struct quire_vm *vm = job->vm;
 	u32 i;
 
-	quire_bind_disarm(job);
+	/* First: a callback may still look at the job. */
+	quire_syncs_put(&job->syncs);
 	quire_mmu_unreserve(&vm->mmu, &job->pool);
 	for (i = 0; i < job->count; i++) {
 		struct quire_bind_op *op = &job->ops[i];
@@ -95,8 +82,6 @@ void quire_bind_job_free(struct quire_bind_job *job)
 	}
 	if (job->ops != &job->only)
 		kvfree(job->ops);
-	kvfree(job->callbacks);
-	quire_syncs_put(&job->syncs);
 	if (job->fence)
 		dma_fence_put(&job->fence->base);
 	kfree(job);
@@ -185,41 +170,24 @@ static void quire_bind_kick(struct quire_vm *vm)
 		quire_vm_put(vm);
 }
 
-/* Under the lock of the fence waited for. */
-static void quire_bind_wait_done(struct dma_fence *fence, struct dma_fence_cb *callback)
+static void quire_bind_waits_over(struct quire_syncs *syncs)
 {
-	struct quire_bind_job *job =
-		container_of(callback, struct quire_bind_wait, callback)->job;
-
-	if (atomic_dec_and_test(&job->waits))
-		quire_bind_kick(job->vm);
+	quire_bind_kick(container_of(syncs, struct quire_bind_job, syncs)->vm);
 }
 
 void quire_bind_job_queue(struct quire_bind_job *job)
 {
 	struct quire_vm *vm = job->vm;
-	u32 i;
 
 	trace_quire_bind_queued(job);
-	/* It counts as waiting until all callbacks are in place. */
-	atomic_set(&job->waits, 1);
-	for (i = 0; i < job->syncs.waits; i++) {
-		struct quire_bind_wait *wait = &job->callbacks[i];
-
-		wait->job = job;
-		atomic_inc(&job->waits);
-		if (dma_fence_add_callback(job->syncs.wait[i], &wait->callback,
-					   quire_bind_wait_done)) {
-			wait->job = NULL;
-			atomic_dec(&job->waits);
-		}
-	}
+	quire_syncs_arm(&job->syncs, quire_bind_waits_over);
 	spin_lock(&vm->job_lock);
 	list_add_tail(&job->node, &vm->jobs);
 	WRITE_ONCE(vm->pending, vm->pending + 1);
-	/* From here on the worker may run it, and others free it. */
-	if (atomic_dec_and_test(&job->waits))
+	/* Whoever saw its last fence signal may not have found it in the list. */
+	if (!quire_syncs_waiting(&job->syncs))
 		quire_bind_kick(vm);
+	/* From here on the worker may run it, and others free it. */
 	spin_unlock(&vm->job_lock);
 }
 
@@ -229,7 +197,7 @@ static struct quire_bind_job *quire_bind_next(struct quire_vm *vm)
 
 	spin_lock(&vm->job_lock);
 	job = list_first_entry_or_null(&vm->jobs, struct quire_bind_job, node);
-	if (job && atomic_read(&job->waits))
+	if (job && quire_syncs_waiting(&job->syncs))
 		job = NULL;
 	spin_unlock(&vm->job_lock);
 	return job;
@@ -267,11 +235,10 @@ void quire_bind_cancel(struct quire_vm *vm)
 	spin_lock(&vm->job_lock);
 	list_for_each_entry(job, &vm->jobs, node) {
 		/* Those that wait for nothing may be running. */
-		if (!atomic_read(&job->waits))
+		if (!quire_syncs_waiting(&job->syncs))
 			continue;
-		quire_bind_disarm(job);
 		job->error = -ECANCELED;
-		atomic_set(&job->waits, 0);
+		quire_syncs_disarm(&job->syncs);
 	}
 	if (!list_empty(&vm->jobs))
 		quire_bind_kick(vm);

@@ -53,7 +53,6 @@ void quire_job_free(struct quire_job *job)
 {
 	quire_syncs_put(&job->syncs);
 	quire_signals_put(&job->signals);
-	kvfree(job->callbacks);
 	kfree(job);
 }
 
@@ -66,46 +65,14 @@ void quire_job_init_fence(struct quire_job *job, struct quire_queue *queue, u64 
 		       number);
 }
 
-int quire_job_prepare_waits(struct quire_job *job)
+static void quire_job_waits_over(struct quire_syncs *syncs)
 {
-	if (!job->syncs.waits)
-		return 0;
-	job->callbacks = kvcalloc(job->syncs.waits, sizeof(*job->callbacks), QUIRE_GFP_CALL);
-	return job->callbacks ? 0 : -ENOMEM;
+	struct quire_queue *queue = container_of(syncs, struct quire_job, syncs)->queue;
+
+	queue_work(queue->qdev->queues->wq, &queue->push);
 }
 
-/* Runs under the lock of the fence waited for: only wakes a worker. */
-static void quire_job_wait_done(struct dma_fence *fence, struct dma_fence_cb *callback)
-{
-	struct quire_job *job = container_of(callback, struct quire_job_wait, callback)->job;
-
-	if (atomic_dec_and_test(&job->waits))
-		queue_work(job->queue->qdev->queues->wq, &job->queue->push);
-}
-
-/* The job counts as waiting until all callbacks are in place. */
 void quire_job_arm(struct quire_job *job)
 {
-	atomic_set(&job->waits, 1);
-	for (u32 i = 0; i < job->syncs.waits; i++) {
-		struct quire_job_wait *wait = &job->callbacks[i];
-
-		wait->job = job;
-		atomic_inc(&job->waits);
-		if (dma_fence_add_callback(job->syncs.wait[i], &wait->callback,
-					   quire_job_wait_done))
-			atomic_dec(&job->waits);
-	}
-	atomic_dec(&job->waits);
-}
-
-/* After this no callback touches the job: they run under the lock taken here. */
-void quire_job_disarm(struct quire_job *job)
-{
-	if (job->callbacks)
-		for (u32 i = 0; i < job->syncs.waits; i++)
-			dma_fence_remove_callback(job->syncs.wait[i], &job->callbacks[i].callback);
-	quire_syncs_put(&job->syncs);
-	kvfree(job->callbacks);
-	job->callbacks = NULL;
+	quire_syncs_arm(&job->syncs, quire_job_waits_over);
 }

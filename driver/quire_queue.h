@@ -57,22 +57,10 @@ struct quire_job {
 	int error;
 	/** @busy_ns: time the card worked on it, in all its runs, once they have ended */
 	u64 busy_ns;
-	/** @waits: fences waited for that have not signalled, plus one while armed */
-	atomic_t waits;
 	/** @syncs: fences to wait for */
 	struct quire_syncs syncs;
 	/** @signals: syncobjs, of the call that submits it alone */
 	struct quire_signals signals;
-	/** @callbacks: one for each of syncs.wait */
-	struct quire_job_wait *callbacks;
-};
-
-/** struct quire_job_wait - a job waits for a fence */
-struct quire_job_wait {
-	/** @callback: on the fence */
-	struct dma_fence_cb callback;
-	/** @job: that waits */
-	struct quire_job *job;
 };
 
 /**
@@ -390,10 +378,8 @@ void quire_limit_work(struct work_struct *work);
 /* quire_fence.c */
 struct quire_job *quire_job_alloc(gfp_t gfp);
 void quire_job_free(struct quire_job *job);
-/* Room for the callbacks of quire_job_arm(); -ENOMEM. */
-int quire_job_prepare_waits(struct quire_job *job);
+/* It waits for its fences, and then has its queue pushed. */
 void quire_job_arm(struct quire_job *job);
-void quire_job_disarm(struct quire_job *job);
 void quire_job_init_fence(struct quire_job *job, struct quire_queue *queue, u64 number);
 
 /* quire_irq.c */

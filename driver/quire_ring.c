@@ -50,7 +50,7 @@ static void quire_ring_release(struct quire_job *job)
 	struct quire_queue *queue = job->queue;
 
 	list_del_init(&job->node);
-	quire_job_disarm(job);
+	quire_syncs_put(&job->syncs);
 	dma_fence_put(&job->fence);
 	quire_power_put_job(queue->qdev);
 	quire_queue_put(queue);
@@ -76,7 +76,7 @@ static void quire_ring_end_jobs(struct quire_queue *queue, struct list_head *end
 	list_for_each_entry_safe(job, next, ended, node) {
 		quire_ring_signal(job);
 		/* Nor is what they waited for, which may be much. */
-		if (!job->syncs.waits || !in_hardirq())
+		if (!job->syncs.count || !in_hardirq())
 			quire_ring_release(job);
 	}
 	if (!failed && list_empty(ended))
@@ -260,7 +260,7 @@ static bool quire_ring_wants_locked(struct quire_queue *queue)
 	lockdep_assert_held(&queue->lock);
 	job = list_first_entry_or_null(&queue->pending, struct quire_job, node);
 	return !queue->banned &&
-	       (!list_empty(&queue->running) || (job && !atomic_read(&job->waits)));
+	       (!list_empty(&queue->running) || (job && !quire_syncs_waiting(&job->syncs)));
 }
 
 /*
@@ -276,7 +276,7 @@ static bool quire_ring_push(struct quire_queue *queue, struct list_head *ended)
 	if (!queue->live || queue->dropping)
 		return false;
 	list_for_each_entry_safe(job, next, &queue->pending, node) {
-		if (atomic_read(&job->waits) || queue->on_ring == QUIRE_RING_ENTRIES)
+		if (quire_syncs_waiting(&job->syncs) || queue->on_ring == QUIRE_RING_ENTRIES)
 			break;
 		quire_ring_write(queue, job);
 		written = true;

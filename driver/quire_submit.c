@@ -68,8 +68,6 @@ static int quire_submit_get_job(struct drm_device *drm, struct drm_file *file,
 	job->restartable = !args->stream_bytes || args->flags & DRM_QUIRE_JOB_RESTARTABLE;
 	ret = quire_syncs_get(drm, file, &args->syncs, &submission->syncs_left, &job->syncs,
 			      &job->signals);
-	if (!ret)
-		ret = quire_job_prepare_waits(job);
 	if (ret) {
 		quire_job_free(job);
 		return ret;

@@ -64,12 +64,12 @@ static int quire_sync_get_wait(struct drm_device *drm, struct drm_file *file,
 			       const struct drm_quire_sync *sync, struct quire_syncs *syncs)
 {
 	int ret = drm_syncobj_find_fence(file, sync->handle, sync->point, 0,
-					 &syncs->wait[syncs->waits]);
+					 &syncs->wait[syncs->count].fence);
 
 	if (ret)
 		drm_dbg(drm, "syncs: handle %u has no fence to wait for (%d)\n", sync->handle, ret);
 	else
-		syncs->waits++;
+		syncs->count++;
 	return ret;
 }
 
@@ -118,14 +118,13 @@ static int quire_syncs_alloc(const struct drm_quire_sync *sync, u32 count,
 	for (u32 i = 0; i < count; i++)
 		signal_count += !!(sync[i].flags & DRM_QUIRE_SYNC_SIGNAL);
 	waits = count - signal_count;
-	syncs->wait = &syncs->one_wait;
-	signals->signal = &signals->one_signal;
-	if (waits > 1)
+	if (waits)
 		syncs->wait = kvcalloc(waits, sizeof(*syncs->wait), QUIRE_GFP_CALL);
+	signals->signal = &signals->one_signal;
 	if (signal_count > 1)
 		signals->signal = kvcalloc(signal_count, sizeof(*signals->signal),
 					   QUIRE_GFP_CALL);
-	return syncs->wait && signals->signal ? 0 : -ENOMEM;
+	return (syncs->wait || !waits) && signals->signal ? 0 : -ENOMEM;
 }
 
 int quire_syncs_get(struct drm_device *drm, struct drm_file *file,
@@ -165,12 +164,46 @@ int quire_syncs_get(struct drm_device *drm, struct drm_file *file,
 
 void quire_syncs_put(struct quire_syncs *syncs)
 {
-	for (u32 i = 0; i < syncs->waits; i++)
-		dma_fence_put(syncs->wait[i]);
-	if (syncs->wait != &syncs->one_wait)
-		kvfree(syncs->wait);
+	quire_syncs_disarm(syncs);
+	for (u32 i = 0; i < syncs->count; i++)
+		dma_fence_put(syncs->wait[i].fence);
+	kvfree(syncs->wait);
 	syncs->wait = NULL;
-	syncs->waits = 0;
+	syncs->count = 0;
+}
+
+/* Runs under the lock of the fence waited for: only wakes a worker. */
+static void quire_sync_signalled(struct dma_fence *fence, struct dma_fence_cb *callback)
+{
+	struct quire_syncs *syncs = container_of(callback, struct quire_wait, callback)->syncs;
+
+	if (atomic_dec_and_test(&syncs->left))
+		syncs->over(syncs);
+}
+
+void quire_syncs_arm(struct quire_syncs *syncs, void (*over)(struct quire_syncs *syncs))
+{
+	syncs->over = over;
+	/* One more, so that @over is not called from here. */
+	atomic_set(&syncs->left, 1 + syncs->count);
+	for (u32 i = 0; i < syncs->count; i++) {
+		struct quire_wait *wait = &syncs->wait[i];
+
+		wait->syncs = syncs;
+		if (dma_fence_add_callback(wait->fence, &wait->callback, quire_sync_signalled))
+			atomic_dec(&syncs->left);
+	}
+	atomic_dec(&syncs->left);
+}
+
+void quire_syncs_disarm(struct quire_syncs *syncs)
+{
+	if (!syncs->over)
+		return;
+	for (u32 i = 0; i < syncs->count; i++)
+		dma_fence_remove_callback(syncs->wait[i].fence, &syncs->wait[i].callback);
+	atomic_set(&syncs->left, 0);
+	syncs->over = NULL;
 }
 
 void quire_signals_give(struct quire_signals *signals)

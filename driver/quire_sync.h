@@ -2,10 +2,9 @@
 #ifndef QUIRE_SYNC_H
 #define QUIRE_SYNC_H
 
+#include <linux/dma-fence.h>
 #include <linux/list.h>
-#include <linux/types.h>
 
-struct dma_fence;
 struct dma_fence_chain;
 struct drm_device;
 struct drm_file;
@@ -22,14 +21,32 @@ struct quire_sync_signal {
 	u64 point;
 };
 
-/** struct quire_syncs - what a job waits for */
+struct quire_syncs;
+
+/** struct quire_wait - a fence to wait for */
+struct quire_wait {
+	/** @fence: with a reference */
+	struct dma_fence *fence;
+	/** @callback: on it, while armed */
+	struct dma_fence_cb callback;
+	/** @syncs: that have it */
+	struct quire_syncs *syncs;
+};
+
+/**
+ * struct quire_syncs - what a job waits for
+ *
+ * From quire_syncs_arm() on the fences' callbacks have its address.
+ */
 struct quire_syncs {
-	/** @waits: number of @wait */
-	u32 waits;
-	/** @wait: fences, with references */
-	struct dma_fence **wait;
-	/** @one_wait: room for one that @wait needs not be allocated for */
-	struct dma_fence *one_wait;
+	/** @count: number of @wait */
+	u32 count;
+	/** @left: fences that have not signalled, plus one while they are being armed */
+	atomic_t left;
+	/** @over: called under the lock of the last fence that signals; NULL: not armed */
+	void (*over)(struct quire_syncs *syncs);
+	/** @wait: fences */
+	struct quire_wait *wait;
 };
 
 /**
@@ -66,7 +83,21 @@ int quire_copy_array(struct drm_device *drm, const char *name,
 int quire_syncs_get(struct drm_device *drm, struct drm_file *file,
 		    const struct drm_quire_obj_array *array, u32 *left,
 		    struct quire_syncs *syncs, struct quire_signals *signals);
+/* Disarms them, too. */
 void quire_syncs_put(struct quire_syncs *syncs);
+
+/*
+ * @over wakes whoever goes on when nothing is left to wait for, unless that was so at once: look
+ * with quire_syncs_waiting() when he can find the job.  Allocates nothing.
+ */
+void quire_syncs_arm(struct quire_syncs *syncs, void (*over)(struct quire_syncs *syncs));
+/* Nothing is waited for any more, and no callback touches it: they run under locks taken here. */
+void quire_syncs_disarm(struct quire_syncs *syncs);
+
+static inline bool quire_syncs_waiting(struct quire_syncs *syncs)
+{
+	return atomic_read(&syncs->left);
+}
 
 /*
  * Cannot fail; once only, with no lock held.  Where the process is killed meanwhile the rest is

@@ -252,12 +252,12 @@ static void quire_ring_test_keeps_its_order(struct kunit *test)
 
 	quire_ring_test_add(test);
 	second = quire_ring_test_add(test);
-	atomic_inc(&second->waits);
+	atomic_inc(&second->syncs.left);
 	quire_ring_test_add(test);
 	quire_ring_kick(t->queue);
 	KUNIT_EXPECT_EQ(test, 1, quire_ring_test_doorbell(t));
 	KUNIT_EXPECT_EQ(test, 1, t->queue->on_ring);
-	atomic_dec(&second->waits);
+	atomic_dec(&second->syncs.left);
 	quire_ring_kick(t->queue);
 	KUNIT_EXPECT_EQ(test, 3, quire_ring_test_doorbell(t));
 	KUNIT_EXPECT_EQ(test, 2, second->sequence);
@@ -273,7 +273,7 @@ static void quire_ring_test_fails(struct kunit *test)
 	for (unsigned int i = 0; i < ARRAY_SIZE(jobs); i++)
 		jobs[i] = quire_ring_test_add(test);
 	/* The last one has not come to the ring yet. */
-	atomic_inc(&jobs[4]->waits);
+	atomic_inc(&jobs[4]->syncs.left);
 	quire_ring_kick(t->queue);
 	quire_ring_test_end(t, 1, QUIRE_STATUS_OK);
 	quire_ring_test_end(t, 2, QUIRE_STATUS_MMU_FAULT);
