@@ -5,6 +5,7 @@
 
 #include "breaking.h"
 #include "monitor.h"
+#include "patience.h"
 
 #define OTHER_PRODUCTS 40u
 #define LONG_PRODUCTS 400u
@@ -60,7 +61,7 @@ volatile uint64_t *breaking_mark(struct card *card)
 
 int breaking_begun(struct card *card)
 {
-	for (int i = 0; i < 2000 && !*breaking_mark(card); i++)
+	for (int i = 0; i < 2000 * test_patience() && !*breaking_mark(card); i++)
 		usleep(10000);
 	return *breaking_mark(card) ? 0 : -ETIME;
 }

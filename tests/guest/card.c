@@ -10,6 +10,7 @@
 #include <linux/sync_file.h>
 
 #include "card.h"
+#include "patience.h"
 
 #define FP32_ONE 0x3f800000u
 #define STREAM_BYTES (2 * QUIRE_STREAM_MAX_BYTES)
@@ -159,7 +160,7 @@ int card_wait(int fd, uint32_t syncobj, uint64_t point, int64_t timeout_ns)
 	struct drm_syncobj_timeline_wait args = {
 		.handles = (uintptr_t)&syncobj,
 		.points = (uintptr_t)&point,
-		.timeout_nsec = deadline(timeout_ns),
+		.timeout_nsec = deadline(timeout_ns * test_patience()),
 		.count_handles = 1,
 		.flags = DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL | DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT,
 	};

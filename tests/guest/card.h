@@ -51,7 +51,7 @@ int card_unbind(int fd, uint32_t vm, uint64_t va, uint64_t size);
 void card_close_handle(int fd, uint32_t handle);
 
 int card_syncobj_create(int fd, uint32_t *handle);
-/* Waits until the point has signalled; -ETIME after timeout_ns. */
+/* Waits until the point has signalled; -ETIME after timeout_ns, or more where all is slow. */
 int card_wait(int fd, uint32_t syncobj, uint64_t point, int64_t timeout_ns);
 /* Error a signalled point carries (negative), or 0. */
 int card_fence_error(int fd, uint32_t syncobj, uint64_t point);

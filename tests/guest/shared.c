@@ -10,6 +10,7 @@
 
 #include "shared.h"
 #include "swap.h"
+#include "patience.h"
 
 #define MIB (1ull << 20)
 
@@ -33,7 +34,7 @@ int shared_node(const char *bdf)
 	int index = -1;
 
 	snprintf(path, sizeof(path), SHARED_DRIVER "%s/accel", bdf);
-	for (int tries = 0; tries < 100 && index < 0; tries++) {
+	for (int tries = 0; tries < 100 * test_patience() && index < 0; tries++) {
 		DIR *directory = opendir(path);
 		struct dirent *entry;
 

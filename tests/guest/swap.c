@@ -14,6 +14,7 @@
 
 #include "card.h"
 #include "swap.h"
+#include "patience.h"
 
 #define DISK "/dev/zram0"
 #define DISK_BYTES "402653184"
@@ -110,7 +111,7 @@ int swap_push(void)
 void swap_group_remove(void)
 {
 	sysfs_write(GROUPS "/cgroup.procs", "0");
-	for (int i = 0; i < 100 && rmdir(GROUPS "/pushed") && errno == EBUSY; i++)
+	for (int i = 0; i < 100 * test_patience() && rmdir(GROUPS "/pushed") && errno == EBUSY; i++)
 		usleep(50000);
 	umount(GROUPS);
 	rmdir(GROUPS);

@@ -117,7 +117,7 @@ static int timeline_make(struct timeline *line, unsigned int calls)
 		/* Long together, each far from its limit. */
 		bytes = bytes / 8 / sizeof(struct quire_packet_gemm) *
 			sizeof(struct quire_packet_gemm);
-		for (int i = 0; i < 64 && !ret; i++)
+		for (int i = 0; i < 64 * test_patience() && !ret; i++)
 			ret = card_submit(&behind, card->stream.va, bytes, &point);
 		card->point = behind.point;
 	}

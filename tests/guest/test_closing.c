@@ -56,7 +56,7 @@ static uint64_t used(int fd, uint32_t placement)
 
 static bool comes_back(int fd, uint32_t placement, uint64_t before)
 {
-	for (int i = 0; i < 150 && used(fd, placement) > before; i++)
+	for (int i = 0; i < 150 * test_patience() && used(fd, placement) > before; i++)
 		usleep(20000);
 	return used(fd, placement) <= before;
 }
@@ -93,7 +93,7 @@ static bool no_deleter_waits(void)
 {
 	/* Until the card has drained what it had begun. */
 	usleep(300000);
-	for (int i = 0; i < 50 && deleters() > 0; i++)
+	for (int i = 0; i < 50 * test_patience() && deleters() > 0; i++)
 		usleep(20000);
 	return deleters() <= 0;
 }

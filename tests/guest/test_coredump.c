@@ -55,7 +55,7 @@ static json_object *take(void)
 	size_t length;
 	FILE *output;
 
-	for (int i = 0; i < 100 && !*kept(); i++)
+	for (int i = 0; i < 100 * test_patience() && !*kept(); i++)
 		usleep(100000);
 	output = quire_dump("--json --release");
 	if (!output)
@@ -200,7 +200,7 @@ TEST_F(coredump, only_root_reads_it)
 	struct stat status;
 
 	fault(_metadata, &self->card);
-	for (int i = 0; i < 100 && !*kept(); i++)
+	for (int i = 0; i < 100 * test_patience() && !*kept(); i++)
 		usleep(100000);
 	ASSERT_EQ(0, stat(kept(), &status));
 	EXPECT_EQ(0600, status.st_mode & 0777);

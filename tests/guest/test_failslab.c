@@ -125,7 +125,7 @@ static uint64_t used(int fd)
 /* A buffer that is gone may be freed a moment later. */
 static int used_is(int fd, uint64_t bytes)
 {
-	for (int tries = 0; tries < 100 && used(fd) != bytes; tries++)
+	for (int tries = 0; tries < 100 * test_patience() && used(fd) != bytes; tries++)
 		usleep(20000);
 	return used(fd) == bytes;
 }

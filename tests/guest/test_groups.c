@@ -80,7 +80,7 @@ static int make_group(long long limit)
 
 static void remove_group(void)
 {
-	for (int i = 0; i < 100 && rmdir(group) && errno == EBUSY; i++)
+	for (int i = 0; i < 100 * test_patience() && rmdir(group) && errno == EBUSY; i++)
 		usleep(50000);
 	umount(root);
 	rmdir(root);
@@ -313,7 +313,8 @@ TEST_F_TIMEOUT(groups, what_calls_make_counts_and_comes_back, 60)
 		TH_LOG("%u %s: %lld KiB", count, kinds[i].name, peak / KIB);
 		EXPECT_EQ(0, status) TH_LOG("%s", kinds[i].name);
 		EXPECT_GE(peak, count * kinds[i].bytes) TH_LOG("%s", kinds[i].name);
-		for (int j = 0; j < 100 && number("memory.current", NULL) > 4 * MIB; j++)
+		for (int j = 0; j < 100 * test_patience() &&
+		     number("memory.current", NULL) > 4 * MIB; j++)
 			usleep(50000);
 		EXPECT_LE(number("memory.current", NULL), 4 * MIB) TH_LOG("%s", kinds[i].name);
 	}

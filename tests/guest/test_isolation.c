@@ -229,7 +229,7 @@ TEST(sharing_leaves_nothing_behind)
 		destroy = (struct drm_syncobj_destroy){ .handle = point.handle };
 		ASSERT_EQ(0, card_ioctl(other, DRM_IOCTL_SYNCOBJ_DESTROY, &destroy));
 	}
-	for (int tries = 0; tries < 100 && used(fd) != before; tries++)
+	for (int tries = 0; tries < 100 * test_patience() && used(fd) != before; tries++)
 		usleep(20000);
 	EXPECT_EQ(before, used(fd));
 	close(fd);

@@ -129,7 +129,7 @@ TEST_F_TIMEOUT(ladder, card_whose_reset_fails_says_so_and_comes_back_with_the_fu
 	ASSERT_EQ(0, monitor_inject("corrupt-firmware", 3));
 	ASSERT_EQ(0, monitor_inject("engine-deaf", 0xffff));
 	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 20000 * MS));
-	for (int i = 0; i < 500 && !card_is("wedged"); i++)
+	for (int i = 0; i < 500 * test_patience() && !card_is("wedged"); i++)
 		usleep(20000);
 	EXPECT_TRUE(card_is("wedged"));
 	EXPECT_TRUE(uevent_has(events, wedged, sizeof(wedged) / sizeof(wedged[0])));

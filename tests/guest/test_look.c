@@ -259,7 +259,8 @@ static int error_of(const char *directory, const char *name)
 /* A card without work sleeps after a moment; reading neither wakes it nor gets all ones. */
 TEST_F(look, sleeping_card_is_left_asleep)
 {
-	for (int i = 0; i < 100 && strcmp("asleep\n", text(DEVICE, "/quire/state")); i++)
+	for (int i = 0; i < 100 * test_patience() &&
+	     strcmp("asleep\n", text(DEVICE, "/quire/state")); i++)
 		usleep(100000);
 	ASSERT_STREQ("asleep\n", text(DEVICE, "/quire/state"));
 	EXPECT_EQ(ENODEV, error_of(self->debugfs, "registers"));

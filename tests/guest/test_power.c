@@ -490,7 +490,8 @@ TEST_F_TIMEOUT(errors, driver_may_leave_the_card_in_the_middle_of_its_recovery, 
 	/* Reset without a driver that would have given them back, it has no addresses. */
 	ASSERT_EQ(0, sysfs_write(path, "1"));
 	ASSERT_EQ(0, sysfs_write("/sys/bus/pci/rescan", "1"));
-	for (int tries = 0; tries < 500 && access("/dev/accel/accel0", F_OK); tries++)
+	for (int tries = 0; tries < 500 * test_patience() &&
+	     access("/dev/accel/accel0", F_OK); tries++)
 		usleep(10000);
 	ASSERT_EQ(0, work_setup(&self->work));
 }

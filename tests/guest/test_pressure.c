@@ -227,7 +227,7 @@ TEST_F_TIMEOUT(pressure, who_wants_card_memory_does_not_wait_for_jobs_nor_holds_
 	ASSERT_EQ(0, card_queue_destroy(card->fd, card->queue));
 	for (int i = 0; i < FULL; i++)
 		card_close_handle(card->fd, own[i]);
-	for (int i = 0; i < 500 && card_used(card->fd) > FULL * PIECE / 2; i++)
+	for (int i = 0; i < 500 * test_patience() && card_used(card->fd) > FULL * PIECE / 2; i++)
 		usleep(20000);
 	ASSERT_EQ(0, card_submit(&other, 0, 0, &point));
 	for (int i = 0; i < WANTED; i++) {

@@ -168,7 +168,8 @@ FIXTURE_SETUP(pull)
 	self->available = available_kb();
 	start_workers(self, PULLED, WORKERS);
 	start_workers(self, OTHER, 1);
-	for (int tries = 0; tries < 2000 && self->shared->rounds[PULLED] < 2 * WORKERS; tries++)
+	for (int tries = 0; tries < 2000 * test_patience() &&
+	     self->shared->rounds[PULLED] < 2 * WORKERS; tries++)
 		usleep(10000);
 	ASSERT_GE(self->shared->rounds[PULLED], 2 * WORKERS);
 }
@@ -196,7 +197,8 @@ static void expect_all_is_over(struct __test_metadata *_metadata, FIXTURE_DATA(p
 	EXPECT_LT(seconds_now() * 1e3 - start, over) TH_LOG("asked: %.0f ms", OVER_MS);
 	/* The other one. */
 	rounds = self->shared->rounds[OTHER];
-	for (int tries = 0; tries < 1000 && self->shared->rounds[OTHER] < rounds + 2; tries++)
+	for (int tries = 0; tries < 1000 * test_patience() &&
+	     self->shared->rounds[OTHER] < rounds + 2; tries++)
 		usleep(10000);
 	EXPECT_GE(self->shared->rounds[OTHER], rounds + 2);
 	self->shared->stop = 1;
@@ -212,12 +214,14 @@ static void expect_all_is_over(struct __test_metadata *_metadata, FIXTURE_DATA(p
 	}
 	EXPECT_LT(left, LEFT_KB);
 	ASSERT_EQ(0, sysfs_write("/sys/bus/pci/rescan", "1"));
-	for (int tries = 0; tries < 1000 && access("/dev/accel/accel0", F_OK); tries++)
+	for (int tries = 0; tries < 1000 * test_patience() &&
+	     access("/dev/accel/accel0", F_OK); tries++)
 		usleep(10000);
 	self->shared->stop = 0;
 	self->shared->rounds[PULLED] = 0;
 	start_workers(self, PULLED, 1);
-	for (int tries = 0; tries < 1000 && !self->shared->rounds[PULLED]; tries++)
+	for (int tries = 0; tries < 1000 * test_patience() &&
+	     !self->shared->rounds[PULLED]; tries++)
 		usleep(10000);
 	EXPECT_GE(self->shared->rounds[PULLED], 1);
 	self->shared->stop = 1;

@@ -91,7 +91,7 @@ static int start(struct side *side)
 
 static int begun(const struct side *side)
 {
-	for (int i = 0; i < 2000 && !*side->begun; i++)
+	for (int i = 0; i < 2000 * test_patience() && !*side->begun; i++)
 		usleep(10000);
 	return *side->begun ? 0 : -ETIME;
 }

@@ -77,7 +77,7 @@ TEST_F_TIMEOUT(stuck, card_that_nothing_can_stop_gives_memory_back, 90)
 		/* And goes with what it mapped: the kernel waits for the card here. */
 		_exit(card_fence_error(other.fd, other.syncobj, point) < 0 ? 0 : 2);
 	}
-	for (int i = 0; i < 2500 && !gone; i++) {
+	for (int i = 0; i < 2500 * test_patience() && !gone; i++) {
 		usleep(20000);
 		gone = waitpid(child, &status, WNOHANG);
 	}

@@ -477,7 +477,10 @@ TEST_F_TIMEOUT(submit, jobs_that_have_not_ended_are_limited, 120)
 	uint64_t slow;
 
 	ASSERT_EQ(0, card_long_stream(&self->card, &bytes));
-	ASSERT_EQ(0, card_submit(&self->card, self->card.stream.va, bytes, &slow));
+	/* They must outlast all the calls below. */
+	ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 600000, &self->card.queue));
+	for (int i = 0; i < 4 * test_patience(); i++)
+		ASSERT_EQ(0, card_submit(&self->card, self->card.stream.va, bytes, &slow));
 	wait.point = slow;
 	ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 0, &args.queue_id));
 	jobs[0].syncs = (struct drm_quire_obj_array){ sizeof(wait), 1, (uintptr_t)&wait };

@@ -146,7 +146,7 @@ TEST_F_TIMEOUT(unplug, unbind_while_a_buffer_moves_and_the_engine_is_stuck, 60)
 	remover = fork();
 	if (!remover)
 		_exit(sysfs_write(SHARED_DRIVER "unbind", bdf[0]) ? 1 : 0);
-	for (int i = 0; i < 400 && !gone; i++) {
+	for (int i = 0; i < 400 * test_patience() && !gone; i++) {
 		usleep(50000);
 		gone = waitpid(remover, &removed, WNOHANG) == remover;
 	}
@@ -224,7 +224,7 @@ TEST_F_TIMEOUT(unplug, calls_stuck_in_memory_of_nobody_do_not_hold_it_up, 60)
 	remover = fork();
 	if (!remover)
 		_exit(sysfs_write(SHARED_DRIVER "unbind", bdf[0]) ? 1 : 0);
-	for (int i = 0; i < 200 && !gone; i++) {
+	for (int i = 0; i < 200 * test_patience() && !gone; i++) {
 		usleep(50000);
 		gone = waitpid(remover, &removed, WNOHANG) == remover;
 	}
@@ -361,7 +361,8 @@ TEST_F_TIMEOUT(unplug, card_pulled_in_mid_job_and_put_back, 60)
 	EXPECT_EQ(-ENODEV, info.status);
 	close(file);
 	/* Jobs end first, then the calls, then the mappings. */
-	for (int tries = 0; tries < 500 && *(volatile uint64_t *)self->card.stream.map; tries++)
+	for (int tries = 0; tries < 500 * test_patience() &&
+	     *(volatile uint64_t *)self->card.stream.map; tries++)
 		usleep(10000);
 	expect_gone(_metadata, &self->card);
 	card_teardown(&self->card);
@@ -374,7 +375,8 @@ TEST_F_TIMEOUT(unplug, card_pulled_in_mid_job_and_put_back, 60)
 			break;
 		usleep(100000);
 	}
-	for (int tries = 0; tries < 100 && access("/dev/accel/accel0", F_OK); tries++)
+	for (int tries = 0; tries < 100 * test_patience() &&
+	     access("/dev/accel/accel0", F_OK); tries++)
 		usleep(100000);
 	EXPECT_EQ(0, card_works());
 	monitor_close();

@@ -290,7 +290,7 @@ TEST_F_TIMEOUT(userptr, memory_goes_beside_a_long_job_and_others_get_theirs_back
 	if (!child)
 		unmap_beside_a_long_job(stage);
 	ASSERT_GT(child, 0);
-	for (int i = 0; i < 1000 && !*stage; i++)
+	for (int i = 0; i < 1000 * test_patience() && !*stage; i++)
 		usleep(10000);
 	ASSERT_EQ(1, *stage);
 	usleep(800000);
@@ -301,7 +301,8 @@ TEST_F_TIMEOUT(userptr, memory_goes_beside_a_long_job_and_others_get_theirs_back
 		ASSERT_EQ(0, card_unbind(card.fd, card.vm, 3 * VA, SIZE));
 		card_close_handle(card.fd, handle);
 	}
-	for (int i = 0; i < 1000 && card_used(card.fd) > before && *stage == 1; i++)
+	for (int i = 0; i < 1000 * test_patience() &&
+	     card_used(card.fd) > before && *stage == 1; i++)
 		usleep(1000);
 	EXPECT_GE(before, card_used(card.fd));
 	EXPECT_EQ(1, *stage);
@@ -475,7 +476,8 @@ TEST_F_TIMEOUT(userptr, who_is_killed_with_long_jobs_is_gone_with_his_memory, 60
 	before = memory_free();
 	ASSERT_EQ(0, kill(hog, SIGKILL));
 	EXPECT_GT(5, wait_gone(hog, 20));
-	for (int i = 0; i < 100 && memory_free() < before + HOG_BYTES / 1024 / 4 * 3; i++)
+	for (int i = 0; i < 100 * test_patience() &&
+	     memory_free() < before + HOG_BYTES / 1024 / 4 * 3; i++)
 		usleep(20000);
 	EXPECT_LT(before + HOG_BYTES / 1024 / 4 * 3, memory_free());
 	EXPECT_EQ(0, fill(self, PATTERN));

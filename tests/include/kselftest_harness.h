@@ -68,6 +68,7 @@
 #include <setjmp.h>
 
 #include "kselftest.h"
+#include "patience.h"
 
 static inline void __kselftest_memset_safe(void *s, int c, size_t n)
 {
@@ -1021,7 +1022,8 @@ void __wait_for_test(struct __test_metadata *t)
 	}
 	__active_test = t;
 	t->timed_out = false;
-	alarm(t->timeout);
+	/* Not in the kernel's copy of this file: the factor. */
+	alarm(t->timeout * test_patience());
 	child = waitpid(t->pid, &status, 0);
 	if (child == -1 && errno != EINTR) {
 		t->exit_code = KSFT_FAIL;
