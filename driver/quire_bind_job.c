@@ -105,7 +105,7 @@ void quire_vm_map(struct quire_vm *vm, struct quire_table_pool *pool,
 				   ((u64)bo->base.resource->start << PAGE_SHIFT) + bo_offset,
 				   bits);
 	else
-		quire_mmu_map_system(&vm->mmu, pool, va, size, quire_bo_sgt(bo), bo_offset,
+		quire_mmu_map_system(&vm->mmu, pool, va, size, quire_bo_segments(bo), bo_offset,
 				     bits);
 }
 

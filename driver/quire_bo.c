@@ -197,18 +197,18 @@ err_device:
 	return ret;
 }
 
-struct sg_table *quire_bo_sgt(struct quire_bo *bo)
+const struct quire_segments *quire_bo_segments(struct quire_bo *bo)
 {
 	struct ttm_tt *tt = bo->base.ttm;
 
 	if (bo->userptr)
-		return &bo->userptr->dma.sgt;
+		return &bo->userptr->dma.segments;
 	if (bo->import)
-		return bo->import->sgt;
+		return bo->import->sgt ? &bo->import->segments : NULL;
 	if (!bo->base.resource || bo->base.resource->mem_type != TTM_PL_TT || !tt ||
 	    !ttm_tt_is_populated(tt))
 		return NULL;
-	return quire_tt_sgt(tt);
+	return quire_tt_segments(tt);
 }
 
 void quire_bo_end(struct quire_bo *bo)

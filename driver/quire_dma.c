@@ -41,8 +41,13 @@ int quire_dma_map(struct quire_device *qdev, struct quire_dma *dma, struct page 
 		}
 		drm_dev_exit(idx);
 	}
-	if (ret)
+	if (!ret) {
+		ret = quire_segments_init(&dma->segments, &dma->sgt);
+		if (ret)
+			quire_dma_unmap(qdev, dma);
+	} else {
 		sg_free_table(&dma->sgt);
+	}
 	return ret;
 }
 
@@ -59,6 +64,7 @@ void quire_dma_unmap(struct quire_device *qdev, struct quire_dma *dma)
 	if (dma->mapped)
 		quire_dma_end(qdev, dma);
 	mutex_unlock(&qdev->dma_lock);
+	quire_segments_fini(&dma->segments);
 	sg_free_table(&dma->sgt);
 }
 
@@ -66,6 +72,8 @@ void quire_dma_move(struct quire_device *qdev, struct quire_dma *to, struct quir
 {
 	mutex_lock(&qdev->dma_lock);
 	to->sgt = from->sgt;
+	to->segments = from->segments;
+	to->segments.sgt = &to->sgt;
 	to->direction = from->direction;
 	to->mapped = from->mapped;
 	if (from->mapped)

@@ -265,6 +265,7 @@ static void quire_import_drop(struct quire_import *import)
 	dma_resv_assert_held(import->dmabuf->resv);
 	if (!import->sgt)
 		return;
+	quire_segments_fini(&import->segments);
 	dma_buf_unmap_attachment(import->attach, import->sgt, DMA_BIDIRECTIONAL);
 	WRITE_ONCE(import->sgt, NULL);
 }
@@ -312,10 +313,12 @@ static int quire_import_ask(struct quire_import *import)
 	/* The exporter may still be bringing the contents there. */
 	left = dma_resv_wait_timeout(import->dmabuf->resv, DMA_RESV_USAGE_KERNEL, true,
 				     MAX_SCHEDULE_TIMEOUT);
-	if (left >= 0 && quire_import_covers(sgt, import->dmabuf->size))
-		return 0;
-	quire_import_drop(import);
-	return left < 0 ? left : -ENXIO;
+	if (left >= 0)
+		left = quire_import_covers(sgt, import->dmabuf->size) ?
+		       quire_segments_init(&import->segments, sgt) : -ENXIO;
+	if (left)
+		quire_import_drop(import);
+	return left;
 }
 
 int quire_import_map(struct quire_bo *bo)

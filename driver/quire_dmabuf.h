@@ -5,6 +5,8 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 
+#include "quire_segments.h"
+
 struct dma_buf;
 struct dma_buf_attachment;
 struct drm_device;
@@ -35,6 +37,8 @@ struct quire_import {
 	struct dma_buf_attachment *attach;
 	/** @sgt: bus addresses, or NULL; changes under the reservation */
 	struct sg_table *sgt;
+	/** @segments: of @sgt, while there are any; the same */
+	struct quire_segments segments;
 	/** @node: in quire_device.imports, under its lock */
 	struct list_head node;
 	/** @end: ends the buffer */

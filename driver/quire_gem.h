@@ -10,6 +10,7 @@
 #include <drm/ttm/ttm_resource.h>
 
 #include "quire_device.h"
+#include "quire_segments.h"
 
 struct mem_cgroup;
 struct quire_import;
@@ -24,6 +25,8 @@ struct quire_dma {
 	struct list_head node;
 	/** @sgt: pages and bus addresses */
 	struct sg_table sgt;
+	/** @segments: of @sgt */
+	struct quire_segments segments;
 	/** @direction: of the mapping */
 	enum dma_data_direction direction;
 	/** @mapped: the card can reach the pages, under quire_device.dma_lock */
@@ -92,7 +95,7 @@ struct ttm_tt *quire_tt_create(struct ttm_buffer_object *base, u32 page_flags);
 int quire_tt_populate(struct ttm_device *ttm, struct ttm_tt *tt, struct ttm_operation_ctx *ctx);
 void quire_tt_unpopulate(struct ttm_device *ttm, struct ttm_tt *tt);
 void quire_tt_destroy(struct ttm_device *ttm, struct ttm_tt *tt);
-struct sg_table *quire_tt_sgt(struct ttm_tt *tt);
+const struct quire_segments *quire_tt_segments(struct ttm_tt *tt);
 
 /* quire_move.c: places.  The reservation is held. */
 struct ttm_placement *quire_bo_placement(struct quire_bo *bo);
@@ -116,7 +119,7 @@ int quire_bo_to_system(struct quire_bo *bo);
 int quire_bo_clear(struct quire_bo *bo, bool interruptible);
 
 /* Bus addresses of a buffer in system memory, or NULL. */
-struct sg_table *quire_bo_sgt(struct quire_bo *bo);
+const struct quire_segments *quire_bo_segments(struct quire_bo *bo);
 
 void quire_gem_show_fdinfo(struct drm_printer *p, struct drm_file *file);
 

@@ -62,9 +62,9 @@ static struct quire_table_plan quire_migrate_plan(u64 va, u64 bytes)
 	return plan;
 }
 
-/* With @sgt, @address is an offset into it. */
+/* With @segments, @address is an offset into it. */
 static int quire_migrate_map(struct quire_migrate *migrate, u64 va, u64 bytes,
-			     struct sg_table *sgt, u64 address, u64 bits)
+			     const struct quire_segments *segments, u64 address, u64 bits)
 {
 	struct quire_mmu *mmu = &migrate->vm->mmu;
 	struct quire_table_plan plan = quire_migrate_plan(va, bytes);
@@ -75,8 +75,8 @@ static int quire_migrate_map(struct quire_migrate *migrate, u64 va, u64 bytes,
 	ret = quire_mmu_reserve(mmu, &pool, &plan);
 	if (!ret) {
 		mutex_lock(&mmu->lock);
-		if (sgt)
-			quire_mmu_map_system(mmu, &pool, va, bytes, sgt, address, bits);
+		if (segments)
+			quire_mmu_map_system(mmu, &pool, va, bytes, segments, address, bits);
 		else
 			quire_mmu_map_card(mmu, &pool, va, bytes, address, bits);
 		quire_mmu_flush(mmu);
@@ -150,7 +150,7 @@ static int quire_migrate_run(struct quire_migrate *migrate, struct quire_job *jo
 /* Where the card finds a piece; with pages of system memory the window shows them. */
 static u64 quire_migrate_address(const struct quire_extent *extent, u64 offset)
 {
-	return extent->sgt ? QUIRE_MIGRATE_WINDOW : QUIRE_MIGRATE_CARD + extent->card + offset;
+	return extent->segments ? QUIRE_MIGRATE_WINDOW : QUIRE_MIGRATE_CARD + extent->card + offset;
 }
 
 /* Takes the job over. */
@@ -159,18 +159,19 @@ static int quire_migrate_piece(struct quire_migrate *migrate, struct quire_job *
 			       u64 offset, u64 bytes)
 {
 	u64 destination = quire_migrate_address(to, offset);
-	struct sg_table *sgt = to->sgt;
+	const struct quire_segments *segments = to->segments;
 	u64 bits = QUIRE_PTE_WRITE;
 	u32 stream_bytes;
 	int ret = 0;
 
 	lockdep_assert_held(&migrate->lock);
-	if (!sgt && from) {
-		sgt = from->sgt;
+	if (!segments && from) {
+		segments = from->segments;
 		bits = QUIRE_PTE_READ;
 	}
-	if (sgt)
-		ret = quire_migrate_map(migrate, QUIRE_MIGRATE_WINDOW, bytes, sgt, offset, bits);
+	if (segments)
+		ret = quire_migrate_map(migrate, QUIRE_MIGRATE_WINDOW, bytes, segments, offset,
+					bits);
 	if (ret) {
 		kfree(job);
 		return ret;
@@ -182,7 +183,7 @@ static int quire_migrate_piece(struct quire_migrate *migrate, struct quire_job *
 	else
 		stream_bytes = quire_migrate_write_clear(migrate, destination, bytes);
 	ret = quire_migrate_run(migrate, job, stream_bytes);
-	if (sgt)
+	if (segments)
 		quire_migrate_close_window(migrate, bytes);
 	return ret;
 }
@@ -214,7 +215,7 @@ static int quire_migrate_place(const struct quire_extent *extent)
 {
 	if (!extent)
 		return -1;
-	return extent->sgt ? TTM_PL_TT : TTM_PL_VRAM;
+	return extent->segments ? TTM_PL_TT : TTM_PL_VRAM;
 }
 
 int quire_migrate(struct quire_device *qdev, const struct quire_extent *to,

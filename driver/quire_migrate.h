@@ -5,12 +5,12 @@
 #include <linux/types.h>
 
 struct quire_device;
-struct sg_table;
+struct quire_segments;
 
 /** struct quire_extent - where the contents of a buffer lie, from its beginning */
 struct quire_extent {
-	/** @sgt: pages of system memory, or NULL: one range of card memory */
-	struct sg_table *sgt;
+	/** @segments: pages of system memory, or NULL: one range of card memory */
+	const struct quire_segments *segments;
 	/** @card: offset of that range */
 	u64 card;
 };

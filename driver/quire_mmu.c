@@ -3,13 +3,13 @@
  * Page tables as a tree: four levels of 512 entries in system memory, read by the card.
  * Level 1 entries may map 2 MiB at once.
  */
-#include <linux/scatterlist.h>
 #include <linux/slab.h>
 
 #include <quire/dump.h>
 
 #include "quire_device.h"
 #include "quire_mmu.h"
+#include "quire_segments.h"
 #include "quire_power.h"
 
 #define QUIRE_ROOT_LEVEL 3
@@ -153,27 +153,18 @@ void quire_mmu_map_card(struct quire_mmu *mmu, struct quire_table_pool *pool, u6
 }
 
 void quire_mmu_map_system(struct quire_mmu *mmu, struct quire_table_pool *pool, u64 va,
-			  u64 size, struct sg_table *sgt, u64 offset, u64 bits)
+			  u64 size, const struct quire_segments *segments, u64 offset, u64 bits)
 {
-	struct scatterlist *sg;
-	unsigned int i;
+	struct quire_segment at = quire_segments_find(segments, offset);
 
 	lockdep_assert_held(&mmu->lock);
-	for_each_sgtable_dma_sg(sgt, sg, i) {
-		u64 length = sg_dma_len(sg), piece;
+	for (; at.left && size; at.left--, at.sg = sg_next(at.sg), at.offset = 0) {
+		u64 bytes = min(sg_dma_len(at.sg) - at.offset, size);
 
-		if (offset >= length) {
-			offset -= length;
-			continue;
-		}
-		piece = min(length - offset, size);
-		quire_mmu_update(mmu, pool, va, piece, sg_dma_address(sg) + offset,
+		quire_mmu_update(mmu, pool, va, bytes, sg_dma_address(at.sg) + at.offset,
 				 bits | QUIRE_PTE_SYSTEM | QUIRE_PTE_VALID);
-		offset = 0;
-		va += piece;
-		size -= piece;
-		if (!size)
-			break;
+		va += bytes;
+		size -= bytes;
 	}
 }
 
@@ -182,19 +173,34 @@ void quire_mmu_unmap(struct quire_mmu *mmu, struct quire_table_pool *pool, u64 v
 	quire_mmu_update(mmu, pool, va, size, 0, 0);
 }
 
+static void quire_mmu_flush_context(struct quire_mmu *mmu)
+{
+	lockdep_assert_held(&mmu->context_lock);
+	if (mmu->context != QUIRE_NO_CONTEXT)
+		mmu->last = quire_reach_flush(mmu->qdev, mmu->context);
+}
+
 struct quire_ticket quire_mmu_flush(struct quire_mmu *mmu)
 {
+	struct quire_ticket last;
 	struct quire_table *table;
 
 	lockdep_assert_held(&mmu->lock);
-	/* The card keeps valid entries only: it finds what was added without being told. */
-	if (mmu->changed && mmu->context != QUIRE_NO_CONTEXT)
-		mmu->last = quire_reach_flush(mmu->qdev, mmu->context);
+	spin_lock(&mmu->context_lock);
+	/*
+	 * The card keeps valid entries only: it finds what was added without being told.  What was
+	 * taken away before a context came it has not seen, and what went before one was taken
+	 * back, it has seen under the ticket of that.
+	 */
+	if (mmu->changed)
+		quire_mmu_flush_context(mmu);
+	last = mmu->last;
+	spin_unlock(&mmu->context_lock);
 	mmu->changed = false;
 	list_for_each_entry(table, &mmu->stale, node)
-		table->ticket = mmu->last;
+		table->ticket = last;
 	list_splice_tail_init(&mmu->stale, &mmu->limbo);
-	return mmu->last;
+	return last;
 }
 
 /* A table out of reach serves again, or goes to @idle. */
@@ -320,14 +326,16 @@ void quire_mmu_lend(struct quire_mmu *mmu, u32 context)
 	struct quire_device *qdev = mmu->qdev;
 
 	mutex_lock(&qdev->mmu_lock);
-	mutex_lock(&mmu->lock);
+	spin_lock(&mmu->context_lock);
 	WARN_ON(mmu->context != QUIRE_NO_CONTEXT || !quire_reach_over(qdev, mmu->last));
+	/* From here on changes are flushed, before the card sees any of the tables. */
 	mmu->context = context;
-	mmu->changed = true;
+	spin_unlock(&mmu->context_lock);
 	qdev->mmus[context] = mmu;
 	quire_mmu_write_root(qdev, context, quire_mmu_root(mmu));
-	quire_mmu_flush(mmu);
-	mutex_unlock(&mmu->lock);
+	spin_lock(&mmu->context_lock);
+	quire_mmu_flush_context(mmu);
+	spin_unlock(&mmu->context_lock);
 	mutex_unlock(&qdev->mmu_lock);
 }
 
@@ -335,18 +343,19 @@ struct quire_ticket quire_mmu_take_back(struct quire_mmu *mmu)
 {
 	struct quire_device *qdev = mmu->qdev;
 	struct quire_ticket ticket;
+	u32 context;
 
 	mutex_lock(&qdev->mmu_lock);
-	mutex_lock(&mmu->lock);
-	if (mmu->context != QUIRE_NO_CONTEXT) {
-		quire_mmu_write_root(qdev, mmu->context, 0);
-		mmu->changed = true;
-		quire_mmu_flush(mmu);
-		qdev->mmus[mmu->context] = NULL;
-		mmu->context = QUIRE_NO_CONTEXT;
+	context = mmu->context;
+	if (context != QUIRE_NO_CONTEXT) {
+		qdev->mmus[context] = NULL;
+		quire_mmu_write_root(qdev, context, 0);
 	}
+	spin_lock(&mmu->context_lock);
+	quire_mmu_flush_context(mmu);
+	mmu->context = QUIRE_NO_CONTEXT;
 	ticket = mmu->last;
-	mutex_unlock(&mmu->lock);
+	spin_unlock(&mmu->context_lock);
 	mutex_unlock(&qdev->mmu_lock);
 	return ticket;
 }
@@ -355,6 +364,7 @@ int quire_mmu_init(struct quire_mmu *mmu, struct quire_device *qdev)
 {
 	mmu->qdev = qdev;
 	mutex_init(&mmu->lock);
+	spin_lock_init(&mmu->context_lock);
 	mmu->context = QUIRE_NO_CONTEXT;
 	mmu->last = QUIRE_TICKET_OVER;
 	INIT_LIST_HEAD(&mmu->stale);

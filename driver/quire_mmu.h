@@ -12,24 +12,27 @@
 
 struct quire_device;
 struct quire_dump_step;
-struct sg_table;
+struct quire_segments;
 
 /** struct quire_mmu - page tables of one address space */
 struct quire_mmu {
 	/** @qdev: card */
 	struct quire_device *qdev;
 	/**
-	 * @lock: protects all below.  Innermost of the sleeping locks, taken where fences are
-	 * signalled and memory is reclaimed: nothing is allocated under it.
+	 * @lock: protects all below but @context and @last.  Innermost of the sleeping locks,
+	 * taken where fences are signalled and memory is reclaimed: nothing is allocated under
+	 * it.  A change of many pages holds it for long, so contexts are lent without it.
 	 */
 	struct mutex lock;
-	/** @context: hardware context lent to it, or QUIRE_NO_CONTEXT */
+	/** @context_lock: protects @context and @last; taken under @lock or without it */
+	spinlock_t context_lock;
+	/** @context: lent to it, or QUIRE_NO_CONTEXT; changes under quire_device.mmu_lock, too */
 	u32 context;
-	/** @changed: an entry that the card may have kept is another since the last flush */
-	bool changed;
 	/** @last: ticket of the last flush, which may be that of a context taken back since */
 	struct quire_ticket last;
-	/** @root: level 3 */
+	/** @changed: an entry that the card may have kept is another since the last flush */
+	bool changed;
+	/** @root: level 3; stays what it is */
 	struct quire_table *root;
 	/** @stale: tables out of use since the last flush */
 	struct list_head stale;
@@ -64,7 +67,8 @@ void quire_mmu_unreserve(struct quire_mmu *mmu, struct quire_table_pool *pool);
 void quire_mmu_map_card(struct quire_mmu *mmu, struct quire_table_pool *pool, u64 va,
 			u64 size, u64 offset, u64 bits);
 void quire_mmu_map_system(struct quire_mmu *mmu, struct quire_table_pool *pool, u64 va,
-			  u64 size, struct sg_table *sgt, u64 offset, u64 bits);
+			  u64 size, const struct quire_segments *segments, u64 offset,
+			  u64 bits);
 void quire_mmu_unmap(struct quire_mmu *mmu, struct quire_table_pool *pool, u64 va,
 		     u64 size);
 struct quire_ticket quire_mmu_flush(struct quire_mmu *mmu);

@@ -96,7 +96,7 @@ bool quire_bo_resident(struct quire_bo *bo)
 		return quire_userptr_valid(bo->userptr);
 	if (bo->import)
 		return bo->import->sgt;
-	return res && (res->mem_type == TTM_PL_VRAM ? !bo->uncleared : !!quire_bo_sgt(bo));
+	return res && (res->mem_type == TTM_PL_VRAM ? !bo->uncleared : !!quire_bo_segments(bo));
 }
 
 /*
@@ -200,7 +200,7 @@ static struct quire_extent quire_move_extent(struct ttm_buffer_object *bo,
 	if (res->mem_type == TTM_PL_VRAM)
 		extent.card = (u64)res->start << PAGE_SHIFT;
 	else
-		extent.sgt = quire_tt_sgt(bo->ttm);
+		extent.segments = quire_tt_segments(bo->ttm);
 	return extent;
 }
 

@@ -194,7 +194,7 @@ void quire_tt_destroy(struct ttm_device *ttm, struct ttm_tt *base)
 	kfree(to_quire_tt(base));
 }
 
-struct sg_table *quire_tt_sgt(struct ttm_tt *tt)
+const struct quire_segments *quire_tt_segments(struct ttm_tt *tt)
 {
-	return &to_quire_tt(tt)->dma.sgt;
+	return &to_quire_tt(tt)->dma.segments;
 }

@@ -121,8 +121,10 @@ static bool quire_vm_plan_bo(struct quire_vm_bo *tie, const struct quire_table_p
 
 	lockdep_assert_held(&to_quire_vm(tie->base.vm)->mmu.lock);
 	memset(plan, 0, sizeof(*plan));
-	list_for_each_entry(va, &tie->shown, shown)
+	list_for_each_entry(va, &tie->shown, shown) {
 		quire_plan_add(plan, va->base.va.addr, va->base.va.range, true);
+		cond_resched();
+	}
 	return pool->leaf_count >= plan->leaves && pool->directory_count >= plan->directories;
 }
 
@@ -153,9 +155,11 @@ static int quire_vm_remember_bo(struct quire_vm *vm, struct drm_gpuvm_bo *vm_bo)
 		goto out;
 	tie->resident = true;
 	vm_bo->evicted = false;
-	list_for_each_entry(va, &tie->shown, shown)
+	list_for_each_entry(va, &tie->shown, shown) {
 		quire_vm_map(vm, &pool, vm_bo, va->base.va.addr, va->base.va.range,
 			     va->base.gem.offset, va->flags);
+		cond_resched();
+	}
 	quire_mmu_flush(&vm->mmu);
 out:
 	mutex_unlock(&vm->mmu.lock);
@@ -178,9 +182,12 @@ struct quire_ticket quire_vm_hide_bo(struct quire_vm *vm, struct quire_vm_bo *ti
 	struct quire_va *va;
 
 	mutex_lock(&vm->mmu.lock);
-	if (tie->resident)
-		list_for_each_entry(va, &tie->shown, shown)
+	if (tie->resident) {
+		list_for_each_entry(va, &tie->shown, shown) {
 			quire_mmu_unmap(&vm->mmu, NULL, va->base.va.addr, va->base.va.range);
+			cond_resched();
+		}
+	}
 	tie->resident = false;
 	/* Mappings that ended before may not be drained either. */
 	ticket = quire_mmu_flush(&vm->mmu);

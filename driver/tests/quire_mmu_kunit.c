@@ -216,6 +216,7 @@ static void quire_mmu_test_system(struct kunit *test)
 	struct quire_table_plan plan = {};
 	struct quire_table_pool pool;
 	struct scatterlist *sg;
+	struct quire_segments segments;
 	struct sg_table sgt;
 	unsigned int i;
 
@@ -227,6 +228,7 @@ static void quire_mmu_test_system(struct kunit *test)
 			t->model[page++] = (pieces[i].address + j * QUIRE_PAGE_BYTES) |
 					   MODEL_BITS | QUIRE_PTE_SYSTEM | QUIRE_PTE_VALID;
 	}
+	KUNIT_ASSERT_EQ(test, 0, quire_segments_init(&segments, &sgt));
 	/* All but the first page, and the last. */
 	t->model[--page] = 0;
 	quire_pool_init(&pool);
@@ -234,9 +236,11 @@ static void quire_mmu_test_system(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, quire_mmu_reserve(&t->mmu, &pool, &plan));
 	mutex_lock(&t->mmu.lock);
 	quire_mmu_map_system(&t->mmu, &pool, quire_mmu_test_va(first),
-			     (page - first) * QUIRE_PAGE_BYTES, &sgt, QUIRE_PAGE_BYTES, MODEL_BITS);
+			     (page - first) * QUIRE_PAGE_BYTES, &segments, QUIRE_PAGE_BYTES,
+			     MODEL_BITS);
 	mutex_unlock(&t->mmu.lock);
 	quire_mmu_unreserve(&t->mmu, &pool);
+	quire_segments_fini(&segments);
 	sg_free_table(&sgt);
 	quire_mmu_test_compare(test, "mapping pieces");
 	quire_mmu_test_change(test, 0, MODEL_PAGES, 0, 0);

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -265,6 +266,193 @@ TEST_F_TIMEOUT(bounds, operations_over_the_same_mappings_do_not_multiply, 90)
 		TH_LOG("all: %lld us, none: %lld us, all in many: %lld us", (long long)one,
 		       (long long)none, (long long)many);
 	free(ops);
+}
+
+/* Memory of our own whose pages follow each other nowhere. */
+static void *scattered_map(uint64_t bytes)
+{
+	uint64_t pages = bytes / PAGE;
+	char *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED || madvise(at, bytes, MADV_NOHUGEPAGE))
+		return NULL;
+	/* The number of pages is a power of two. */
+	for (uint64_t i = 0; i < pages; i++)
+		at[i * 12289 % pages * PAGE] = 1;
+	return at;
+}
+
+static int scattered_buffer(int fd, void *at, uint64_t bytes, uint32_t *handle)
+{
+	struct drm_quire_userptr args = { .address = (uintptr_t)at, .size = bytes };
+	int ret = card_ioctl(fd, DRM_IOCTL_QUIRE_USERPTR, &args);
+
+	*handle = args.handle;
+	return ret;
+}
+
+/* One page of a buffer in all operations of a call. */
+static int map_page(struct operations *ops, uint32_t handle, uint64_t offset, int64_t *us)
+{
+	for (uint64_t i = 0; i < DRM_QUIRE_VM_BIND_MAX_OPS; i++)
+		ops->op[i] = (struct drm_quire_vm_bind_op){
+			.type = DRM_QUIRE_VM_BIND_MAP, .handle = handle, .size = PAGE,
+			.bo_offset = offset, .va = VA + i * PAGE };
+	return operations_do(ops, DRM_QUIRE_VM_BIND_MAX_OPS, us);
+}
+
+TEST_F_TIMEOUT(bounds, mapping_costs_its_own_pages_wherever_they_are_in_a_buffer, 90)
+{
+	const uint64_t bytes = 128 << 20;
+	struct operations *ops = calloc(1, sizeof(*ops));
+	void *at = scattered_map(bytes);
+	int64_t first, last, again;
+	uint64_t point;
+	uint32_t handle;
+
+	ASSERT_NE(NULL, ops);
+	ASSERT_NE(NULL, at);
+	ops->card = &self->card;
+	ASSERT_EQ(0, scattered_buffer(self->card.fd, at, bytes, &handle));
+	ASSERT_EQ(0, map_page(ops, handle, 0, &first));
+	ASSERT_EQ(0, map_page(ops, handle, bytes - PAGE, &last));
+	EXPECT_LT(last, 3 * first + 200000)
+		TH_LOG("last page: %lld us, first: %lld us", (long long)last, (long long)first);
+	/* A submission shows them all again once a page has gone. */
+	ASSERT_EQ(0, madvise(at, PAGE, MADV_DONTNEED));
+	again = now_us();
+	ASSERT_EQ(0, card_submit(&self->card, 0, 0, &point));
+	again = now_us() - again;
+	EXPECT_LT(again, 10 * first + 500000)
+		TH_LOG("submission: %lld us, a call: %lld us", (long long)again, (long long)first);
+	free(ops);
+}
+
+#define MAPPINGS 128
+#define SCATTERED_BYTES (64ull << 20)
+
+/* A buffer many times in one call, from a thread. */
+struct binder {
+	struct operations ops;
+	int64_t us;
+	int ret;
+};
+
+static void *binder_main(void *argument)
+{
+	struct binder *binder = argument;
+
+	binder->ret = operations_do(&binder->ops, MAPPINGS, &binder->us);
+	return NULL;
+}
+
+/* A job of an address space that has no context, and that waits for @syncobj. */
+static int waiting_job(struct card *card, uint32_t syncobj)
+{
+	struct drm_quire_sync wait = { .handle = syncobj };
+	struct drm_quire_job job = { .syncs = { sizeof(wait), 1, (uintptr_t)&wait } };
+	struct drm_quire_submit args = { .jobs = { sizeof(job), 1, (uintptr_t)&job } };
+	int ret = card_vm_create(card->fd, &card->vm);
+
+	if (!ret)
+		ret = card_queue_create(card->fd, card->vm, 0, &args.queue_id);
+	return ret ? ret : card_ioctl(card->fd, DRM_IOCTL_QUIRE_SUBMIT, &args);
+}
+
+/* How long an empty job of @card takes at most, on a new queue each time, until @stop. */
+static void *fresh_queues_main(void *argument)
+{
+	struct neighbour *other = argument;
+	uint64_t point;
+
+	while (!other->stop && !other->ret) {
+		int64_t start = now_us(), took;
+
+		other->ret = card_queue_create(other->card.fd, other->card.vm, 0,
+					       &other->card.queue);
+		if (!other->ret)
+			other->ret = card_submit(&other->card, 0, 0, &point);
+		if (!other->ret)
+			other->ret = card_wait(other->card.fd, other->card.syncobj, point,
+					       60000ll * MS);
+		took = now_us() - start;
+		if (took > other->longest)
+			other->longest = took;
+		if (!other->ret)
+			other->ret = card_queue_destroy(other->card.fd, other->card.queue);
+		usleep(1000);
+	}
+	return NULL;
+}
+
+/*
+ * The job that an address space waits for ends after a part (in tenths) of the time that a change
+ * of its page tables takes: it is lent a context meanwhile.
+ */
+static int lend_while_binding(struct card *card, struct binder *binder, int64_t tenths)
+{
+	struct drm_quire_sync signal = { .flags = DRM_QUIRE_SYNC_SIGNAL };
+	struct drm_quire_job job = { .stream_va = card->stream.va,
+				     .syncs = { sizeof(signal), 1, (uintptr_t)&signal } };
+	struct drm_quire_submit args = { .jobs = { sizeof(job), 1, (uintptr_t)&job } };
+	int64_t usual = binder->us;
+	struct card fresh = *card;
+	pthread_t binding;
+	int ret;
+
+	ret = card_long_stream(card, &job.stream_bytes);
+	if (!ret)
+		ret = card_syncobj_create(card->fd, &signal.handle);
+	if (!ret)
+		ret = card_queue_create(card->fd, card->vm, 60000, &args.queue_id);
+	if (!ret)
+		ret = card_ioctl(card->fd, DRM_IOCTL_QUIRE_SUBMIT, &args);
+	if (!ret)
+		ret = waiting_job(&fresh, signal.handle);
+	if (ret)
+		return ret;
+	binder->ops.card = &fresh;
+	ret = -pthread_create(&binding, NULL, binder_main, binder);
+	if (ret)
+		return ret;
+	usleep((useconds_t)(usual * tenths / 10));
+	ret = card_queue_destroy(card->fd, args.queue_id);
+	pthread_join(binding, NULL);
+	if (!ret)
+		ret = binder->ret;
+	return ret ? ret : card_unbind(fresh.fd, fresh.vm, VA, MAPPINGS * SCATTERED_BYTES);
+}
+
+TEST_F_TIMEOUT(bounds, nobody_waits_for_a_context_while_page_tables_of_others_change, 90)
+{
+	struct binder *binder = calloc(1, sizeof(*binder));
+	void *at = scattered_map(SCATTERED_BYTES);
+	struct neighbour other = { 0 };
+	pthread_t running;
+	uint32_t handle;
+
+	ASSERT_NE(NULL, binder);
+	ASSERT_NE(NULL, at);
+	ASSERT_EQ(0, card_setup(&other.card, 0));
+	ASSERT_EQ(0, scattered_buffer(self->card.fd, at, SCATTERED_BYTES, &handle));
+	for (uint64_t i = 0; i < MAPPINGS; i++)
+		binder->ops.op[i] = (struct drm_quire_vm_bind_op){
+			.type = DRM_QUIRE_VM_BIND_MAP, .handle = handle, .size = SCATTERED_BYTES,
+			.va = VA + i * SCATTERED_BYTES };
+	ASSERT_EQ(0, pthread_create(&running, NULL, fresh_queues_main, &other));
+	/* The first time tells how long it takes; tables are made before they are filled. */
+	for (int64_t tenths = 0; tenths < 9; tenths += tenths ? 1 : 3) {
+		other.longest = 0;
+		ASSERT_EQ(0, lend_while_binding(&self->card, binder, tenths));
+		EXPECT_LT(other.longest, binder->us / 8)
+			TH_LOG("after %lld tenths: %lld us of %lld us", (long long)tenths,
+			       (long long)other.longest, (long long)binder->us);
+	}
+	other.stop = true;
+	ASSERT_EQ(0, pthread_join(running, NULL));
+	EXPECT_EQ(0, other.ret);
+	card_teardown(&other.card);
+	free(binder);
 }
 
 TEST_HARNESS_MAIN
