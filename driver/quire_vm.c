@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Address spaces: their life, and what submission needs of them. */
+#include <linux/list_sort.h>
 #include <linux/slab.h>
 
 #include "quire_bind.h"
@@ -113,7 +114,19 @@ static void quire_vm_bo_free(struct drm_gpuvm_bo *vm_bo)
 	kfree(to_quire_vm_bo(vm_bo));
 }
 
-/* Tables for what page tables show of a buffer; false if the pool has too few. */
+static int quire_vm_compare(void *priv, const struct list_head *a, const struct list_head *b)
+{
+	const struct quire_va *first = list_entry(a, struct quire_va, shown);
+	const struct quire_va *second = list_entry(b, struct quire_va, shown);
+
+	cond_resched();
+	return first->base.va.addr > second->base.va.addr;
+}
+
+/*
+ * Tables for what page tables show of a buffer; false if the pool has too few.  By address: in
+ * another order each mapping would count tables of its own.
+ */
 static bool quire_vm_plan_bo(struct quire_vm_bo *tie, const struct quire_table_pool *pool,
 			     struct quire_table_plan *plan)
 {
@@ -121,6 +134,7 @@ static bool quire_vm_plan_bo(struct quire_vm_bo *tie, const struct quire_table_p
 
 	lockdep_assert_held(&to_quire_vm(tie->base.vm)->mmu.lock);
 	memset(plan, 0, sizeof(*plan));
+	list_sort(NULL, &tie->shown, quire_vm_compare);
 	list_for_each_entry(va, &tie->shown, shown) {
 		quire_plan_add(plan, va->base.va.addr, va->base.va.range, true);
 		cond_resched();

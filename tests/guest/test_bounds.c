@@ -331,6 +331,49 @@ TEST_F_TIMEOUT(bounds, mapping_costs_its_own_pages_wherever_they_are_in_a_buffer
 #define MAPPINGS 128
 #define SCATTERED_BYTES (64ull << 20)
 
+/* Zeros, which take no memory. */
+static int zeros_buffer(int fd, uint64_t bytes, void **at, uint32_t *handle)
+{
+	struct drm_quire_userptr args = { .size = bytes, .flags = DRM_QUIRE_USERPTR_READ_ONLY };
+	int ret;
+
+	*at = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	args.address = (uintptr_t)*at;
+	ret = *at == MAP_FAILED ? -ENOMEM : card_ioctl(fd, DRM_IOCTL_QUIRE_USERPTR, &args);
+	*handle = args.handle;
+	return ret;
+}
+
+TEST_F_TIMEOUT(bounds, buffer_bound_page_by_page_comes_back, 90)
+{
+	enum { CALLS = 16 };
+	const uint64_t bytes = (uint64_t)CALLS * DRM_QUIRE_VM_BIND_MAX_OPS * PAGE;
+	struct operations *ops = calloc(1, sizeof(*ops));
+	uint64_t point;
+	uint32_t handle;
+	int64_t us;
+	void *at;
+
+	ASSERT_NE(NULL, ops);
+	ops->card = &self->card;
+	ASSERT_EQ(0, zeros_buffer(self->card.fd, bytes, &at, &handle));
+	for (uint64_t offset = 0; offset < bytes; offset += DRM_QUIRE_VM_BIND_MAX_OPS * PAGE) {
+		for (uint64_t i = 0; i < DRM_QUIRE_VM_BIND_MAX_OPS; i++)
+			ops->op[i] = (struct drm_quire_vm_bind_op){
+				.type = DRM_QUIRE_VM_BIND_MAP,
+				.flags = DRM_QUIRE_VM_BIND_READ_ONLY, .handle = handle,
+				.size = PAGE, .bo_offset = offset + i * PAGE,
+				.va = VA + offset + i * PAGE };
+		ASSERT_EQ(0, operations_do(ops, DRM_QUIRE_VM_BIND_MAX_OPS, &us));
+	}
+	ASSERT_EQ(0, card_submit(&self->card, 0, 0, &point));
+	/* All its mappings are made anew, in tables that they share: not in three for each. */
+	ASSERT_EQ(0, madvise(at, PAGE, MADV_DONTNEED));
+	EXPECT_EQ(0, card_submit(&self->card, 0, 0, &point));
+	EXPECT_EQ(0, card_wait(self->card.fd, self->card.syncobj, point, 10000ll * MS));
+	free(ops);
+}
+
 /* A buffer many times in one call, from a thread. */
 struct binder {
 	struct operations ops;
