@@ -272,7 +272,7 @@ static void quire_bind_tie_bo(struct quire_vm *vm, struct quire_bind_op *op)
 
 	dma_resv_assert_held(op->bo->base.base.resv);
 	drm_gpuvm_bo_extobj_add(op->vm_bo);
-	quire_bo_settle(op->bo);
+	quire_bo_become_resident(op->bo);
 	if (op->bo->userptr)
 		quire_userptr_tie(op->bo->userptr, tie);
 	else if (!tie->resident && !quire_bo_resident(op->bo))

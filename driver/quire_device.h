@@ -269,14 +269,14 @@ int quire_fw_quiet(struct quire_device *qdev);
 /*
  * Before the card leaves (quire_power.c): what runs is parked, within @timeout_ms, and keeps its
  * fence; from here on nobody speaks to the firmware.  -EBUSY: it does not come to rest, and
- * quire_queues_lose() is to end it; or with a timeout of 0 something runs, and goes on.
+ * quire_queues_cut_off() is to end it; or with a timeout of 0 something runs, and goes on.
  */
 int quire_queues_suspend(struct quire_device *qdev, unsigned int timeout_ms);
 /*
  * Instead, and if it has been stopped: what was on it ends with -EIO; with @memory all jobs
  * there are, because what they were to work on is lost.
  */
-void quire_queues_lose(struct quire_device *qdev, bool memory);
+void quire_queues_cut_off(struct quire_device *qdev, bool memory);
 /* The card is back, the firmware runs: so do queues. */
 int quire_queues_resume(struct quire_device *qdev);
 

@@ -102,7 +102,7 @@ static phys_addr_t quire_dma_phys(struct device *dev, dma_addr_t bus)
 /*
  * Jobs run for long on memory that the CPU reads and writes meanwhile.  Where the kernel
  * copies pages for the card (swiotlb, as in confidential virtual machines), or caches do not
- * follow it, they would compute with stale data and lose results without an error.
+ * follow it, they would compute with stale data and drop results without an error.
  */
 int quire_dma_check(struct quire_device *qdev)
 {

@@ -38,7 +38,7 @@ static bool quire_fw_off(struct quire_device *qdev)
 	       quire_card_is_gone(qdev);
 }
 
-/* Waits with a look now and then, should the event get lost. */
+/* Waits with a look now and then, should the event not come. */
 static bool quire_fw_wait(struct quire_device *qdev, bool (*reached)(struct quire_device *),
 			  unsigned long timeout)
 {
@@ -214,7 +214,7 @@ void quire_fw_fini(struct quire_device *qdev)
 
 /*
  * The kernel before us may have left a firmware that runs jobs at its addresses; it has
- * lost the bus only because that kernel, or ours, has taken the bus-master bit away.
+ * no bus only because that kernel, or ours, has taken the bus-master bit away.
  */
 int quire_fw_quiet(struct quire_device *qdev)
 {

@@ -110,7 +110,7 @@ bool quire_bo_resident(struct quire_bo *bo);
 bool quire_bo_wants_card(struct quire_bo *bo);
 int quire_bo_make_resident(struct quire_bo *bo);
 /* Where it needs neither a wait nor pages, the buffer becomes resident. */
-void quire_bo_settle(struct quire_bo *bo);
+void quire_bo_become_resident(struct quire_bo *bo);
 int quire_bo_to_system(struct quire_bo *bo);
 /*
  * Somebody is about to see the contents: what others left there goes.  Not inside

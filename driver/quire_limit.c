@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Time limits: the card tells for how long it has worked on each job.  While jobs are on
- * rings a work looks at that, at records whose interrupt got lost, and at the heartbeat
+ * rings a work looks at that, at records whose interrupt did not come, and at the heartbeat
  * of the firmware.
  *
  * A job over its limit is brought to rest like a queue that has had its share, and ended.
@@ -50,8 +50,8 @@ static u64 quire_limit_overdue(struct quire_slot *slot)
 	return quire_job_register(oldest) == number ? oldest : 0;
 }
 
-/* The card has ended the oldest job, but its record did not arrive: the bus has lost it. */
-static bool quire_limit_is_lost(struct quire_slot *slot)
+/* The card has ended the oldest job, but its record did not arrive. */
+static bool quire_limit_lacks_record(struct quire_slot *slot)
 {
 	u64 sequence = quire_limit_oldest(slot->queue);
 	u32 base = QUIRE_REG_QUEUE(slot->hw);
@@ -65,12 +65,12 @@ static bool quire_limit_is_lost(struct quire_slot *slot)
 	return quire_limit_oldest(slot->queue) == sequence;
 }
 
-static void quire_limit_end_lost(struct quire_slot *slot)
+static void quire_limit_end_unrecorded(struct quire_slot *slot)
 {
 	struct quire_queue *queue = slot->queue;
 
 	quire_warn_ratelimited(&slot->qdev->drm,
-			       "%s[%d]: the outcome of a job was lost on the bus\n",
+			       "%s[%d]: the record of a job did not arrive\n",
 			       queue->comm, queue->pid);
 	if (quire_slot_stop(slot, QUIRE_LIMIT_STOP_MS))
 		quire_slot_ailing(slot->qdev, "a queue could not be stopped");
@@ -83,8 +83,8 @@ static void quire_limit_check(struct quire_slot *slot)
 	struct quire_queue *queue = slot->queue;
 
 	lockdep_assert_held(&slot->qdev->queues->lock);
-	if (!slot->parking && quire_limit_is_lost(slot)) {
-		quire_limit_end_lost(slot);
+	if (!slot->parking && quire_limit_lacks_record(slot)) {
+		quire_limit_end_unrecorded(slot);
 		return;
 	}
 	if (queue->overdue) {
@@ -125,7 +125,7 @@ static bool quire_limit_look(struct quire_queues *queues)
 
 		if (!slot->queue)
 			continue;
-		/* The records first: an interrupt may have been lost. */
+		/* The records first: an interrupt may not have come. */
 		quire_ring_reap(slot->queue);
 		busy |= quire_ring_wants(slot->queue);
 		if (!quire_ring_busy(slot->queue))

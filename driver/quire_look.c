@@ -71,7 +71,7 @@ u32 quire_look_log(struct quire_device *qdev, char text[QUIRE_LOG_BYTES], u32 *w
 {
 	u32 end = quire_read(qdev, QUIRE_REG_LOG_WRITTEN);
 	u32 start = end > QUIRE_LOG_BYTES ? end - QUIRE_LOG_BYTES : 0;
-	u32 length = end - start, lost = 0, now;
+	u32 length = end - start, overwritten = 0, now;
 
 	for (u32 i = start; i != end;) {
 		u32 at = i % QUIRE_LOG_BYTES;
@@ -84,8 +84,8 @@ u32 quire_look_log(struct quire_device *qdev, char text[QUIRE_LOG_BYTES], u32 *w
 	}
 	now = quire_read(qdev, QUIRE_REG_LOG_WRITTEN);
 	if (now - start > QUIRE_LOG_BYTES)
-		lost = min(now - start - QUIRE_LOG_BYTES, length);
-	memmove(text, text + lost, length - lost);
+		overwritten = min(now - start - QUIRE_LOG_BYTES, length);
+	memmove(text, text + overwritten, length - overwritten);
 	*written = end;
-	return length - lost;
+	return length - overwritten;
 }

@@ -121,7 +121,7 @@ static void quire_table_update(struct quire_update *update, struct quire_table *
 			continue;
 		child = quire_table_child(update, table, i, level);
 		if (!child) {
-			/* Losing a mapping is a fault; keeping one would be a hole. */
+			/* One that is missing is a fault; one that stays would be a hole. */
 			WARN_ONCE(1, "quire: no table reserved\n");
 			quire_table_set(update, table, i, 0);
 			update->address += next - va;

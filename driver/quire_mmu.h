@@ -79,7 +79,7 @@ bool quire_mmu_tidy(struct quire_mmu *mmu, struct quire_ticket *oldest);
 /* The entries on the way to @va, root first; returns how many: it ends where one is not valid. */
 unsigned int quire_mmu_walk(struct quire_mmu *mmu, u64 va, struct quire_dump_step *steps);
 
-/* Tell a card that has lost them the roots of all contexts. */
+/* Tell a card that has forgotten them the roots of all contexts. */
 void quire_mmu_restore(struct quire_device *qdev);
 
 #endif /* QUIRE_MMU_H */

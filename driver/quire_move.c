@@ -128,7 +128,7 @@ int quire_bo_make_resident(struct quire_bo *bo)
 }
 
 /* What the CPU has used already is there for jobs as soon as it is bound. */
-void quire_bo_settle(struct quire_bo *bo)
+void quire_bo_become_resident(struct quire_bo *bo)
 {
 	struct ttm_operation_ctx ctx = { .no_wait_gpu = true };
 	struct ttm_tt *tt = bo->base.ttm;

@@ -45,7 +45,7 @@ static void quire_error_wedge(struct quire_device *qdev)
 	pci_clear_master(qdev->pdev);
 	quire_reach_stopped(qdev);
 	quire_power_begin_away();
-	quire_queues_lose(qdev, true);
+	quire_queues_cut_off(qdev, true);
 	/* What can be read of its memory may be read. */
 	quire_power_set(qdev, QUIRE_HERE);
 	quire_power_end_away();
@@ -77,7 +77,7 @@ static void quire_error_leave(struct quire_device *qdev, bool save)
 	quire_power_begin_away();
 	quire_power_stop(qdev);
 	quire_power_take(qdev, QUIRE_RESETTING);
-	power->lost = !save || quire_rescue_save(qdev);
+	power->memory_lost = !save || quire_rescue_save(qdev);
 	quire_power_end_away();
 }
 

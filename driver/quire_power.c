@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Whether the card is there.  While it sleeps or is reset its registers read as all ones and its
- * memory is not there: a copy would be garbage, and a write lost.  So whoever makes the card
+ * memory is not there: a copy would be garbage, and a write futile.  So whoever makes the card
  * leave first stops what runs, then waits for all that touch it and keeps others off, and
  * takes the CPU's mappings of its memory away.
  *
@@ -78,7 +78,7 @@ void quire_card_exit(struct quire_device *qdev, int idx)
 	drm_dev_exit(idx);
 }
 
-static bool quire_power_settled(struct quire_device *qdev)
+static bool quire_power_away_over(struct quire_device *qdev)
 {
 	return READ_ONCE(qdev->power->away) == QUIRE_HERE || drm_dev_is_unplugged(&qdev->drm);
 }
@@ -102,9 +102,9 @@ int quire_card_enter_memory(struct quire_device *qdev, bool interruptible, int *
 		/* Unplug does not wait for us meanwhile. */
 		drm_dev_exit(*idx);
 		if (interruptible)
-			ret = wait_event_interruptible(power->back, quire_power_settled(qdev));
+			ret = wait_event_interruptible(power->back, quire_power_away_over(qdev));
 		else
-			ret = wait_event_killable(power->back, quire_power_settled(qdev));
+			ret = wait_event_killable(power->back, quire_power_away_over(qdev));
 		if (ret)
 			break;
 	}
@@ -123,7 +123,7 @@ void quire_power_stop(struct quire_device *qdev)
 	int ret = quire_queues_suspend(qdev, QUIRE_PARK_MS);
 
 	if (quire_fw_stop(qdev) || ret)
-		quire_queues_lose(qdev, false);
+		quire_queues_cut_off(qdev, false);
 	quire_reach_stopped(qdev);
 }
 
@@ -146,7 +146,7 @@ void quire_power_take(struct quire_device *qdev, enum quire_away why)
 /* What was in card memory is gone: nobody shall find what others had there. */
 static void quire_power_forget(struct quire_device *qdev)
 {
-	quire_queues_lose(qdev, true);
+	quire_queues_cut_off(qdev, true);
 	quire_rescue_clear(qdev);
 	atomic_inc(&qdev->vram_lost);
 	drm_warn(&qdev->drm, "card memory has lost its content\n");
@@ -158,7 +158,7 @@ static int quire_power_boot(struct quire_device *qdev)
 	int ret = -EIO;
 
 	if (!quire_card_is_gone(qdev)) {
-		if (power->lost)
+		if (power->memory_lost)
 			quire_power_forget(qdev);
 		else
 			quire_rescue_restore(qdev);
@@ -170,7 +170,7 @@ static int quire_power_boot(struct quire_device *qdev)
 		return ret;
 	}
 	quire_rescue_drop(qdev);
-	power->lost = false;
+	power->memory_lost = false;
 	WRITE_ONCE(power->broken, false);
 	power->rung = QUIRE_RUNG_FUNCTION;
 	WRITE_ONCE(qdev->wedged, false);

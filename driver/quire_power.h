@@ -48,8 +48,8 @@ struct quire_power {
 	enum quire_away away;
 	/** @back: woken when @away is QUIRE_HERE again, or the card has gone */
 	wait_queue_head_t back;
-	/** @lost: card memory has not been saved; whoever makes the card leave and return */
-	bool lost;
+	/** @memory_lost: card memory has not been saved; whoever makes the card leave and return */
+	bool memory_lost;
 	/** @broken: a reset or boot has failed, @climb is to try more */
 	bool broken;
 	/** @users: calls, jobs and faults that keep the card awake; while not 0, it is */

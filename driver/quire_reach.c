@@ -20,7 +20,7 @@
 #include "quire_reach.h"
 #include "quire_vm.h"
 
-/* Should the event be lost. */
+/* Should the event not come. */
 #define QUIRE_REACH_POLL msecs_to_jiffies(4)
 /* Hardly an operation of an engine takes as long: sums of hundreds of millions of products. */
 #define QUIRE_REACH_LIMIT (30 * HZ)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Recovery of the card, after the firmware crashed, lost its heartbeat or did not obey, or
+ * Recovery of the card, after the firmware crashed, has no heartbeat or did not obey, or
  * an engine could not be stopped: bring to rest what comes to rest, stop the card, boot
  * it, lend slots again.
  *
@@ -11,7 +11,7 @@
  *  - a job had begun: nobody knows what of it was done, and done again it may give something
  *    else.  It ends with -EIO, and so do those behind it, which may need what it should have
  *    done.  Unless it says that it gives the same when it is begun again.
- *  - the card counts its job as ended, and the record of that was lost: -EIO likewise.
+ *  - the card counts its job as ended, and the record of that did not arrive: -EIO likewise.
  * Guilty is whose job could not be stopped; and when the firmware failed, whose job was the only
  * one in progress, or was in progress a second time within a minute.  Guilty without a reset is
  * who keeps an engine so long that memory waits for it, and whose job more than three resets have
@@ -43,8 +43,8 @@
 enum quire_reset_progress {
 	/** @QUIRE_RESET_RERUN: none had begun, or it may begin again */
 	QUIRE_RESET_RERUN,
-	/** @QUIRE_RESET_LOST: one had, and it may not */
-	QUIRE_RESET_LOST,
+	/** @QUIRE_RESET_ABORT: one had, and it may not: all end */
+	QUIRE_RESET_ABORT,
 	/** @QUIRE_RESET_TOO_OFTEN: one has been interrupted too often */
 	QUIRE_RESET_TOO_OFTEN,
 };
@@ -244,7 +244,7 @@ static enum quire_reset_progress quire_reset_progress(struct quire_slot *slot, b
 	spin_lock_irqsave(&slot->queue->lock, flags);
 	job = quire_reset_begun_locked(slot);
 	if (job && !job->restartable)
-		progress = QUIRE_RESET_LOST;
+		progress = QUIRE_RESET_ABORT;
 	else if (job && !guilty && ++job->begun > QUIRE_RESET_RERUNS)
 		progress = QUIRE_RESET_TOO_OFTEN;
 	spin_unlock_irqrestore(&slot->queue->lock, flags);
@@ -328,7 +328,7 @@ static void quire_reset_settle(struct quire_slot *slot, bool guilty)
 		return;
 	}
 	WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_INNOCENT);
-	if (quire_reset_lacks_record(slot) || progress == QUIRE_RESET_LOST)
+	if (quire_reset_lacks_record(slot) || progress == QUIRE_RESET_ABORT)
 		quire_ring_abort(queue, -EIO);
 	else
 		quire_ring_rerun(queue);
@@ -481,7 +481,7 @@ static bool quire_reset_rest(struct quire_device *qdev)
 
 /*
  * A queue did not come to rest in time.  The others are brought to rest first, so that they
- * lose nothing if it comes to the worst: the command that cancels would hold up theirs.
+ * keep their jobs if it comes to the worst: the command that cancels would hold up theirs.
  */
 void quire_reset_stubborn(struct quire_device *qdev, const char *why)
 {
@@ -607,7 +607,7 @@ int quire_queues_suspend(struct quire_device *qdev, unsigned int timeout_ms)
 }
 
 /* What lay in card memory has gone: whoever had work for the card must not go on. */
-static void quire_reset_lose_all(struct quire_queues *queues)
+static void quire_reset_abort_all(struct quire_queues *queues)
 {
 	struct quire_queue *queue;
 
@@ -621,7 +621,7 @@ static void quire_reset_lose_all(struct quire_queues *queues)
 	}
 }
 
-void quire_queues_lose(struct quire_device *qdev, bool memory)
+void quire_queues_cut_off(struct quire_device *qdev, bool memory)
 {
 	struct quire_queues *queues = qdev->queues;
 	bool signalling = dma_fence_begin_signalling();
@@ -630,7 +630,7 @@ void quire_queues_lose(struct quire_device *qdev, bool memory)
 	queues->blocked = true;
 	quire_reset_settle_all(qdev, false);
 	if (memory)
-		quire_reset_lose_all(queues);
+		quire_reset_abort_all(queues);
 	mutex_unlock(&queues->lock);
 	dma_fence_end_signalling(signalling);
 }

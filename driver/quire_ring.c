@@ -470,7 +470,7 @@ void quire_ring_leave(struct quire_queue *queue, u32 job_us)
 	dma_fence_end_signalling(signalling);
 }
 
-/* What was on the ring when the card lost it is run again from its beginning. */
+/* What was on the ring when the card was stopped is run again from its beginning. */
 void quire_ring_rerun(struct quire_queue *queue)
 {
 	unsigned long flags;

@@ -227,8 +227,8 @@ void quire_slot_forget_vm(struct quire_queue *queue)
 	quire_mmu_take_back(&queue->vm->mmu);
 }
 
-/* What a firmware has saved, this one does not take: the job in progress is lost. */
-static void quire_slot_lose_page(struct quire_queue *queue)
+/* What a firmware has saved, this one does not take: the job in progress ends. */
+static void quire_slot_forget_page(struct quire_queue *queue)
 {
 	drm_err_ratelimited(&queue->qdev->drm, "%s[%d]: a parked queue could not go on\n",
 			    queue->comm, queue->pid);
@@ -269,7 +269,7 @@ static bool quire_slot_lend(struct quire_queue *queue)
 	if (!ret)
 		return true;
 	if (ret == -EPROTO && queue->parked)
-		quire_slot_lose_page(queue);
+		quire_slot_forget_page(queue);
 	else
 		quire_slot_ailing(queue->qdev, "a queue could not be started");
 	return false;
@@ -339,7 +339,7 @@ static void quire_slot_rest(struct quire_slot *slot, u32 state)
 	if (oldest && oldest == overdue) {
 		quire_ring_expel(queue, QUIRE_STATUS_CANCELLED, -ETIME);
 	} else if (oldest && state != QUIRE_QUEUE_PARKED) {
-		/* It failed, and the record of that was lost. */
+		/* It failed, and the record of that did not arrive. */
 		quire_ring_expel(queue, QUIRE_STATUS_FIRMWARE, -EIO);
 	} else if (!READ_ONCE(queue->banned)) {
 		queue->parked = oldest;
@@ -481,7 +481,7 @@ static void quire_slots_search(struct quire_device *qdev, struct list_head *star
 }
 
 /* Contexts that have been freed for somebody, and whom nobody has taken, stay where they are. */
-static void quire_slots_settle_leaving(struct quire_queues *queues)
+static void quire_slots_end_leaving(struct quire_queues *queues)
 {
 	for (u32 i = 0; i < QUIRE_CONTEXTS; i++)
 		if (!queues->contexts[i].rings)
@@ -509,7 +509,7 @@ void quire_slots_serve(struct quire_device *qdev)
 	if (!queues->waiters || queues->blocked || queues->ended || qdev->wedged)
 		return;
 	quire_slots_search(qdev, &started);
-	quire_slots_settle_leaving(queues);
+	quire_slots_end_leaving(queues);
 	quire_slots_kick(&started);
 	if (queues->waiters && !queues->ailing)
 		mod_delayed_work(queues->wq, &queues->lend, QUIRE_SLOT_LOOK);

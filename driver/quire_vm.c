@@ -181,7 +181,7 @@ out:
 	return ret;
 }
 
-/* Called by drm_gpuvm for a buffer that has lost its place, reservations held. */
+/* Called by drm_gpuvm for a buffer that has left its place, reservations held. */
 static int quire_vm_bo_validate(struct drm_gpuvm_bo *vm_bo, struct drm_exec *exec)
 {
 	struct quire_bo *bo = to_quire_bo(vm_bo->obj);
