@@ -23,8 +23,7 @@ struct ttm_operation_ctx;
  * Nothing is pinned.  Addresses are asked for when an address space needs them, and given back
  * when the exporter moves the memory or no address space has the buffer any more.
  *
- * Lock order: quire_device.imports_lock is taken for moments, under nothing of ours; the
- * reservation of @dmabuf is that of the buffer.
+ * The reservation of @dmabuf is that of the buffer.
  */
 struct quire_import {
 	/** @ref: held by the buffer, and by quire_device.imports while @node is there */

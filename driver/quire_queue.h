@@ -69,9 +69,8 @@ struct quire_job {
  * It exists without the card.  While it has work, a slot (a ring of the card, and a
  * context for its address space) is lent to it: quire_slot.c.
  *
- * Lock order: @submit_lock, then reservations, then quire_queues.lock, then
- * quire_slot.lock, then @lock.  Fences are signalled outside @lock, because whoever waits
- * for one may be another queue.
+ * Locks: docs/driver.md.  Fences are signalled outside @lock, because whoever waits for one may
+ * be another queue.
  */
 struct quire_queue {
 	/** @ref: file, jobs on the lists, ioctls in progress */

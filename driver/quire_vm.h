@@ -23,8 +23,6 @@ struct quire_bo;
 /**
  * struct quire_vm - an address space
  *
- * Lock order: @lock, then reservations (drm_exec), then the lock of @mmu, then @job_lock.
- *
  * The tree of @base is what the calls have asked for.  Page tables follow it, call by call;
  * what they show is in the lists quire_vm_bo.shown.  A mapping stays linked to its buffer,
  * and with it the buffer to the address space, until the card has drained the flush that
