@@ -59,6 +59,41 @@ TEST_F_TIMEOUT(ladder, reset_of_the_function_is_a_pause_for_jobs, 60)
 	EXPECT_EQ(self->resets + 1, breaking_resets(self->innocent.fd));
 }
 
+/*
+ * Nobody is guilty of a reset that an administrator asks for, but a job that does not come to rest
+ * costs others one only so often.
+ */
+TEST_F_TIMEOUT(ladder, job_that_resets_interrupt_is_run_again_three_times, 150)
+{
+	volatile uint64_t *mark = breaking_mark(&self->guilty);
+	struct drm_quire_queue_query state = { 0 };
+
+	ASSERT_EQ(0, card_queue_create(self->guilty.fd, self->guilty.vm, 600000,
+				       &self->guilty.queue));
+	ASSERT_EQ(0, breaking_start_other(&self->guilty, DRM_QUIRE_JOB_RESTARTABLE, &self->point));
+	/* On a busy machine it may be between two bands once, and goes on: that does not count. */
+	for (int i = 0; i < 12 && state.state != DRM_QUIRE_QUEUE_STATE_BANNED; i++) {
+		uint32_t rerun = state.rerun;
+
+		ASSERT_EQ(0, breaking_begun(&self->guilty));
+		ASSERT_EQ(-ETIME, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 0));
+		*mark = 0;
+		ASSERT_EQ(0, monitor_inject("engine-hang", 3));
+		breaking_let_begin();
+		ASSERT_EQ(0, sysfs_write(PCI_DEVICE "reset", "1"));
+		ASSERT_EQ(0, card_queue_state(self->guilty.fd, self->guilty.queue, &state));
+		if (state.rerun == rerun)
+			*mark = 1;
+		ASSERT_EQ(0, monitor_inject("engine-hang", 0));
+	}
+	EXPECT_EQ(DRM_QUIRE_QUEUE_STATE_BANNED, state.state);
+	EXPECT_EQ(DRM_QUIRE_QUEUE_RESET_GUILTY, state.reset);
+	EXPECT_EQ(3, state.rerun);
+	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 20000 * MS));
+	EXPECT_EQ(-EIO, card_fence_error(self->guilty.fd, self->guilty.syncobj, self->point));
+	EXPECT_EQ(0, card_answers(&self->innocent));
+}
+
 /* The rungs above a reset of the card: so many boots fail, and nobody has to do anything. */
 TEST_F_TIMEOUT(ladder, card_that_does_not_boot_is_reset_with_its_function_or_its_bus, 90)
 {
