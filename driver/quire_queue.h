@@ -119,8 +119,6 @@ struct quire_queue {
 	u64 overdue;
 	/** @keeps: memory has waited too long for what it has on an engine */
 	bool keeps;
-	/** @strike: when a reset last found a job of it in progress among others', or 0 */
-	unsigned long strike;
 	/** @reset: enum drm_quire_queue_reset */
 	u32 reset;
 
@@ -270,6 +268,12 @@ struct quire_queues {
 	bool blocked;
 	/** @ailing: a reset is on its way: nothing is lent before it */
 	bool ailing;
+	/** @crashed: when the firmware failed and nobody knows by whose job, in jiffies, or 0 */
+	unsigned long crashed;
+	/** @turn: while queues have the card one at a time, who is next, or NULL */
+	struct quire_queue *turn;
+	/** @turns: so many have had it */
+	unsigned int turns;
 	/** @ended: the card goes away, or has gone; no lock to read it */
 	bool ended;
 	/** @closing: queues that are off @all and still have DMA memory */
@@ -347,6 +351,7 @@ int quire_slot_stop(struct quire_slot *slot, unsigned int timeout_ms);
 void quire_slot_detach(struct quire_slot *slot);
 bool quire_slot_take_idle(struct quire_slot *slot, bool stop);
 void quire_slot_want(struct quire_queue *queue);
+bool quire_slot_lend(struct quire_queue *queue);
 int quire_slot_start_kernel(struct quire_queue *queue);
 void quire_slot_forget_vm(struct quire_queue *queue);
 void quire_slot_ailing(struct quire_device *qdev, const char *why);
@@ -366,7 +371,13 @@ void quire_share_count(struct quire_queues *queues);
 void quire_share_served(struct quire_queue *queue);
 void quire_share_tried(struct quire_queue *queue);
 struct quire_queue *quire_share_next(struct quire_queues *queues);
+struct quire_queue *quire_share_next_at(struct quire_queues *queues, u32 level);
+bool quire_share_had_enough(const struct quire_slot *slot, const struct quire_queue *queue);
 struct quire_slot *quire_share_victim(struct quire_queues *queues, struct quire_queue *queue);
+
+/* quire_turn.c; under quire_queues.lock.  Whether queues have the card one at a time: */
+bool quire_turn_by_turn(struct quire_queues *queues);
+void quire_turn_search(struct quire_queues *queues, struct list_head *started);
 
 /* quire_limit.c */
 /* Sequence number of the oldest job on the ring, or 0. */
@@ -396,6 +407,9 @@ void quire_mailbox_wake(struct quire_device *qdev);
 int quire_fw_boot(struct quire_device *qdev);
 int quire_fw_stop(struct quire_device *qdev);
 void quire_fw_wake(struct quire_device *qdev);
+
+/* quire_settle.c; under quire_queues.lock */
+bool quire_settle_all(struct quire_device *qdev, bool crashed);
 
 /* quire_reset.c */
 void quire_reset_schedule(struct quire_device *qdev, const char *why);

@@ -1,21 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Recovery of the card, after the firmware crashed, has no heartbeat or did not obey, or
- * an engine could not be stopped: bring to rest what comes to rest, stop the card, boot
- * it, lend slots again.
- *
- * What that means for a queue that had jobs on the card:
- *  - it came to rest before, even if nobody has noticed yet: it goes on where it was;
- *  - it is guilty: its job in progress ends with an error, and the queue is banned;
- *  - no job of it had begun: they are run from the beginning;
- *  - a job had begun: nobody knows what of it was done, and done again it may give something
- *    else.  It ends with -EIO, and so do those behind it, which may need what it should have
- *    done.  Unless it says that it gives the same when it is begun again.
- *  - the card counts its job as ended, and the record of that did not arrive: -EIO likewise.
- * Guilty is whose job could not be stopped; and when the firmware failed, whose job was the only
- * one in progress, or was in progress a second time within a minute.  Guilty without a reset is
- * who keeps an engine so long that memory waits for it, and whose job more than three resets have
- * interrupted for which nobody else was guilty.
+ * an engine could not be stopped: bring to rest what comes to rest, stop the card, settle what that
+ * means for the queues (quire_settle.c), boot it, lend slots again.
  *
  * Fences wait for what happens here: it has a workqueue of its own, and nothing is
  * allocated.
@@ -33,21 +20,8 @@
 #define QUIRE_RESET_REST_MS 100
 #define QUIRE_RESET_STOP_MS 50
 #define QUIRE_RESET_PING_MS 100
-#define QUIRE_RESET_STRIKE (60 * HZ)
 /* In a row, with no job ended in between and none in progress: it is not the jobs. */
 #define QUIRE_RESET_FRUITLESS 4
-/* A job that was interrupted as often is not run again. */
-#define QUIRE_RESET_RERUNS 3
-
-/** enum quire_reset_progress - what a reset means for the jobs of a queue */
-enum quire_reset_progress {
-	/** @QUIRE_RESET_RERUN: none had begun, or it may begin again */
-	QUIRE_RESET_RERUN,
-	/** @QUIRE_RESET_ABORT: one had, and it may not: all end */
-	QUIRE_RESET_ABORT,
-	/** @QUIRE_RESET_TOO_OFTEN: one has been interrupted too often */
-	QUIRE_RESET_TOO_OFTEN,
-};
 
 /** struct quire_reset - recovery of a card */
 struct quire_reset {
@@ -134,245 +108,6 @@ static bool quire_reset_cancel(struct quire_device *qdev)
 	return true;
 }
 
-/*
- * Which jobs were in progress when the card stopped: only a stopped card begins no other.  One
- * that did not stop, or does not answer, may have begun any.
- */
-static void quire_reset_note(struct quire_device *qdev)
-{
-	struct quire_queues *queues = qdev->queues;
-	bool off;
-
-	lockdep_assert_held(&queues->lock);
-	off = quire_read(qdev, QUIRE_REG_BOOT_STATUS) == QUIRE_BOOT_OFF;
-	for (u32 i = 0; i < queues->count; i++) {
-		struct quire_slot *slot = &queues->slots[i];
-		u32 base = QUIRE_REG_QUEUE(i);
-
-		slot->job = off ? quire_read(qdev, base + QUIRE_QUEUE_JOB) : ~0u;
-		slot->job_us = off ? quire_read(qdev, base + QUIRE_QUEUE_JOB_US) : ~0u;
-		slot->state = off ? quire_read(qdev, base + QUIRE_QUEUE_STATE) : QUIRE_QUEUE_OFF;
-		slot->completed = quire_read(qdev, base + QUIRE_QUEUE_COMPLETED);
-	}
-}
-
-/* The jobs are at rest in the queue's page. */
-static bool quire_reset_at_rest(const struct quire_slot *slot)
-{
-	return slot->state == QUIRE_QUEUE_PARKED;
-}
-
-/* The card has begun to serve the queue, or nobody knows. */
-static bool quire_reset_has_started(const struct quire_slot *slot)
-{
-	return !slot->doubt || slot->job == ~0u || slot->state == QUIRE_QUEUE_ACTIVE ||
-	       slot->state == QUIRE_QUEUE_FAULTED;
-}
-
-/*
- * Records written before the end are results all the same.  What the card had spent on the job
- * behind them counts; where it does not tell, what the watch saw last.
- */
-static void quire_reset_collect(struct quire_slot *slot)
-{
-	struct quire_queue *queue = slot->queue;
-
-	lockdep_assert_held(&slot->qdev->queues->lock);
-	quire_ring_reap(queue);
-	/* Else the registers are those of who had the ring before. */
-	if (!quire_reset_has_started(slot))
-		return;
-	if (slot->job)
-		quire_ring_worked(queue, slot->job, slot->job_us);
-	else if (slot->state != QUIRE_QUEUE_ACTIVE)
-		quire_ring_leave(queue, slot->job_us);
-}
-
-/* The oldest job on the ring has no record, though the card has come to its end. */
-static bool quire_reset_lacks_record(struct quire_slot *slot)
-{
-	struct quire_queue *queue = slot->queue;
-	struct quire_job *job;
-	unsigned long flags;
-	bool lacks;
-
-	lockdep_assert_held(&slot->qdev->queues->lock);
-	spin_lock_irqsave(&queue->lock, flags);
-	job = list_first_entry_or_null(&queue->running, struct quire_job, node);
-	lacks = job && slot->state != QUIRE_QUEUE_OFF &&
-		(slot->state == QUIRE_QUEUE_FAULTED ||
-		 (s32)(slot->completed - lower_32_bits(job->sequence)) >= 0);
-	spin_unlock_irqrestore(&queue->lock, flags);
-	return lacks;
-}
-
-/* The job that had begun and not ended, or NULL. */
-static struct quire_job *quire_reset_begun_locked(struct quire_slot *slot)
-{
-	struct quire_job *job;
-
-	lockdep_assert_held(&slot->queue->lock);
-	job = list_first_entry_or_null(&slot->queue->running, struct quire_job, node);
-	/* All ones: the card did not tell. */
-	if (job && job->stream_bytes &&
-	    (slot->job == quire_job_register(job->sequence) || slot->job == ~0u))
-		return job;
-	return NULL;
-}
-
-/* A card that did not stop may end the job any time: it is looked at under the queue's lock. */
-static bool quire_reset_begun(struct quire_slot *slot)
-{
-	unsigned long flags;
-	bool begun;
-
-	lockdep_assert_held(&slot->qdev->queues->lock);
-	spin_lock_irqsave(&slot->queue->lock, flags);
-	begun = quire_reset_begun_locked(slot);
-	spin_unlock_irqrestore(&slot->queue->lock, flags);
-	return begun;
-}
-
-/* What the reset means for the job in progress, which counts it unless somebody is @guilty. */
-static enum quire_reset_progress quire_reset_progress(struct quire_slot *slot, bool guilty)
-{
-	enum quire_reset_progress progress = QUIRE_RESET_RERUN;
-	struct quire_job *job;
-	unsigned long flags;
-
-	lockdep_assert_held(&slot->qdev->queues->lock);
-	spin_lock_irqsave(&slot->queue->lock, flags);
-	job = quire_reset_begun_locked(slot);
-	if (job && !job->restartable)
-		progress = QUIRE_RESET_ABORT;
-	else if (job && !guilty && ++job->begun > QUIRE_RESET_RERUNS)
-		progress = QUIRE_RESET_TOO_OFTEN;
-	spin_unlock_irqrestore(&slot->queue->lock, flags);
-	return progress;
-}
-
-static unsigned int quire_reset_count_begun(struct quire_queues *queues)
-{
-	unsigned int count = 0;
-
-	lockdep_assert_held(&queues->lock);
-	for (u32 i = 0; i < queues->count; i++)
-		if (queues->slots[i].queue)
-			count += quire_reset_begun(&queues->slots[i]);
-	return count;
-}
-
-/* The firmware failed while a job of the queue was in progress. */
-static bool quire_reset_is_guilty(struct quire_queue *queue, bool alone)
-{
-	unsigned long before = queue->strike;
-
-	queue->strike = jiffies ?: 1;
-	return alone || (before && time_before(jiffies, before + QUIRE_RESET_STRIKE));
-}
-
-static void quire_reset_ban(struct quire_slot *slot, u32 status, int error)
-{
-	struct quire_queue *queue = slot->queue;
-
-	if (!quire_ring_expel(queue, status, error))
-		return;
-	WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_GUILTY);
-	quire_warn_ratelimited(&slot->qdev->drm,
-			       "%s[%d]: banned, job %llu was the reason of a reset\n",
-			       queue->comm, queue->pid, queue->fault_job);
-}
-
-/*
- * The card is stopped: whether the queue of a slot is guilty, which is banned then.  @crashed: the
- * firmware failed; @alone: only one job was in progress.
- */
-static bool quire_reset_blame(struct quire_slot *slot, bool crashed, bool alone)
-{
-	struct quire_queue *queue = slot->queue;
-
-	lockdep_assert_held(&slot->qdev->queues->lock);
-	if (queue->overdue) {
-		quire_reset_ban(slot, QUIRE_STATUS_CANCELLED, -ETIME);
-		queue->overdue = 0;
-		return true;
-	}
-	/* One that is being closed ends its jobs itself. */
-	if (READ_ONCE(queue->banned) || !crashed || !quire_reset_has_started(slot) ||
-	    !quire_reset_begun(slot) || !quire_reset_is_guilty(queue, alone))
-		return false;
-	quire_reset_ban(slot, QUIRE_STATUS_FIRMWARE, -EIO);
-	return true;
-}
-
-/* What becomes of others.  @guilty: somebody is; nobody else is after too many resets. */
-static void quire_reset_settle(struct quire_slot *slot, bool guilty)
-{
-	struct quire_queue *queue = slot->queue;
-	enum quire_reset_progress progress;
-
-	lockdep_assert_held(&slot->qdev->queues->lock);
-	if (READ_ONCE(queue->banned) || !quire_ring_busy(queue))
-		return;
-	/* The registers are those of who had the ring before.  What the page holds goes on. */
-	if (!quire_reset_has_started(slot))
-		return;
-	queue->parked = false;
-	if (quire_reset_at_rest(slot)) {
-		queue->parked = true;
-		return;
-	}
-	progress = quire_reset_progress(slot, guilty);
-	if (progress == QUIRE_RESET_TOO_OFTEN) {
-		quire_reset_ban(slot, QUIRE_STATUS_FIRMWARE, -EIO);
-		return;
-	}
-	WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_INNOCENT);
-	if (quire_reset_lacks_record(slot) || progress == QUIRE_RESET_ABORT)
-		quire_ring_abort(queue, -EIO);
-	else
-		quire_ring_rerun(queue);
-}
-
-/*
- * All rings come back from a card that is stopped.  True if somebody is guilty of it, or if others
- * had jobs in progress, who will be when it goes on.
- */
-static bool quire_reset_settle_all(struct quire_device *qdev, bool crashed)
-{
-	struct quire_queues *queues = qdev->queues;
-	bool guilty = false;
-	unsigned int begun;
-
-	lockdep_assert_held(&queues->lock);
-	quire_reset_note(qdev);
-	for (u32 i = 0; i < queues->count; i++) {
-		struct quire_slot *slot = &queues->slots[i];
-
-		if (!slot->queue)
-			continue;
-		WRITE_ONCE(slot->queue->live, false);
-		quire_reset_collect(slot);
-	}
-	begun = quire_reset_count_begun(queues);
-	for (u32 i = 0; i < queues->count; i++)
-		if (queues->slots[i].queue)
-			guilty |= quire_reset_blame(&queues->slots[i], crashed, begun == 1);
-	for (u32 i = 0; i < queues->count; i++) {
-		struct quire_slot *slot = &queues->slots[i];
-		struct quire_queue *queue = slot->queue;
-
-		if (!queue)
-			continue;
-		quire_reset_settle(slot, guilty);
-		quire_slot_detach(slot);
-		/* Also for jobs that came when the ring could not be used any more. */
-		if (quire_ring_wants(queue))
-			quire_slot_want(queue);
-	}
-	return guilty || begun;
-}
-
 /* A card that has booted: rings for the kernel's queue, and for who waits for one. */
 static int quire_reset_start(struct quire_device *qdev)
 {
@@ -406,7 +141,7 @@ static int quire_reset_revive(struct quire_device *qdev)
 		return 0;
 	/* Whatever of it still runs must not outlive the fences. */
 	quire_fw_stop(qdev);
-	quire_reset_settle_all(qdev, false);
+	quire_settle_all(qdev, false);
 	return ret;
 }
 
@@ -446,7 +181,7 @@ static void quire_reset_card(struct quire_device *qdev, const char *why, bool cr
 		quire_reach_stopped(qdev);
 	/* Whoever sees a job end by it finds it counted. */
 	atomic_inc(&qdev->resets);
-	blamed = quire_reset_settle_all(qdev, crashed);
+	blamed = quire_settle_all(qdev, crashed);
 	trace_quire_reset_step(qdev, blamed ? "settled: it may be the jobs" : "settled", 0);
 	if (blamed || READ_ONCE(queues->progressed))
 		reset->fruitless = 0;
@@ -628,7 +363,7 @@ void quire_queues_cut_off(struct quire_device *qdev, bool memory)
 
 	mutex_lock(&queues->lock);
 	queues->blocked = true;
-	quire_reset_settle_all(qdev, false);
+	quire_settle_all(qdev, false);
 	if (memory)
 		quire_reset_abort_all(queues);
 	mutex_unlock(&queues->lock);

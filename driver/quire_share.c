@@ -153,6 +153,8 @@ void quire_share_unwait(struct quire_queue *queue)
 	u32 level = quire_share_level(queue);
 
 	lockdep_assert_held(&queues->lock);
+	if (queues->turn == queue)
+		queues->turn = NULL;
 	if (list_empty(&queue->waiting))
 		return;
 	list_del_init(&queue->waiting);
@@ -387,23 +389,31 @@ static struct quire_queue *quire_share_first(struct quire_queues *queues,
 	return NULL;
 }
 
-/* Of the waiting queues that this search has not tried, the next; or NULL. */
-struct quire_queue *quire_share_next(struct quire_queues *queues)
+/* Of the waiting queues of a priority that this search has not tried, the next; or NULL. */
+struct quire_queue *quire_share_next_at(struct quire_queues *queues, u32 level)
 {
 	struct quire_share *user, *process;
 
 	lockdep_assert_held(&queues->lock);
-	for (u32 level = QUIRE_PRIORITIES; level--;) {
-		user = quire_share_least(queues, &queues->waiting[level], level);
-		if (!user)
-			continue;
-		process = quire_share_least(queues, &user->waiting[level], level);
-		/* What a user has not tried is the sum of what his processes have not. */
-		if (WARN_ON_ONCE(!process))
-			continue;
-		return quire_share_first(queues, &process->waiting[level]);
-	}
-	return NULL;
+	user = quire_share_least(queues, &queues->waiting[level], level);
+	if (!user)
+		return NULL;
+	process = quire_share_least(queues, &user->waiting[level], level);
+	/* What a user has not tried is the sum of what his processes have not. */
+	if (WARN_ON_ONCE(!process))
+		return NULL;
+	return quire_share_first(queues, &process->waiting[level]);
+}
+
+/* Of all priorities. */
+struct quire_queue *quire_share_next(struct quire_queues *queues)
+{
+	struct quire_queue *queue = NULL;
+
+	lockdep_assert_held(&queues->lock);
+	for (u32 level = QUIRE_PRIORITIES; !queue && level--;)
+		queue = quire_share_next_at(queues, level);
+	return queue;
 }
 
 /* Whether @queue comes before @other, which has waited longer. */
@@ -420,7 +430,8 @@ static bool quire_share_before(struct quire_queues *queues, const struct quire_q
 	return quire_share_busy(queues, queue->process) < quire_share_busy(queues, other->process);
 }
 
-static bool quire_share_had_enough(const struct quire_slot *slot, const struct quire_queue *queue)
+/* Whether the queue of a slot has had it long enough for @queue, which waits. */
+bool quire_share_had_enough(const struct quire_slot *slot, const struct quire_queue *queue)
 {
 	unsigned int steps = max(slot->queue->priority - queue->priority, 0);
 	unsigned int slice = QUIRE_SHARE_SLICE_MS << QUIRE_SHARE_PRIORITY_SHIFT * steps;

@@ -254,7 +254,7 @@ static int quire_slot_start(struct quire_slot *slot, struct quire_queue *queue)
 }
 
 /* False: there is no slot for it now. */
-static bool quire_slot_lend(struct quire_queue *queue)
+bool quire_slot_lend(struct quire_queue *queue)
 {
 	struct quire_queues *queues = queue->qdev->queues;
 	struct quire_slot *slot;
@@ -508,7 +508,10 @@ void quire_slots_serve(struct quire_device *qdev)
 	quire_slots_serve_kernel(queues);
 	if (!queues->waiters || queues->blocked || queues->ended || qdev->wedged)
 		return;
-	quire_slots_search(qdev, &started);
+	if (quire_turn_by_turn(queues))
+		quire_turn_search(queues, &started);
+	else
+		quire_slots_search(qdev, &started);
 	quire_slots_end_leaving(queues);
 	quire_slots_kick(&started);
 	if (queues->waiters && !queues->ailing)

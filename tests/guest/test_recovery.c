@@ -133,7 +133,7 @@ TEST_F_TIMEOUT(recovery, jobs_that_can_be_begun_again_are_and_others_end_with_ei
 	ASSERT_EQ(0, card_queue_state(self->innocent.fd, self->innocent.queue, &state));
 	EXPECT_EQ(DRM_QUIRE_QUEUE_RESET_INNOCENT, state.reset);
 	EXPECT_EQ(2, state.rerun);
-	/* The queue lives; a second time within a minute it is taken for guilty. */
+	/* The queue lives; alone with the card, as all are now, it is guilty the second time. */
 	ASSERT_EQ(0, card_run(&self->guilty, NULL, 0));
 	ASSERT_EQ(0, breaking_start_guilty(&self->guilty, &self->point));
 	ASSERT_EQ(0, breaking_begun(&self->guilty));
