@@ -153,7 +153,7 @@ TEST_F_TIMEOUT(ladder, card_whose_reset_fails_says_so_and_comes_back_with_the_fu
 {
 	static const char *const wedged[] = { "ACTION=change", "SUBSYSTEM=accel",
 					      "DEVNAME=accel/accel0", "WEDGED=rebind,bus-reset" };
-	int events = uevents_open();
+	int events = uevents_open(), told = 0;
 	uint32_t queue;
 	uint64_t point;
 
@@ -167,7 +167,12 @@ TEST_F_TIMEOUT(ladder, card_whose_reset_fails_says_so_and_comes_back_with_the_fu
 	for (int i = 0; i < 500 * test_patience() && !card_is("wedged"); i++)
 		usleep(20000);
 	EXPECT_TRUE(card_is("wedged"));
-	EXPECT_TRUE(uevent_has(events, wedged, sizeof(wedged) / sizeof(wedged[0])));
+	/* It follows when the jobs have ended. */
+	for (int i = 0; i < 500 && !told; i++) {
+		told = uevent_has(events, wedged, sizeof(wedged) / sizeof(wedged[0]));
+		usleep(20000);
+	}
+	EXPECT_TRUE(told);
 	close(events);
 	EXPECT_EQ(-EIO, card_submit(&self->innocent, 0, 0, &point));
 	EXPECT_EQ(-EIO, card_queue_create(self->innocent.fd, self->innocent.vm, 0, &queue));
