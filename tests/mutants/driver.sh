@@ -28,15 +28,10 @@ compile() {
 			"$build/firmware/fw-v1.bin" "$work/initramfs.gz"
 }
 
-# The first test of the plan that fails, of these.
-first_failure() { # NAME...
-	for name; do
-		QUIRE_ONLY=$name QUIRE_RESULTS=$work/results "$top/tests/run/check.sh" "$work" guest \
-			>"$work/$name.log" 2>&1 || {
-			echo "$name"
-			return
-		}
-	done
+# A test of the plan.
+passes() { # NAME
+	QUIRE_ONLY=$1 QUIRE_RESULTS=$work/results "$top/tests/run/check.sh" "$work" guest \
+		>"$work/$1.log" 2>&1
 }
 
 killed=0
@@ -45,10 +40,7 @@ number=0
 
 one() { # FILE TESTS FROM TO REASON
 	number=$((number + 1))
-	case "$only" in
-	"  " | *" $number "*) ;;
-	*) return ;;
-	esac
+	is_wanted "$number" || return
 	if ! replace "$top/$1" "$work/source/$1" "$3" "$4"; then
 		verdict="NOT FOUND"
 	elif ! compile; then

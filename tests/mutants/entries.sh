@@ -19,6 +19,24 @@ replace() { # ORIGINAL COPY FROM TO
 	return $status
 }
 
+# Whether entry NUMBER is to be tried: one of $only, or any where there are none.
+is_wanted() { # NUMBER
+	case "$only" in
+	"  " | *" $1 "*) true ;;
+	*) false ;;
+	esac
+}
+
+# The first of these tests that fails; "passes NAME" is the script's.
+first_failure() { # NAME...
+	for name; do
+		passes "$name" || {
+			echo "$name"
+			return
+		}
+	done
+}
+
 # Hands each entry to a function: FILE TESTS FROM TO REASON.
 each_entry() { # LIST FUNCTION
 	file=

@@ -38,19 +38,15 @@ programs() {
 	done
 }
 
-# Tests that pass on what is in the copy now; prints the first that fails.
-first_failure() {
-	for test in $(programs "$@"); do
-		timeout 120 "out/test_$test" >"out/$test.log" 2>&1 || {
-			echo "$test"
-			return
-		}
-	done
+# A test of what is in the copy now.
+passes() { # NAME
+	timeout 120 "out/test_$1" >"out/$1.log" 2>&1
 }
 
 echo "building"
 build || { cat out/make.log; exit 1; }
-failure=$(first_failure vectors posit number text accumulator gemm)
+# shellcheck disable=SC2046 # a list of tests
+failure=$(first_failure $(programs vectors posit number text accumulator gemm))
 if [ -n "$failure" ]; then
 	echo "$failure fails without any mutant:"
 	cat "out/$failure.log"
@@ -65,10 +61,7 @@ number=0
 
 one() { # FILE TESTS FROM TO REASON
 	number=$((number + 1))
-	case "$only" in
-	"  " | *" $number "*) ;;
-	*) return ;;
-	esac
+	is_wanted "$number" || return
 	change="$3 -> $4"
 	feature=
 	case "$2 $1" in
@@ -85,8 +78,8 @@ one() { # FILE TESTS FROM TO REASON
 	elif ! build; then
 		verdict="NOT COMPILED"
 	else
-		# shellcheck disable=SC2086 # a list of tests
-		verdict=$(first_failure $2)
+		# shellcheck disable=SC2046,SC2086 # lists of tests
+		verdict=$(first_failure $(programs $2))
 	fi
 	cp "$top/$1" "$1"
 	case "$verdict" in
