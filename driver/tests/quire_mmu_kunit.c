@@ -10,6 +10,7 @@
 
 #include "quire_kunit.h"
 #include "quire_mmu.h"
+#include "quire_segments.h"
 
 #define PAGES_PER_BLOCK (QUIRE_BLOCK_BYTES / QUIRE_PAGE_BYTES)
 /* Four blocks on either side of where a table of level 2 ends, and one of level 3. */
