@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Buffer objects: their life, their mappings in processes, and what TTM asks of us. */
 #include <linux/memcontrol.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/swap.h>
 
@@ -12,6 +13,7 @@
 #include "quire_dmabuf.h"
 #include "quire_gem.h"
 #include "quire_power.h"
+#include "quire_resv.h"
 #include "quire_room.h"
 #include "quire_userptr.h"
 
@@ -64,7 +66,8 @@ static bool quire_eviction_valuable(struct ttm_buffer_object *bo, const struct t
 
 	if (swap && get_nr_swap_pages() <= 0)
 		return false;
-	if (!dma_resv_test_signaled(bo->base.resv, DMA_RESV_USAGE_BOOKKEEP))
+	/* Who is killed looks at no more of what may be many. */
+	if (fatal_signal_pending(current) || quire_bo_busy(quire_bo_from_ttm(bo)))
 		return false;
 	if (!ttm_bo_eviction_valuable(bo, place))
 		return false;
@@ -266,7 +269,10 @@ struct quire_bo *quire_bo_new(struct quire_device *qdev, struct quire_bo *bo, u6
 
 static void quire_gem_free(struct drm_gem_object *object)
 {
-	quire_ttm_bo_free(&to_quire_bo(object)->base);
+	struct quire_bo *bo = to_quire_bo(object);
+
+	quire_bo_leave_resv(bo);
+	quire_ttm_bo_free(&bo->base);
 }
 
 static int quire_gem_touch_entry(pte_t *entry, unsigned long address, void *data)
@@ -356,10 +362,17 @@ static vm_fault_t quire_gem_fault(struct vm_fault *vmf)
 	return ret;
 }
 
+static void quire_gem_vm_close(struct vm_area_struct *vma)
+{
+	/* The mapping may have been all that held it. */
+	quire_bo_leave_resv(quire_bo_from_ttm(vma->vm_private_data));
+	ttm_bo_vm_close(vma);
+}
+
 static const struct vm_operations_struct quire_gem_vm_ops = {
 	.fault = quire_gem_fault,
 	.open = ttm_bo_vm_open,
-	.close = ttm_bo_vm_close,
+	.close = quire_gem_vm_close,
 	.access = ttm_bo_vm_access,
 };
 

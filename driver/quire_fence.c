@@ -9,6 +9,8 @@
 #include <linux/slab.h>
 
 #include "quire_queue.h"
+#include "quire_resv.h"
+#include "quire_vm.h"
 
 static const char *quire_fence_driver_name(struct dma_fence *fence)
 {
@@ -60,6 +62,7 @@ void quire_job_init_fence(struct quire_job *job, struct quire_queue *queue, u64 
 {
 	kref_get(&queue->ref);
 	job->queue = queue;
+	quire_resv_begin_job(drm_gpuvm_resv_obj(&queue->vm->base));
 	__module_get(THIS_MODULE);
 	dma_fence_init(&job->fence, &quire_fence_ops, &job->fence_lock, queue->fence_context,
 		       number);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Buffer object calls: create, map, ask, and take the caller's own memory. */
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include <drm/drm_file.h>
@@ -11,6 +12,7 @@
 #include "quire_compat.h"
 #include "quire_dmabuf.h"
 #include "quire_gem.h"
+#include "quire_resv.h"
 #include "quire_room.h"
 #include "quire_userptr.h"
 #include "quire_vm.h"
@@ -161,38 +163,58 @@ int quire_bo_info_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 	return 0;
 }
 
+/* The first buffer of the file whose handle is not before @id, with a reference, or NULL. */
+static struct drm_gem_object *quire_gem_next(struct drm_file *file, int *id)
+{
+	struct drm_gem_object *object;
+
+	spin_lock(&file->table_lock);
+	object = idr_get_next(&file->object_idr, id);
+	if (object)
+		drm_gem_object_get(object);
+	spin_unlock(&file->table_lock);
+	return object;
+}
+
+/* Regions of fdinfo; "memory" is the name reserved for system memory. */
+static const char *const quire_gem_regions[] = { "memory", "card" };
+
+static void quire_gem_count(struct quire_bo *bo, struct drm_memory_stats *stats)
+{
+	struct drm_memory_stats *wanted = &stats[bo->placement == DRM_QUIRE_PLACEMENT_CARD];
+	struct drm_memory_stats *here = &stats[READ_ONCE(bo->on_card)];
+	u64 bytes = bo->base.base.size;
+
+	if (drm_gem_object_is_shared_for_memory_stats(&bo->base.base))
+		wanted->shared += bytes;
+	else
+		wanted->private += bytes;
+	/* What another device has elsewhere, or where nobody has asked, is not here. */
+	if (bo->import && !READ_ONCE(bo->import->sgt))
+		return;
+	here->resident += bytes;
+	if (quire_bo_busy(bo))
+		here->active += bytes;
+}
+
 /* Sizes of the file's buffers by where they were asked for and where they are. */
 void quire_gem_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 {
-	/* "memory" is the name reserved for system memory. */
-	static const char *const regions[] = { "memory", "card" };
-	struct drm_memory_stats stats[ARRAY_SIZE(regions)] = {};
+	struct drm_memory_stats stats[ARRAY_SIZE(quire_gem_regions)] = {};
 	struct drm_gem_object *object;
-	int id;
 
-	spin_lock(&file->table_lock);
-	idr_for_each_entry(&file->object_idr, object, id) {
-		struct quire_bo *bo = to_quire_bo(object);
-		struct drm_memory_stats *wanted =
-			&stats[bo->placement == DRM_QUIRE_PLACEMENT_CARD];
-		struct drm_memory_stats *here = &stats[READ_ONCE(bo->on_card)];
-
-		if (drm_gem_object_is_shared_for_memory_stats(object))
-			wanted->shared += object->size;
-		else
-			wanted->private += object->size;
-		/* What another device has elsewhere, or where nobody has asked, is not here. */
-		if (bo->import && !READ_ONCE(bo->import->sgt))
-			continue;
-		here->resident += object->size;
-		if (!dma_resv_test_signaled(object->resv, DMA_RESV_USAGE_BOOKKEEP))
-			here->active += object->size;
+	/* They may be as many as there is memory for: no lock is held from one to the next. */
+	for (int id = 0; (object = quire_gem_next(file, &id)); id++) {
+		quire_gem_count(to_quire_bo(object), stats);
+		drm_gem_object_put(object);
+		cond_resched();
+		if (fatal_signal_pending(current))
+			break;
 	}
-	spin_unlock(&file->table_lock);
-	for (unsigned int i = 0; i < ARRAY_SIZE(regions); i++)
+	for (unsigned int i = 0; i < ARRAY_SIZE(quire_gem_regions); i++)
 		drm_print_memory_stats(p, &stats[i],
 				       DRM_GEM_OBJECT_RESIDENT | QUIRE_GEM_OBJECT_ACTIVE,
-				       regions[i]);
+				       quire_gem_regions[i]);
 }
 
 int quire_userptr_ioctl(struct drm_device *drm, void *data, struct drm_file *file)

@@ -16,6 +16,7 @@
 #include "quire_gem.h"
 #include "quire_migrate.h"
 #include "quire_power.h"
+#include "quire_resv.h"
 #include "quire_trace.h"
 #include "quire_userptr.h"
 #include "quire_vm.h"
@@ -108,19 +109,17 @@ bool quire_bo_resident(struct quire_bo *bo)
 int quire_bo_make_resident(struct quire_bo *bo)
 {
 	struct ttm_operation_ctx ctx = { .interruptible = true };
-	struct dma_resv *resv = bo->base.base.resv;
 	struct ttm_resource *res = bo->base.resource;
 	int ret;
 
-	dma_resv_assert_held(resv);
+	dma_resv_assert_held(bo->base.base.resv);
 	if (bo->import) {
 		ret = quire_import_map(bo);
 		return quire_import_failed_for_now(ret) ? ret : 0;
 	}
 	if (res && res->mem_type == TTM_PL_VRAM)
 		ret = 0;
-	else if (quire_bo_placement(bo) == &quire_placement_card &&
-		 dma_resv_test_signaled(resv, DMA_RESV_USAGE_BOOKKEEP))
+	else if (quire_bo_placement(bo) == &quire_placement_card && !quire_bo_busy(bo))
 		ret = ttm_bo_validate(&bo->base, &quire_placement_back, &ctx);
 	else
 		ret = ttm_bo_validate(&bo->base, &quire_placement_system, &ctx);

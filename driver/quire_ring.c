@@ -9,6 +9,7 @@
 #include "quire_coredump.h"
 #include "quire_power.h"
 #include "quire_queue.h"
+#include "quire_resv.h"
 #include "quire_trace.h"
 #include "quire_vm.h"
 
@@ -41,6 +42,8 @@ static void quire_ring_signal(struct quire_job *job)
 	trace_quire_job_done(job);
 	if (job->error)
 		dma_fence_set_error(&job->fence, job->error);
+	/* Whoever sees the fence finds the buffers idle. */
+	quire_resv_end_job(drm_gpuvm_resv_obj(&job->queue->vm->base));
 	dma_fence_signal(&job->fence);
 }
 

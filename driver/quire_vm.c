@@ -5,6 +5,7 @@
 
 #include "quire_bind.h"
 #include "quire_dmabuf.h"
+#include "quire_resv.h"
 #include "quire_room.h"
 #include "quire_userptr.h"
 
@@ -441,7 +442,7 @@ struct quire_vm *quire_vm_new(struct quire_device *qdev)
 	ret = quire_mmu_init(&vm->mmu, qdev);
 	if (ret)
 		goto err_vm;
-	resv_object = drm_gpuvm_resv_object_alloc(&qdev->drm);
+	resv_object = quire_resv_new(qdev);
 	if (!resv_object) {
 		ret = -ENOMEM;
 		goto err_mmu;

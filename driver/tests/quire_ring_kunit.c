@@ -7,6 +7,7 @@
 
 #include "quire_kunit.h"
 #include "quire_queue.h"
+#include "quire_resv.h"
 #include "quire_vm.h"
 
 #define RING 5
@@ -67,11 +68,14 @@ static int quire_ring_test_init(struct kunit *test)
 	struct quire_queue *queue = kunit_kzalloc(test, sizeof(*queue), GFP_KERNEL);
 	struct quire_slot *slot = kunit_kzalloc(test, sizeof(*slot), GFP_KERNEL);
 	struct quire_vm *vm = kunit_kzalloc(test, sizeof(*vm), GFP_KERNEL);
+	struct quire_resv *resv = kunit_kzalloc(test, sizeof(*resv), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, t);
 	KUNIT_ASSERT_NOT_NULL(test, queue);
 	KUNIT_ASSERT_NOT_NULL(test, slot);
 	KUNIT_ASSERT_NOT_NULL(test, vm);
+	KUNIT_ASSERT_NOT_NULL(test, resv);
+	vm->base.r_obj = &resv->base;
 	t->qdev = quire_kunit_card(test);
 	t->qdev->queues = quire_ring_test_queues(test);
 	slot->qdev = t->qdev;

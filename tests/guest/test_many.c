@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Many of two things at a time: what is done for each of the one does not look at all of the other.
+ * Times are compared with the same call where there are few of the other.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "card.h"
+#include "kselftest_harness.h"
+
+#define QUEUES 512
+#define BUFFERS 30000
+#define TRIES 3
+
+/* Jobs of many queues of one address space; they wait for a long one of another queue. */
+struct crowd {
+	struct card card;
+	uint32_t syncobj;
+	uint32_t gate;
+	uint32_t bytes; /* of a long stream */
+	uint32_t queues[QUEUES];
+};
+
+static int64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000ll + now.tv_nsec / 1000;
+}
+
+/* One job that waits for the syncobj, or signals it. */
+static int crowd_submit(struct crowd *crowd, uint32_t queue, uint32_t flags, uint32_t bytes)
+{
+	struct drm_quire_sync sync = { .flags = flags, .handle = crowd->syncobj };
+	struct drm_quire_job job = { .stream_va = bytes ? crowd->card.stream.va : 0,
+				     .stream_bytes = bytes,
+				     .syncs = { sizeof(sync), 1, (uintptr_t)&sync } };
+	struct drm_quire_submit args = { .queue_id = queue,
+					 .jobs = { sizeof(job), 1, (uintptr_t)&job } };
+
+	return card_ioctl(crowd->card.fd, DRM_IOCTL_QUIRE_SUBMIT, &args);
+}
+
+/* Jobs of all queues wait. */
+static int crowd_gather(struct crowd *crowd)
+{
+	int ret = card_syncobj_create(crowd->card.fd, &crowd->syncobj);
+
+	if (!ret)
+		ret = card_queue_create(crowd->card.fd, crowd->card.vm, 60000, &crowd->gate);
+	if (!ret)
+		ret = card_long_stream(&crowd->card, &crowd->bytes);
+	if (!ret)
+		ret = crowd_submit(crowd, crowd->gate, DRM_QUIRE_SYNC_SIGNAL, crowd->bytes);
+	for (int i = 0; i < QUEUES && !ret; i++) {
+		ret = card_queue_create(crowd->card.fd, crowd->card.vm, 0, &crowd->queues[i]);
+		if (!ret)
+			ret = crowd_submit(crowd, crowd->queues[i], 0, 0);
+	}
+	return ret;
+}
+
+/* They have all ended.  Nothing is submitted there afterwards, so their fences stay. */
+static int crowd_end(struct crowd *crowd)
+{
+	int ret = card_queue_destroy(crowd->card.fd, crowd->gate);
+
+	for (int i = 0; i < QUEUES && !ret; i++) {
+		struct drm_quire_queue_query state;
+
+		do {
+			ret = card_queue_state(crowd->card.fd, crowd->queues[i], &state);
+		} while (!ret && state.completed < state.submitted && !usleep(1000));
+	}
+	return ret;
+}
+
+FIXTURE(many) {
+	struct crowd crowd;
+};
+
+FIXTURE_SETUP(many)
+{
+	ASSERT_EQ(0, card_setup_limit(&self->crowd.card, 0, 60000));
+}
+
+FIXTURE_TEARDOWN(many)
+{
+	card_teardown(&self->crowd.card);
+}
+
+/* The best of some, as a loaded machine adds to each. */
+static int64_t fdinfo_us(int fd)
+{
+	int64_t best = INT64_MAX;
+	char path[64], text[4096];
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	for (int i = 0; i < TRIES; i++) {
+		int64_t start = now_us(), took;
+		int file = open(path, O_RDONLY);
+
+		if (read(file, text, sizeof(text)) <= 0)
+			return -1;
+		close(file);
+		took = now_us() - start;
+		if (took < best)
+			best = took;
+	}
+	return best;
+}
+
+/* All of them, in parts. */
+static int64_t close_us(int fd, const uint32_t *handles, unsigned int count)
+{
+	int64_t best = INT64_MAX;
+
+	for (unsigned int part = 0; part < TRIES; part++) {
+		int64_t start = now_us(), took;
+
+		for (unsigned int i = part; i < count; i += TRIES)
+			card_close_handle(fd, handles[i]);
+		took = now_us() - start;
+		if (took < best)
+			best = took;
+	}
+	return best;
+}
+
+TEST_F_TIMEOUT(many, fences_are_not_looked_at_for_each_private_buffer, 90)
+{
+	struct crowd *crowd = &self->crowd;
+	int64_t few, many, closed;
+	uint32_t *handles = calloc(BUFFERS, sizeof(*handles));
+
+	ASSERT_NE(NULL, handles);
+	for (int i = 0; i < BUFFERS; i++)
+		ASSERT_EQ(0, card_bo_create(crowd->card.fd, PAGE, DRM_QUIRE_PLACEMENT_SYSTEM,
+					    crowd->card.vm, &handles[i]));
+	few = fdinfo_us(crowd->card.fd);
+	closed = close_us(crowd->card.fd, handles, BUFFERS / 2);
+	ASSERT_EQ(0, crowd_gather(crowd));
+	ASSERT_EQ(0, crowd_end(crowd));
+	many = fdinfo_us(crowd->card.fd);
+	EXPECT_LT(many, 3 * few + 50000)
+		TH_LOG("fdinfo: %lld us, %lld us", (long long)few, (long long)many);
+	many = close_us(crowd->card.fd, handles + BUFFERS / 2, BUFFERS / 2);
+	EXPECT_LT(many, 2 * closed)
+		TH_LOG("closing: %lld us, %lld us", (long long)closed, (long long)many);
+	free(handles);
+}
+
+static uint32_t where(int fd, uint32_t handle)
+{
+	struct drm_quire_bo_info info = { .handle = handle };
+
+	return card_ioctl(fd, DRM_IOCTL_QUIRE_BO_INFO, &info) ? ~0u : info.resident;
+}
+
+/* Card memory is full of private buffers, small ones where none else has room. */
+static int fill_card(struct crowd *crowd)
+{
+	static const uint64_t sizes[] = { 16 << 20, PAGE };
+	uint32_t handle;
+	int ret = 0;
+
+	for (unsigned int i = 0; i < 2 && !ret; i++) {
+		do {
+			ret = card_bo_create(crowd->card.fd, sizes[i], DRM_QUIRE_PLACEMENT_CARD,
+					     crowd->card.vm, &handle);
+		} while (!ret && where(crowd->card.fd, handle) == DRM_QUIRE_PLACEMENT_CARD);
+		card_close_handle(crowd->card.fd, handle);
+	}
+	return ret;
+}
+
+/* Another's new buffer, for which there is no room. */
+static int64_t create_us(struct card *card)
+{
+	int64_t best = INT64_MAX;
+
+	for (int i = 0; i < TRIES; i++) {
+		int64_t start = now_us(), took;
+		uint32_t handle;
+
+		if (card_bo_create(card->fd, 1 << 20, DRM_QUIRE_PLACEMENT_CARD, 0, &handle))
+			return -1;
+		took = now_us() - start;
+		if (where(card->fd, handle) != DRM_QUIRE_PLACEMENT_SYSTEM)
+			return -1;
+		card_close_handle(card->fd, handle);
+		if (took < best)
+			best = took;
+	}
+	return best;
+}
+
+TEST_F_TIMEOUT(many, fences_are_not_looked_at_for_each_buffer_in_the_way, 90)
+{
+	struct crowd *crowd = &self->crowd;
+	struct card other;
+	int64_t few, many;
+	uint64_t point;
+
+	ASSERT_EQ(0, card_setup(&other, 0));
+	ASSERT_EQ(0, crowd_gather(crowd));
+	/* Its fence is the last in the list, and does not signal. */
+	for (int i = 0; i < 40; i++)
+		ASSERT_EQ(0, card_submit(&crowd->card, crowd->card.stream.va, crowd->bytes,
+					 &point));
+	ASSERT_EQ(0, fill_card(crowd));
+	few = create_us(&other);
+	ASSERT_EQ(0, crowd_end(crowd));
+	many = create_us(&other);
+	ASSERT_LT(0, few);
+	ASSERT_LT(0, many);
+	EXPECT_EQ(-ETIME, card_wait(crowd->card.fd, crowd->card.syncobj, point, 0));
+	EXPECT_LT(many, 3 * few + 50000)
+		TH_LOG("BO_CREATE: %lld us, %lld us", (long long)few, (long long)many);
+	card_teardown(&other);
+}
+
+TEST_HARNESS_MAIN
