@@ -305,29 +305,48 @@ static void quire_bind_unmap_imports(struct quire_bind_job *job)
 			quire_import_idle(job->ops[i].bo);
 }
 
+/*
+ * The tie of the operation's buffer.  To look for it goes through all address spaces that have the
+ * buffer, so other operations of the call take what the first has found.
+ */
+static int quire_bind_tie_op(struct quire_vm *vm, struct quire_bind_op *op)
+{
+	struct drm_gpuvm_bo *vm_bo = op->bo->tie;
+
+	dma_resv_assert_held(op->bo->base.base.resv);
+	if (vm_bo) {
+		op->vm_bo = drm_gpuvm_bo_get(vm_bo);
+		return 0;
+	}
+	if (fatal_signal_pending(current))
+		return -ERESTARTSYS;
+	vm_bo = quire_gpuvm_bo_obtain(&vm->base, &op->bo->base.base);
+	if (IS_ERR(vm_bo))
+		return PTR_ERR(vm_bo);
+	op->bo->tie = vm_bo;
+	op->vm_bo = vm_bo;
+	quire_bind_tie_bo(vm, op);
+	return 0;
+}
+
 /* Ties of the buffers to the address space; undone if one cannot be made. */
 static int quire_bind_tie(struct quire_bind_job *job)
 {
-	struct drm_gpuvm *gpuvm = &job->vm->base;
+	int ret = 0;
 	u32 i;
 
-	for (i = 0; i < job->count; i++) {
-		struct quire_bind_op *op = &job->ops[i];
-		struct drm_gpuvm_bo *vm_bo;
-
-		if (!op->bo)
-			continue;
-		vm_bo = quire_gpuvm_bo_obtain(gpuvm, &op->bo->base.base);
-		if (IS_ERR(vm_bo)) {
-			while (i--)
-				if (job->ops[i].vm_bo)
-					drm_gpuvm_bo_put(job->ops[i].vm_bo);
-			return PTR_ERR(vm_bo);
-		}
-		op->vm_bo = vm_bo;
-		quire_bind_tie_bo(job->vm, op);
+	for (i = 0; i < job->count && !ret; i++) {
+		if (job->ops[i].bo)
+			ret = quire_bind_tie_op(job->vm, &job->ops[i]);
+		cond_resched();
 	}
-	return 0;
+	for (i = 0; i < job->count; i++)
+		if (job->ops[i].bo)
+			job->ops[i].bo->tie = NULL;
+	for (i = 0; i < job->count && ret; i++)
+		if (job->ops[i].vm_bo)
+			drm_gpuvm_bo_put(job->ops[i].vm_bo);
+	return ret;
 }
 
 /* The tree; all was checked and set aside, so this does not fail. */

@@ -12,6 +12,7 @@
 #include "quire_device.h"
 #include "quire_segments.h"
 
+struct drm_gpuvm_bo;
 struct mem_cgroup;
 struct quire_import;
 struct quire_userptr;
@@ -35,7 +36,7 @@ struct quire_dma {
 
 /**
  * struct quire_bo - a buffer object; constant after creation but for @base, @on_card,
- * @uncleared, @peers, @blank
+ * @uncleared, @peers, @tie, @blank
  */
 struct quire_bo {
 	/** @base: placement and reservation; the GEM object is @base.base */
@@ -65,6 +66,8 @@ struct quire_bo {
 	struct quire_import *import;
 	/** @peers: other devices that have it mapped (quire_dmabuf.c); under the reservation */
 	struct list_head peers;
+	/** @tie: found by a VM_BIND call, as long as it looks; under the reservation */
+	struct drm_gpuvm_bo *tie;
 	/** @blank: what processes see once the card has gone, or NULL; under the reservation */
 	struct page *blank;
 };
