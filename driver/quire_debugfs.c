@@ -4,6 +4,9 @@
  * Reading disturbs neither: a sleeping card is not woken.
  */
 #include <linux/debugfs.h>
+#include <linux/delay.h>
+#include <linux/module.h>
+#include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 
 #include <drm/ttm/ttm_pool.h>
@@ -87,8 +90,12 @@ static void quire_debugfs_each_file(struct seq_file *m,
 	struct drm_file *file;
 
 	mutex_lock(&qdev->drm.filelist_mutex);
-	list_for_each_entry(file, &qdev->drm.filelist, lhead)
+	list_for_each_entry(file, &qdev->drm.filelist, lhead) {
+		/* All is shown again, with room for twice as much. */
+		if (seq_has_overflowed(m))
+			break;
 		show(m, file->driver_priv);
+	}
 	mutex_unlock(&qdev->drm.filelist_mutex);
 }
 
@@ -112,8 +119,11 @@ static void quire_debugfs_show_file_queues(struct seq_file *m, struct quire_file
 
 	seq_printf(m, "client %llu\n", qfile->drm->client_id);
 	xa_lock(&qfile->queues);
-	xa_for_each(&qfile->queues, id, queue)
+	xa_for_each(&qfile->queues, id, queue) {
+		if (seq_has_overflowed(m))
+			break;
 		quire_debugfs_show_queue(m, id, queue);
+	}
 	xa_unlock(&qfile->queues);
 }
 
@@ -157,6 +167,8 @@ static void quire_debugfs_show_file_rings(struct seq_file *m, struct quire_file 
 		return;
 	xa_lock(&qfile->queues);
 	xa_for_each(&qfile->queues, id, queue) {
+		if (seq_has_overflowed(m))
+			break;
 		spin_lock_irqsave(&queue->lock, flags);
 		quire_debugfs_show_ring(m, id, queue);
 		spin_unlock_irqrestore(&queue->lock, flags);
@@ -172,50 +184,209 @@ static int quire_debugfs_rings_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(quire_debugfs_rings);
 
-static void quire_debugfs_show_vm(struct seq_file *m, u32 id, struct quire_vm *vm)
-{
-	struct drm_gpuva *va, *reserved = &vm->base.kernel_alloc_node;
+/* Mappings are shown in parts of so many, with nothing held from one to the next. */
+#define QUIRE_DEBUGFS_MAPPINGS 64
+/* Milliseconds for its lock: VM_BIND may hold that while it waits for jobs. */
+#define QUIRE_DEBUGFS_TRY_MS 20
 
-	mutex_lock(&vm->lock);
-	seq_printf(m, "address space %u: %u queues\n", id, vm->queues);
-	drm_gpuvm_for_each_va(va, &vm->base) {
-		struct quire_bo *bo;
+/** struct quire_debugfs_vm - an address space that there was when the file was read first */
+struct quire_debugfs_vm {
+	/** @client: number of its file */
+	u64 client;
+	/** @id: in its file */
+	u32 id;
+	/** @vm: with a reference */
+	struct quire_vm *vm;
+};
 
-		if (va == reserved)
-			continue;
-		bo = to_quire_bo(va->gem.obj);
-		seq_printf(m, "%012llx-%012llx %s %-6s offset %llx of %zx%s\n", va->va.addr,
-			   va->va.addr + va->va.range - 1,
-			   to_quire_va(va)->flags & DRM_QUIRE_VM_BIND_READ_ONLY ? "r-" : "rw",
-			   READ_ONCE(bo->on_card) ? "card" : "system", va->gem.offset,
-			   va->gem.obj->size,
-			   bo->info & DRM_QUIRE_BO_INFO_USERPTR ? " userptr" :
-			   bo->info & DRM_QUIRE_BO_INFO_IMPORTED ? " imported" : "");
-	}
-	mutex_unlock(&vm->lock);
-}
+/** struct quire_debugfs_vms - one reader of address_spaces */
+struct quire_debugfs_vms {
+	/** @qdev: card */
+	struct quire_device *qdev;
+	/** @count: of @vms */
+	size_t count;
+	/** @room: for so many */
+	size_t room;
+	/** @at: of @vms, the one whose turn it is */
+	size_t at;
+	/** @va: where in it the next part begins; 0: at its headline */
+	u64 va;
+	/** @next: where the part after that begins, or 0: in the next address space */
+	u64 next;
+	/** @vms: with a reference each */
+	struct quire_debugfs_vm *vms;
+};
 
-static void quire_debugfs_show_file_vms(struct seq_file *m, struct quire_file *qfile)
+static void quire_debugfs_collect_file(struct quire_debugfs_vms *all, struct quire_file *qfile)
 {
 	struct quire_vm *vm;
 	unsigned long id;
 
-	seq_printf(m, "client %llu\n", qfile->drm->client_id);
+	xa_lock(&qfile->vms);
 	xa_for_each(&qfile->vms, id, vm) {
-		vm = quire_vm_lookup(qfile, id);
-		if (!vm)
-			continue;
-		quire_debugfs_show_vm(m, id, vm);
-		quire_vm_put(vm);
+		if (all->count < all->room)
+			all->vms[all->count] = (struct quire_debugfs_vm){
+				.client = qfile->drm->client_id, .id = id, .vm = quire_vm_get(vm),
+			};
+		all->count++;
 	}
+	xa_unlock(&qfile->vms);
+}
+
+static void quire_debugfs_let_go(struct quire_debugfs_vms *all)
+{
+	for (size_t i = 0; i < min(all->count, all->room); i++) {
+		quire_vm_put(all->vms[i].vm);
+		cond_resched();
+	}
+	kvfree(all->vms);
+	all->vms = NULL;
+}
+
+/* Opening and closing the card waits for the lock, so nothing but counting happens under it. */
+static int quire_debugfs_collect(struct quire_debugfs_vms *all)
+{
+	struct drm_device *drm = &all->qdev->drm;
+	struct drm_file *file;
+
+	for (;;) {
+		all->count = 0;
+		mutex_lock(&drm->filelist_mutex);
+		list_for_each_entry(file, &drm->filelist, lhead)
+			quire_debugfs_collect_file(all, file->driver_priv);
+		mutex_unlock(&drm->filelist_mutex);
+		if (all->count <= all->room)
+			return 0;
+		quire_debugfs_let_go(all);
+		/* Others may come meanwhile. */
+		all->room = all->count + all->count / 8 + 64;
+		all->vms = kvcalloc(all->room, sizeof(*all->vms), GFP_KERNEL);
+		if (!all->vms) {
+			all->room = 0;
+			return -ENOMEM;
+		}
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
+}
+
+static void *quire_debugfs_vms_start(struct seq_file *m, loff_t *pos)
+{
+	struct quire_debugfs_vms *all = m->private;
+
+	if (!*pos) {
+		all->at = 0;
+		all->va = 0;
+	}
+	return all->at < all->count ? all : NULL;
+}
+
+static void *quire_debugfs_vms_next(struct seq_file *m, void *unused, loff_t *pos)
+{
+	struct quire_debugfs_vms *all = m->private;
+
+	++*pos;
+	all->va = all->next;
+	if (!all->va)
+		all->at++;
+	return all->at < all->count ? all : NULL;
+}
+
+static void quire_debugfs_vms_stop(struct seq_file *m, void *unused)
+{
+}
+
+static void quire_debugfs_show_mapping(struct seq_file *m, struct drm_gpuva *va)
+{
+	struct quire_bo *bo = to_quire_bo(va->gem.obj);
+
+	seq_printf(m, "%012llx-%012llx %s %-6s offset %llx of %zx%s\n", va->va.addr,
+		   va->va.addr + va->va.range - 1,
+		   to_quire_va(va)->flags & DRM_QUIRE_VM_BIND_READ_ONLY ? "r-" : "rw",
+		   READ_ONCE(bo->on_card) ? "card" : "system", va->gem.offset,
+		   va->gem.obj->size,
+		   bo->info & DRM_QUIRE_BO_INFO_USERPTR ? " userptr" :
+		   bo->info & DRM_QUIRE_BO_INFO_IMPORTED ? " imported" : "");
+}
+
+/* Mappings from all->va on; the address of the first that is not shown, or 0. */
+static u64 quire_debugfs_show_part(struct seq_file *m, struct quire_vm *vm, u64 from)
+{
+	struct drm_gpuva *va, *reserved = &vm->base.kernel_alloc_node;
+	unsigned int count = 0;
+
+	lockdep_assert_held(&vm->lock);
+	drm_gpuvm_for_each_va_range(va, &vm->base, from, QUIRE_VA_END) {
+		if (va == reserved)
+			continue;
+		if (count++ == QUIRE_DEBUGFS_MAPPINGS)
+			return va->va.addr;
+		quire_debugfs_show_mapping(m, va);
+	}
+	return 0;
 }
 
 static int quire_debugfs_vms_show(struct seq_file *m, void *unused)
 {
-	quire_debugfs_each_file(m, quire_debugfs_show_file_vms);
+	struct quire_debugfs_vms *all = m->private;
+	struct quire_debugfs_vm *entry = &all->vms[all->at];
+	struct quire_vm *vm = entry->vm;
+	unsigned int tries = 0;
+
+	all->next = 0;
+	while (!mutex_trylock(&vm->lock)) {
+		if (++tries == QUIRE_DEBUGFS_TRY_MS || fatal_signal_pending(current)) {
+			seq_printf(m, "address space %u of client %llu: busy\n", entry->id,
+				   entry->client);
+			return 0;
+		}
+		fsleep(USEC_PER_MSEC);
+	}
+	if (!all->va)
+		seq_printf(m, "address space %u of client %llu: %u queues\n", entry->id,
+			   entry->client, vm->queues);
+	all->next = quire_debugfs_show_part(m, vm, all->va ?: QUIRE_VA_START);
+	mutex_unlock(&vm->lock);
 	return 0;
 }
-DEFINE_SHOW_ATTRIBUTE(quire_debugfs_vms);
+
+static const struct seq_operations quire_debugfs_vms_ops = {
+	.start = quire_debugfs_vms_start,
+	.next = quire_debugfs_vms_next,
+	.stop = quire_debugfs_vms_stop,
+	.show = quire_debugfs_vms_show,
+};
+
+static int quire_debugfs_vms_release(struct inode *inode, struct file *file)
+{
+	struct seq_file *m = file->private_data;
+
+	quire_debugfs_let_go(m->private);
+	return seq_release_private(inode, file);
+}
+
+static int quire_debugfs_vms_open(struct inode *inode, struct file *file)
+{
+	struct quire_debugfs_vms *all;
+	int ret;
+
+	all = __seq_open_private(file, &quire_debugfs_vms_ops, sizeof(*all));
+	if (!all)
+		return -ENOMEM;
+	all->qdev = inode->i_private;
+	ret = quire_debugfs_collect(all);
+	if (ret)
+		quire_debugfs_vms_release(inode, file);
+	return ret;
+}
+
+static const struct file_operations quire_debugfs_vms_fops = {
+	.owner = THIS_MODULE,
+	.open = quire_debugfs_vms_open,
+	.read = seq_read,
+	.llseek = seq_lseek,
+	.release = quire_debugfs_vms_release,
+};
 
 static int quire_debugfs_memory_show(struct seq_file *m, void *unused)
 {

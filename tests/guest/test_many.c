@@ -6,6 +6,8 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,6 +228,147 @@ TEST_F_TIMEOUT(many, fences_are_not_looked_at_for_each_buffer_in_the_way, 90)
 	EXPECT_LT(many, 3 * few + 50000)
 		TH_LOG("BO_CREATE: %lld us, %lld us", (long long)few, (long long)many);
 	card_teardown(&other);
+}
+
+#define SPACES 1000
+#define OPERATIONS DRM_QUIRE_VM_BIND_MAX_OPS
+#define VA 0x6000000000ull
+
+/* Pages of two buffers in turn, each mapped by an operation of its own. */
+static int64_t bind_us(int fd, uint32_t vm, const uint32_t *handles,
+		       struct drm_quire_vm_bind_op *ops)
+{
+	struct drm_quire_vm_bind args = { .vm_id = vm,
+					  .ops = { sizeof(*ops), OPERATIONS, (uintptr_t)ops } };
+	int64_t best = INT64_MAX;
+
+	for (uint64_t i = 0; i < OPERATIONS; i++)
+		ops[i] = (struct drm_quire_vm_bind_op){ .type = DRM_QUIRE_VM_BIND_MAP,
+							.handle = handles[i % 2], .size = PAGE,
+							.va = VA + i * PAGE };
+	for (int i = 0; i < TRIES; i++) {
+		int64_t start = now_us(), took;
+
+		if (card_ioctl(fd, DRM_IOCTL_QUIRE_VM_BIND, &args))
+			return -1;
+		took = now_us() - start;
+		if (took < best)
+			best = took;
+	}
+	return best;
+}
+
+TEST_F_TIMEOUT(many, address_spaces_are_not_looked_at_for_each_operation, 90)
+{
+	struct drm_quire_vm_bind_op *ops = calloc(OPERATIONS, sizeof(*ops));
+	int fd = self->crowd.card.fd;
+	uint32_t handles[2], first = 0, last;
+	int64_t few, many;
+
+	ASSERT_NE(NULL, ops);
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, card_bo_create(fd, PAGE, DRM_QUIRE_PLACEMENT_CARD, 0, &handles[i]));
+	for (int i = 0; i < SPACES; i++) {
+		ASSERT_EQ(0, card_vm_create(fd, &last));
+		for (int j = 0; j < 2; j++)
+			ASSERT_EQ(0, card_bind(fd, last, handles[j], VA, PAGE, 0));
+		first = first ? first : last;
+	}
+	few = bind_us(fd, first, handles, ops);
+	many = bind_us(fd, last, handles, ops);
+	ASSERT_LT(0, few);
+	ASSERT_LT(0, many);
+	EXPECT_LT(many, 2 * few + 50000)
+		TH_LOG("VM_BIND: %lld us, %lld us", (long long)few, (long long)many);
+	free(ops);
+}
+
+#define CALLS 20
+
+/* The same page at as many places as one likes. */
+static int map_pages(struct crowd *crowd, unsigned int calls)
+{
+	struct drm_quire_vm_bind_op *ops = calloc(OPERATIONS, sizeof(*ops));
+	struct drm_quire_vm_bind args = { .vm_id = crowd->card.vm,
+					  .ops = { sizeof(*ops), OPERATIONS, (uintptr_t)ops } };
+	uint32_t handle;
+	int ret;
+
+	if (!ops)
+		return -ENOMEM;
+	ret = card_bo_create(crowd->card.fd, PAGE, DRM_QUIRE_PLACEMENT_SYSTEM, crowd->card.vm,
+			     &handle);
+	for (uint64_t call = 0; call < calls && !ret; call++) {
+		for (uint64_t i = 0; i < OPERATIONS; i++)
+			ops[i] = (struct drm_quire_vm_bind_op){
+				.type = DRM_QUIRE_VM_BIND_MAP, .handle = handle, .size = PAGE,
+				.va = VA + (call * OPERATIONS + i) * PAGE };
+		ret = card_ioctl(crowd->card.fd, DRM_IOCTL_QUIRE_VM_BIND, &args);
+	}
+	free(ops);
+	return ret;
+}
+
+/* All that debugfs shows of the mappings. */
+struct look {
+	char path[128];
+	atomic_bool stop;
+	size_t lines;
+	int64_t longest;
+};
+
+static int look_at_mappings(struct look *look)
+{
+	char line[256];
+	FILE *file = fopen(look->path, "r");
+
+	if (!file)
+		return -errno;
+	for (look->lines = 0; fgets(line, sizeof(line), file); look->lines++)
+		continue;
+	fclose(file);
+	return 0;
+}
+
+static void *open_and_close(void *argument)
+{
+	struct look *look = argument;
+
+	while (!look->stop) {
+		int64_t start = now_us(), took;
+		int fd = card_open_node(0);
+
+		close(fd);
+		took = now_us() - start;
+		if (took > look->longest)
+			look->longest = took;
+		usleep(500);
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(many, card_is_opened_while_debugfs_shows_mappings, 90)
+{
+	struct look look = { .lines = 0 };
+	char link[256] = "";
+	int64_t took;
+	pthread_t id;
+
+	ASSERT_LT(0, readlink("/sys/class/accel/accel0/device", link, sizeof(link) - 1));
+	snprintf(look.path, sizeof(look.path), "/sys/kernel/debug/accel/%.32s/address_spaces",
+		 strrchr(link, '/') + 1);
+	ASSERT_EQ(0, map_pages(&self->crowd, CALLS));
+	ASSERT_EQ(0, pthread_create(&id, NULL, open_and_close, &look));
+	usleep(50000);
+	look.longest = 0;
+	took = now_us();
+	EXPECT_EQ(0, look_at_mappings(&look));
+	took = now_us() - took;
+	look.stop = true;
+	ASSERT_EQ(0, pthread_join(id, NULL));
+	EXPECT_LE((size_t)CALLS * OPERATIONS, look.lines);
+	EXPECT_LT(look.longest, took / 3)
+		TH_LOG("open: %lld us of %lld us", (long long)look.longest, (long long)took);
 }
 
 TEST_HARNESS_MAIN
