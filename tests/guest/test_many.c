@@ -16,6 +16,7 @@
 
 #include "card.h"
 #include "kselftest_harness.h"
+#include "shared.h"
 
 #define QUEUES 512
 #define BUFFERS 30000
@@ -230,7 +231,8 @@ TEST_F_TIMEOUT(many, fences_are_not_looked_at_for_each_buffer_in_the_way, 90)
 	card_teardown(&other);
 }
 
-#define SPACES 1000
+#define FILES 4
+#define SPACES 1000 /* of each */
 #define OPERATIONS DRM_QUIRE_VM_BIND_MAX_OPS
 #define VA 0x6000000000ull
 
@@ -261,25 +263,41 @@ static int64_t bind_us(int fd, uint32_t vm, const uint32_t *handles,
 TEST_F_TIMEOUT(many, address_spaces_are_not_looked_at_for_each_operation, 90)
 {
 	struct drm_quire_vm_bind_op *ops = calloc(OPERATIONS, sizeof(*ops));
-	int fd = self->crowd.card.fd;
+	int made = self->crowd.card.fd, shared[2], fd[FILES];
 	uint32_t handles[2], first = 0, last;
 	int64_t few, many;
 
 	ASSERT_NE(NULL, ops);
-	for (int i = 0; i < 2; i++)
-		ASSERT_EQ(0, card_bo_create(fd, PAGE, DRM_QUIRE_PLACEMENT_CARD, 0, &handles[i]));
-	for (int i = 0; i < SPACES; i++) {
-		ASSERT_EQ(0, card_vm_create(fd, &last));
-		for (int j = 0; j < 2; j++)
-			ASSERT_EQ(0, card_bind(fd, last, handles[j], VA, PAGE, 0));
-		first = first ? first : last;
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, card_bo_create(made, PAGE, DRM_QUIRE_PLACEMENT_CARD, 0, &handles[i]));
+		shared[i] = shared_export(made, handles[i]);
+		ASSERT_LE(0, shared[i]);
 	}
-	few = bind_us(fd, first, handles, ops);
-	many = bind_us(fd, last, handles, ops);
+	for (int file = 0; file < FILES; file++) {
+		fd[file] = card_open_node(0);
+		ASSERT_LE(0, fd[file]);
+		for (int i = 0; i < 2; i++)
+			ASSERT_EQ(0, shared_import(fd[file], shared[i], &handles[i]));
+		for (int i = 0; i < SPACES; i++) {
+			ASSERT_EQ(0, card_vm_create(fd[file], &last));
+			for (int j = 0; j < 2; j++)
+				ASSERT_EQ(0, card_bind(fd[file], last, handles[j], VA + j * PAGE,
+						       PAGE, 0));
+			first = first ? first : last;
+		}
+	}
+	many = bind_us(fd[FILES - 1], last, handles, ops);
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, shared_import(fd[0], shared[i], &handles[i]));
+	few = bind_us(fd[0], first, handles, ops);
 	ASSERT_LT(0, few);
 	ASSERT_LT(0, many);
-	EXPECT_LT(many, 2 * few + 50000)
+	EXPECT_LT(many, 2 * few + 20000)
 		TH_LOG("VM_BIND: %lld us, %lld us", (long long)few, (long long)many);
+	for (int file = 0; file < FILES; file++)
+		close(fd[file]);
+	for (int i = 0; i < 2; i++)
+		close(shared[i]);
 	free(ops);
 }
 
