@@ -79,6 +79,7 @@ void quire_bind_job_free(struct quire_bind_job *job)
 		quire_vm_give_spares(vm, op->spare, ARRAY_SIZE(op->spare));
 		if (op->bo)
 			drm_gem_object_put(&op->bo->base.base);
+		cond_resched();
 	}
 	if (job->ops != &job->only)
 		kvfree(job->ops);

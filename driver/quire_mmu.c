@@ -226,8 +226,10 @@ static void quire_mmu_free_idle(struct quire_mmu *mmu, struct list_head *idle)
 {
 	struct quire_table *table, *next;
 
-	list_for_each_entry_safe(table, next, idle, node)
+	list_for_each_entry_safe(table, next, idle, node) {
 		quire_table_free(mmu->qdev, table);
+		cond_resched();
+	}
 }
 
 bool quire_mmu_tidy(struct quire_mmu *mmu, struct quire_ticket *oldest)
@@ -248,6 +250,7 @@ bool quire_mmu_tidy(struct quire_mmu *mmu, struct quire_ticket *oldest)
 			break;
 		}
 		quire_mmu_recycle(mmu, table, &idle);
+		cond_resched();
 	}
 	mutex_unlock(&mmu->lock);
 	quire_mmu_free_idle(mmu, &idle);
@@ -278,10 +281,14 @@ void quire_mmu_unreserve(struct quire_mmu *mmu, struct quire_table_pool *pool)
 	if (!pool->leaf_count && !pool->directory_count)
 		return;
 	mutex_lock(&mmu->lock);
-	list_for_each_entry_safe(table, next, &pool->leaves, node)
+	list_for_each_entry_safe(table, next, &pool->leaves, node) {
 		quire_mmu_recycle(mmu, table, &idle);
-	list_for_each_entry_safe(table, next, &pool->directories, node)
+		cond_resched();
+	}
+	list_for_each_entry_safe(table, next, &pool->directories, node) {
 		quire_mmu_recycle(mmu, table, &idle);
+		cond_resched();
+	}
 	mutex_unlock(&mmu->lock);
 	quire_pool_init(pool);
 	quire_mmu_free_idle(mmu, &idle);
@@ -386,6 +393,7 @@ static void quire_mmu_free_tree(struct quire_device *qdev, struct quire_table *t
 		if (table->child[i])
 			quire_mmu_free_tree(qdev, table->child[i]);
 	quire_table_free(qdev, table);
+	cond_resched();
 }
 
 void quire_mmu_fini(struct quire_mmu *mmu)

@@ -67,12 +67,14 @@ void quire_table_free(struct quire_device *qdev, struct quire_table *table)
 
 void quire_tables_unplug(struct quire_device *qdev)
 {
-	struct quire_table *table, *next;
+	struct quire_table *table;
 
 	spin_lock(&qdev->tables_lock);
-	list_for_each_entry_safe(table, next, &qdev->tables, all) {
+	while ((table = list_first_entry_or_null(&qdev->tables, struct quire_table, all))) {
 		dma_unmap_page(&qdev->pdev->dev, table->bus, QUIRE_PAGE_BYTES, DMA_TO_DEVICE);
 		list_del_init(&table->all);
+		/* They are those of all processes; none comes any more. */
+		cond_resched_lock(&qdev->tables_lock);
 	}
 	spin_unlock(&qdev->tables_lock);
 }
@@ -89,8 +91,10 @@ static void quire_pool_free_list(struct quire_device *qdev, struct list_head *li
 {
 	struct quire_table *table, *next;
 
-	list_for_each_entry_safe(table, next, list, node)
+	list_for_each_entry_safe(table, next, list, node) {
 		quire_table_free(qdev, table);
+		cond_resched();
+	}
 }
 
 void quire_pool_free(struct quire_device *qdev, struct quire_table_pool *pool)
