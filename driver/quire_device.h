@@ -24,6 +24,7 @@ struct quire_fw;
 struct quire_hwmon;
 struct quire_irq;
 struct quire_mailbox;
+struct quire_debts;
 struct quire_migrate;
 struct quire_mmu;
 struct quire_power;
@@ -141,6 +142,8 @@ struct quire_device {
 	struct quire_queues *queues;
 	/** @migrate: moves of contents by the engines (quire_migrate.c) */
 	struct quire_migrate *migrate;
+	/** @debts: what users owe for that (quire_debt.c) */
+	struct quire_debts *debts;
 	/** @reset: recovery (quire_reset.c) */
 	struct quire_reset *reset;
 	/** @power: whether the card is there (quire_power.c) */

@@ -10,6 +10,7 @@
 #include <drm/ttm/ttm_tt.h>
 
 #include "quire_compat.h"
+#include "quire_debt.h"
 #include "quire_dmabuf.h"
 #include "quire_gem.h"
 #include "quire_resv.h"
@@ -106,6 +107,11 @@ int quire_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	ret = quire_room_check(args->placement == DRM_QUIRE_PLACEMENT_SYSTEM ? size : 0);
 	if (ret)
 		return ret;
+	if (args->placement == DRM_QUIRE_PLACEMENT_CARD) {
+		ret = quire_debt_pay(to_quire_device(drm));
+		if (ret)
+			return ret;
+	}
 	if (args->vm_id) {
 		vm = quire_vm_lookup(file->driver_priv, args->vm_id);
 		if (!vm)

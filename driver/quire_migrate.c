@@ -8,7 +8,8 @@
  * the window are free again when its fence has signalled and the card has drained the flush
  * that closed the window.  A piece cannot be interrupted, because the card may still write.
  * It depends on nothing but the card: the kernel's queue has its slot for good, and a
- * reset ends it or runs it again from its beginning, which gives the same.
+ * reset ends it or runs it again from its beginning, which gives the same.  In whose call it is
+ * done pays for it afterwards (quire_debt.c).
  */
 #include <linux/dma-fence.h>
 #include <linux/dma-mapping.h>
@@ -19,6 +20,7 @@
 #include <drm/drm_drv.h>
 #include <drm/drm_managed.h>
 
+#include "quire_debt.h"
 #include "quire_gem.h"
 #include "quire_kernel_queue.h"
 #include "quire_migrate.h"
@@ -132,17 +134,33 @@ static u32 quire_migrate_write_clear(struct quire_migrate *migrate, u64 to, u64 
 	return sizeof(*packet);
 }
 
+/* Whose time the job takes, and how many others have jobs on rings now. */
+static unsigned int quire_migrate_look(struct quire_migrate *migrate, struct quire_job *job)
+{
+	struct quire_queues *queues = migrate->qdev->queues;
+
+	guard(mutex)(&queues->lock);
+	if (job)
+		job->whose = quire_share_whose(queues);
+	return quire_share_others(queues);
+}
+
 /* Takes the job over, which has ended when this returns. */
 static int quire_migrate_run(struct quire_migrate *migrate, struct quire_job *job,
 			     u32 stream_bytes)
 {
+	unsigned int others;
 	struct dma_fence *fence;
 	int ret;
 
 	lockdep_assert_held(&migrate->lock);
+	others = quire_migrate_look(migrate, job);
 	fence = quire_kernel_job_submit(migrate->queue, job, QUIRE_MIGRATE_STREAM, stream_bytes);
 	dma_fence_wait(fence, false);
 	ret = min(dma_fence_get_status(fence), 0);
+	/* Those who have waited for it, or were interrupted. */
+	others = max(others, quire_migrate_look(migrate, NULL));
+	quire_debt_add(migrate->qdev, job->busy_ns, others);
 	dma_fence_put(fence);
 	return ret;
 }
@@ -204,7 +222,13 @@ static int quire_migrate_pieces(struct quire_migrate *migrate, const struct quir
 		if (!job)
 			return -ENOMEM;
 		mutex_lock(&migrate->lock);
-		ret = quire_migrate_piece(migrate, job, to, from, offset, piece);
+		/* To clear is no work for the card while others want it more. */
+		if (!from && quire_debt_owes(migrate->qdev)) {
+			kfree(job);
+			ret = -EBUSY;
+		} else {
+			ret = quire_migrate_piece(migrate, job, to, from, offset, piece);
+		}
 		mutex_unlock(&migrate->lock);
 	}
 	return ret;
@@ -299,6 +323,9 @@ int quire_migrate_init(struct quire_device *qdev)
 	if (!migrate)
 		return -ENOMEM;
 	migrate->qdev = qdev;
+	ret = quire_debts_init(qdev);
+	if (ret)
+		return ret;
 	ret = drmm_mutex_init(&qdev->drm, &migrate->lock);
 	if (ret)
 		return ret;

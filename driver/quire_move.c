@@ -12,6 +12,7 @@
 
 #include <drm/ttm/ttm_tt.h>
 
+#include "quire_debt.h"
 #include "quire_dmabuf.h"
 #include "quire_gem.h"
 #include "quire_migrate.h"
@@ -103,7 +104,8 @@ bool quire_bo_resident(struct quire_bo *bo)
 /*
  * For a submission, which must not wait for jobs: a buffer that was swapped out gets pages,
  * which needs no wait; one that was pushed out of card memory goes back there if there is
- * room and no job uses it now, and else works from where it is.  Memory that another device
+ * room, no job uses it now and its user owes no time for such work, and else works from where it
+ * is.  Memory that another device
  * refuses is absent: jobs that use it fault, others do not suffer.
  */
 int quire_bo_make_resident(struct quire_bo *bo)
@@ -119,7 +121,8 @@ int quire_bo_make_resident(struct quire_bo *bo)
 	}
 	if (res && res->mem_type == TTM_PL_VRAM)
 		ret = 0;
-	else if (quire_bo_placement(bo) == &quire_placement_card && !quire_bo_busy(bo))
+	else if (quire_bo_placement(bo) == &quire_placement_card && !quire_bo_busy(bo) &&
+		 !quire_debt_owes(to_quire_device(bo->base.base.dev)))
 		ret = ttm_bo_validate(&bo->base, &quire_placement_back, &ctx);
 	else
 		ret = ttm_bo_validate(&bo->base, &quire_placement_system, &ctx);

@@ -47,6 +47,8 @@ struct quire_job {
 	u32 stream_bytes;
 	/** @interrupt: somebody may wait for it: the card shall raise the vector */
 	bool interrupt;
+	/** @whose: of the kernel's queue: who pays for it, as in quire_ring_entry, or 0 */
+	u32 whose;
 	/** @restartable: gives the same when begun again, wherever it was stopped */
 	bool restartable;
 	/** @begun: resets, for which nobody was found guilty, that interrupted it */
@@ -366,6 +368,10 @@ void quire_share_unwait(struct quire_queue *queue);
 void quire_share_take(struct quire_queue *queue);
 void quire_share_give(struct quire_queue *queue);
 u32 quire_share_register(struct quire_queue *queue);
+/* Group and owner of the caller, or 0: the card does not know him. */
+u32 quire_share_whose(struct quire_queues *queues);
+/* Users beside the caller with jobs on rings. */
+unsigned int quire_share_others(struct quire_queues *queues);
 void quire_share_told(struct quire_queue *queue);
 void quire_share_count(struct quire_queues *queues);
 void quire_share_served(struct quire_queue *queue);

@@ -140,6 +140,7 @@ static void quire_ring_write(struct quire_queue *queue, struct quire_job *job)
 	entry->stream_bytes = job->stream_bytes;
 	entry->outcome = job->outcome_va;
 	entry->number = job->fence.seqno;
+	entry->whose = job->whose;
 	/*
 	 * quire_ring_push() looks for the record when the doorbell returns, so that only
 	 * a job that takes longer needs an interrupt.  Whoever waits for room in the

@@ -252,7 +252,7 @@ void quire_share_give(struct quire_queue *queue)
 	quire_share_give_one(queue->user, queues->owners);
 }
 
-/* Register PRIORITY; the kernel's own jobs are owner 0's. */
+/* Register PRIORITY.  Each of the kernel's jobs says itself whose it is. */
 u32 quire_share_register(struct quire_queue *queue)
 {
 	struct quire_queues *queues = queue->qdev->queues;
@@ -260,7 +260,7 @@ u32 quire_share_register(struct quire_queue *queue)
 
 	lockdep_assert_held(&queues->lock);
 	if (queue->kernel)
-		return value;
+		return QUIRE_QUEUE_PRIORITY_URGENT;
 	value |= queue->process->number << QUIRE_QUEUE_GROUP_SHIFT |
 		 queue->user->number << QUIRE_QUEUE_OWNER_SHIFT;
 	if (queues->groups[queue->process->number].fresh)
@@ -268,6 +268,46 @@ u32 quire_share_register(struct quire_queue *queue)
 	if (queues->owners[queue->user->number].fresh)
 		value |= QUIRE_QUEUE_OWNER_NEW;
 	return value;
+}
+
+/* The number that the card knows him by, or 0. */
+static u32 quire_share_known(const struct quire_number *numbers, kuid_t uid, pid_t tgid)
+{
+	for (u32 i = 1; i < QUIRE_QUEUE_OWNERS; i++) {
+		const struct quire_number *number = &numbers[i];
+
+		if (number->given && uid_eq(number->uid, uid) && number->tgid == tgid)
+			return number->fresh ? 0 : i;
+	}
+	return 0;
+}
+
+u32 quire_share_whose(struct quire_queues *queues)
+{
+	u32 owner, group;
+
+	lockdep_assert_held(&queues->lock);
+	if (current->flags & PF_KTHREAD)
+		return 0;
+	owner = quire_share_known(queues->owners, current_uid(), 0);
+	if (!owner)
+		return 0;
+	group = quire_share_known(queues->groups, current_uid(), task_tgid_nr(current));
+	return group << QUIRE_QUEUE_GROUP_SHIFT | owner << QUIRE_QUEUE_OWNER_SHIFT;
+}
+
+unsigned int quire_share_others(struct quire_queues *queues)
+{
+	DECLARE_BITMAP(users, QUIRE_QUEUE_OWNERS) = {};
+
+	lockdep_assert_held(&queues->lock);
+	for (u32 i = QUIRE_KERNEL_RING + 1; i < queues->count; i++) {
+		struct quire_queue *queue = queues->slots[i].queue;
+
+		if (queue && !uid_eq(queue->user->uid, current_uid()) && quire_ring_busy(queue))
+			__set_bit(queue->user->number, users);
+	}
+	return bitmap_weight(users, QUIRE_QUEUE_OWNERS);
 }
 
 /* The card has taken the register. */

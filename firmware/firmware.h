@@ -48,6 +48,7 @@ struct queue {
 	uint8_t context;
 	uint8_t priority;
 	uint8_t group, owner;		/* who shares the engines */
+	uint8_t paying_group, paying_owner;	/* of an urgent queue: for its job */
 	uint8_t running;		/* bands on engines */
 	bool in_job;
 	bool in_packet;
@@ -180,6 +181,8 @@ void sched_forget_owner(uint32_t owner);
 void sched_forget_group(uint32_t group);
 /* Whose a queue is that is not active. */
 void sched_join(uint32_t number, uint8_t priority, uint8_t group, uint8_t owner);
+/* An urgent queue works for this group and owner from now on. */
+void sched_pays(struct queue *q, uint32_t whose);
 /* It has used the processor or an engine for so many nanoseconds, less than 2^31. */
 void sched_charge(uint32_t number, uint32_t ns);
 /* A band of it has been started: charge what it may take, and return that. */

@@ -10,6 +10,9 @@
 #include "words.h"
 
 #define VA_LIMIT (1ull << QUIRE_VA_BITS)
+/* Group and owner, below QUIRE_QUEUE_OWNERS. */
+#define WHOSE_BITS ((QUIRE_QUEUE_OWNERS - 1ull) << QUIRE_QUEUE_GROUP_SHIFT | \
+		    (QUIRE_QUEUE_OWNERS - 1ull) << QUIRE_QUEUE_OWNER_SHIFT)
 #define UNIT(unit) ((uint32_t)(unit) << QUIRE_FAULT_UNIT_SHIFT)
 #define FAULT_KEEP (QUIRE_FAULT_REASON | QUIRE_FAULT_WRITE)
 /* Packets without bands that are executed before other queues and the mailbox have a turn. */
@@ -184,7 +187,9 @@ uint32_t job_check_entry(const struct queue *q)
 	const struct quire_ring_entry *e = q->entry;
 
 	if (e->sequence != q->sequence || e->flags & ~QUIRE_RING_FLAGS ||
-	    (uint32_t)e->outcome & 7 || e->reserved[0] | e->reserved[1] | e->reserved[2])
+	    (uint32_t)e->outcome & 7 || e->reserved[0] | e->reserved[1])
+		return QUIRE_STATUS_FIRMWARE;
+	if (e->whose && (e->whose & ~WHOSE_BITS || q->priority != QUIRE_QUEUE_PRIORITY_URGENT))
 		return QUIRE_STATUS_FIRMWARE;
 	/* Nothing but a fence. */
 	if (!(e->stream_bytes | (uint32_t)e->stream_address))
@@ -243,6 +248,8 @@ static inline bool start_job(struct queue *q)
 		job_fail(q, status, 0);
 		return false;
 	}
+	if (q->priority == QUIRE_QUEUE_PRIORITY_URGENT)
+		sched_pays(q, (uint32_t)q->entry->whose);
 	return true;
 }
 

@@ -23,6 +23,8 @@ static bool armed;			/* the alarm goes off when it may be over */
 
 void keep_used(uint32_t number)
 {
+	if (queues[number].priority == QUIRE_QUEUE_PRIORITY_URGENT)
+		return;
 	if (!keep_some)
 		keep_sole = number;
 	else if (keep_sole != number)

@@ -50,7 +50,7 @@ static uint32_t queue_start(uint32_t number)
 	if ((q->ring | q->records | q->save) & (QUIRE_PAGE_BYTES - 1) || !q->ring || !q->records ||
 	    resume > 1 || (resume && !q->save) ||
 	    log2 < QUIRE_QUEUE_ENTRIES_LOG2_MIN || log2 > QUIRE_QUEUE_ENTRIES_LOG2_MAX ||
-	    context >= QUIRE_CONTEXTS || priority > QUIRE_QUEUE_PRIORITY_HIGH ||
+	    context >= QUIRE_CONTEXTS || priority > QUIRE_QUEUE_PRIORITY_URGENT ||
 	    group >= QUIRE_QUEUE_OWNERS || owner >= QUIRE_QUEUE_OWNERS)
 		return QUIRE_MAILBOX_BAD_CONFIG;
 	q->entries = 1u << log2;

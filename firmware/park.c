@@ -161,6 +161,8 @@ static const char *restore_job(struct queue *q)
 		return "ring entry";
 	if (image.offset > q->entry->stream_bytes || image.offset & (QUIRE_STREAM_ALIGN - 1))
 		return "offset";
+	if (q->priority == QUIRE_QUEUE_PRIORITY_URGENT)
+		sched_pays(q, (uint32_t)q->entry->whose);
 	clear_words(record, sizeof(*record));
 	record->sequence = q->sequence;
 	record->started = image.started;

@@ -13,12 +13,17 @@
  * because a queue wants nothing while the last band of its packet runs.  What he has used more
  * than the others is never forgiven.  A band is paid for when it starts, as if it took as long as
  * its owner's last one, and what that was wrong when it ends.
+ *
+ * Urgent queues come before all and are nobody's: others wait for what they do.  Each of their jobs
+ * is paid for when it has been done, in every priority, by whoever its entry names, and no engine
+ * is kept for the next.
  */
 #include "bits.h"
 #include "firmware.h"
 #include "io.h"
 
-#define PRIORITIES 3
+#define PRIORITIES (QUIRE_QUEUE_PRIORITY_URGENT + 1)
+#define SHARED QUIRE_QUEUE_PRIORITY_URGENT	/* priorities below are shared */
 #define PATIENCE 16
 #define ADVANCE_NS 20000000u
 
@@ -109,7 +114,7 @@ static void catch_up(struct sharers *sharers, uint32_t sharer, uint64_t bits, ui
 /* Whether a queue of higher priority wants something, or did a moment ago. */
 static bool is_below(const struct queue *q)
 {
-	for (uint32_t p = q->priority + 1; p < PRIORITIES; p++) {
+	for (uint32_t p = q->priority + 1; p < SHARED; p++) {
 		if (runnable[p].bits)
 			return true;
 		for (uint64_t bits = joined[p]; bits; bits &= bits - 1) {
@@ -137,12 +142,41 @@ static void settle_credit(const struct queue *q, int64_t ns)
 		credit[priority] -= PATIENCE * ns;
 }
 
+static void reach(uint64_t *reached, uint64_t used)
+{
+	if (*reached < used)
+		*reached = used;
+}
+
+/* Of an urgent queue.  Who had it done while nobody else wanted anything owes nothing. */
+static void settle_urgent(uint32_t owner, uint32_t group, uint32_t ns)
+{
+	if (!owner)
+		return;
+	for (uint32_t p = 0; p < SHARED; p++) {
+		struct sharers *o = &owners[p], *g = &groups[p];
+		uint64_t his = runnable[p].bits & o->queues[owner];
+
+		o->used[owner] += ns;
+		g->used[group] += ns;
+		if (runnable[p].bits == his)
+			reach(&o->reached[0], o->used[owner]);
+		if (!(his & ~g->queues[group]))
+			reach(&g->reached[owner], g->used[group]);
+	}
+}
+
 static __attribute__((noinline)) void settle_account(void)
 {
 	const struct queue *q = &queues[account_of];
 
 	if (!account)
 		return;
+	if (q->priority == QUIRE_QUEUE_PRIORITY_URGENT) {
+		settle_urgent(q->paying_owner, q->paying_group, account);
+		account = 0;
+		return;
+	}
 	owners[q->priority].used[q->owner] += account;
 	groups[q->priority].used[q->group] += account;
 	settle_credit(q, account);
@@ -259,6 +293,13 @@ int64_t sched_debt(const struct queue *q, const struct queue *other)
 	return more - 2 * (int64_t)ADVANCE_NS;
 }
 
+void sched_pays(struct queue *q, uint32_t whose)
+{
+	settle_account();
+	q->paying_group = (uint8_t)(whose >> QUIRE_QUEUE_GROUP_SHIFT);
+	q->paying_owner = (uint8_t)(whose >> QUIRE_QUEUE_OWNER_SHIFT);
+}
+
 void sched_charge(uint32_t number, uint32_t ns)
 {
 	if (number != account_of || account >> 31) {
@@ -272,6 +313,8 @@ uint32_t sched_charge_band(uint32_t number)
 {
 	uint32_t ns = expected[queues[number].owner];
 
+	if (queues[number].priority == QUIRE_QUEUE_PRIORITY_URGENT)
+		return 0;
 	sched_charge(number, ns);
 	return ns;
 }
@@ -280,7 +323,8 @@ void sched_correct_band(uint32_t number, uint32_t charged, uint32_t ns)
 {
 	const struct queue *q = &queues[number];
 
-	expected[q->owner] = ns;
+	if (q->priority != QUIRE_QUEUE_PRIORITY_URGENT)
+		expected[q->owner] = ns;
 	if (ns >= charged) {
 		sched_charge(number, ns - charged);
 		return;
@@ -290,12 +334,6 @@ void sched_correct_band(uint32_t number, uint32_t charged, uint32_t ns)
 	owners[q->priority].used[q->owner] -= charged;
 	groups[q->priority].used[q->group] -= charged;
 	settle_credit(q, -(int64_t)charged);
-}
-
-static void reach(uint64_t *reached, uint64_t used)
-{
-	if (*reached < used)
-		*reached = used;
 }
 
 /* A queue is served: so far have its sharers come. */

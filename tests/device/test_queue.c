@@ -215,7 +215,7 @@ static void wrong_ring_entries_are_refused(void **state)
 		{ { .sequence = 2 }, QUIRE_STATUS_FIRMWARE },
 		{ { .sequence = 1ull << 32 | 1 }, QUIRE_STATUS_FIRMWARE },
 		{ { .sequence = 1, .flags = 4 }, QUIRE_STATUS_FIRMWARE },
-		{ { .sequence = 1, .reserved = { 0, 0, 1 } }, QUIRE_STATUS_FIRMWARE },
+		{ { .sequence = 1, .reserved = { 0, 1 } }, QUIRE_STATUS_FIRMWARE },
 		{ { .sequence = 1, .stream_address = CARD_VIRTUAL + 4, .stream_bytes = 16 },
 		  QUIRE_STATUS_BAD_STREAM },
 		{ { .sequence = 1, .stream_address = CARD_VIRTUAL, .stream_bytes = 20 },

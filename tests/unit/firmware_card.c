@@ -258,7 +258,8 @@ void push(struct card *card, unsigned int q, uint64_t stream, uint32_t bytes)
 	struct quire_ring_entry entry = { .sequence = ++card->sequence[q],
 					  .stream_address = stream,
 					  .stream_bytes = bytes,
-					  .flags = card->ring_flags };
+					  .flags = card->ring_flags,
+					  .whose = card->whose[q] };
 	unsigned int slot = entry.sequence % (1u << ENTRIES_LOG2);
 
 	memcpy(card->bus + RING(q % 8) + slot * sizeof(entry), &entry, sizeof(entry));

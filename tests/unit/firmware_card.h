@@ -42,6 +42,7 @@ struct card {
 	uint32_t vectors[1 + QUIRE_QUEUES];
 	uint32_t serving;		/* as QUIRE_IO_SERVING reads */
 	uint32_t ring_flags;		/* of the entries that push() writes */
+	uint32_t whose[QUIRE_QUEUES];	/* and whose time their jobs are */
 	uint32_t panic;
 	uint64_t time;			/* nanoseconds; goes on by TICK with each look */
 	uint32_t time_high;

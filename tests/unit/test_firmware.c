@@ -45,7 +45,7 @@ static void mailbox_checks_its_commands(void **state)
 						QUIRE_QUEUE_ENTRIES_LOG2, QUIRE_QUEUE_CONTEXT,
 						QUIRE_QUEUE_PRIORITY, QUIRE_QUEUE_SAVE_LO,
 						QUIRE_QUEUE_RESUME };
-		static const uint32_t value[7] = { 0x10040, 0x12001, 13, 32, 3, 8, 2 };
+		static const uint32_t value[7] = { 0x10040, 0x12001, 13, 32, 4, 8, 2 };
 
 		configure_queue(card, 5, 1);
 		card->queue[5][at[wrong] / 4] = value[wrong];

@@ -121,17 +121,23 @@ static void streams_and_entries_are_checked(void **state)
 		assert_int_equal(0, card->bands);
 		destroy(card);
 	}
-	for (int wrong = 0; wrong < 3; wrong++) {
+	for (int wrong = 0; wrong < 6; wrong++) {
 		struct card *card = boot(VERSIONS);
 
-		start_queue(card, 0, 1);
+		start_queue(card, 0, wrong < 4 ? 1 : QUIRE_QUEUE_PRIORITY_URGENT);
 		entry = (struct quire_ring_entry){ .sequence = 1 };
 		if (wrong == 0)
 			entry.sequence = 2;
 		else if (wrong == 1)
 			entry.flags = 4;
+		else if (wrong == 3)
+			entry.whose = 1u << QUIRE_QUEUE_OWNER_SHIFT;
+		else if (wrong == 4)
+			entry.whose = QUIRE_QUEUE_OWNERS << QUIRE_QUEUE_OWNER_SHIFT;
+		else if (wrong == 5)
+			entry.whose = 1;
 		else
-			entry.reserved[2] = 1;
+			entry.reserved[1] = 1;
 		memcpy(card->bus + RING(0) + sizeof(entry), &entry, sizeof(entry));
 		card->sequence[0] = 1;
 		ring(card, 0);

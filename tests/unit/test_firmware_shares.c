@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -390,6 +391,100 @@ static void somebody_else_under_the_same_number_owes_nothing(void **state)
 			2000 * MS);
 }
 
+/* Four queues of two owners, and an urgent one whose jobs come with pauses. */
+static const struct sharer with_urgent[] = {
+	{ 1, 1, 5 * MS }, { 1, 1, 5 * MS }, { 2, 2, 5 * MS }, { 2, 2, 5 * MS }, { 0, 0, 4 * MS },
+};
+
+static struct card *boot_with_urgent(uint32_t whose)
+{
+	struct card *card = boot(VERSIONS);
+
+	card->engines_inline = false;
+	for (unsigned int q = 0; q < 5; q++)
+		start_at(card, q, &with_urgent[q],
+			 q < 4 ? QUIRE_QUEUE_PRIORITY_NORMAL : QUIRE_QUEUE_PRIORITY_URGENT);
+	card->whose[4] = whose;
+	return card;
+}
+
+#define WHOSE(owner, group) \
+	((owner) << QUIRE_QUEUE_OWNER_SHIFT | (group) << QUIRE_QUEUE_GROUP_SHIFT)
+
+static void urgent_jobs_count_as_those_of_whom_they_are_for(void **state)
+{
+	struct card *card = boot_with_urgent(WHOSE(1, 1));
+	struct caller callers[5] = {
+		{ 10000, 1 }, { 10000, 1 }, { 10000, 1 }, { 10000, 1 }, { 6 * MS, 1 },
+	};
+	uint64_t used[8] = { 0 }, others;
+
+	(void)state;
+	call(card, with_urgent, callers, 5, card->time + 3000 * MS, used);
+	assert_in_range(used[4], 700 * MS, 1300 * MS);
+	others = used[2] + used[3];
+	assert_in_range(used[0] + used[1] + used[4], others * 9 / 10, others * 11 / 10);
+	destroy(card);
+}
+
+static void urgent_jobs_of_nobody_are_paid_for_by_nobody(void **state)
+{
+	struct card *card = boot_with_urgent(0);
+	struct caller callers[5] = {
+		{ 10000, 1 }, { 10000, 1 }, { 10000, 1 }, { 10000, 1 }, { 6 * MS, 1 },
+	};
+	uint64_t used[8] = { 0 }, others;
+
+	(void)state;
+	call(card, with_urgent, callers, 5, card->time + 3000 * MS, used);
+	assert_in_range(used[4], 700 * MS, 1300 * MS);
+	others = used[2] + used[3];
+	assert_in_range(used[0] + used[1], others * 9 / 10, others * 11 / 10);
+	destroy(card);
+}
+
+/* Those that were done while the card had nothing else to do are no debt. */
+static void urgent_jobs_of_whom_is_alone_are_no_debt(void **state)
+{
+	struct card *card = boot_with_urgent(WHOSE(1, 1));
+	struct caller callers[5] = {
+		{ 1, 100000 * MS }, { 1, 100000 * MS }, { 1, 100000 * MS },
+		{ 1, 100000 * MS }, { 10000, 1 },
+	};
+	uint64_t used[8] = { 0 }, others;
+
+	(void)state;
+	call(card, with_urgent, callers, 5, card->time + 2000 * MS, used);
+	assert_true(used[4] > 1900 * MS);
+	for (unsigned int q = 0; q < 5; q++)
+		callers[q] = (struct caller){ 10000, q < 4 };
+	callers[4].gap_ns = 100000 * MS;
+	memset(used, 0, sizeof(used));
+	call(card, with_urgent, callers, 5, card->time + 1000 * MS, used);
+	others = used[2] + used[3];
+	assert_in_range(used[0] + used[1], others * 8 / 10, others * 11 / 10);
+	destroy(card);
+}
+
+/* No engine is kept idle for the next: a low priority has them between. */
+static void no_engine_is_kept_for_urgent_jobs(void **state)
+{
+	static const struct sharer sharers[] = { { 1, 1, 4 * MS }, { 1, 1, 4 * MS }, { 0, 0, 4 * MS } };
+	struct card *card = boot(VERSIONS);
+	struct caller callers[3] = { { 10000, 1 }, { 10000, 1 }, { 8 * MS, 1 } };
+	uint64_t used[4] = { 0 };
+
+	(void)state;
+	card->engines_inline = false;
+	for (unsigned int q = 0; q < 3; q++)
+		start_at(card, q, &sharers[q],
+			 q < 2 ? QUIRE_QUEUE_PRIORITY_LOW : QUIRE_QUEUE_PRIORITY_URGENT);
+	card->whose[2] = WHOSE(1, 1);
+	call(card, sharers, callers, 3, card->time + 2000 * MS, used);
+	assert_in_range(used[0] + used[1] + used[2], 3900 * MS, 4100 * MS);
+	destroy(card);
+}
+
 static void owners_and_groups_out_of_range_are_refused(void **state)
 {
 	struct card *card = boot(VERSIONS);
@@ -417,6 +512,10 @@ int main(void)
 		cmocka_unit_test(engines_are_kept_for_nobody_who_has_gone),
 		cmocka_unit_test(stop_and_a_new_start_wash_no_debts),
 		cmocka_unit_test(somebody_else_under_the_same_number_owes_nothing),
+		cmocka_unit_test(urgent_jobs_count_as_those_of_whom_they_are_for),
+		cmocka_unit_test(urgent_jobs_of_nobody_are_paid_for_by_nobody),
+		cmocka_unit_test(urgent_jobs_of_whom_is_alone_are_no_debt),
+		cmocka_unit_test(no_engine_is_kept_for_urgent_jobs),
 		cmocka_unit_test(owners_and_groups_out_of_range_are_refused),
 	};
 

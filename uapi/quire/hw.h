@@ -230,6 +230,7 @@ enum quire_queue_priority {
 	QUIRE_QUEUE_PRIORITY_LOW = 0,
 	QUIRE_QUEUE_PRIORITY_NORMAL = 1,
 	QUIRE_QUEUE_PRIORITY_HIGH = 2,
+	QUIRE_QUEUE_PRIORITY_URGENT = 3,	/* others' time, see quire_ring_entry.whose */
 };
 
 enum quire_queue_state {
@@ -256,6 +257,8 @@ enum quire_queue_state {
  * @outcome:        where in the queue's context to write a struct quire_job_outcome
  *                  (packet.h) before the record, 8-byte aligned, or 0
  * @number:         the job's number, for that outcome
+ * @whose:          of a job in a queue of priority URGENT, group and owner whose the time of
+ *                  the job is, as in QUIRE_QUEUE_PRIORITY; 0: nobody's, and in other queues
  */
 struct quire_ring_entry {
 	uint64_t sequence;
@@ -264,7 +267,8 @@ struct quire_ring_entry {
 	uint32_t flags;
 	uint64_t outcome;
 	uint64_t number;
-	uint64_t reserved[3];
+	uint64_t whose;
+	uint64_t reserved[2];
 };
 
 #define QUIRE_RING_INTERRUPT 0x1u	/* raise the queue's vector; a failed job always does */
