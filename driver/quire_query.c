@@ -7,6 +7,7 @@
 #include <drm/ttm/ttm_resource.h>
 
 #include "quire_gem.h"
+#include "quire_power.h"
 #include "quire_vm.h"
 
 /* A structure that is larger is none of ours. */
@@ -58,15 +59,17 @@ u64 quire_counter(struct quire_device *qdev, u32 i)
 /* Of all processes: what they count tells what others do. */
 static int quire_query_telemetry(struct quire_device *qdev, struct drm_quire_telemetry_info *info)
 {
-	int index;
+	int ret, index;
 
 	if (!perfmon_capable())
 		return -EACCES;
-	if (!drm_dev_enter(&qdev->drm, &index))
-		return -ENODEV;
+	/* One that a reset keeps away has no counters meanwhile. */
+	ret = quire_restart(quire_card_enter_memory(qdev, true, &index));
+	if (ret)
+		return ret;
 	for (u32 i = 0; i < DRM_QUIRE_TELEMETRY_COUNTERS; i++)
 		info->counters[i] = quire_counter(qdev, i);
-	drm_dev_exit(index);
+	quire_card_exit_memory(qdev, index);
 	return 0;
 }
 

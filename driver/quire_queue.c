@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Queues: creation, destruction, and what can be asked of them. */
 #include <linux/capability.h>
+#include <linux/ctype.h>
 #include <linux/dma-mapping.h>
 #include <linux/slab.h>
 
@@ -48,6 +49,15 @@ static void quire_queue_free_ring(struct quire_queue *queue)
 	queue->ring = NULL;
 }
 
+/* A process may be called anything: lines of logs and tables stay lines. */
+static void quire_queue_take_name(struct quire_queue *queue)
+{
+	get_task_comm(queue->comm, current->group_leader);
+	for (char *at = queue->comm; *at; at++)
+		if (!isascii(*at) || !isgraph(*at))
+			*at = '?';
+}
+
 struct quire_queue *quire_queue_new(struct quire_device *qdev, struct quire_vm *vm,
 				    s32 priority, u32 limit_ms)
 {
@@ -61,7 +71,7 @@ struct quire_queue *quire_queue_new(struct quire_device *qdev, struct quire_vm *
 	queue->priority = priority;
 	queue->limit_us = (u64)limit_ms * USEC_PER_MSEC;
 	queue->pid = task_tgid_nr(current);
-	get_task_comm(queue->comm, current->group_leader);
+	quire_queue_take_name(queue);
 	queue->fence_context = dma_fence_context_alloc(1);
 	mutex_init(&queue->submit_lock);
 	quire_ring_init(queue);

@@ -386,7 +386,10 @@ static bool quire_slots_parking(struct quire_device *qdev)
 	return false;
 }
 
-/* Bring all busy queues to rest, but those that are over a limit; false if not all came. */
+/*
+ * Bring all queues to rest, but those that are over a limit; false if not all came.  Who has
+ * nothing on his ring loses it at once: what he submits while others come to rest waits.
+ */
 bool quire_slots_park(struct quire_device *qdev, unsigned int timeout_ms)
 {
 	unsigned long deadline = jiffies + msecs_to_jiffies(timeout_ms);
@@ -396,8 +399,9 @@ bool quire_slots_park(struct quire_device *qdev, unsigned int timeout_ms)
 	for (u32 i = 0; i < queues->count; i++) {
 		struct quire_slot *slot = &queues->slots[i];
 
-		if (slot->queue && !slot->queue->overdue &&
-		    (slot->doubt || quire_ring_busy(slot->queue)))
+		if (!slot->queue || slot->queue->overdue)
+			continue;
+		if (slot->doubt || !quire_slot_take_idle(slot, true))
 			quire_slot_park(slot);
 	}
 	while (quire_slots_parking(qdev)) {

@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 #include <linux/netlink.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -57,6 +59,99 @@ TEST_F_TIMEOUT(ladder, reset_of_the_function_is_a_pause_for_jobs, 60)
 	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 20000 * MS));
 	EXPECT_EQ(-ETIME, card_fence_error(self->guilty.fd, self->guilty.syncobj, self->point));
 	EXPECT_EQ(self->resets + 1, breaking_resets(self->innocent.fd));
+}
+
+#define EDGE 512u
+
+/* Short jobs, one after the other, with a pause between in which the queue has nothing to do. */
+struct visitor {
+	struct card card;
+	struct bo bo;
+	atomic_bool stop;
+	int ret;
+};
+
+static void *visitor_main(void *argument)
+{
+	struct visitor *visitor = argument;
+	uint64_t va = visitor->bo.va;
+	struct quire_packet_gemm product;
+
+	packet_gemm(&product, QUIRE_FORMAT_POSIT8, EDGE, EDGE, EDGE, va, va + EDGE * EDGE,
+		    va + 2 * EDGE * EDGE);
+	while (!visitor->stop && !visitor->ret) {
+		visitor->ret = card_run(&visitor->card, &product, sizeof(product));
+		usleep(2000);
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(ladder, reset_of_the_function_costs_nobody_what_he_submits_meanwhile, 90)
+{
+	struct visitor visitor = { 0 };
+	uint32_t bytes;
+	pthread_t id;
+
+	ASSERT_EQ(0, card_setup_limit(&visitor.card, 0, 60000));
+	ASSERT_EQ(0, card_buffer(&visitor.card, 3 * EDGE * EDGE, DRM_QUIRE_PLACEMENT_SYSTEM,
+				 &visitor.bo));
+	ASSERT_EQ(0, card_queue_create(self->guilty.fd, self->guilty.vm, 600000,
+				       &self->guilty.queue));
+	ASSERT_EQ(0, card_long_stream(&self->guilty, &bytes));
+	ASSERT_EQ(0, card_submit(&self->guilty, self->guilty.stream.va, bytes, &self->point));
+	ASSERT_EQ(0, pthread_create(&id, NULL, visitor_main, &visitor));
+	for (int i = 0; i < 24; i++) {
+		usleep(50000 + 3000 * i);
+		ASSERT_EQ(0, sysfs_write(PCI_DEVICE "reset", "1"));
+	}
+	visitor.stop = true;
+	ASSERT_EQ(0, pthread_join(id, NULL));
+	EXPECT_EQ(0, visitor.ret);
+	EXPECT_EQ(-ETIME, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 0));
+	ASSERT_EQ(0, card_queue_destroy(self->guilty.fd, self->guilty.queue));
+	card_teardown(&visitor.card);
+}
+
+/* Asks for the card's counters all the time. */
+struct watcher {
+	int fd;
+	atomic_bool stop;
+	atomic_uint answers;
+	atomic_uint wrong;	/* no card is at 0 degrees */
+};
+
+static void *watcher_main(void *argument)
+{
+	struct watcher *watcher = argument;
+
+	while (!watcher->stop) {
+		struct drm_quire_telemetry_info info = { 0 };
+		struct drm_quire_dev_query args = { .type = DRM_QUIRE_QUERY_TELEMETRY,
+						    .size = sizeof(info),
+						    .pointer = (uintptr_t)&info };
+		uint64_t degrees;
+
+		if (card_ioctl(watcher->fd, DRM_IOCTL_QUIRE_DEV_QUERY, &args))
+			continue;
+		degrees = info.counters[QUIRE_COUNTER_TEMPERATURE];
+		watcher->answers++;
+		watcher->wrong += !degrees || degrees > 1000000;
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(ladder, counters_are_not_those_of_a_card_that_is_away, 60)
+{
+	struct watcher watcher = { .fd = self->innocent.fd };
+	pthread_t id;
+
+	ASSERT_EQ(0, pthread_create(&id, NULL, watcher_main, &watcher));
+	for (int i = 0; i < 8; i++)
+		ASSERT_EQ(0, sysfs_write(PCI_DEVICE "reset", "1"));
+	watcher.stop = true;
+	ASSERT_EQ(0, pthread_join(id, NULL));
+	EXPECT_LT(0, watcher.answers);
+	EXPECT_EQ(0, watcher.wrong) TH_LOG("%u of %u", watcher.wrong, watcher.answers);
 }
 
 /*

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -159,6 +160,16 @@ TEST_F(look, queues_name_their_process)
 
 	snprintf(wanted, sizeof(wanted), "%6u %6d test_look", self->card.queue, getpid());
 	EXPECT_NE(NULL, strstr(text(self->debugfs, "queues"), wanted));
+}
+
+TEST_F(look, name_of_a_process_makes_no_line_of_its_own)
+{
+	struct card card;
+
+	ASSERT_EQ(0, prctl(PR_SET_NAME, "a\n0 b\033[31m\tc"));
+	ASSERT_EQ(0, card_setup(&card, 0));
+	EXPECT_NE(NULL, strstr(text(self->debugfs, "queues"), "a?0?b?[31m?c"));
+	card_teardown(&card);
 }
 
 TEST_F(look, rings_show_jobs_and_their_records)
