@@ -225,9 +225,12 @@ TEST_F_TIMEOUT(handover, jobs_behind_a_failed_one_do_not_stop_a_processor, 150)
 	ASSERT_EQ(0, monitor_inject("engine-hang", 3));
 	ASSERT_EQ(0, card_submit(&failing, self->card.stream.va,
 				 2 * sizeof(struct quire_packet_gemm), &failed));
-	ASSERT_EQ(0, card_submit(&holder, self->card.stream.va +
-				 2 * sizeof(struct quire_packet_gemm),
-				 bytes - 2 * (uint32_t)sizeof(struct quire_packet_gemm), &held));
+	/* The last of these is waited for, until the end. */
+	for (int i = 0; i < test_patience(); i++)
+		ASSERT_EQ(0, card_submit(&holder, self->card.stream.va +
+					 2 * sizeof(struct quire_packet_gemm),
+					 bytes - 2 * (uint32_t)sizeof(struct quire_packet_gemm),
+					 &held));
 	ASSERT_EQ(0, submit_waiting(&failing, &holder, held, JOBS, WAITS));
 	behind = failing;
 	behind.point = 0;
