@@ -249,11 +249,16 @@ static int __init quire_init(void)
 	ret = quire_userptr_module_init();
 	if (ret)
 		goto err_reach;
-	ret = pci_register_driver(&quire_pci_driver);
+	ret = quire_hold_module_init();
 	if (ret)
 		goto err_userptr;
+	ret = pci_register_driver(&quire_pci_driver);
+	if (ret)
+		goto err_hold;
 	return 0;
 
+err_hold:
+	quire_hold_module_exit();
 err_userptr:
 	quire_userptr_module_exit();
 err_reach:
@@ -265,7 +270,8 @@ module_init(quire_init);
 static void __exit quire_exit(void)
 {
 	pci_unregister_driver(&quire_pci_driver);
-	/* What address spaces still had to give back. */
+	/* What address spaces still had to ask for, and to give back. */
+	quire_hold_module_exit();
 	quire_reach_module_exit();
 	quire_userptr_module_exit();
 	/* Whoever put the last reference to the module from its own code has left it by then. */

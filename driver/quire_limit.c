@@ -9,6 +9,7 @@
  * does not help, the card is reset (quire_reset.c).  Others go on meanwhile.
  */
 #include "quire_coredump.h"
+#include "quire_hold.h"
 #include "quire_queue.h"
 
 #define QUIRE_LIMIT_LOOK msecs_to_jiffies(100)
@@ -141,13 +142,14 @@ void quire_limit_work(struct work_struct *work)
 	struct quire_queues *queues =
 		container_of(to_delayed_work(work), struct quire_queues, watch);
 	struct quire_device *qdev = queues->slots[0].qdev;
-	bool busy = false, signalling;
+	bool busy = false, held, signalling;
 	int index;
 
 	if (!drm_dev_enter(&qdev->drm, &index))
 		return;
 	signalling = dma_fence_begin_signalling();
 	mutex_lock(&queues->lock);
+	held = quire_hold_watch(queues);
 	if (!queues->blocked && !queues->ended && !queues->ailing) {
 		/* One that came to rest without its event, too. */
 		quire_slots_collect(qdev);
@@ -159,7 +161,7 @@ void quire_limit_work(struct work_struct *work)
 	if (!busy)
 		queues->beaten = 0;
 	mutex_unlock(&queues->lock);
-	if (busy)
+	if (busy || held)
 		queue_delayed_work(queues->wq, &queues->watch, QUIRE_LIMIT_LOOK);
 	dma_fence_end_signalling(signalling);
 	drm_dev_exit(index);

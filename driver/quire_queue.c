@@ -76,6 +76,7 @@ struct quire_queue *quire_queue_new(struct quire_device *qdev, struct quire_vm *
 	mutex_init(&queue->submit_lock);
 	quire_ring_init(queue);
 	INIT_LIST_HEAD(&queue->listed);
+	INIT_LIST_HEAD(&queue->of_vm);
 	INIT_LIST_HEAD(&queue->waiting);
 	INIT_LIST_HEAD(&queue->started);
 	queue->ring = dma_alloc_coherent(qdev->drm.dev, QUIRE_QUEUE_BYTES, &queue->ring_bus,
@@ -157,8 +158,7 @@ void quire_queue_close(struct quire_queue *queue)
 	signalling = dma_fence_begin_signalling();
 	mutex_lock(&queues->lock);
 	quire_queue_leave_card(queue);
-	if (queue->process && !list_empty(&queue->listed))
-		queue->vm->open_queues--;
+	list_del_init(&queue->of_vm);
 	list_del_init(&queue->listed);
 	queues->closing++;
 	quire_slot_forget_vm(queue);
@@ -194,7 +194,7 @@ static int quire_queue_open(struct quire_queue *queue)
 	else
 		list_add_tail(&queue->listed, &queues->all);
 	if (!ret)
-		queue->vm->open_queues++;
+		list_add_tail(&queue->of_vm, &queue->vm->open);
 	mutex_unlock(&queues->lock);
 	return ret;
 }
@@ -443,6 +443,7 @@ int quire_queues_init(struct quire_device *qdev)
 	if (ret)
 		return ret;
 	INIT_LIST_HEAD(&queues->all);
+	INIT_LIST_HEAD(&queues->held);
 	quire_share_init(queues);
 	init_waitqueue_head(&queues->changed);
 	INIT_DELAYED_WORK(&queues->lend, quire_slots_lend_work);

@@ -103,6 +103,8 @@ struct quire_queue {
 
 	/** @listed: in quire_queues.all; under quire_queues.lock, as all up to @submit_lock */
 	struct list_head listed;
+	/** @of_vm: in quire_vm.open, unless it is the kernel's */
+	struct list_head of_vm;
 	/** @waiting: in the list of its process while it waits for a slot (quire_share.c) */
 	struct list_head waiting;
 	/** @tried: quire_queues.searches that found no slot for it; under that lock */
@@ -248,6 +250,8 @@ struct quire_queues {
 	struct mutex lock;
 	/** @all: queues that are not closed */
 	struct list_head all;
+	/** @held: address spaces (quire_vm.hold) whose queues get no ring */
+	struct list_head held;
 	/** @kernel: the kernel's queue, or NULL */
 	struct quire_queue *kernel;
 	/** @waiting: by priority, users whose queues have work and no slot, oldest first */

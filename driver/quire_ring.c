@@ -263,7 +263,7 @@ static bool quire_ring_wants_locked(struct quire_queue *queue)
 
 	lockdep_assert_held(&queue->lock);
 	job = list_first_entry_or_null(&queue->pending, struct quire_job, node);
-	return !queue->banned &&
+	return !queue->banned && !quire_hold_active(&queue->vm->hold) &&
 	       (!list_empty(&queue->running) || (job && !quire_syncs_waiting(&job->syncs)));
 }
 

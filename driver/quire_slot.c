@@ -221,7 +221,10 @@ static bool quire_slot_lend_context(struct quire_queue *queue)
 void quire_slot_forget_vm(struct quire_queue *queue)
 {
 	lockdep_assert_held(&queue->qdev->queues->lock);
-	if (queue->vm->mmu.context == QUIRE_NO_CONTEXT || queue->vm->open_queues)
+	if (!list_empty(&queue->vm->open))
+		return;
+	quire_hold_end(queue->vm);
+	if (queue->vm->mmu.context == QUIRE_NO_CONTEXT)
 		return;
 	quire_slot_context(queue)->vm = NULL;
 	quire_mmu_take_back(&queue->vm->mmu);

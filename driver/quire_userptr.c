@@ -1,96 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Buffers made of a process's own memory.  The kernel may move, share or swap out its pages
- * as ever: before it does, jobs that use them get time to end, page tables forget them, and the
+ * as ever: before it does, jobs that use them come to rest, page tables forget them, and the
  * card drains.
  */
 #include <linux/dma-resv.h>
-#include <linux/hashtable.h>
 #include <linux/hmm.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
-#include "quire_patience.h"
+#include "quire_hold.h"
+#include "quire_queue.h"
 #include "quire_reach.h"
 #include "quire_userptr.h"
 #include "quire_vm.h"
 
 /* Pages that are taken away again and again while we ask for them. */
 #define QUIRE_USERPTR_TRIES_MS 1000
-/*
- * How long a process waits for its own jobs: it holds the lock of its mappings meanwhile, which
- * whoever lists processes takes, and cannot be frozen, for which a machine that goes to sleep
- * waits for twice as long.
- */
-#define QUIRE_USERPTR_OWN (10 * HZ)
-/* How often a wait looks whether its thread is being killed. */
+/* Should nobody be woken. */
 #define QUIRE_USERPTR_LOOK (HZ / 20)
 
 struct workqueue_struct *quire_userptr_wq;
-
-/** struct quire_userptr_owner - a process whose memory is used, by its mappings */
-struct quire_userptr_owner {
-	/** @node: in quire_userptr_owners, under quire_userptr_owners_lock as all but @own */
-	struct hlist_node node;
-	/** @mm: its mappings */
-	struct mm_struct *mm;
-	/** @buffers: of its memory */
-	unsigned int buffers;
-	/** @own: what it has with its own jobs */
-	struct quire_patience own;
-};
-
-static DEFINE_HASHTABLE(quire_userptr_owners, 6);
-static DEFINE_MUTEX(quire_userptr_owners_lock);
-
-static struct quire_userptr_owner *quire_userptr_find_owner(struct mm_struct *mm)
-{
-	struct quire_userptr_owner *owner;
-
-	lockdep_assert_held(&quire_userptr_owners_lock);
-	hash_for_each_possible(quire_userptr_owners, owner, node, (unsigned long)mm)
-		if (owner->mm == mm)
-			return owner;
-	return NULL;
-}
-
-/* The caller is the owner; -ENOMEM. */
-static int quire_userptr_get_owner(struct quire_userptr *userptr)
-{
-	struct quire_userptr_owner *fresh = kzalloc(sizeof(*fresh), QUIRE_GFP_CALL);
-	struct quire_userptr_owner *owner;
-
-	if (!fresh)
-		return -ENOMEM;
-	mutex_lock(&quire_userptr_owners_lock);
-	owner = quire_userptr_find_owner(current->mm);
-	if (!owner) {
-		owner = fresh;
-		fresh = NULL;
-		owner->mm = current->mm;
-		quire_patience_init(&owner->own, QUIRE_USERPTR_OWN);
-		hash_add(quire_userptr_owners, &owner->node, (unsigned long)owner->mm);
-	}
-	owner->buffers++;
-	mutex_unlock(&quire_userptr_owners_lock);
-	kfree(fresh);
-	userptr->owner = owner;
-	userptr->strangers = quire_patience_of_user(current_uid());
-	return 0;
-}
-
-static void quire_userptr_put_owner(struct quire_userptr *userptr)
-{
-	struct quire_userptr_owner *owner = userptr->owner;
-
-	mutex_lock(&quire_userptr_owners_lock);
-	if (!--owner->buffers) {
-		hash_del(&owner->node);
-		kfree(owner);
-	}
-	mutex_unlock(&quire_userptr_owners_lock);
-}
 
 /*
  * What the card may have written is dirty: its writes leave no trace in page tables.  The pages
@@ -165,43 +96,36 @@ static bool quire_userptr_next_ticket(struct quire_userptr *userptr, struct quir
 	return found;
 }
 
-/*
- * Who waits.  A process has more patience with its own jobs than others, unless it reclaims
- * memory, with locks that others want.  NULL: one of the kernel's threads that look for pages to
- * merge or to gather (ksmd, khugepaged, kcompactd): nobody waits for them, and they come again
- * and again.
- */
-static struct quire_patience *quire_userptr_patience(struct quire_userptr *userptr,
-						     const struct mmu_notifier_range *range)
+static bool quire_userptr_at_rest(struct quire_userptr *userptr)
 {
-	const unsigned int kind = PF_KTHREAD | PF_WQ_WORKER | PF_MEMALLOC;
+	struct quire_vm_bo *tie;
+	bool rest = true;
 
-	if (current->mm == range->mm && !(current->flags & PF_MEMALLOC))
-		return &userptr->owner->own;
-	return (current->flags & kind) == PF_KTHREAD ? NULL : userptr->strangers;
+	mutex_lock(&userptr->ties_lock);
+	list_for_each_entry(tie, &userptr->ties, of_bo)
+		rest = rest && quire_hold_at_rest(to_quire_vm(tie->base.vm));
+	mutex_unlock(&userptr->ties_lock);
+	return rest;
 }
 
 /*
- * Jobs that may use the pages get time to end, but none when the process ends; what they touch
- * later faults.
+ * Jobs that may use the pages come to rest, and go on when there are pages again.  One that does
+ * not while it is held faults.
  */
-static void quire_userptr_wait_jobs(struct quire_userptr *userptr,
-				    const struct mmu_notifier_range *range)
+static void quire_userptr_rest_jobs(struct quire_userptr *userptr)
 {
-	struct quire_patience *patience = quire_userptr_patience(userptr, range);
-	unsigned long left, start = jiffies;
-	long done = 0;
+	struct quire_device *qdev = to_quire_device(userptr->bo->base.base.dev);
+	DEFINE_WAIT_FUNC(wait, woken_wake_function);
+	struct quire_vm_bo *tie;
 
-	if (range->event == MMU_NOTIFY_RELEASE)
-		return;
-	left = patience ? quire_patience_left(patience) : QUIRE_PATIENCE_STRANGERS;
-	while (done <= 0 && time_before(jiffies, start + left) && !fatal_signal_pending(current))
-		done = dma_resv_wait_timeout(userptr->bo->base.base.resv,
-					     DMA_RESV_USAGE_BOOKKEEP, false,
-					     clamp_t(long, start + left - jiffies, 1,
-						     QUIRE_USERPTR_LOOK));
-	if (patience)
-		quire_patience_spend(patience, start, left);
+	mutex_lock(&userptr->ties_lock);
+	list_for_each_entry(tie, &userptr->ties, of_bo)
+		quire_hold_begin(to_quire_vm(tie->base.vm));
+	mutex_unlock(&userptr->ties_lock);
+	add_wait_queue(&qdev->queues->changed, &wait);
+	while (!quire_userptr_at_rest(userptr))
+		wait_woken(&wait, TASK_UNINTERRUPTIBLE, QUIRE_USERPTR_LOOK);
+	remove_wait_queue(&qdev->queues->changed, &wait);
 }
 
 /*
@@ -238,7 +162,13 @@ static bool quire_userptr_begin_drop(struct quire_userptr *userptr, unsigned lon
 	return mapped;
 }
 
-/* Several at a time: no lock is held while one waits, who may have more patience than others. */
+/* What the process unmaps, or has when it ends, is not asked for again: jobs that use it fault. */
+static bool quire_userptr_is_over(const struct mmu_notifier_range *range)
+{
+	return range->event == MMU_NOTIFY_UNMAP || range->event == MMU_NOTIFY_RELEASE;
+}
+
+/* There may be several at a time. */
 static bool quire_userptr_invalidate(struct mmu_interval_notifier *notifier,
 				     const struct mmu_notifier_range *range, unsigned long sequence)
 {
@@ -248,7 +178,8 @@ static bool quire_userptr_invalidate(struct mmu_interval_notifier *notifier,
 		return false;
 	if (!quire_userptr_begin_drop(userptr, sequence))
 		return true;
-	quire_userptr_wait_jobs(userptr, range);
+	if (!quire_userptr_is_over(range))
+		quire_userptr_rest_jobs(userptr);
 	mutex_lock(&userptr->lock);
 	/* None come before the last of us has returned. */
 	if (userptr->mapped)
@@ -302,7 +233,7 @@ static int quire_userptr_take(struct quire_userptr *userptr, unsigned long *pfns
 			    userptr->bo->read_only ? DMA_TO_DEVICE : DMA_BIDIRECTIONAL);
 	if (ret)
 		return ret;
-	/* Others that go keep it, as long as jobs use them. */
+	/* Others that go keep it, until the card has drained. */
 	ret = quire_restart(mutex_lock_interruptible(&userptr->lock));
 	if (!ret) {
 		if (mmu_interval_read_retry(&userptr->notifier, sequence)) {
@@ -349,18 +280,21 @@ int quire_userptr_fault(struct quire_userptr *userptr)
 		.default_flags = HMM_PFN_REQ_FAULT |
 				 (userptr->bo->read_only ? 0 : HMM_PFN_REQ_WRITE),
 	};
+	struct mem_cgroup *before;
 	int ret;
 
+	/* The caller may be a work. */
+	before = set_active_memcg(userptr->bo->memcg);
 	range.hmm_pfns = kvmalloc_array(count, sizeof(*range.hmm_pfns), QUIRE_GFP_CALL);
-	if (!range.hmm_pfns)
-		return -ENOMEM;
-	ret = quire_restart(mutex_lock_interruptible(&userptr->faulting));
+	ret = range.hmm_pfns ? quire_restart(mutex_lock_interruptible(&userptr->faulting)) :
+			       -ENOMEM;
 	if (!ret) {
 		if (!quire_userptr_valid(userptr))
 			ret = quire_userptr_try(userptr, &range, count);
 		WRITE_ONCE(userptr->absent, ret == -EFAULT);
 		mutex_unlock(&userptr->faulting);
 	}
+	set_active_memcg(before);
 	kvfree(range.hmm_pfns);
 	return ret;
 }
@@ -405,15 +339,9 @@ int quire_userptr_attach(struct quire_bo *bo, u64 address)
 	mutex_init(&userptr->lock);
 	mutex_init(&userptr->ties_lock);
 	INIT_LIST_HEAD(&userptr->ties);
-	ret = quire_userptr_get_owner(userptr);
-	if (ret) {
-		kfree(userptr);
-		return ret;
-	}
 	ret = mmu_interval_notifier_insert(&userptr->notifier, current->mm, address,
 					   bo->base.base.size, &quire_userptr_ops);
 	if (ret) {
-		quire_userptr_put_owner(userptr);
 		kfree(userptr);
 		return ret;
 	}
@@ -437,7 +365,6 @@ static void quire_userptr_detach_work(struct work_struct *work)
 	mmu_interval_notifier_remove(&userptr->notifier);
 	WARN_ON(!list_empty(&userptr->ties));
 	quire_bo_end(userptr->bo);
-	quire_userptr_put_owner(userptr);
 	mutex_destroy(&userptr->ties_lock);
 	mutex_destroy(&userptr->lock);
 	mutex_destroy(&userptr->faulting);
@@ -458,7 +385,6 @@ void quire_userptr_flush(void)
 
 int quire_userptr_module_init(void)
 {
-	quire_patience_module_init();
 	quire_userptr_wq = alloc_workqueue("quire-userptr", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	return quire_userptr_wq ? 0 : -ENOMEM;
 }

@@ -8,8 +8,6 @@
 
 #include "quire_gem.h"
 
-struct quire_patience;
-struct quire_userptr_owner;
 struct quire_vm_bo;
 
 /**
@@ -19,7 +17,8 @@ struct quire_vm_bo;
  * submission asks for them again.
  *
  * Lock order: @faulting, then the lock of the process's mappings, then @lock, then @ties_lock;
- * reservations, then @ties_lock, then quire_vm.userptr_lock, then the lock of the page tables.
+ * reservations, then @ties_lock, then quire_vm.userptr_lock, then quire_queues.lock, then the lock
+ * of the page tables.
  */
 struct quire_userptr {
 	/** @bo: buffer */
@@ -49,10 +48,6 @@ struct quire_userptr {
 	struct mutex ties_lock;
 	/** @ties: address spaces (quire_vm_bo.of_bo) */
 	struct list_head ties;
-	/** @owner: the process, for how long it waits for its jobs */
-	struct quire_userptr_owner *owner;
-	/** @strangers: for how long all others do */
-	struct quire_patience *strangers;
 	/** @detach: ends it and the buffer */
 	struct work_struct detach;
 };

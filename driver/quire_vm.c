@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Address spaces: their life, and what submission needs of them. */
 #include <linux/list_sort.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "quire_bind.h"
@@ -241,7 +242,6 @@ int quire_vm_forget_bo(struct quire_bo *bo, bool interruptible, bool no_wait)
 int quire_vm_prepare_submit(struct quire_vm *vm, struct drm_exec *exec,
 			    unsigned int num_fences)
 {
-	struct quire_vm_bo *tie;
 	int ret;
 
 	ret = drm_gpuvm_prepare_vm(&vm->base, exec, num_fences);
@@ -249,17 +249,44 @@ int quire_vm_prepare_submit(struct quire_vm *vm, struct drm_exec *exec,
 		ret = drm_gpuvm_prepare_objects(&vm->base, exec, num_fences);
 	if (!ret)
 		ret = drm_gpuvm_validate(&vm->base, exec);
+	return ret ?: quire_vm_remember_userptrs(vm);
+}
+
+int quire_vm_lock_userptrs(struct quire_vm *vm, struct drm_exec *exec)
+{
+	struct quire_vm_bo *tie;
+	int ret = drm_gpuvm_prepare_vm(&vm->base, exec, 0);
+
 	if (ret)
 		return ret;
-	/* The reservation keeps the list as it is. */
 	list_for_each_entry(tie, &vm->userptrs, of_vm) {
-		if (tie->resident || !quire_bo_resident(to_quire_bo(tie->base.obj)))
-			continue;
-		ret = quire_vm_remember_bo(vm, &tie->base);
+		ret = drm_exec_lock_obj(exec, tie->base.obj);
 		if (ret)
 			return ret;
 	}
 	return 0;
+}
+
+int quire_vm_remember_userptrs(struct quire_vm *vm)
+{
+	struct quire_vm_bo *tie;
+	int ret = 0;
+
+	/* It keeps the list as it is. */
+	drm_gpuvm_resv_assert_held(&vm->base);
+	list_for_each_entry(tie, &vm->userptrs, of_vm) {
+		struct quire_bo *bo = to_quire_bo(tie->base.obj);
+		struct mem_cgroup *before;
+
+		if (tie->resident || !quire_bo_resident(bo))
+			continue;
+		before = set_active_memcg(bo->memcg);
+		ret = quire_vm_remember_bo(vm, &tie->base);
+		set_active_memcg(before);
+		if (ret)
+			break;
+	}
+	return ret;
 }
 
 /* A buffer whose pages have gone and that this pass has not seen, with a reference, or NULL. */
@@ -458,6 +485,8 @@ struct quire_vm *quire_vm_new(struct quire_device *qdev)
 	INIT_LIST_HEAD(&vm->late);
 	INIT_WORK(&vm->work, quire_bind_work);
 	INIT_WORK(&vm->tidy, quire_reach_tidy_work);
+	INIT_LIST_HEAD(&vm->open);
+	quire_hold_init(&vm->hold);
 	vm->fence_context = dma_fence_context_alloc(1);
 	drm_dev_get(&qdev->drm);
 	drm_gpuvm_init(&vm->base, "quire-vm", DRM_GPUVM_RESV_PROTECTED, &qdev->drm, resv_object,

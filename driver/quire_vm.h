@@ -8,6 +8,7 @@
 #include <drm/drm_gpuvm.h>
 
 #include "quire_device.h"
+#include "quire_hold.h"
 #include "quire_mmu.h"
 #include "quire_reach.h"
 
@@ -42,8 +43,10 @@ struct quire_vm {
 	bool closed;
 	/** @queues: queues that use it, under @lock */
 	unsigned int queues;
-	/** @open_queues: of these, that may still be lent a ring, under quire_queues.lock */
-	unsigned int open_queues;
+	/** @open: of these, that may still be lent a ring (of_vm), under quire_queues.lock */
+	struct list_head open;
+	/** @hold: they are not while memory of a process is asked for again */
+	struct quire_hold hold;
 	/** @calls: number of the last VM_BIND call, under @lock */
 	u64 calls;
 
@@ -176,6 +179,10 @@ int quire_vm_prepare_submit(struct quire_vm *vm, struct drm_exec *exec,
  * have gone are asked for again.  -EAGAIN: some go all the time, begin anew.
  */
 int quire_vm_fault_userptrs(struct quire_vm *vm);
+/* For nothing but these: their reservations and that of the address space, as above. */
+int quire_vm_lock_userptrs(struct quire_vm *vm, struct drm_exec *exec);
+/* With these: page tables show the pages there are. */
+int quire_vm_remember_userptrs(struct quire_vm *vm);
 /*
  * After it: from here to quire_vm_end_submit() no page goes without waiting for the fence that
  * is added in between.  -EAGAIN: some have gone, begin anew.

@@ -87,6 +87,7 @@ static int quire_ring_test_init(struct kunit *test)
 	/* The test's own: it never goes to zero. */
 	kref_init(&queue->ref);
 	queue->qdev = t->qdev;
+	quire_hold_init(&vm->hold);
 	queue->vm = vm;
 	queue->slot = slot;
 	queue->live = true;

@@ -270,9 +270,9 @@ struct drm_quire_bo_info {
  * @handle:  out: GEM handle
  *
  * Pages are not pinned and no limit of locked memory counts: the process may unmap, protect or
- * fork as it likes.  Jobs reach what lies at the address when they are submitted; the kernel
- * takes a page away once the jobs that may use it have ended, or after some time without: 10 s
- * where the process does it (munmap, fork), 1 s where others do, none where the process ends.
+ * fork as it likes.  Jobs see the memory as its threads do: while the kernel takes pages away or
+ * exchanges them, those of the address space rest, for 5 s at the most, and then go on.  What is
+ * unmapped while they run (munmap, mremap) is gone for them.
  * Where nothing lies that the card may use, jobs fault, on all of the buffer if one page of it
  * is missing.
  * -EFAULT: no memory there now, or not writable without READ_ONLY; -ENOMEM; -EBUSY: the process

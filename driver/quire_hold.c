@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Address spaces that are held.  The kernel moves, cleans or takes away memory of a process that
+ * their jobs may use: the jobs come to rest at the end of a band, the memory goes, a work asks for
+ * it again, and the jobs go on as if nothing had happened.
+ *
+ * Fences wait for these jobs, and somebody who has memory, or a lock without which none is to be
+ * had, may wait for a fence.  So a hold ends in any case, with the memory or without; holds that
+ * follow each other have no more time than one and some of what passes in between.  What is not
+ * there by then is not there for jobs: they fault.
+ */
+#include <linux/delay.h>
+
+#include <drm/drm_drv.h>
+#include <drm/drm_exec.h>
+
+#include "quire_hold.h"
+#include "quire_queue.h"
+#include "quire_vm.h"
+
+/* For a page that comes from a busy disk; below what makes a hung task, and any limit of jobs. */
+#define QUIRE_HOLD_MOST (5ul * HZ)
+/* Where memory goes again and again, jobs run a twentieth of the time. */
+#define QUIRE_HOLD_SHARE 19ul
+/* Between attempts that failed. */
+#define QUIRE_HOLD_PAUSE_MS 10
+
+static struct workqueue_struct *quire_hold_wq;
+
+static bool quire_hold_has_jobs(struct quire_vm *vm)
+{
+	struct quire_queue *queue;
+
+	lockdep_assert_held(&vm->qdev->queues->lock);
+	list_for_each_entry(queue, &vm->open, of_vm)
+		if (quire_ring_has_jobs(queue))
+			return true;
+	return false;
+}
+
+/* False: no job could notice, or there is no time left. */
+static bool quire_hold_enter(struct quire_vm *vm)
+{
+	struct quire_hold *hold = &vm->hold;
+	unsigned long now = jiffies;
+
+	if (quire_hold_active(hold))
+		return true;
+	if (!quire_hold_has_jobs(vm))
+		return false;
+	hold->most = min(hold->left + QUIRE_HOLD_SHARE * (now - hold->ended), QUIRE_HOLD_MOST);
+	if (!hold->most)
+		return false;
+	hold->since = now;
+	list_add_tail(&hold->node, &vm->qdev->queues->held);
+	return true;
+}
+
+/* Nothing of it is on a ring, or goes there, from the end of the band that runs. */
+static bool quire_hold_park(struct quire_vm *vm)
+{
+	struct quire_device *qdev = vm->qdev;
+	struct quire_queues *queues = qdev->queues;
+	struct quire_queue *queue;
+
+	lockdep_assert_held(&queues->lock);
+	if (queues->ended || qdev->wedged || !quire_hold_enter(vm))
+		return false;
+	quire_limit_watch(qdev);
+	/* Whoever has the card, or resets it, takes all rings. */
+	if (queues->blocked || queues->ailing)
+		return true;
+	list_for_each_entry(queue, &vm->open, of_vm)
+		if (queue->slot)
+			quire_slot_park(queue->slot);
+	/* Many are at rest as soon as they are asked. */
+	quire_slots_collect(qdev);
+	return true;
+}
+
+void quire_hold_begin(struct quire_vm *vm)
+{
+	struct quire_queues *queues = vm->qdev->queues;
+	bool signalling, held;
+	int index;
+
+	if (!drm_dev_enter(&vm->qdev->drm, &index))
+		return;
+	signalling = dma_fence_begin_signalling();
+	mutex_lock(&queues->lock);
+	held = quire_hold_park(vm);
+	mutex_unlock(&queues->lock);
+	dma_fence_end_signalling(signalling);
+	drm_dev_exit(index);
+	if (!held)
+		return;
+	/* One that runs already waits for the caller, too, or sees that the memory has gone. */
+	quire_vm_get(vm);
+	if (!queue_work(quire_hold_wq, &vm->hold.restore))
+		quire_vm_put(vm);
+}
+
+bool quire_hold_at_rest(struct quire_vm *vm)
+{
+	struct quire_queues *queues = vm->qdev->queues;
+	struct quire_queue *queue;
+	bool rest = true;
+
+	mutex_lock(&queues->lock);
+	if (quire_hold_active(&vm->hold))
+		list_for_each_entry(queue, &vm->open, of_vm)
+			rest = rest && !queue->slot;
+	mutex_unlock(&queues->lock);
+	return rest;
+}
+
+void quire_hold_end(struct quire_vm *vm)
+{
+	struct quire_hold *hold = &vm->hold;
+	struct quire_queue *queue;
+
+	lockdep_assert_held(&vm->qdev->queues->lock);
+	if (!quire_hold_active(hold))
+		return;
+	hold->ended = jiffies;
+	hold->left = hold->most - min(hold->ended - hold->since, hold->most);
+	list_del_init(&hold->node);
+	list_for_each_entry(queue, &vm->open, of_vm)
+		if (!queue->slot && quire_ring_wants(queue))
+			quire_slot_want(queue);
+	quire_slots_wake(vm->qdev);
+}
+
+bool quire_hold_watch(struct quire_queues *queues)
+{
+	struct quire_vm *vm, *next;
+
+	lockdep_assert_held(&queues->lock);
+	list_for_each_entry_safe(vm, next, &queues->held, hold.node)
+		if (time_after_eq(jiffies, vm->hold.since + vm->hold.most))
+			quire_hold_end(vm);
+	return !list_empty(&queues->held);
+}
+
+/*
+ * The memory comes back, and page tables show it.  -EAGAIN: some has gone meanwhile.  Only the
+ * reservations of these buffers are taken, under which nobody waits for jobs.
+ */
+static int quire_hold_try(struct quire_vm *vm)
+{
+	struct quire_queues *queues = vm->qdev->queues;
+	struct drm_exec exec;
+	int ret = quire_vm_fault_userptrs(vm);
+
+	if (ret)
+		return ret;
+	drm_exec_init(&exec, DRM_EXEC_IGNORE_DUPLICATES, 0);
+	drm_exec_until_all_locked(&exec) {
+		ret = quire_vm_lock_userptrs(vm, &exec);
+		drm_exec_retry_on_contention(&exec);
+		if (ret)
+			break;
+	}
+	if (!ret)
+		ret = quire_vm_remember_userptrs(vm);
+	if (!ret)
+		ret = quire_vm_begin_submit(vm);
+	if (!ret) {
+		/* Whoever takes memory away from here on holds it anew. */
+		mutex_lock(&queues->lock);
+		quire_hold_end(vm);
+		mutex_unlock(&queues->lock);
+		quire_vm_end_submit(vm);
+	}
+	drm_exec_fini(&exec);
+	return ret;
+}
+
+static void quire_hold_restore(struct work_struct *work)
+{
+	struct quire_vm *vm = container_of(work, struct quire_vm, hold.restore);
+
+	while (quire_hold_active(&vm->hold) && quire_hold_try(vm))
+		msleep(QUIRE_HOLD_PAUSE_MS);
+	quire_vm_put(vm);
+}
+
+void quire_hold_init(struct quire_hold *hold)
+{
+	INIT_LIST_HEAD(&hold->node);
+	INIT_WORK(&hold->restore, quire_hold_restore);
+	hold->left = QUIRE_HOLD_MOST;
+	hold->ended = jiffies;
+}
+
+int quire_hold_module_init(void)
+{
+	/* What is there may take its time to come: others' works do not wait for it. */
+	quire_hold_wq = alloc_workqueue("quire-hold", WQ_UNBOUND, WQ_MAX_ACTIVE);
+	return quire_hold_wq ? 0 : -ENOMEM;
+}
+
+void quire_hold_module_exit(void)
+{
+	destroy_workqueue(quire_hold_wq);
+}

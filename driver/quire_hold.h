@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef QUIRE_HOLD_H
+#define QUIRE_HOLD_H
+
+#include <linux/list.h>
+#include <linux/workqueue.h>
+
+struct quire_queues;
+struct quire_vm;
+
+/** struct quire_hold - an address space whose jobs rest while memory of theirs is asked for */
+struct quire_hold {
+	/** @node: in quire_queues.held while it is; under quire_queues.lock, as all but @restore */
+	struct list_head node;
+	/** @since: when it began, in jiffies */
+	unsigned long since;
+	/** @most: how long it may last */
+	unsigned long most;
+	/** @ended: when the last one ended, in jiffies */
+	unsigned long ended;
+	/** @left: of the time there was for it; what has passed since comes to it */
+	unsigned long left;
+	/** @restore: asks for the memory; holds the address space */
+	struct work_struct restore;
+};
+
+void quire_hold_init(struct quire_hold *hold);
+
+/* No lock is needed for a look: whoever lends rings has the lock. */
+static inline bool quire_hold_active(const struct quire_hold *hold)
+{
+	return !list_empty(&hold->node);
+}
+
+/*
+ * Memory goes that jobs of the address space may use, and is not to be had before the caller's
+ * notifier has returned: the jobs come to rest (quire_hold_at_rest()), and go on when it is there
+ * again.  The caller sees to it that the address space stays.
+ */
+void quire_hold_begin(struct quire_vm *vm);
+/* No queue of it has a ring any more, or it is not held. */
+bool quire_hold_at_rest(struct quire_vm *vm);
+
+/* Under quire_queues.lock: */
+void quire_hold_end(struct quire_vm *vm);
+/* Ends holds that have lasted too long; true if some are left. */
+bool quire_hold_watch(struct quire_queues *queues);
+
+int quire_hold_module_init(void);
+void quire_hold_module_exit(void);
+
+#endif /* QUIRE_HOLD_H */
