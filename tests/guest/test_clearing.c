@@ -87,7 +87,7 @@ static pid_t start(int (*run)(struct counts *counts), struct counts *counts)
 	_exit(getppid() == parent ? run(counts) : 1);
 }
 
-/* Engine time in microseconds of the jobs that have ended: ours, and those of the kernel's queue. */
+/* Engine time of jobs that have ended, in microseconds: ours, and those of the kernel's queue. */
 static int read_times(uint64_t *ours, uint64_t *kernels)
 {
 	FILE *trace = fopen(TRACING "trace", "r");

@@ -557,7 +557,7 @@ TEST_F_TIMEOUT(userptr, sync_does_not_wait_for_a_strangers_jobs, 60)
 	EXPECT_EQ(0, umount(directory));
 }
 
-/* Nor does a process for its own, with the lock of its mappings, which who lists processes wants. */
+/* Nor does a process for its own, with the lock of its mappings: who lists processes wants it. */
 TEST_F_TIMEOUT(userptr, who_takes_memory_from_his_own_jobs_does_not_wait_for_them, 60)
 {
 	int status = -1;

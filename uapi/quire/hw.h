@@ -272,7 +272,7 @@ struct quire_ring_entry {
 };
 
 #define QUIRE_RING_INTERRUPT 0x1u	/* raise the queue's vector; a failed job always does */
-#define QUIRE_RING_LATE 0x2u		/* INTERRUPT only if the doorbell's write returns before the record is there */
+#define QUIRE_RING_LATE 0x2u		/* INTERRUPT only if the record comes after the doorbell */
 #define QUIRE_RING_FLAGS 0x3u
 
 /*
