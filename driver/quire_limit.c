@@ -76,7 +76,7 @@ static void quire_limit_end_unrecorded(struct quire_slot *slot)
 	if (quire_slot_stop(slot, QUIRE_LIMIT_STOP_MS))
 		quire_slot_ailing(slot->qdev, "a queue could not be stopped");
 	else
-		quire_ring_expel(queue, QUIRE_STATUS_FIRMWARE, -EIO);
+		quire_ring_expel(queue, QUIRE_STATUS_FIRMWARE, -EIO, false);
 }
 
 static void quire_limit_check(struct quire_slot *slot)

@@ -121,7 +121,7 @@ struct quire_queue {
 	bool parked;
 	/** @overdue: sequence number of a job that is over its limit or keeps memory, or 0 */
 	u64 overdue;
-	/** @keeps: memory has waited too long for what it has on an engine */
+	/** @keeps: memory has waited too long for @overdue, which is on an engine */
 	bool keeps;
 	/** @reset: enum drm_quire_queue_reset */
 	u32 reset;
@@ -328,7 +328,7 @@ void quire_ring_kick(struct quire_queue *queue);
 void quire_ring_reap(struct quire_queue *queue);
 void quire_ring_init(struct quire_queue *queue);
 void quire_ring_abort(struct quire_queue *queue, int error);
-bool quire_ring_expel(struct quire_queue *queue, u32 status, int error);
+bool quire_ring_expel(struct quire_queue *queue, u32 status, int error, bool guilty);
 void quire_ring_rerun(struct quire_queue *queue);
 /* The registers JOB and JOB_US, which are of one job. */
 void quire_ring_worked(struct quire_queue *queue, u32 job, u32 job_us);

@@ -100,10 +100,10 @@ static bool quire_reset_cancel(struct quire_device *qdev)
 		if (quire_slot_stop(slot, QUIRE_RESET_STOP_MS))
 			return false;
 		/* One that is being closed ends its jobs itself. */
-		if (queue->overdue && quire_ring_expel(queue, QUIRE_STATUS_CANCELLED, -ETIME) &&
-		    queue->keeps)
-			WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_GUILTY);
+		if (queue->overdue)
+			quire_ring_expel(queue, QUIRE_STATUS_CANCELLED, -ETIME, queue->keeps);
 		queue->overdue = 0;
+		queue->keeps = false;
 	}
 	return true;
 }
@@ -350,6 +350,7 @@ static void quire_reset_abort_all(struct quire_queues *queues)
 		quire_share_unwait(queue);
 		queue->parked = false;
 		queue->overdue = 0;
+		queue->keeps = false;
 		if (quire_ring_has_jobs(queue))
 			WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_INNOCENT);
 		quire_ring_abort(queue, -EIO);

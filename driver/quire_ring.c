@@ -410,29 +410,33 @@ void quire_ring_abort(struct quire_queue *queue, int error)
 
 /*
  * A job is guilty, and the card does nothing for the queue any more: the oldest job on the ring
- * is to end with @error, and those behind it; the queue is banned.  False if all had ended.
+ * is to end with @error, and those behind it; the queue is banned.  @guilty: of a reset, or of
+ * memory that others waited for, which whoever sees the job end finds said.  False if all had
+ * ended.
  */
-bool quire_ring_expel(struct quire_queue *queue, u32 status, int error)
+bool quire_ring_expel(struct quire_queue *queue, u32 status, int error, bool guilty)
 {
 	struct quire_fence_record record = { .status = status };
-	struct quire_job *guilty;
+	struct quire_job *oldest;
 	unsigned long flags;
 	LIST_HEAD(ended);
 	bool failed, signalling = dma_fence_begin_signalling();
 
 	spin_lock_irqsave(&queue->lock, flags);
 	failed = quire_ring_collect(queue, &ended);
-	guilty = list_first_entry_or_null(&queue->running, struct quire_job, node);
-	if (guilty) {
-		guilty->error = error;
+	oldest = list_first_entry_or_null(&queue->running, struct quire_job, node);
+	if (oldest) {
+		oldest->error = error;
+		if (guilty)
+			WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_GUILTY);
 		quire_ring_ban(queue);
-		quire_ring_fault(queue, guilty, &record);
+		quire_ring_fault(queue, oldest, &record);
 		quire_ring_drop(queue);
 	}
 	spin_unlock_irqrestore(&queue->lock, flags);
-	quire_ring_end_jobs(queue, &ended, failed || guilty);
+	quire_ring_end_jobs(queue, &ended, failed || oldest);
 	dma_fence_end_signalling(signalling);
-	return guilty;
+	return oldest;
 }
 
 static void quire_ring_worked_locked(struct quire_queue *queue, u32 job_us)

@@ -176,9 +176,8 @@ static void quire_settle_ban(struct quire_slot *slot, u32 status, int error)
 {
 	struct quire_queue *queue = slot->queue;
 
-	if (!quire_ring_expel(queue, status, error))
+	if (!quire_ring_expel(queue, status, error, true))
 		return;
-	WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_GUILTY);
 	quire_warn_ratelimited(&slot->qdev->drm,
 			       "%s[%d]: banned, job %llu was the reason of a reset\n",
 			       queue->comm, queue->pid, queue->fault_job);

@@ -321,6 +321,7 @@ static void quire_slot_rest(struct quire_slot *slot, u32 state)
 {
 	struct quire_queue *queue = slot->queue;
 	u64 overdue = queue->overdue;
+	bool keeps = queue->keeps;
 	struct quire_job *job;
 	unsigned long flags;
 	u64 oldest;
@@ -338,12 +339,13 @@ static void quire_slot_rest(struct quire_slot *slot, u32 state)
 	oldest = job ? job->sequence : 0;
 	spin_unlock_irqrestore(&queue->lock, flags);
 	queue->overdue = 0;
+	queue->keeps = false;
 	queue->parked = false;
 	if (oldest && oldest == overdue) {
-		quire_ring_expel(queue, QUIRE_STATUS_CANCELLED, -ETIME);
+		quire_ring_expel(queue, QUIRE_STATUS_CANCELLED, -ETIME, keeps);
 	} else if (oldest && state != QUIRE_QUEUE_PARKED) {
 		/* It failed, and the record of that did not arrive. */
-		quire_ring_expel(queue, QUIRE_STATUS_FIRMWARE, -EIO);
+		quire_ring_expel(queue, QUIRE_STATUS_FIRMWARE, -EIO, false);
 	} else if (!READ_ONCE(queue->banned)) {
 		queue->parked = oldest;
 		if (quire_ring_wants(queue))
