@@ -68,12 +68,16 @@ static u64 quire_debt_left(struct quire_device *qdev)
 	struct quire_debts *debts = qdev->debts;
 	u64 now = ktime_get_ns();
 	struct quire_debt *debt;
+	u64 left = 0;
 
 	if (current->flags & PF_KTHREAD)
 		return 0;
-	guard(spinlock)(&debts->lock);
+	spin_lock(&debts->lock);
 	debt = quire_debt_find(debts, false);
-	return debt && debt->until > now ? debt->until - now : 0;
+	if (debt && debt->until > now)
+		left = debt->until - now;
+	spin_unlock(&debts->lock);
+	return left;
 }
 
 bool quire_debt_owes(struct quire_device *qdev)
@@ -98,9 +102,10 @@ void quire_debt_add(struct quire_device *qdev, u64 ns, unsigned int others)
 
 	if (!ns || !others || current->flags & PF_KTHREAD)
 		return;
-	guard(spinlock)(&debts->lock);
+	spin_lock(&debts->lock);
 	debt = quire_debt_find(debts, true);
 	debt->until = min(max(debt->until, now) + ns * others, now + QUIRE_DEBT_MOST_NS);
+	spin_unlock(&debts->lock);
 }
 
 int quire_debts_init(struct quire_device *qdev)

@@ -51,7 +51,7 @@ static void each_wrong_configuration_is_refused(void **state)
 		{ QUIRE_QUEUE_RING_LO, 0x1000040 },   { QUIRE_QUEUE_RECORD_LO, 0x1001008 },
 		{ QUIRE_QUEUE_ENTRIES_LOG2, 3 },      { QUIRE_QUEUE_ENTRIES_LOG2, 13 },
 		{ QUIRE_QUEUE_ENTRIES_LOG2, 32 },     { QUIRE_QUEUE_CONTEXT, 32 },
-		{ QUIRE_QUEUE_CONTEXT, 0xffffffff },  { QUIRE_QUEUE_PRIORITY, 3 },
+		{ QUIRE_QUEUE_CONTEXT, 0xffffffff },  { QUIRE_QUEUE_PRIORITY, 4 },
 		{ QUIRE_QUEUE_PRIORITY, 0x10000001 },
 	};
 	struct board *board = ready(1);
