@@ -403,11 +403,15 @@ bool quire_slots_park(struct quire_device *qdev, unsigned int timeout_ms)
 	lockdep_assert_held(&queues->lock);
 	for (u32 i = 0; i < queues->count; i++) {
 		struct quire_slot *slot = &queues->slots[i];
+		struct quire_queue *queue = slot->queue;
 
-		if (!slot->queue || slot->queue->overdue)
+		if (!queue || queue->overdue)
 			continue;
 		if (slot->doubt || !quire_slot_take_idle(slot, true))
 			quire_slot_park(slot);
+		/* For jobs that came when the ring could not be used any more. */
+		else if (quire_ring_wants(queue))
+			quire_slot_want(queue);
 	}
 	while (quire_slots_parking(qdev)) {
 		if (time_after(jiffies, deadline))
