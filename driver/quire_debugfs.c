@@ -309,7 +309,7 @@ static void quire_debugfs_show_mapping(struct seq_file *m, struct drm_gpuva *va)
 		   bo->info & DRM_QUIRE_BO_INFO_IMPORTED ? " imported" : "");
 }
 
-/* Mappings from all->va on; the address of the first that is not shown, or 0. */
+/* Mappings at @from and behind it; the address of the first that is not shown, or 0. */
 static u64 quire_debugfs_show_part(struct seq_file *m, struct quire_vm *vm, u64 from)
 {
 	struct drm_gpuva *va, *reserved = &vm->base.kernel_alloc_node;
