@@ -326,6 +326,7 @@ static uint32_t time_between(uint64_t start, uint64_t end)
 void band_collect(void)
 {
 	uint32_t done = io_read(QUIRE_IO_ENGINE_DONE) & engines & ~band_idle;
+	struct queue *q;
 	uint64_t now;
 
 	if (!done)
@@ -338,7 +339,13 @@ void band_collect(void)
 		sched_correct_band(band_queue[engine], charged[engine],
 				   time_between(started[engine], now));
 		collect(engine);
-		job_leave(&queues[band_queue[engine]]);
+		q = &queues[band_queue[engine]];
+		job_leave(q);
+		/* So long has it taken to go on from there. */
+		if (q->busy_since > now) {
+			sched_charge(q->number, (uint32_t)(q->busy_since - now));
+			now = q->busy_since;
+		}
 	}
 }
 

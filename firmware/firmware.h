@@ -189,8 +189,11 @@ void sched_charge(uint32_t number, uint32_t ns);
 uint32_t sched_charge_band(uint32_t number);
 /* The band has ended. */
 void sched_correct_band(uint32_t number, uint32_t charged, uint32_t ns);
-/* Whether others wanted something, too, when the last queue was picked. */
+/* Whether others wanted something, too, when the last queue was picked; not after a sleep. */
 extern bool sched_shared;
+/* The processor's time is the queue's; with sched_shared. */
+void sched_begin_step(const struct queue *q);
+void sched_end_step(const struct queue *q);
 /* The queue to serve, or NULL. */
 struct queue *sched_pick(void);
 

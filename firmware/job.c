@@ -446,13 +446,10 @@ static __attribute__((noinline)) void work(struct queue *q)
 /* Serve a queue once.  An engine is idle when this is called. */
 void job_step(struct queue *q)
 {
-	bool charge = sched_shared && !q->running;
-	uint32_t since;
-
-	/* While a band runs the time counts already. */
 	if (!q->running)
 		q->busy_since = io_time();
-	since = (uint32_t)q->busy_since;
+	if (sched_shared)
+		sched_begin_step(q);
 	if (q->in_job || start_job(q)) {
 		/* A job that is nothing but a fence is over before its registers are set up. */
 		if (q->in_packet || q->entry->stream_bytes)
@@ -461,6 +458,6 @@ void job_step(struct queue *q)
 			job_finish(q);
 	}
 	job_leave(q);
-	if (charge)
-		sched_charge(q->number, (uint32_t)q->busy_since - since);
+	if (sched_shared)
+		sched_end_step(q);
 }

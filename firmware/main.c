@@ -59,9 +59,11 @@ void firmware_main(void)
 		if (events & QUIRE_IO_EVENT_DOORBELL)
 			doorbells_handle();
 		q = sched_pick();
-		if (q)
+		if (q) {
 			job_step(q);
-		else
-			__asm__ volatile("wfi");
+			continue;
+		}
+		sched_shared = false;
+		__asm__ volatile("wfi");
 	}
 }

@@ -44,6 +44,13 @@ union queue_bits {
 };
 
 bool sched_shared;
+/*
+ * The step of the processor in progress: whether its time counts, and from when on.  That is the
+ * end of the step before, where the processor has not slept since: the way to a step that does
+ * little takes longer than the step.
+ */
+static bool step_counts, awake;
+static uint32_t step_began;
 static union queue_bits runnable[PRIORITIES];
 static uint64_t joined[PRIORITIES];	/* bit per queue: all that there are */
 /* How many queues want something, and the sum of their addresses: with one, its address. */
@@ -309,6 +316,23 @@ void sched_charge(uint32_t number, uint32_t ns)
 	account += ns;
 }
 
+void sched_begin_step(const struct queue *q)
+{
+	/* While a band runs the time counts already. */
+	step_counts = !q->running;
+	if (!awake)
+		step_began = (uint32_t)q->busy_since;
+}
+
+void sched_end_step(const struct queue *q)
+{
+	uint32_t now = (uint32_t)q->busy_since;
+
+	if (step_counts)
+		sched_charge(q->number, now - step_began);
+	step_began = now;
+}
+
 uint32_t sched_charge_band(uint32_t number)
 {
 	uint32_t ns = expected[queues[number].owner];
@@ -391,6 +415,13 @@ static __attribute__((noinline)) struct queue *turn_to(struct queue *q)
 	return account || q->number != account_of ? begin_turn(q) : q;
 }
 
+static __attribute__((noinline)) struct queue *share(void)
+{
+	awake = sched_shared;
+	sched_shared = true;
+	return turn_to(&queues[whose_turn(pick_priority())]);
+}
+
 /* Nothing is picked while all engines are busy: whoever is served may need one. */
 struct queue *sched_pick(void)
 {
@@ -399,9 +430,9 @@ struct queue *sched_pick(void)
 	if (!wanting || !band_idle)
 		return NULL;
 	/* Alone, as so often, nobody takes anything from others. */
-	sched_shared = wanting > 1;
-	if (sched_shared)
-		return turn_to(&queues[whose_turn(pick_priority())]);
+	if (wanting > 1)
+		return share();
+	sched_shared = false;
 	q = (struct queue *)(uintptr_t)wanting_sum;
 	if (keep_some || account || q->number != account_of)
 		return turn_to(q);

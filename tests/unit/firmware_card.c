@@ -71,7 +71,9 @@ static void start_band(struct card *card, unsigned int engine, uint32_t address)
 	       sram(card, card->history[card->bands].band.packet), sizeof(struct quire_packet_gemm));
 	card->history[card->bands++].engine = engine;
 	card->engine_band[engine] = address;
-	if (card->engines_inline)
+	if (card->engines_inline ||
+	    (card->fills_inline &&
+	     card->history[card->bands - 1].packet.header.opcode == QUIRE_PACKET_FILL))
 		end_band(card, engine, QUIRE_STATUS_OK);
 }
 
@@ -104,7 +106,10 @@ static uint32_t io_read(void *opaque, uint32_t offset)
 	if (offset >= QUIRE_IO_QUEUE(0) && offset < QUIRE_IO_QUEUE(QUIRE_QUEUES))
 		return card->queue[(offset - QUIRE_IO_QUEUE(0)) / 64][offset % 64 / 4];
 	switch (offset) {
-	case QUIRE_IO_EVENTS: return events(card);
+	case QUIRE_IO_EVENTS:
+		if (card->on_look)
+			card->on_look(card);
+		return events(card);
 	case QUIRE_IO_TIME_LO:
 		card->time += TICK;
 		card->time_high = (uint32_t)(card->time >> 32);

@@ -49,9 +49,10 @@ struct card {
 	bool timer;			/* the alarm has gone off */
 	uint64_t alarm;			/* when it is to, 0 = never; a test that waits for it looks */
 	void (*on_dma)(struct card *card);	/* before each transfer, or NULL */
+	void (*on_look)(struct card *card);	/* before each look at the events, or NULL */
 	char log[8192];
 	uint32_t log_length;
-	bool engines_inline;
+	bool engines_inline, fills_inline;
 	uint32_t engine_band[ENGINES];	/* SRAM address while busy */
 	uint32_t engine_done, engine_cancelled;
 	uint32_t jobs, packets, errors;

@@ -485,6 +485,81 @@ static void no_engine_is_kept_for_urgent_jobs(void **state)
 	destroy(card);
 }
 
+/* The way from one band to the next, which takes longer than a band of a few bytes. */
+#define LOOK_NS 20000u
+#define LONG_NS (5 * MS)
+
+static unsigned int newest_band(const struct card *card, unsigned int engine)
+{
+	unsigned int newest = card->bands;
+
+	while (card->history[newest - 1].engine != engine)
+		newest--;
+	return newest;
+}
+
+static struct {
+	unsigned int band[ENGINES];	/* number of the one that runs, from 1 */
+	uint64_t ends[ENGINES];
+	uint64_t used;
+} long_bands;
+
+static void end_long_bands(struct card *card)
+{
+	for (unsigned int e = 0; e < ENGINES; e++) {
+		if (!card->engine_band[e])
+			continue;
+		if (long_bands.band[e] != newest_band(card, e)) {
+			long_bands.band[e] = newest_band(card, e);
+			long_bands.ends[e] = card->time + LONG_NS;
+		}
+		if (long_bands.ends[e] <= card->time) {
+			long_bands.used += LONG_NS;
+			end_band(card, e, QUIRE_STATUS_OK);
+		}
+	}
+}
+
+static void look(struct card *card)
+{
+	card->time += LOOK_NS;
+	end_long_bands(card);
+}
+
+static void very_many_short_bands_are_no_way_to_more_than_a_share(void **state)
+{
+	static const struct sharer sharers[] = { { 1, 1, LONG_NS }, { 2, 2, 0 } };
+	struct quire_packet_fill fills[160];
+	struct card *card = boot(VERSIONS);
+	uint64_t begun;
+
+	(void)state;
+	for (unsigned int i = 0; i < 160; i++)
+		fills[i] = (struct quire_packet_fill){
+			.header = { QUIRE_PACKET_FILL, sizeof(fills[i]), 0, 0 },
+			.destination = 0x100000000ull, .bytes = 8,
+		};
+	card->engines_inline = false;
+	card->fills_inline = true;
+	card->on_look = look;
+	for (unsigned int q = 0; q < 2; q++)
+		start(card, q, &sharers[q]);
+	begun = card->time;
+	begin(card, 0);
+	for (unsigned int i = 0; i < 20; i++)
+		submit(card, 1, fills, sizeof(fills));
+	while (!record(card, 1, 20).sequence) {
+		run(card);
+		for (unsigned int e = 0; e < ENGINES; e++)
+			if (card->engine_band[e] && card->time < long_bands.ends[e])
+				card->time = long_bands.ends[e];
+		end_long_bands(card);
+	}
+	begun = (card->time - begun) * ENGINES;
+	assert_in_range(long_bands.used, begun * 4 / 10, begun * 6 / 10);
+	destroy(card);
+}
+
 static void owners_and_groups_out_of_range_are_refused(void **state)
 {
 	struct card *card = boot(VERSIONS);
@@ -516,6 +591,7 @@ int main(void)
 		cmocka_unit_test(urgent_jobs_of_nobody_are_paid_for_by_nobody),
 		cmocka_unit_test(urgent_jobs_of_whom_is_alone_are_no_debt),
 		cmocka_unit_test(no_engine_is_kept_for_urgent_jobs),
+		cmocka_unit_test(very_many_short_bands_are_no_way_to_more_than_a_share),
 		cmocka_unit_test(owners_and_groups_out_of_range_are_refused),
 	};
 
