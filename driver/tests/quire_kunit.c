@@ -3,6 +3,7 @@
 #include <linux/dma-mapping.h>
 
 #include "quire_kunit.h"
+#include "quire_power.h"
 
 static void quire_kunit_put_device(void *data)
 {
@@ -35,6 +36,10 @@ struct quire_device *quire_kunit_card(struct kunit *test)
 	qdev->regs = (void __iomem __force *)kunit_kzalloc(test, QUIRE_BAR_REGISTERS_BYTES,
 							   GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, qdev->regs);
+	qdev->power = kunit_kzalloc(test, sizeof(*qdev->power), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, qdev->power);
+	/* The test's own: the card is awake, and runtime PM is never asked. */
+	atomic_set(&qdev->power->users, 1);
 	spin_lock_init(&qdev->counter_lock);
 	spin_lock_init(&qdev->tables_lock);
 	INIT_LIST_HEAD(&qdev->tables);

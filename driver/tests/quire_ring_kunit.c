@@ -6,6 +6,7 @@
 #include <linux/dma-fence.h>
 
 #include "quire_kunit.h"
+#include "quire_power.h"
 #include "quire_queue.h"
 #include "quire_resv.h"
 #include "quire_vm.h"
@@ -109,6 +110,7 @@ static void quire_ring_test_exit(struct kunit *test)
 	flush_work(&t->queue->end);
 	KUNIT_EXPECT_EQ(test, t->submitted, t->signalled_count);
 	KUNIT_EXPECT_EQ(test, 1, kref_read(&t->queue->ref));
+	KUNIT_EXPECT_EQ(test, 1, atomic_read(&t->qdev->power->users));
 }
 
 static void quire_ring_test_signalled(struct dma_fence *fence, struct dma_fence_cb *callback)
@@ -138,6 +140,7 @@ static struct quire_job *quire_ring_test_add(struct kunit *test)
 	job->interrupt = true;
 	quire_job_init_fence(job, t->queue, t->submitted);
 	quire_job_arm(job);
+	quire_power_get_job(t->qdev);
 	dma_fence_get(&job->fence);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, quire_ring_test_put_fence,
 							   &job->fence));
