@@ -14,7 +14,7 @@
 #include <quire/hw.h>
 #include <quire.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define NODE "/dev/accel/accel0"
 

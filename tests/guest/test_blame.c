@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "monitor.h"
 
 #define PRODUCTS 300u

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 FIXTURE(bo) {
 	int fd;

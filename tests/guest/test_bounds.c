@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define VA 0x6000000000ull
 #define SYNCS DRM_QUIRE_MAX_SYNCS

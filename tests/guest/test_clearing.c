@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define CLEARER 2000
 #define CLEARED (32u << 20)

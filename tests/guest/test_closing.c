@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "shared.h"
 
 #define MIB (1ull << 20)

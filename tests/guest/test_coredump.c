@@ -12,7 +12,7 @@
 #include <json-c/json_pointer.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "monitor.h"
 
 #define NOWHERE 0x654321000ull
@@ -108,7 +108,7 @@ FIXTURE_TEARDOWN(coredump)
 }
 
 /* A job whose second packet reads where nothing is. */
-static void fault(struct __test_metadata *_metadata, struct card *card)
+static void fault(struct card *card)
 {
 	struct {
 		struct quire_packet_fill fill;
@@ -124,7 +124,7 @@ TEST_F(coredump, fault_tells_job_process_and_packet)
 {
 	char text[32];
 
-	fault(_metadata, &self->card);
+	fault(&self->card);
 	self->dump = take();
 	ASSERT_NE(NULL, self->dump);
 	EXPECT_STREQ("1", word(self->dump, "/reason"));
@@ -149,7 +149,7 @@ TEST_F(coredump, fault_tells_mappings_walk_ring_and_queues)
 	char text[32];
 
 	ASSERT_EQ(0, card_buffer(&self->card, 3 * PAGE, DRM_QUIRE_PLACEMENT_CARD, &bo));
-	fault(_metadata, &self->card);
+	fault(&self->card);
 	self->dump = take();
 	ASSERT_NE(NULL, self->dump);
 	snprintf(text, sizeof(text), "%#llx", (unsigned long long)bo.va);
@@ -172,7 +172,7 @@ TEST_F(coredump, the_first_is_kept_until_it_is_released)
 	struct quire_packet_fill bad;
 	struct card other;
 
-	fault(_metadata, &self->card);
+	fault(&self->card);
 	ASSERT_EQ(0, card_setup(&other, 0));
 	usleep(1100000);
 	packet_fill(&bad, other.stream.va + PAGE, 64, 1);
@@ -199,7 +199,7 @@ TEST_F(coredump, only_root_reads_it)
 {
 	struct stat status;
 
-	fault(_metadata, &self->card);
+	fault(&self->card);
 	for (int i = 0; i < 100 * test_patience() && !*kept(); i++)
 		usleep(100000);
 	ASSERT_EQ(0, stat(kept(), &status));

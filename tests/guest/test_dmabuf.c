@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "shared.h"
 #include "swap.h"
 
@@ -227,7 +227,7 @@ TEST_F(dmabuf, importer_goes_on_when_the_exporter_has_closed_everything)
 	munmap(map, MIB);
 }
 
-static int rebind(struct __test_metadata *_metadata, const char *bdf, struct card *card)
+static int rebind(const char *bdf, struct card *card)
 {
 	EXPECT_EQ(0, sysfs_write(SHARED_DRIVER "bind", bdf));
 	return card_setup(card, (unsigned int)shared_node(bdf));
@@ -255,7 +255,7 @@ TEST_F_TIMEOUT(dmabuf, importer_unplugged_while_its_job_uses_the_buffer, 60)
 		if (round & 1)
 			card_close_handle(self->b.fd, s.theirs);
 		card_teardown(&self->b);
-		ASSERT_EQ(0, rebind(_metadata, self->bdf[1], &self->b));
+		ASSERT_EQ(0, rebind(self->bdf[1], &self->b));
 	}
 	EXPECT_EQ(0, shared_fill(&self->b, self->b.stream.va + PAGE, 64, 1));
 }
@@ -293,7 +293,7 @@ TEST_F_TIMEOUT(dmabuf, exporter_unplugged_while_the_importers_job_runs, 60)
 	card_teardown(&self->a);
 	EXPECT_EQ(0, shared_fill(&self->b, VA, PAGE, 0x4321));
 	card_close_handle(self->b.fd, held.theirs);
-	ASSERT_EQ(0, rebind(_metadata, self->bdf[0], &self->a));
+	ASSERT_EQ(0, rebind(self->bdf[0], &self->a));
 	EXPECT_EQ(0, shared_fill(&self->a, self->a.stream.va + PAGE, 64, 1));
 }
 
@@ -351,7 +351,7 @@ TEST_F_TIMEOUT(dmabuf, fences_travel_with_the_buffer, 60)
 	const uint64_t size = (uint64_t)SHARED_BIG * SHARED_BIG;
 	struct dma_buf_export_sync_file out = { .flags = DMA_BUF_SYNC_WRITE };
 	struct dma_buf_import_sync_file in = { .flags = DMA_BUF_SYNC_WRITE };
-	uint64_t first, second;
+	uint64_t first, second = 0;
 	struct shared s;
 	int buffer;
 
@@ -405,7 +405,7 @@ static int move_stream(struct card *card)
  * The importer binds a buffer after its job was submitted, so that no fence speaks of it, and
  * both sides take it away in mid-job.  Whoever gets the pages next finds nothing written.
  */
-static void take_away(struct __test_metadata *_metadata, FIXTURE_DATA(dmabuf) *self, bool swap,
+static void take_away(FIXTURE_DATA(dmabuf) *self, bool swap,
 		      unsigned int delay_us, unsigned int *tried)
 {
 	const uint64_t size = (uint64_t)SHARED_BIG * SHARED_BIG;
@@ -453,7 +453,7 @@ TEST_F_TIMEOUT(dmabuf, pages_are_not_freed_while_the_importers_job_may_reach_the
 	unsigned int tried = 0;
 
 	for (unsigned int round = 0; round < 12; round++)
-		take_away(_metadata, self, round & 1, round * 1100, &tried);
+		take_away(self, round & 1, round * 1100, &tried);
 	EXPECT_GT(tried, 3);
 }
 

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "swap.h"
 
 #define MIB (1ull << 20)
@@ -200,7 +200,7 @@ FIXTURE_VARIANT_ADD(failslab_bo, card_private) {
 
 FIXTURE_SETUP(failslab_bo)
 {
-	failslab_setup(_metadata, (FIXTURE_DATA(failslab) *)self, NULL);
+	failslab_setup((FIXTURE_DATA(failslab) *)self, NULL);
 }
 
 FIXTURE_TEARDOWN(failslab_bo)

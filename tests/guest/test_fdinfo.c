@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 FIXTURE(fdinfo) {
 	struct card card;

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "shared.h"
 #include "swap.h"
 
@@ -70,7 +70,7 @@ static int heap_create(uint64_t size)
 }
 
 /* Both cards work on it, in turns. */
-static void use_foreign(struct __test_metadata *_metadata, FIXTURE_DATA(foreign) *self, int buffer,
+static void use_foreign(FIXTURE_DATA(foreign) *self, int buffer,
 			uint64_t *map, uint64_t size)
 {
 	uint32_t a, b;
@@ -99,7 +99,7 @@ static void use_foreign(struct __test_metadata *_metadata, FIXTURE_DATA(foreign)
 TEST_F(foreign, memory_of_udmabuf)
 {
 	uint64_t *map;
-	int buffer, memfd;
+	int buffer, memfd = -1;
 
 	buffer = udmabuf_create(MIB, &memfd);
 	if (buffer == -ENOENT)
@@ -107,7 +107,7 @@ TEST_F(foreign, memory_of_udmabuf)
 	ASSERT_GE(buffer, 0);
 	map = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
 	ASSERT_NE(MAP_FAILED, map);
-	use_foreign(_metadata, self, buffer, map, MIB);
+	use_foreign(self, buffer, map, MIB);
 	close(buffer);
 	close(memfd);
 	munmap(map, MIB);
@@ -123,7 +123,7 @@ TEST_F(foreign, memory_of_the_system_heap)
 	ASSERT_GE(buffer, 0);
 	map = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_SHARED, buffer, 0);
 	ASSERT_NE(MAP_FAILED, map);
-	use_foreign(_metadata, self, buffer, map, MIB);
+	use_foreign(self, buffer, map, MIB);
 	close(buffer);
 	munmap(map, MIB);
 }
@@ -153,7 +153,7 @@ TEST_F(foreign, importer_that_knows_no_moves_holds_the_buffer_in_memory)
 {
 	uint32_t handle, theirs;
 	int fd = vgem_open(), buffer;
-	uint64_t *map;
+	uint64_t *map = NULL;
 	struct bo bo;
 
 	if (fd < 0)
@@ -207,13 +207,13 @@ static int vgem_create(int fd, uint64_t size, uint64_t **map)
 TEST_F(foreign, memory_of_vgem)
 {
 	int fd = vgem_open(), buffer;
-	uint64_t *map;
+	uint64_t *map = NULL;
 
 	if (fd < 0)
 		SKIP(return, "this kernel has no vgem");
 	buffer = vgem_create(fd, MIB, &map);
 	ASSERT_GE(buffer, 0);
-	use_foreign(_metadata, self, buffer, map, MIB);
+	use_foreign(self, buffer, map, MIB);
 	close(buffer);
 	munmap(map, MIB);
 	close(fd);

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define SECRET 0x5ec2e75ec2e75ec2ull
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/reboot.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +19,12 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest.h"
 
 #define PCI_DEVICES "/sys/bus/pci/devices"
 #define CONFIG_COMMAND 4
 #define COMMAND_MASTER 4
 #define LIMIT_MS 600000u
+#define CANNOT_LEAVE 4	/* exit status: this kernel hands over to no other */
 #define OLD 0x6c656e72656b646cull
 #define NEW 0x77656e77656e7765ull
 #define OLD_BYTES (96ull << 20)		/* of each buffer, of which there are */
@@ -74,16 +75,16 @@ static int leave(const char *kernel, const char *initramfs, const char *command_
 	if (syscall(SYS_kexec_file_load, kernel_file, initramfs_file, strlen(command_line) + 1,
 		    command_line, 0ul)) {
 		perror("kexec_file_load");
-		return errno == ENOSYS || errno == EPERM ? KSFT_SKIP : KSFT_FAIL;
+		return errno == ENOSYS || errno == EPERM ? CANNOT_LEAVE : 1;
 	}
 	ret = leave_jobs();
 	if (ret) {
 		fprintf(stderr, "jobs: %s\n", strerror(-ret));
-		return KSFT_FAIL;
+		return 1;
 	}
 	syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_KEXEC, NULL);
 	perror("reboot");
-	return KSFT_FAIL;
+	return 1;
 }
 
 static int read_number(const char *directory, const char *name, unsigned long *number)
@@ -176,34 +177,47 @@ static int card_works(void)
 	return ret;
 }
 
-static void arrive(void)
+static bool report(bool good, const char *name)
+{
+	static unsigned int number;
+
+	printf("%sok %u %s\n", good ? "" : "not ", ++number, name);
+	return good;
+}
+
+static bool report_changes(const volatile uint64_t *words, const char *name)
+{
+	size_t changed = changed_words(words);
+
+	if (changed)
+		printf("# %zu words were written\n", changed);
+	return report(!changed, name);
+}
+
+static int arrive(void)
 {
 	uint64_t *words = mmap(NULL, NEW_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			       -1, 0);
 	char directory[128];
-	size_t changed;
+	bool good;
 
-	ksft_print_header();
-	ksft_set_plan(5);
-	if (words == MAP_FAILED || !find_card(directory, sizeof(directory)))
-		ksft_exit_fail_msg("no memory or no card\n");
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	printf("TAP version 13\n1..5\n");
+	if (words == MAP_FAILED || !find_card(directory, sizeof(directory))) {
+		printf("Bail out! no memory or no card\n");
+		return 1;
+	}
 	for (size_t i = 0; i < NEW_BYTES / 8; i++)
 		words[i] = NEW;
-	ksft_test_result(!is_bus_master(directory), "the card has lost the bus\n");
-	ksft_test_result(boot_status(directory) == QUIRE_BOOT_OFF, "the card has been stopped\n");
+	good = report(!is_bus_master(directory), "the card has lost the bus");
+	good &= report(boot_status(directory) == QUIRE_BOOT_OFF, "the card has been stopped");
 	sleep(1);
-	changed = changed_words(words);
-	ksft_test_result(!changed, "memory of the new kernel stays\n");
-	if (changed)
-		ksft_print_msg("%zu words were written\n", changed);
+	good &= report_changes(words, "memory of the new kernel stays");
 	/* It gives the card the bus again. */
-	ksft_test_result(!system("modprobe quire") && !card_works(), "the card works again\n");
+	good &= report(!system("modprobe quire") && !card_works(), "the card works again");
 	sleep(1);
-	changed = changed_words(words);
-	ksft_test_result(!changed, "memory stays with the driver loaded\n");
-	if (changed)
-		ksft_print_msg("%zu words were written\n", changed);
-	ksft_finished();
+	good &= report_changes(words, "memory stays with the driver loaded");
+	return good ? 0 : 1;
 }
 
 int main(int argc, char **argv)
@@ -211,7 +225,7 @@ int main(int argc, char **argv)
 	if (argc == 5 && !strcmp(argv[1], "leave"))
 		return leave(argv[2], argv[3], argv[4]);
 	if (argc == 2 && !strcmp(argv[1], "arrive"))
-		arrive();
+		return arrive();
 	fprintf(stderr, "usage: test_kexec leave KERNEL INITRAMFS COMMAND-LINE | arrive\n");
 	return 2;
 }

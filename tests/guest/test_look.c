@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define DEVICE "/sys/class/accel/accel0/device"
 #define HWMON DEVICE "/hwmon/"
@@ -73,7 +73,7 @@ static unsigned int mode(const char *directory, const char *name)
 }
 
 /* Products enough for the model to see energy. */
-static void work(struct __test_metadata *_metadata, struct card *card)
+static void work(struct card *card)
 {
 	struct quire_packet_gemm gemm;
 	struct bo a;
@@ -105,7 +105,7 @@ TEST_F(look, energy_grows_with_work_and_is_for_root)
 {
 	unsigned long long before = strtoull(text(self->hwmon, "energy1_input"), NULL, 10), after;
 
-	work(_metadata, &self->card);
+	work(&self->card);
 	after = strtoull(text(self->hwmon, "energy1_input"), NULL, 10);
 	EXPECT_GT(after, before);
 	EXPECT_EQ(0400, mode(self->hwmon, "energy1_input"));
@@ -121,7 +121,7 @@ TEST_F(look, power_is_a_mean_of_at_least_a_second)
 	usleep(1100000);
 	text(self->hwmon, "power1_average");
 	before = strtoull(text(self->hwmon, "energy1_input"), NULL, 10);
-	work(_metadata, &self->card);
+	work(&self->card);
 	usleep(1100000);
 	power = strtoull(text(self->hwmon, "power1_average"), NULL, 10);
 	after = strtoull(text(self->hwmon, "energy1_input"), NULL, 10);
@@ -176,7 +176,7 @@ TEST_F(look, rings_show_jobs_and_their_records)
 {
 	char wanted[64];
 
-	work(_metadata, &self->card);
+	work(&self->card);
 	snprintf(wanted, sizeof(wanted), "stream %012llx+", (unsigned long long)self->card.stream.va);
 	EXPECT_NE(NULL, strstr(text(self->debugfs, "rings"), wanted));
 	EXPECT_NE(NULL, strstr(text(self->debugfs, "rings"), " status 0 "));
@@ -233,7 +233,7 @@ TEST_F(look, trace_names_card_process_and_times)
 	write_text(TRACING "trace", "");
 	write_text(TRACING "events/quire/enable", "1");
 	ASSERT_EQ(0, card_buffer(&self->card, 64 << 10, DRM_QUIRE_PLACEMENT_CARD, &bo));
-	work(_metadata, &self->card);
+	work(&self->card);
 	write_text(TRACING "events/quire/enable", "0");
 	trace = text(TRACING, "trace");
 	snprintf(wanted, sizeof(wanted), "quire_job_submit: %.12s test_look[%d] ", card, getpid());
@@ -281,7 +281,7 @@ TEST_F(look, sleeping_card_is_left_asleep)
 	EXPECT_EQ(0, error_of(self->hwmon, "energy1_input"));
 	EXPECT_EQ(0, error_of(self->hwmon, "power1_average"));
 	EXPECT_STREQ("asleep\n", text(DEVICE, "/quire/state"));
-	work(_metadata, &self->card);
+	work(&self->card);
 	EXPECT_EQ(0, error_of(self->debugfs, "registers"));
 }
 

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "shared.h"
 
 #define QUEUES 512

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "monitor.h"
 
 #define MIB (1ull << 20)

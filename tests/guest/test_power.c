@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "monitor.h"
 
 #define PCI_DEVICE "/sys/class/accel/accel0/device/"
@@ -524,7 +524,7 @@ static int machine_sleeps(const char *state)
 	return monitor_wake() ?: ret;
 }
 
-static void expect_nothing_happened(struct __test_metadata *_metadata, FIXTURE_DATA(sleep) *self)
+static void expect_nothing_happened(FIXTURE_DATA(sleep) *self)
 {
 	struct drm_quire_device_info after = card_info(self->work.card.fd);
 
@@ -546,7 +546,7 @@ TEST_F_TIMEOUT(sleep, devices_suspend_and_resume_with_a_job_in_the_middle, 90)
 		ASSERT_EQ(0, start_job(&self->work, self->work.packets));
 		usleep(200000);
 		ASSERT_EQ(0, machine_sleeps(states[i])) TH_LOG("%s", states[i]);
-		expect_nothing_happened(_metadata, self);
+		expect_nothing_happened(self);
 	}
 }
 
@@ -559,7 +559,7 @@ TEST_F_TIMEOUT(sleep, machine_sleeps_with_a_job_in_the_middle_and_the_card_forge
 		sysfs_write("/sys/class/rtc/rtc0/wakealarm", "0");
 		ASSERT_EQ(0, sysfs_write("/sys/class/rtc/rtc0/wakealarm", "+3"));
 		ASSERT_EQ(0, machine_sleeps("mem"));
-		expect_nothing_happened(_metadata, self);
+		expect_nothing_happened(self);
 	}
 	ASSERT_EQ(0, monitor_inject("forget-memory", 0));
 }
@@ -570,7 +570,7 @@ TEST_F_TIMEOUT(sleep, sleeping_card_sleeps_through_it, 60)
 	ASSERT_EQ(0, sysfs_write("/sys/power/pm_test", "devices"));
 	ASSERT_EQ(0, machine_sleeps("mem"));
 	ASSERT_EQ(0, start_job(&self->work, 1));
-	expect_nothing_happened(_metadata, self);
+	expect_nothing_happened(self);
 	ASSERT_TRUE(falls_asleep());
 }
 

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "swap.h"
 
 #define MIB (1ull << 20)

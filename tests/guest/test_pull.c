@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define PULLED 0u
 #define OTHER 1u
@@ -179,7 +179,7 @@ FIXTURE_TEARDOWN(pull)
 	munmap(self->shared, PAGE);
 }
 
-static void expect_all_is_over(struct __test_metadata *_metadata, FIXTURE_DATA(pull) *self)
+static void expect_all_is_over(FIXTURE_DATA(pull) *self)
 {
 	double over = access("/proc/lockdep_stats", F_OK) ? OVER_MS_LOADED : OVER_MS_WATCHED;
 	double start = seconds_now() * 1e3, removed;
@@ -232,7 +232,7 @@ static void expect_all_is_over(struct __test_metadata *_metadata, FIXTURE_DATA(p
 
 TEST_F_TIMEOUT(pull, card_is_let_go_under_pressure, 90)
 {
-	expect_all_is_over(_metadata, self);
+	expect_all_is_over(self);
 }
 
 /* Its registers read as ones from one moment to the next, and nothing it writes arrives. */
@@ -252,7 +252,7 @@ TEST_F_TIMEOUT(pull, card_has_gone_before_anybody_knows, 90)
 {
 	ASSERT_TRUE(take_away(self->device));
 	usleep(100000);
-	expect_all_is_over(_metadata, self);
+	expect_all_is_over(self);
 }
 
 /* The ladder has begun to bring it back, under the same pressure. */
@@ -260,7 +260,7 @@ TEST_F_TIMEOUT(pull, card_has_gone_long_before_anybody_says_so, 90)
 {
 	ASSERT_TRUE(take_away(self->device));
 	sleep(3);
-	expect_all_is_over(_metadata, self);
+	expect_all_is_over(self);
 }
 
 TEST_HARNESS_MAIN

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 FIXTURE(query) {
 	int fd;

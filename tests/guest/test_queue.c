@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 FIXTURE(queue) {
 	struct card card;

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define N 1024u				/* of a product, posit8 */
 #define LATE_BYTES ((uint64_t)N * N)

@@ -11,7 +11,7 @@
 #include <quire.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "monitor.h"
 
 #define N 1024u

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define N 512u
 #define PRODUCTS 6u	/* of a job: more than its share of a slot */

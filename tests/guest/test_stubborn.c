@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "breaking.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "monitor.h"
 
 FIXTURE(stubborn) {
@@ -103,7 +103,7 @@ static int bind_and_unbind(struct card *card)
  * A job that may take ten minutes keeps an engine, and memory of its address space waits.  It says
  * that it may be begun again, which used to make it innocent of each reset there was.
  */
-static void keep_memory(struct __test_metadata *_metadata, FIXTURE_DATA(stubborn) *self,
+static void keep_memory(FIXTURE_DATA(stubborn) *self,
 			const char *hang, uint32_t expected)
 {
 	struct drm_quire_queue_query state;
@@ -139,12 +139,12 @@ static void keep_memory(struct __test_metadata *_metadata, FIXTURE_DATA(stubborn
 
 TEST_F_TIMEOUT(stubborn, job_that_keeps_memory_from_being_given_back_is_ended, 150)
 {
-	keep_memory(_metadata, self, "engine-hang", 0);
+	keep_memory(self, "engine-hang", 0);
 }
 
 TEST_F_TIMEOUT(stubborn, memory_on_an_engine_that_is_deaf_costs_one_reset, 150)
 {
-	keep_memory(_metadata, self, "engine-deaf", 1);
+	keep_memory(self, "engine-deaf", 1);
 }
 
 TEST_F_TIMEOUT(stubborn, engine_that_ignores_the_cancel_costs_others_nothing, 60)

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "monitor.h"
 
 #define PCI_DEVICE "/sys/class/accel/accel0/device/"

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 FIXTURE(submit) {
 	struct card card;

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "swap.h"
 
 #define MIB (1ull << 20)
@@ -131,7 +131,7 @@ static uint64_t wrong_words(const struct bo *bo, unsigned int first, uint64_t ro
 }
 
 /* To shared memory, and from there to swap space. */
-static void push_out(struct __test_metadata *_metadata, FIXTURE_DATA(swap) *self)
+static void push_out(FIXTURE_DATA(swap) *self)
 {
 	long long before = swap_used();
 
@@ -148,7 +148,7 @@ TEST_F_TIMEOUT(swap, buffers_come_back_with_what_was_in_them, 60)
 
 	for (uint64_t round = 1; round < 4; round++) {
 		write_all(self->bo, round);
-		push_out(_metadata, self);
+		push_out(self);
 		EXPECT_GT(swap_used(), (long long)(BUFFERS * BYTES / 2));
 		/* The process is first to look at one, jobs at the others. */
 		EXPECT_EQ(0, wrong_words(self->bo, BUFFERS - 1, round));
@@ -172,7 +172,7 @@ TEST_F_TIMEOUT(swap, debugger_reads_what_is_swapped_out, 60)
 
 	ASSERT_GE(memory, 0);
 	write_all(self->bo, 1);
-	push_out(_metadata, self);
+	push_out(self);
 	for (unsigned int i = 0; i < BUFFERS; i++) {
 		off_t at = (off_t)(uintptr_t)self->bo[i].map + STEP * 8;
 
@@ -192,7 +192,7 @@ TEST_F_TIMEOUT(swap, swap_space_goes_while_buffers_lie_there, 60)
 	struct quire_packet_fill fill[BUFFERS];
 
 	write_all(self->bo, 7);
-	push_out(_metadata, self);
+	push_out(self);
 	ASSERT_EQ(0, swap_off());
 	EXPECT_EQ(0, swap_used());
 	/* Those that have no room elsewhere stay in shared memory; nothing more is swapped out. */

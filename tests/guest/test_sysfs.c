@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define DIRECTORY "/sys/class/accel/accel0/device/quire/"
 

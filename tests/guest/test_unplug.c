@@ -18,7 +18,7 @@
 #include <drm.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "monitor.h"
 #include "shared.h"
 
@@ -72,7 +72,7 @@ static int fence_file(int fd, uint32_t syncobj, uint64_t point)
 }
 
 /* What everybody sees whose card has gone. */
-static void expect_gone(struct __test_metadata *_metadata, struct card *card)
+static void expect_gone(struct card *card)
 {
 	struct drm_quire_telemetry_info telemetry;
 	struct drm_quire_dev_query query = { .type = DRM_QUIRE_QUERY_TELEMETRY,
@@ -109,7 +109,7 @@ TEST_F_TIMEOUT(unplug, unbind_in_mid_job_ends_it_and_bind_brings_the_card_back, 
 		ASSERT_EQ(0, ioctl(file, SYNC_IOC_FILE_INFO, &info));
 		EXPECT_EQ(-ENODEV, info.status);
 		close(file);
-		expect_gone(_metadata, &self->card);
+		expect_gone(&self->card);
 		ASSERT_EQ(0, sysfs_write(SHARED_DRIVER "bind", bdf[0]));
 		EXPECT_EQ(0, card_works());
 		card_teardown(&self->card);
@@ -364,7 +364,7 @@ TEST_F_TIMEOUT(unplug, card_pulled_in_mid_job_and_put_back, 60)
 	for (int tries = 0; tries < 500 * test_patience() &&
 	     *(volatile uint64_t *)self->card.stream.map; tries++)
 		usleep(10000);
-	expect_gone(_metadata, &self->card);
+	expect_gone(&self->card);
 	card_teardown(&self->card);
 	self->card.fd = -1;
 	/* QEMU forgets the name first and the memory later, and aborts if asked in between. */

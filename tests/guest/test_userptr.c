@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "card.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define VA 0x4000000000ull
 #define SIZE (64 * PAGE)
