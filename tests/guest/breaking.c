@@ -61,7 +61,7 @@ volatile uint64_t *breaking_mark(struct card *card)
 
 int breaking_begun(struct card *card)
 {
-	for (int i = 0; i < 2000 * test_patience() && !*breaking_mark(card); i++)
+	for (int i = 0; i < 3000 * test_patience() && !*breaking_mark(card); i++)
 		usleep(10000);
 	return *breaking_mark(card) ? 0 : -ETIME;
 }
@@ -79,7 +79,7 @@ int breaking_start_guilty(struct card *card, uint64_t *point)
 	return card_submit(card, va, bytes, point);
 }
 
-int breaking_start_other(struct card *card, uint32_t flags, uint64_t *point)
+int breaking_start(struct card *card, uint32_t flags, uint32_t products, uint64_t *point)
 {
 	struct drm_quire_sync sync = { DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE,
 				       card->syncobj, card->point + 1 };
@@ -90,24 +90,29 @@ int breaking_start_other(struct card *card, uint32_t flags, uint64_t *point)
 					 .jobs = { sizeof(job), 1, (uintptr_t)&job } };
 	int ret;
 
-	job.stream_va = breaking_marked(card, OTHER_PRODUCTS, &job.stream_bytes);
+	job.stream_va = breaking_marked(card, products, &job.stream_bytes);
 	ret = card_ioctl(card->fd, DRM_IOCTL_QUIRE_SUBMIT, &args);
 	if (!ret)
 		*point = ++card->point;
 	return ret;
 }
 
-static struct quire_job_outcome *outcome(struct card *card)
+int breaking_start_other(struct card *card, uint32_t flags, uint64_t *point)
+{
+	return breaking_start(card, flags, OTHER_PRODUCTS, point);
+}
+
+struct quire_job_outcome *breaking_outcome(struct card *card)
 {
 	return (struct quire_job_outcome *)((char *)card->stream.map + OUTCOME);
 }
 
 uint64_t breaking_digest(struct card *card)
 {
-	return outcome(card)->digest;
+	return breaking_outcome(card)->digest;
 }
 
 void breaking_forget_digest(struct card *card)
 {
-	memset(outcome(card), 0, sizeof(*outcome(card)));
+	memset(breaking_outcome(card), 0, sizeof(struct quire_job_outcome));
 }

@@ -25,6 +25,9 @@ void breaking_let_begin(void);
 
 /* A marked stream that is longer than the limit. */
 int breaking_start_guilty(struct card *card, uint64_t *point);
+/* The first so many packets of the stream, marked; the outcome is written behind them. */
+int breaking_start(struct card *card, uint32_t flags, uint32_t products, uint64_t *point);
+struct quire_job_outcome *breaking_outcome(struct card *card);
 /* One that takes some seconds; its result is known from a run before. */
 int breaking_start_other(struct card *card, uint32_t flags, uint64_t *point);
 /* Of what the latter computed; 0: it has not ended. */

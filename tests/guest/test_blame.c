@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "card.h"
+#include "breaking.h"
 #include "harness.h"
 #include "monitor.h"
 
@@ -18,9 +18,6 @@
 #define SHORT_PRODUCTS 8u
 #define SUMS 4u
 #define K (1u << 23)
-/* In the stream's buffer, behind the packets. */
-#define OUTCOME 100000u
-#define BEGUN 100352u
 
 FIXTURE(blame) {
 	struct card card;
@@ -40,48 +37,6 @@ FIXTURE_TEARDOWN(blame)
 	monitor_inject("crash-firmware", 0);
 	card_teardown(&self->card);
 	monitor_close();
-}
-
-static volatile uint64_t *begun_at(struct card *card)
-{
-	return (uint64_t *)((char *)card->stream.map + BEGUN);
-}
-
-/* A fill that tells that the job has begun, and @count packets behind it. */
-static int start(struct card *card, uint32_t flags, uint32_t count, uint64_t *point)
-{
-	uint32_t first = sizeof(struct quire_packet_gemm) - sizeof(struct quire_packet_fill);
-	struct drm_quire_sync sync = { DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE,
-				       card->syncobj, card->point + 1 };
-	struct drm_quire_job job = { .flags = flags,
-				     .stream_va = card->stream.va + first,
-				     .outcome_va = card->stream.va + OUTCOME,
-				     .syncs = { sizeof(sync), 1, (uintptr_t)&sync } };
-	struct drm_quire_submit args = { .queue_id = card->queue,
-					 .jobs = { sizeof(job), 1, (uintptr_t)&job } };
-	int ret;
-
-	job.stream_bytes = sizeof(struct quire_packet_fill) +
-			   count * (uint32_t)sizeof(struct quire_packet_gemm);
-	packet_fill((struct quire_packet_fill *)((char *)card->stream.map + first),
-		    card->stream.va + BEGUN, 64, 0xbe617);
-	*begun_at(card) = 0;
-	ret = card_ioctl(card->fd, DRM_IOCTL_QUIRE_SUBMIT, &args);
-	if (!ret)
-		*point = ++card->point;
-	return ret;
-}
-
-static int begun(struct card *card)
-{
-	for (int i = 0; i < 30000 && !*begun_at(card); i++)
-		usleep(1000);
-	return *begun_at(card) ? 0 : -ETIME;
-}
-
-static uint64_t digest_of(struct card *card)
-{
-	return ((struct quire_job_outcome *)((char *)card->stream.map + OUTCOME))->digest;
 }
 
 /* Runs in a process of its own: what its reset says, or a negative error. */
@@ -106,9 +61,9 @@ static int crash(void)
 	for (uint32_t i = 0; i <= SUMS; i++)
 		packet_gemm(&packets[i], QUIRE_FORMAT_POSIT8, 1, 1, K, operands.va, operands.va,
 			    output.va);
-	ret = start(&card, 0, SUMS, &point);
+	ret = breaking_start(&card, 0, SUMS, &point);
 	if (!ret)
-		ret = begun(&card);
+		ret = breaking_begun(&card);
 	if (!ret)
 		ret = monitor_inject("crash-firmware", 1);
 	if (!ret)
@@ -139,13 +94,13 @@ TEST_F_TIMEOUT(blame, who_crashes_with_new_queues_is_guilty_and_others_are_not, 
 	struct card *card = &self->card;
 	uint64_t point, digest;
 
-	ASSERT_EQ(0, start(card, DRM_QUIRE_JOB_RESTARTABLE, PRODUCTS, &point));
+	ASSERT_EQ(0, breaking_start(card, DRM_QUIRE_JOB_RESTARTABLE, PRODUCTS, &point));
 	ASSERT_EQ(0, card_wait(card->fd, card->syncobj, point, 120000 * MS));
 	ASSERT_EQ(0, card_fence_error(card->fd, card->syncobj, point));
-	digest = digest_of(card);
-	memset((char *)card->stream.map + OUTCOME, 0, sizeof(struct quire_job_outcome));
-	ASSERT_EQ(0, start(card, DRM_QUIRE_JOB_RESTARTABLE, PRODUCTS, &point));
-	ASSERT_EQ(0, begun(card));
+	digest = breaking_digest(card);
+	breaking_forget_digest(card);
+	ASSERT_EQ(0, breaking_start(card, DRM_QUIRE_JOB_RESTARTABLE, PRODUCTS, &point));
+	ASSERT_EQ(0, breaking_begun(card));
 	/* Nobody knows whose fault the first is. */
 	EXPECT_EQ(DRM_QUIRE_QUEUE_RESET_INNOCENT, crash_elsewhere());
 	for (int i = 0; i < 3; i++)
@@ -153,7 +108,7 @@ TEST_F_TIMEOUT(blame, who_crashes_with_new_queues_is_guilty_and_others_are_not, 
 	EXPECT_EQ(-ETIME, card_wait(card->fd, card->syncobj, point, 0));
 	ASSERT_EQ(0, card_wait(card->fd, card->syncobj, point, 120000 * MS));
 	EXPECT_EQ(0, card_fence_error(card->fd, card->syncobj, point));
-	EXPECT_EQ(digest, digest_of(card));
+	EXPECT_EQ(digest, breaking_digest(card));
 	ASSERT_EQ(0, card_queue_state(card->fd, card->queue, &state));
 	EXPECT_EQ(DRM_QUIRE_QUEUE_STATE_ACTIVE, state.state);
 	EXPECT_EQ(DRM_QUIRE_QUEUE_RESET_INNOCENT, state.reset);
@@ -183,11 +138,11 @@ TEST_F_TIMEOUT(blame, everybody_gets_on_while_queues_have_the_card_one_at_a_time
 	ASSERT_EQ(0, queue_of(&low, DRM_QUIRE_QUEUE_PRIORITY_LOW));
 	ASSERT_EQ(0, card_long_stream(&other, &bytes));
 	ASSERT_EQ(0, card_long_stream(&low, &bytes));
-	ASSERT_EQ(0, start(&self->card, DRM_QUIRE_JOB_RESTARTABLE, 400, &point));
-	ASSERT_EQ(0, begun(&self->card));
+	ASSERT_EQ(0, breaking_start(&self->card, DRM_QUIRE_JOB_RESTARTABLE, 400, &point));
+	ASSERT_EQ(0, breaking_begun(&self->card));
 	EXPECT_NE(-1, crash_elsewhere());
-	ASSERT_EQ(0, start(&other, 0, 400, &behind));
-	ASSERT_EQ(0, start(&low, 0, SHORT_PRODUCTS, &slow));
+	ASSERT_EQ(0, breaking_start(&other, 0, 400, &behind));
+	ASSERT_EQ(0, breaking_start(&low, 0, SHORT_PRODUCTS, &slow));
 	for (int i = 0; i < 20; i++) {
 		ASSERT_EQ(0, card_submit(&quick, 0, 0, &point_quick));
 		ASSERT_EQ(0, card_wait(quick.fd, quick.syncobj, point_quick, 10000 * MS));

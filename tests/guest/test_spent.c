@@ -9,15 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "card.h"
+#include "breaking.h"
 #include "harness.h"
 #include "monitor.h"
 
 #define LIMIT_MS 500
 #define PRODUCTS 40u
-/* In the stream's buffer, behind the products. */
-#define OUTCOME 100000u
-#define BEGUN 100352u
 
 FIXTURE(spent) {
 	struct card card;
@@ -41,49 +38,6 @@ FIXTURE_TEARDOWN(spent)
 	card_teardown(&self->card);
 	card_teardown(&self->other);
 	monitor_close();
-}
-
-static volatile uint64_t *begun_at(struct card *card)
-{
-	return (uint64_t *)((char *)card->stream.map + BEGUN);
-}
-
-/* A fill that tells that the job has begun, and products behind it. */
-static int start(struct card *card, uint32_t flags, uint32_t products, uint64_t *point)
-{
-	uint32_t first = sizeof(struct quire_packet_gemm) - sizeof(struct quire_packet_fill);
-	struct drm_quire_sync sync = { DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE,
-				       card->syncobj, card->point + 1 };
-	struct drm_quire_job job = { .flags = flags,
-				     .stream_va = card->stream.va + first,
-				     .stream_bytes = sizeof(struct quire_packet_fill) +
-						     products *
-							     (uint32_t)sizeof(struct quire_packet_gemm),
-				     .outcome_va = card->stream.va + OUTCOME,
-				     .syncs = { sizeof(sync), 1, (uintptr_t)&sync } };
-	struct drm_quire_submit args = { .queue_id = card->queue,
-					 .jobs = { sizeof(job), 1, (uintptr_t)&job } };
-	int ret;
-
-	packet_fill((struct quire_packet_fill *)((char *)card->stream.map + first),
-		    card->stream.va + BEGUN, 64, 0xbe617);
-	*begun_at(card) = 0;
-	ret = card_ioctl(card->fd, DRM_IOCTL_QUIRE_SUBMIT, &args);
-	if (!ret)
-		*point = ++card->point;
-	return ret;
-}
-
-static int begun(struct card *card)
-{
-	for (int i = 0; i < 20000 && !*begun_at(card); i++)
-		usleep(1000);
-	return *begun_at(card) ? 0 : -1;
-}
-
-static uint64_t outcome_ns(struct card *card)
-{
-	return ((struct quire_job_outcome *)((char *)card->stream.map + OUTCOME))->busy_ns;
 }
 
 static uint64_t queue_ns(struct card *card)
@@ -131,7 +85,7 @@ TEST_F_TIMEOUT(spent, job_over_its_limit_counts, 90)
 	uint64_t point;
 
 	ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, LIMIT_MS, &self->card.queue));
-	ASSERT_EQ(0, start(&self->card, 0, 400, &point));
+	ASSERT_EQ(0, breaking_start(&self->card, 0, 400, &point));
 	ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, point, 60000 * MS));
 	ASSERT_GT(0, card_fence_error(self->card.fd, self->card.syncobj, point));
 	EXPECT_LE(LIMIT_MS * MS, queue_ns(&self->card));
@@ -143,8 +97,8 @@ TEST_F_TIMEOUT(spent, job_in_progress_shows_and_counts_once_when_it_has_ended, 1
 {
 	uint64_t point, before;
 
-	ASSERT_EQ(0, start(&self->card, 0, 3 * PRODUCTS, &point));
-	ASSERT_EQ(0, begun(&self->card));
+	ASSERT_EQ(0, breaking_start(&self->card, 0, 3 * PRODUCTS, &point));
+	ASSERT_EQ(0, breaking_begun(&self->card));
 	EXPECT_EQ(0, reach(&self->card, 1));
 	EXPECT_EQ(-ETIME, card_wait(self->card.fd, self->card.syncobj, point, 0));
 	before = queue_ns(&self->card);
@@ -153,8 +107,8 @@ TEST_F_TIMEOUT(spent, job_in_progress_shows_and_counts_once_when_it_has_ended, 1
 	EXPECT_LE(before, queue_ns(&self->card));
 	ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, point, 90000 * MS));
 	ASSERT_EQ(0, card_fence_error(self->card.fd, self->card.syncobj, point));
-	EXPECT_EQ(outcome_ns(&self->card), queue_ns(&self->card));
-	EXPECT_EQ(outcome_ns(&self->card), usage_ns(self->card.fd));
+	EXPECT_EQ(breaking_outcome(&self->card)->busy_ns, queue_ns(&self->card));
+	EXPECT_EQ(breaking_outcome(&self->card)->busy_ns, usage_ns(self->card.fd));
 }
 
 /* Each is gone before the card has told anything of it while it ran. */
@@ -168,8 +122,8 @@ TEST_F_TIMEOUT(spent, jobs_whose_queues_are_destroyed_count, 120)
 		ASSERT_EQ(0, card_queue_destroy(self->card.fd, self->card.queue));
 		ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 600000,
 					       &self->card.queue));
-		ASSERT_EQ(0, start(&self->card, 0, 400, &point));
-		ASSERT_EQ(0, begun(&self->card));
+		ASSERT_EQ(0, breaking_start(&self->card, 0, 400, &point));
+		ASSERT_EQ(0, breaking_begun(&self->card));
 		usleep(10000);
 		ASSERT_EQ(0, card_queue_destroy(self->card.fd, self->card.queue));
 		ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, point, 10000 * MS));
@@ -186,8 +140,8 @@ TEST_F_TIMEOUT(spent, jobs_that_a_crash_interrupts_count, 120)
 {
 	uint64_t again, lost, before, behind;
 
-	ASSERT_EQ(0, start(&self->card, DRM_QUIRE_JOB_RESTARTABLE, PRODUCTS, &again));
-	ASSERT_EQ(0, start(&self->other, 0, 400, &lost));
+	ASSERT_EQ(0, breaking_start(&self->card, DRM_QUIRE_JOB_RESTARTABLE, PRODUCTS, &again));
+	ASSERT_EQ(0, breaking_start(&self->other, 0, 400, &lost));
 	ASSERT_EQ(0, reach(&self->card, 200 * MS));
 	ASSERT_EQ(0, reach(&self->other, 200 * MS));
 	before = queue_ns(&self->card);
@@ -198,20 +152,20 @@ TEST_F_TIMEOUT(spent, jobs_that_a_crash_interrupts_count, 120)
 	EXPECT_EQ(queue_ns(&self->other), usage_ns(self->other.fd));
 	ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, again, 90000 * MS));
 	ASSERT_EQ(0, card_fence_error(self->card.fd, self->card.syncobj, again));
-	EXPECT_LE(outcome_ns(&self->card) + before, queue_ns(&self->card));
+	EXPECT_LE(breaking_outcome(&self->card)->busy_ns + before, queue_ns(&self->card));
 	/* What came of the first run is not counted again with a later job. */
 	before = queue_ns(&self->card);
-	ASSERT_EQ(0, start(&self->card, 0, 1, &behind));
+	ASSERT_EQ(0, breaking_start(&self->card, 0, 1, &behind));
 	ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, behind, 60000 * MS));
-	EXPECT_EQ(before + outcome_ns(&self->card), queue_ns(&self->card));
+	EXPECT_EQ(before + breaking_outcome(&self->card)->busy_ns, queue_ns(&self->card));
 }
 
 TEST_F_TIMEOUT(spent, job_that_is_guilty_of_a_crash_counts, 90)
 {
 	uint64_t point;
 
-	ASSERT_EQ(0, start(&self->card, 0, 400, &point));
-	ASSERT_EQ(0, begun(&self->card));
+	ASSERT_EQ(0, breaking_start(&self->card, 0, 400, &point));
+	ASSERT_EQ(0, breaking_begun(&self->card));
 	usleep(300000);
 	ASSERT_EQ(0, monitor_inject("crash-firmware", 1));
 	ASSERT_EQ(0, card_wait(self->card.fd, self->card.syncobj, point, 60000 * MS));
