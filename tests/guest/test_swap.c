@@ -238,8 +238,10 @@ static int stop(pid_t pid)
 	int status;
 
 	kill(pid, SIGKILL);
-	if (waitpid(pid, &status, 0) != pid)
-		return -errno;
+	/* A timer of the test may still be to come. */
+	while (waitpid(pid, &status, 0) != pid)
+		if (errno != EINTR)
+			return -errno;
 	swap_limit_restore();
 	return WIFSIGNALED(status) ? 0 : status;
 }
