@@ -8,8 +8,13 @@
  * had, may wait for a fence.  So a hold ends in any case, with the memory or without; holds that
  * follow each other have no more time than one and some of what passes in between.  What is not
  * there by then is not there for jobs: they fault.
+ *
+ * The work may be stuck in a page fault for ever.  So a user has some at a time, and his others
+ * wait for those.
  */
+#include <linux/cred.h>
 #include <linux/delay.h>
+#include <linux/slab.h>
 
 #include <drm/drm_drv.h>
 #include <drm/drm_exec.h>
@@ -24,8 +29,105 @@
 #define QUIRE_HOLD_SHARE 19ul
 /* Between attempts that failed. */
 #define QUIRE_HOLD_PAUSE_MS 10
+/* Works of a user at a time; the kernel has 512 for all. */
+#define QUIRE_HOLD_WORKS 32
+
+/** struct quire_restorer - a user who has address spaces; his works beyond some wait for these */
+struct quire_restorer {
+	/** @node: in quire_restorers; under quire_restorers_lock, as all here */
+	struct list_head node;
+	/** @uid: the user */
+	kuid_t uid;
+	/** @spaces: address spaces of his */
+	unsigned int spaces;
+	/** @works: that have begun or are about to, and may never end */
+	unsigned int works;
+	/** @waiting: holds (quire_hold.waiting) whose work waits for one to end, oldest first */
+	struct list_head waiting;
+};
 
 static struct workqueue_struct *quire_hold_wq;
+static LIST_HEAD(quire_restorers);
+static DEFINE_SPINLOCK(quire_restorers_lock);
+
+/* The caller's, or @fresh, which is taken over. */
+static struct quire_restorer *quire_restorer_find(struct quire_restorer **fresh)
+{
+	struct quire_restorer *restorer;
+
+	lockdep_assert_held(&quire_restorers_lock);
+	list_for_each_entry(restorer, &quire_restorers, node)
+		if (uid_eq(restorer->uid, current_uid()))
+			return restorer;
+	restorer = *fresh;
+	*fresh = NULL;
+	restorer->uid = current_uid();
+	INIT_LIST_HEAD(&restorer->waiting);
+	list_add(&restorer->node, &quire_restorers);
+	return restorer;
+}
+
+static struct quire_restorer *quire_restorer_get(void)
+{
+	struct quire_restorer *fresh = kzalloc(sizeof(*fresh), QUIRE_GFP_CALL), *restorer;
+
+	if (!fresh)
+		return NULL;
+	spin_lock(&quire_restorers_lock);
+	restorer = quire_restorer_find(&fresh);
+	restorer->spaces++;
+	spin_unlock(&quire_restorers_lock);
+	kfree(fresh);
+	return restorer;
+}
+
+static void quire_restorer_put(struct quire_restorer *restorer)
+{
+	bool last;
+
+	spin_lock(&quire_restorers_lock);
+	last = !--restorer->spaces;
+	if (last)
+		list_del(&restorer->node);
+	spin_unlock(&quire_restorers_lock);
+	if (last)
+		kfree(restorer);
+}
+
+/* False: a work that has not begun is there already. */
+static bool quire_restore_begin(struct quire_hold *hold)
+{
+	struct quire_restorer *restorer = hold->restorer;
+	bool added;
+
+	spin_lock(&quire_restorers_lock);
+	added = list_empty(&hold->waiting) && !work_pending(&hold->restore);
+	if (added && restorer->works < QUIRE_HOLD_WORKS) {
+		restorer->works++;
+		queue_work(quire_hold_wq, &hold->restore);
+	} else if (added) {
+		list_add_tail(&hold->waiting, &restorer->waiting);
+	}
+	spin_unlock(&quire_restorers_lock);
+	return added;
+}
+
+/* The work is over: the next of this user's. */
+static void quire_restore_end(struct quire_hold *hold)
+{
+	struct quire_restorer *restorer = hold->restorer;
+	struct quire_hold *next;
+
+	spin_lock(&quire_restorers_lock);
+	next = list_first_entry_or_null(&restorer->waiting, struct quire_hold, waiting);
+	if (next) {
+		list_del_init(&next->waiting);
+		queue_work(quire_hold_wq, &next->restore);
+	} else {
+		restorer->works--;
+	}
+	spin_unlock(&quire_restorers_lock);
+}
 
 static bool quire_hold_has_jobs(struct quire_vm *vm)
 {
@@ -96,7 +198,7 @@ void quire_hold_begin(struct quire_vm *vm)
 		return;
 	/* One that runs already waits for the caller, too, or sees that the memory has gone. */
 	quire_vm_get(vm);
-	if (!queue_work(quire_hold_wq, &vm->hold.restore))
+	if (!quire_restore_begin(&vm->hold))
 		quire_vm_put(vm);
 }
 
@@ -182,15 +284,26 @@ static void quire_hold_restore(struct work_struct *work)
 
 	while (quire_hold_active(&vm->hold) && quire_hold_try(vm))
 		msleep(QUIRE_HOLD_PAUSE_MS);
+	quire_restore_end(&vm->hold);
 	quire_vm_put(vm);
 }
 
-void quire_hold_init(struct quire_hold *hold)
+int quire_hold_init(struct quire_hold *hold)
 {
+	hold->restorer = quire_restorer_get();
+	if (!hold->restorer)
+		return -ENOMEM;
+	INIT_LIST_HEAD(&hold->waiting);
 	INIT_LIST_HEAD(&hold->node);
 	INIT_WORK(&hold->restore, quire_hold_restore);
 	hold->left = QUIRE_HOLD_MOST;
 	hold->ended = jiffies;
+	return 0;
+}
+
+void quire_hold_fini(struct quire_hold *hold)
+{
+	quire_restorer_put(hold->restorer);
 }
 
 int quire_hold_module_init(void)

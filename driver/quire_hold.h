@@ -6,11 +6,12 @@
 #include <linux/workqueue.h>
 
 struct quire_queues;
+struct quire_restorer;
 struct quire_vm;
 
 /** struct quire_hold - an address space whose jobs rest while memory of theirs is asked for */
 struct quire_hold {
-	/** @node: in quire_queues.held while it is; under quire_queues.lock, as all but @restore */
+	/** @node: in quire_queues.held while it is; under quire_queues.lock, as what follows */
 	struct list_head node;
 	/** @since: when it began, in jiffies */
 	unsigned long since;
@@ -20,11 +21,17 @@ struct quire_hold {
 	unsigned long ended;
 	/** @left: of the time there was for it; what has passed since comes to it */
 	unsigned long left;
-	/** @restore: asks for the memory; holds the address space */
+	/** @restore: asks for the memory; holds the address space, as while it waits */
 	struct work_struct restore;
+	/** @restorer: whose work it is */
+	struct quire_restorer *restorer;
+	/** @waiting: in quire_restorer.waiting while @restore waits for other works of the user */
+	struct list_head waiting;
 };
 
-void quire_hold_init(struct quire_hold *hold);
+/* The caller's; -ENOMEM. */
+int quire_hold_init(struct quire_hold *hold);
+void quire_hold_fini(struct quire_hold *hold);
 
 /* No lock is needed for a look: whoever lends rings has the lock. */
 static inline bool quire_hold_active(const struct quire_hold *hold)

@@ -86,6 +86,7 @@ static void quire_vm_free(struct drm_gpuvm *gpuvm)
 	while (vm->spare_count)
 		kfree(vm->spare[--vm->spare_count]);
 	quire_mmu_fini(&vm->mmu);
+	quire_hold_fini(&vm->hold);
 	mutex_destroy(&vm->userptr_pass);
 	mutex_destroy(&vm->lock);
 	kfree(vm);
@@ -466,9 +467,12 @@ struct quire_vm *quire_vm_new(struct quire_device *qdev)
 	if (!vm)
 		return ERR_PTR(-ENOMEM);
 	vm->qdev = qdev;
-	ret = quire_mmu_init(&vm->mmu, qdev);
+	ret = quire_hold_init(&vm->hold);
 	if (ret)
 		goto err_vm;
+	ret = quire_mmu_init(&vm->mmu, qdev);
+	if (ret)
+		goto err_hold;
 	resv_object = quire_resv_new(qdev);
 	if (!resv_object) {
 		ret = -ENOMEM;
@@ -486,7 +490,6 @@ struct quire_vm *quire_vm_new(struct quire_device *qdev)
 	INIT_WORK(&vm->work, quire_bind_work);
 	INIT_WORK(&vm->tidy, quire_reach_tidy_work);
 	INIT_LIST_HEAD(&vm->open);
-	quire_hold_init(&vm->hold);
 	vm->fence_context = dma_fence_context_alloc(1);
 	drm_dev_get(&qdev->drm);
 	drm_gpuvm_init(&vm->base, "quire-vm", DRM_GPUVM_RESV_PROTECTED, &qdev->drm, resv_object,
@@ -497,6 +500,8 @@ struct quire_vm *quire_vm_new(struct quire_device *qdev)
 
 err_mmu:
 	quire_mmu_fini(&vm->mmu);
+err_hold:
+	quire_hold_fini(&vm->hold);
 err_vm:
 	kfree(vm);
 	return ERR_PTR(ret);
