@@ -218,6 +218,9 @@ static int quire_migrate_pieces(struct quire_migrate *migrate, const struct quir
 		piece = min_t(u64, bytes - offset, QUIRE_MIGRATE_PIECE);
 		if (fatal_signal_pending(current))
 			return -ERESTARTSYS;
+		/* Who does it himself waits for the card so that he can be killed. */
+		if (READ_ONCE(migrate->qdev->power->away) != QUIRE_HERE)
+			return -EAGAIN;
 		job = quire_job_alloc(GFP_KERNEL);
 		if (!job)
 			return -ENOMEM;
