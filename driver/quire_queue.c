@@ -243,13 +243,18 @@ static int quire_queue_create(struct quire_file *qfile, struct quire_vm *vm,
 static int quire_queue_attach(struct quire_file *qfile, struct quire_vm *vm,
 			      struct drm_quire_queue_create *args)
 {
-	int ret = -EMFILE;
+	int ret = -EMFILE, index;
 
 	if (!atomic_add_unless(&qfile->queue_count, 1, DRM_QUIRE_FILE_MAX_QUEUES))
 		return ret;
+	/* A call that has the address space may wait for others' jobs: not inside drm_dev_enter(). */
 	ret = quire_vm_attach_queue(vm);
 	if (!ret) {
-		ret = quire_queue_create(qfile, vm, args);
+		ret = -ENODEV;
+		if (drm_dev_enter(&qfile->qdev->drm, &index)) {
+			ret = quire_queue_create(qfile, vm, args);
+			drm_dev_exit(index);
+		}
 		if (!ret)
 			return 0;
 		quire_vm_detach_queue(vm);
@@ -263,19 +268,16 @@ int quire_queue_create_ioctl(struct drm_device *drm, void *data, struct drm_file
 	struct drm_quire_queue_create *args = data;
 	struct quire_file *qfile = file->driver_priv;
 	struct quire_vm *vm;
-	int ret, index;
+	int ret;
 
 	ret = quire_queue_check(drm, args);
 	if (!ret)
 		ret = quire_room_check(0);
 	if (ret)
 		return ret;
-	if (!drm_dev_enter(drm, &index))
-		return -ENODEV;
 	vm = quire_vm_lookup(qfile, args->vm_id);
 	ret = vm ? quire_queue_attach(qfile, vm, args) : -ENOENT;
 	quire_vm_put(vm);
-	drm_dev_exit(index);
 	return ret;
 }
 

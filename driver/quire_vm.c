@@ -24,13 +24,14 @@ struct quire_vm *quire_vm_lookup(struct quire_file *qfile, u32 id)
 
 int quire_vm_attach_queue(struct quire_vm *vm)
 {
-	int ret = -ENOENT;
+	int ret = quire_restart(mutex_lock_interruptible(&vm->lock));
 
-	mutex_lock(&vm->lock);
-	if (!vm->closed) {
+	if (ret)
+		return ret;
+	if (vm->closed)
+		ret = -ENOENT;
+	else
 		vm->queues++;
-		ret = 0;
-	}
 	mutex_unlock(&vm->lock);
 	return ret;
 }
