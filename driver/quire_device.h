@@ -254,6 +254,8 @@ void quire_show_fdinfo(struct drm_printer *p, struct drm_file *file);
  */
 int quire_irq_init(struct quire_device *qdev);
 int quire_mailbox_init(struct quire_device *qdev);
+/* A firmware has been booted, which answers. */
+void quire_mailbox_booted(struct quire_device *qdev);
 int quire_reset_init(struct quire_device *qdev);
 int quire_queues_init(struct quire_device *qdev);
 int quire_fw_init(struct quire_device *qdev);

@@ -127,6 +127,7 @@ int quire_fw_boot(struct quire_device *qdev)
 	ret = quire_fw_report(qdev, quire_read(qdev, QUIRE_REG_BOOT_STATUS));
 	if (ret)
 		return ret;
+	quire_mailbox_booted(qdev);
 	qdev->fw_release = quire_read(qdev, QUIRE_REG_FW_RELEASE);
 	qdev->interface_version = quire_read(qdev, QUIRE_REG_NEGOTIATED);
 	return 0;

@@ -15,6 +15,8 @@ struct quire_mailbox {
 	wait_queue_head_t answered;
 	/** @sequence: of the last command, under @lock */
 	u32 sequence;
+	/** @silent: a command was not answered, and none since; under @lock */
+	bool silent;
 };
 
 void quire_mailbox_wake(struct quire_device *qdev)
@@ -42,7 +44,11 @@ static int quire_mailbox_wait(struct quire_device *qdev, u32 sequence, unsigned 
 	return 0;
 }
 
-/* The card is there (drm_dev_enter(), or quire_queues.ended is not set); may sleep. */
+/*
+ * The card is there (drm_dev_enter(), or quire_queues.ended is not set); may sleep.  A firmware
+ * that stands still is waited for once, not for each ring: commands fail at once until it has
+ * answered a QUIRE_MAILBOX_PING, or was booted anew.
+ */
 int quire_mailbox_send_within(struct quire_device *qdev, u32 command, u32 argument,
 			      unsigned int timeout_ms)
 {
@@ -51,12 +57,17 @@ int quire_mailbox_send_within(struct quire_device *qdev, u32 command, u32 argume
 	int ret;
 
 	mutex_lock(&mailbox->lock);
+	if (mailbox->silent && command != QUIRE_MAILBOX_PING) {
+		mutex_unlock(&mailbox->lock);
+		return -EIO;
+	}
 	if (!++mailbox->sequence)
 		mailbox->sequence = 1;
 	quire_write(qdev, QUIRE_REG_MAILBOX_COMMAND, command);
 	quire_write(qdev, QUIRE_REG_MAILBOX_ARGUMENT, argument);
 	quire_write(qdev, QUIRE_REG_MAILBOX_SEND, mailbox->sequence);
 	ret = quire_mailbox_wait(qdev, mailbox->sequence, timeout_ms);
+	mailbox->silent = ret;
 	if (!ret)
 		result = quire_read(qdev, QUIRE_REG_MAILBOX_RESULT);
 	mutex_unlock(&mailbox->lock);
@@ -79,6 +90,13 @@ int quire_mailbox_send_within(struct quire_device *qdev, u32 command, u32 argume
 int quire_mailbox_send(struct quire_device *qdev, u32 command, u32 argument)
 {
 	return quire_mailbox_send_within(qdev, command, argument, QUIRE_MAILBOX_TIMEOUT_MS);
+}
+
+void quire_mailbox_booted(struct quire_device *qdev)
+{
+	mutex_lock(&qdev->mailbox->lock);
+	qdev->mailbox->silent = false;
+	mutex_unlock(&qdev->mailbox->lock);
 }
 
 int quire_mailbox_init(struct quire_device *qdev)
