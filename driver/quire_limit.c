@@ -69,6 +69,7 @@ static bool quire_limit_lacks_record(struct quire_slot *slot)
 static void quire_limit_end_unrecorded(struct quire_slot *slot)
 {
 	struct quire_queue *queue = slot->queue;
+	u64 sequence = quire_limit_oldest(queue);
 
 	quire_warn_ratelimited(&slot->qdev->drm,
 			       "%s[%d]: the record of a job did not arrive\n",
@@ -76,7 +77,7 @@ static void quire_limit_end_unrecorded(struct quire_slot *slot)
 	if (quire_slot_stop(slot, QUIRE_LIMIT_STOP_MS))
 		quire_slot_ailing(slot->qdev, "a queue could not be stopped");
 	else
-		quire_ring_expel(queue, QUIRE_STATUS_FIRMWARE, -EIO, false);
+		quire_ring_expel(queue, sequence, QUIRE_STATUS_FIRMWARE, -EIO, false);
 }
 
 static void quire_limit_check(struct quire_slot *slot)

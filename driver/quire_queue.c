@@ -247,7 +247,7 @@ static int quire_queue_attach(struct quire_file *qfile, struct quire_vm *vm,
 
 	if (!atomic_add_unless(&qfile->queue_count, 1, DRM_QUIRE_FILE_MAX_QUEUES))
 		return ret;
-	/* A call that has the address space may wait for others' jobs: not inside drm_dev_enter(). */
+	/* Who has the address space may wait for others' jobs: not inside drm_dev_enter(). */
 	ret = quire_vm_attach_queue(vm);
 	if (!ret) {
 		ret = -ENODEV;

@@ -309,6 +309,13 @@ static inline u32 quire_job_register(u64 sequence)
 	return lower_32_bits(sequence) ?: QUIRE_JOB_LOW_WORD_0;
 }
 
+/* No job of it is to be ended before its time; under quire_queues.lock. */
+static inline void quire_queue_forgive(struct quire_queue *queue)
+{
+	queue->overdue = 0;
+	queue->keeps = false;
+}
+
 /* Time the card has worked on its jobs; under quire_queue.lock. */
 static inline u64 quire_queue_busy_ns(const struct quire_queue *queue)
 {
@@ -328,7 +335,7 @@ void quire_ring_kick(struct quire_queue *queue);
 void quire_ring_reap(struct quire_queue *queue);
 void quire_ring_init(struct quire_queue *queue);
 void quire_ring_abort(struct quire_queue *queue, int error);
-bool quire_ring_expel(struct quire_queue *queue, u32 status, int error, bool guilty);
+bool quire_ring_expel(struct quire_queue *queue, u64 sequence, u32 status, int error, bool guilty);
 void quire_ring_rerun(struct quire_queue *queue);
 /* The registers JOB and JOB_US, which are of one job. */
 void quire_ring_worked(struct quire_queue *queue, u32 job, u32 job_us);

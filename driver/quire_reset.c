@@ -86,6 +86,35 @@ static bool quire_reset_is_stubborn(struct quire_slot *slot)
 	return queue && (queue->overdue || READ_ONCE(queue->banned));
 }
 
+/* The job that was to go has ended by itself, and another was cut off, which is innocent. */
+static void quire_reset_spare(struct quire_queue *queue)
+{
+	struct quire_job *job;
+	unsigned long flags;
+	bool again;
+
+	spin_lock_irqsave(&queue->lock, flags);
+	job = list_first_entry_or_null(&queue->running, struct quire_job, node);
+	again = !job || job->restartable;
+	spin_unlock_irqrestore(&queue->lock, flags);
+	if (job)
+		WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_INNOCENT);
+	if (again)
+		quire_ring_rerun(queue);
+	else
+		quire_ring_abort(queue, -EIO);
+}
+
+/* False: its job has ended by itself, and the queue goes on. */
+static bool quire_reset_must_go(struct quire_queue *queue)
+{
+	quire_ring_reap(queue);
+	if (!queue->overdue || quire_limit_oldest(queue) == queue->overdue)
+		return true;
+	quire_queue_forgive(queue);
+	return READ_ONCE(queue->banned);
+}
+
 /* The firmware works: cancel what did not come to rest.  False: that did not help. */
 static bool quire_reset_cancel(struct quire_device *qdev)
 {
@@ -95,15 +124,16 @@ static bool quire_reset_cancel(struct quire_device *qdev)
 		struct quire_slot *slot = &queues->slots[i];
 		struct quire_queue *queue = slot->queue;
 
-		if (!quire_reset_is_stubborn(slot))
+		if (!quire_reset_is_stubborn(slot) || !quire_reset_must_go(queue))
 			continue;
 		if (quire_slot_stop(slot, QUIRE_RESET_STOP_MS))
 			return false;
 		/* One that is being closed ends its jobs itself. */
-		if (queue->overdue)
-			quire_ring_expel(queue, QUIRE_STATUS_CANCELLED, -ETIME, queue->keeps);
-		queue->overdue = 0;
-		queue->keeps = false;
+		if (queue->overdue && !quire_ring_expel(queue, queue->overdue,
+							QUIRE_STATUS_CANCELLED, -ETIME,
+							queue->keeps))
+			quire_reset_spare(queue);
+		quire_queue_forgive(queue);
 	}
 	return true;
 }
@@ -351,8 +381,7 @@ static void quire_reset_abort_all(struct quire_queues *queues)
 	list_for_each_entry(queue, &queues->all, listed) {
 		quire_share_unwait(queue);
 		queue->parked = false;
-		queue->overdue = 0;
-		queue->keeps = false;
+		quire_queue_forgive(queue);
 		if (quire_ring_has_jobs(queue))
 			WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_INNOCENT);
 		quire_ring_abort(queue, -EIO);

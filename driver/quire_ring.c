@@ -409,12 +409,12 @@ void quire_ring_abort(struct quire_queue *queue, int error)
 }
 
 /*
- * A job is guilty, and the card does nothing for the queue any more: the oldest job on the ring
- * is to end with @error, and those behind it; the queue is banned.  @guilty: of a reset, or of
- * memory that others waited for, which whoever sees the job end finds said.  False if all had
- * ended.
+ * The job with this sequence number is guilty, and the card does nothing for the queue any more:
+ * it is to end with @error, and those behind it; the queue is banned.  @guilty: of a reset, or of
+ * memory that others waited for, which whoever sees the job end finds said.  False if it has
+ * ended by itself: those behind it have done nothing.
  */
-bool quire_ring_expel(struct quire_queue *queue, u32 status, int error, bool guilty)
+bool quire_ring_expel(struct quire_queue *queue, u64 sequence, u32 status, int error, bool guilty)
 {
 	struct quire_fence_record record = { .status = status };
 	struct quire_job *oldest;
@@ -425,6 +425,8 @@ bool quire_ring_expel(struct quire_queue *queue, u32 status, int error, bool gui
 	spin_lock_irqsave(&queue->lock, flags);
 	failed = quire_ring_collect(queue, &ended);
 	oldest = list_first_entry_or_null(&queue->running, struct quire_job, node);
+	if (oldest && oldest->sequence != sequence)
+		oldest = NULL;
 	if (oldest) {
 		oldest->error = error;
 		if (guilty)

@@ -172,15 +172,17 @@ static struct quire_queue *quire_settle_suspect(struct quire_queues *queues, uns
 	return *begun == 1 || (others == 1 && quire_turn_by_turn(queues)) ? suspect : NULL;
 }
 
-static void quire_settle_ban(struct quire_slot *slot, u32 status, int error)
+/* False: the job has ended by itself. */
+static bool quire_settle_ban(struct quire_slot *slot, u64 sequence, u32 status, int error)
 {
 	struct quire_queue *queue = slot->queue;
 
-	if (!quire_ring_expel(queue, status, error, true))
-		return;
+	if (!quire_ring_expel(queue, sequence, status, error, true))
+		return false;
 	quire_warn_ratelimited(&slot->qdev->drm,
 			       "%s[%d]: banned, job %llu was the reason of a reset\n",
 			       queue->comm, queue->pid, queue->fault_job);
+	return true;
 }
 
 /*
@@ -190,18 +192,16 @@ static void quire_settle_ban(struct quire_slot *slot, u32 status, int error)
 static bool quire_settle_blame(struct quire_slot *slot, const struct quire_queue *suspect)
 {
 	struct quire_queue *queue = slot->queue;
+	u64 overdue = queue->overdue;
 
 	lockdep_assert_held(&slot->qdev->queues->lock);
-	if (queue->overdue) {
-		quire_settle_ban(slot, QUIRE_STATUS_CANCELLED, -ETIME);
-		queue->overdue = 0;
+	quire_queue_forgive(queue);
+	if (overdue && quire_settle_ban(slot, overdue, QUIRE_STATUS_CANCELLED, -ETIME))
 		return true;
-	}
 	/* One that is being closed ends its jobs itself. */
 	if (queue != suspect || READ_ONCE(queue->banned) || !quire_settle_has_started(slot))
 		return false;
-	quire_settle_ban(slot, QUIRE_STATUS_FIRMWARE, -EIO);
-	return true;
+	return quire_settle_ban(slot, quire_limit_oldest(queue), QUIRE_STATUS_FIRMWARE, -EIO);
 }
 
 /* What becomes of others.  @guilty: somebody is; nobody else is after too many resets. */
@@ -223,7 +223,7 @@ static void quire_settle_queue(struct quire_slot *slot, bool guilty)
 	}
 	progress = quire_settle_progress(slot, guilty);
 	if (progress == QUIRE_SETTLE_TOO_OFTEN) {
-		quire_settle_ban(slot, QUIRE_STATUS_FIRMWARE, -EIO);
+		quire_settle_ban(slot, quire_limit_oldest(queue), QUIRE_STATUS_FIRMWARE, -EIO);
 		return;
 	}
 	WRITE_ONCE(queue->reset, DRM_QUIRE_QUEUE_RESET_INNOCENT);

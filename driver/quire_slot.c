@@ -322,8 +322,6 @@ static void quire_slot_rest(struct quire_slot *slot, u32 state)
 	struct quire_queue *queue = slot->queue;
 	u64 overdue = queue->overdue;
 	bool keeps = queue->keeps;
-	struct quire_job *job;
-	unsigned long flags;
 	u64 oldest;
 
 	quire_slot_leave(slot);
@@ -334,18 +332,14 @@ static void quire_slot_rest(struct quire_slot *slot, u32 state)
 		quire_slot_ailing(slot->qdev, "a failed queue could not be stopped");
 		return;
 	}
-	spin_lock_irqsave(&queue->lock, flags);
-	job = list_first_entry_or_null(&queue->running, struct quire_job, node);
-	oldest = job ? job->sequence : 0;
-	spin_unlock_irqrestore(&queue->lock, flags);
-	queue->overdue = 0;
-	queue->keeps = false;
+	oldest = quire_limit_oldest(queue);
+	quire_queue_forgive(queue);
 	queue->parked = false;
 	if (oldest && oldest == overdue) {
-		quire_ring_expel(queue, QUIRE_STATUS_CANCELLED, -ETIME, keeps);
+		quire_ring_expel(queue, oldest, QUIRE_STATUS_CANCELLED, -ETIME, keeps);
 	} else if (oldest && state != QUIRE_QUEUE_PARKED) {
 		/* It failed, and the record of that did not arrive. */
-		quire_ring_expel(queue, QUIRE_STATUS_FIRMWARE, -EIO, false);
+		quire_ring_expel(queue, oldest, QUIRE_STATUS_FIRMWARE, -EIO, false);
 	} else if (!READ_ONCE(queue->banned)) {
 		queue->parked = oldest;
 		if (quire_ring_wants(queue))
