@@ -359,8 +359,6 @@ int quire_queues_suspend(struct quire_device *qdev, unsigned int timeout_ms)
 		quire_ring_reap(queue);
 		if (!quire_slot_take_idle(&queues->slots[i], !timeout_ms))
 			busy = true;
-		else if (quire_ring_wants(queue))
-			quire_slot_want(queue);
 	}
 	if (busy && !timeout_ms) {
 		if (!queues->ailing)

@@ -285,9 +285,6 @@ bool quire_settle_all(struct quire_device *qdev, bool crashed)
 			continue;
 		quire_settle_queue(slot, guilty);
 		quire_slot_detach(slot);
-		/* Also for jobs that came when the ring could not be used any more. */
-		if (quire_ring_wants(queue))
-			quire_slot_want(queue);
 	}
 	return guilty || begun;
 }

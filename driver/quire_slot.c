@@ -68,7 +68,10 @@ static void quire_slot_attach(struct quire_slot *slot, struct quire_queue *queue
 	trace_quire_slot_lend(slot, queue);
 }
 
-/* The card does nothing for the queue: the ring is free. */
+/*
+ * The card does nothing for the queue: the ring is free.  Jobs may have come that saw the ring
+ * when it was still the queue's, and whose submitter looks no more: they wait for another.
+ */
 void quire_slot_detach(struct quire_slot *slot)
 {
 	struct quire_queue *queue = slot->queue;
@@ -90,6 +93,10 @@ void quire_slot_detach(struct quire_slot *slot)
 	context->rings--;
 	context->used = jiffies;
 	wake_up_all(&slot->qdev->queues->changed);
+	if (quire_ring_wants(queue)) {
+		quire_slot_want(queue);
+		quire_slots_wake(slot->qdev);
+	}
 }
 
 /* The card has stopped with the queue: take what records there are, and the time without one. */
@@ -308,8 +315,6 @@ void quire_slot_park(struct quire_slot *slot)
 	if (slot->doubt && !quire_slot_has_started(slot, ret)) {
 		/* All is as it was before: what its page holds goes on another time. */
 		quire_slot_detach(slot);
-		if (quire_ring_wants(queue))
-			quire_slot_want(queue);
 		return;
 	}
 	slot->doubt = false;
@@ -342,8 +347,6 @@ static void quire_slot_rest(struct quire_slot *slot, u32 state)
 		quire_ring_expel(queue, oldest, QUIRE_STATUS_FIRMWARE, -EIO, false);
 	} else if (!READ_ONCE(queue->banned)) {
 		queue->parked = oldest;
-		if (quire_ring_wants(queue))
-			quire_slot_want(queue);
 	}
 }
 
@@ -403,9 +406,6 @@ bool quire_slots_park(struct quire_device *qdev, unsigned int timeout_ms)
 			continue;
 		if (slot->doubt || !quire_slot_take_idle(slot, true))
 			quire_slot_park(slot);
-		/* For jobs that came when the ring could not be used any more. */
-		else if (quire_ring_wants(queue))
-			quire_slot_want(queue);
 	}
 	while (quire_slots_parking(qdev)) {
 		if (time_after(jiffies, deadline))
