@@ -50,7 +50,7 @@ static void quire_table_drop_child(struct quire_update *update, struct quire_tab
 				   unsigned int i)
 {
 	if (table->child[i])
-		list_add(&table->child[i]->node, &update->mmu->stale);
+		quire_table_push(&update->mmu->stale, table->child[i]);
 	table->child[i] = NULL;
 }
 
@@ -197,22 +197,25 @@ struct quire_ticket quire_mmu_flush(struct quire_mmu *mmu)
 	last = mmu->last;
 	spin_unlock(&mmu->context_lock);
 	mmu->changed = false;
-	list_for_each_entry(table, &mmu->stale, node)
+	while ((table = quire_table_pop(&mmu->stale))) {
 		table->ticket = last;
-	list_splice_tail_init(&mmu->stale, &mmu->limbo);
+		table->next = NULL;
+		WRITE_ONCE(*mmu->limbo_end, table);
+		mmu->limbo_end = &table->next;
+	}
 	return last;
 }
 
 /* A table out of reach serves again, or goes to @idle. */
 static void quire_mmu_recycle(struct quire_mmu *mmu, struct quire_table *table,
-			      struct list_head *idle)
+			      struct quire_table **idle)
 {
 	struct quire_table_pool *spare = &mmu->spare;
 
 	lockdep_assert_held(&mmu->lock);
 	if (table->child ? spare->directory_count >= QUIRE_SPARE_DIRECTORIES :
 			   spare->leaf_count >= QUIRE_SPARE_LEAVES) {
-		list_move(&table->node, idle);
+		quire_table_push(idle, table);
 		return;
 	}
 	/* A directory goes out of use with its last entry; a leaf may give way to a block. */
@@ -222,11 +225,11 @@ static void quire_mmu_recycle(struct quire_mmu *mmu, struct quire_table *table,
 	quire_pool_give(spare, table);
 }
 
-static void quire_mmu_free_idle(struct quire_mmu *mmu, struct list_head *idle)
+static void quire_mmu_free_idle(struct quire_mmu *mmu, struct quire_table *idle)
 {
-	struct quire_table *table, *next;
+	struct quire_table *table;
 
-	list_for_each_entry_safe(table, next, idle, node) {
+	while ((table = quire_table_pop(&idle))) {
 		quire_table_free(mmu->qdev, table);
 		cond_resched();
 	}
@@ -234,26 +237,28 @@ static void quire_mmu_free_idle(struct quire_mmu *mmu, struct list_head *idle)
 
 bool quire_mmu_tidy(struct quire_mmu *mmu, struct quire_ticket *oldest)
 {
-	struct quire_table *table, *next;
+	struct quire_table *table, *idle = NULL;
 	bool left = false;
-	LIST_HEAD(idle);
 
 	/* Whoever adds to it looks again. */
-	if (list_empty_careful(&mmu->limbo))
+	if (!READ_ONCE(mmu->limbo))
 		return false;
 	mutex_lock(&mmu->lock);
-	list_for_each_entry_safe(table, next, &mmu->limbo, node) {
+	while ((table = mmu->limbo)) {
 		if (!quire_reach_over(mmu->qdev, table->ticket)) {
 			left = true;
 			if (time_before(table->ticket.since, oldest->since))
 				*oldest = table->ticket;
 			break;
 		}
+		WRITE_ONCE(mmu->limbo, table->next);
+		if (!mmu->limbo)
+			mmu->limbo_end = &mmu->limbo;
 		quire_mmu_recycle(mmu, table, &idle);
 		cond_resched();
 	}
 	mutex_unlock(&mmu->lock);
-	quire_mmu_free_idle(mmu, &idle);
+	quire_mmu_free_idle(mmu, idle);
 	return left;
 }
 
@@ -275,23 +280,17 @@ int quire_mmu_reserve(struct quire_mmu *mmu, struct quire_table_pool *pool,
 
 void quire_mmu_unreserve(struct quire_mmu *mmu, struct quire_table_pool *pool)
 {
-	struct quire_table *table, *next;
-	LIST_HEAD(idle);
+	struct quire_table *table, *idle = NULL;
 
 	if (!pool->leaf_count && !pool->directory_count)
 		return;
 	mutex_lock(&mmu->lock);
-	list_for_each_entry_safe(table, next, &pool->leaves, node) {
-		quire_mmu_recycle(mmu, table, &idle);
-		cond_resched();
-	}
-	list_for_each_entry_safe(table, next, &pool->directories, node) {
+	while ((table = quire_pool_take(pool, true) ?: quire_pool_take(pool, false))) {
 		quire_mmu_recycle(mmu, table, &idle);
 		cond_resched();
 	}
 	mutex_unlock(&mmu->lock);
-	quire_pool_init(pool);
-	quire_mmu_free_idle(mmu, &idle);
+	quire_mmu_free_idle(mmu, idle);
 }
 
 static void quire_mmu_write_root(struct quire_device *qdev, u32 context, u64 root)
@@ -374,8 +373,7 @@ int quire_mmu_init(struct quire_mmu *mmu, struct quire_device *qdev)
 	spin_lock_init(&mmu->context_lock);
 	mmu->context = QUIRE_NO_CONTEXT;
 	mmu->last = QUIRE_TICKET_OVER;
-	INIT_LIST_HEAD(&mmu->stale);
-	INIT_LIST_HEAD(&mmu->limbo);
+	mmu->limbo_end = &mmu->limbo;
 	quire_pool_init(&mmu->spare);
 	mmu->root = quire_table_alloc(qdev, false);
 	if (!mmu->root) {

@@ -35,9 +35,11 @@ struct quire_mmu {
 	/** @root: level 3; stays what it is */
 	struct quire_table *root;
 	/** @stale: tables out of use since the last flush */
-	struct list_head stale;
+	struct quire_table *stale;
 	/** @limbo: tables out of use that the card may still read, by ticket, oldest first */
-	struct list_head limbo;
+	struct quire_table *limbo;
+	/** @limbo_end: where the next is put */
+	struct quire_table **limbo_end;
 	/** @spare: a few tables for changes to come */
 	struct quire_table_pool spare;
 };

@@ -36,7 +36,6 @@ struct quire_table *quire_table_alloc(struct quire_device *qdev, bool leaf)
 
 	if (!table)
 		return NULL;
-	INIT_LIST_HEAD(&table->node);
 	INIT_LIST_HEAD(&table->all);
 	table->entries = (void *)get_zeroed_page(QUIRE_GFP_CALL);
 	if (!leaf)
@@ -81,40 +80,26 @@ void quire_tables_unplug(struct quire_device *qdev)
 
 void quire_pool_init(struct quire_table_pool *pool)
 {
-	INIT_LIST_HEAD(&pool->leaves);
-	INIT_LIST_HEAD(&pool->directories);
-	pool->leaf_count = 0;
-	pool->directory_count = 0;
+	memset(pool, 0, sizeof(*pool));
 }
 
-static void quire_pool_free_list(struct quire_device *qdev, struct list_head *list)
+void quire_pool_free(struct quire_device *qdev, struct quire_table_pool *pool)
 {
-	struct quire_table *table, *next;
+	struct quire_table *table;
 
-	list_for_each_entry_safe(table, next, list, node) {
+	while ((table = quire_pool_take(pool, true) ?: quire_pool_take(pool, false))) {
 		quire_table_free(qdev, table);
 		cond_resched();
 	}
 }
 
-void quire_pool_free(struct quire_device *qdev, struct quire_table_pool *pool)
-{
-	quire_pool_free_list(qdev, &pool->leaves);
-	quire_pool_free_list(qdev, &pool->directories);
-	quire_pool_init(pool);
-}
-
 struct quire_table *quire_pool_take(struct quire_table_pool *pool, bool leaf)
 {
-	struct list_head *list = leaf ? &pool->leaves : &pool->directories;
-	struct quire_table *table = list_first_entry_or_null(list, struct quire_table, node);
+	struct quire_table *table = quire_table_pop(leaf ? &pool->leaves : &pool->directories);
 
-	if (!table)
-		return NULL;
-	list_del_init(&table->node);
-	if (leaf)
+	if (table && leaf)
 		pool->leaf_count--;
-	else
+	else if (table)
 		pool->directory_count--;
 	return table;
 }
@@ -122,10 +107,10 @@ struct quire_table *quire_pool_take(struct quire_table_pool *pool, bool leaf)
 void quire_pool_give(struct quire_table_pool *pool, struct quire_table *table)
 {
 	if (table->child) {
-		list_move(&table->node, &pool->directories);
+		quire_table_push(&pool->directories, table);
 		pool->directory_count++;
 	} else {
-		list_move(&table->node, &pool->leaves);
+		quire_table_push(&pool->leaves, table);
 		pool->leaf_count++;
 	}
 }

@@ -11,8 +11,8 @@
 
 /** struct quire_table - a page table */
 struct quire_table {
-	/** @node: in a pool, or among those out of use */
-	struct list_head node;
+	/** @next: in a pool, or among those out of use */
+	struct quire_table *next;
 	/** @all: in quire_device.tables while the card can address it, under its lock */
 	struct list_head all;
 	/** @entries: what the card reads; a page of its own, charged to who needed it */
@@ -34,9 +34,9 @@ struct quire_table {
  */
 struct quire_table_pool {
 	/** @leaves: tables of level 0 */
-	struct list_head leaves;
+	struct quire_table *leaves;
 	/** @directories: tables of the levels above */
-	struct list_head directories;
+	struct quire_table *directories;
 	/** @leaf_count: length of @leaves */
 	u32 leaf_count;
 	/** @directory_count: length of @directories */
@@ -58,6 +58,22 @@ struct quire_table_plan {
 	/** @map_end: of the last mapping among those that ascend to @end, or 0 */
 	u64 map_end;
 };
+
+static inline void quire_table_push(struct quire_table **first, struct quire_table *table)
+{
+	table->next = *first;
+	*first = table;
+}
+
+/* NULL if there is none. */
+static inline struct quire_table *quire_table_pop(struct quire_table **first)
+{
+	struct quire_table *table = *first;
+
+	if (table)
+		*first = table->next;
+	return table;
+}
 
 struct quire_table *quire_table_alloc(struct quire_device *qdev, bool leaf);
 void quire_table_free(struct quire_device *qdev, struct quire_table *table);
