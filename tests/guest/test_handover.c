@@ -120,29 +120,35 @@ TEST_F_TIMEOUT(handover, job_for_a_ring_that_cannot_be_taken_back_ends, 90)
 	card_teardown(&other);
 }
 
-/* The doorbell that lets a parked queue go on does its short jobs, and they do not interrupt. */
-TEST_F_TIMEOUT(handover, job_behind_one_that_was_parked_is_noticed_at_once, 60)
+/*
+ * The doorbell that lets a parked queue go on does its short jobs, and they do not interrupt.  If
+ * the machine is busy, the queue may have been parked before the long job had begun: once more.
+ */
+TEST_F_TIMEOUT(handover, job_behind_one_that_was_parked_is_noticed_at_once, 120)
 {
 	const uint32_t k = 1u << 21;
+	bool was_between = false;
 	uint64_t sum, behind;
 	struct bo operands;
-	int reset = open("/sys/class/accel/accel0/device/reset", O_WRONLY);
 
-	ASSERT_GE(reset, 0);
 	ASSERT_EQ(0, card_buffer(&self->card, k, DRM_QUIRE_PLACEMENT_SYSTEM, &operands));
 	memset(operands.map, 0x43, k);
 	/* One band: when the queue comes to rest it is between jobs. */
 	packet_gemm(self->card.stream.map, QUIRE_FORMAT_POSIT8, 1, 1, k, operands.va, operands.va,
 		    self->card.stream.va + PAGE);
-	ASSERT_EQ(0, card_submit(&self->card, self->card.stream.va,
-				 sizeof(struct quire_packet_gemm), &sum));
-	ASSERT_EQ(0, card_submit(&self->card, 0, 0, &behind));
-	ASSERT_EQ(1, write(reset, "1", 1));
-	/* The card is back, and has done it. */
-	EXPECT_EQ(0, card_wait(self->card.fd, self->card.syncobj, behind, 0));
-	ASSERT_EQ(0, ends(&self->card, behind));
-	EXPECT_EQ(0, card_fence_error(self->card.fd, self->card.syncobj, behind));
-	close(reset);
+	for (int i = 0; i < 10 && !was_between; i++) {
+		ASSERT_EQ(0, card_submit(&self->card, self->card.stream.va,
+					 sizeof(struct quire_packet_gemm), &sum));
+		ASSERT_EQ(0, card_submit(&self->card, 0, 0, &behind));
+		ASSERT_EQ(0, sysfs_write("/sys/class/accel/accel0/device/reset", "1"));
+		/* The card is back: the first has ended before, or takes a while. */
+		was_between = !card_wait(self->card.fd, self->card.syncobj, sum, 0);
+		if (was_between)
+			EXPECT_EQ(0, card_wait(self->card.fd, self->card.syncobj, behind, 0));
+		ASSERT_EQ(0, ends(&self->card, behind));
+		EXPECT_EQ(0, card_fence_error(self->card.fd, self->card.syncobj, behind));
+	}
+	EXPECT_TRUE(was_between);
 }
 
 /* What a thread that wants to run each millisecond sees of its processor. */
