@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "breaking.h"
 #include "monitor.h"
 #include "patience.h"
 
+#define HELD_NS (50 * MS)	/* of engine time: the job has begun */
 #define OTHER_PRODUCTS 40u
 #define LONG_PRODUCTS 400u
 /* In the stream's buffer, behind the products. */
@@ -66,9 +68,38 @@ int breaking_begun(struct card *card)
 	return *breaking_mark(card) ? 0 : -ETIME;
 }
 
-void breaking_let_begin(void)
+int breaking_let_begin(struct card *card)
 {
-	usleep(100000);
+	struct drm_quire_queue_query state = { 0 };
+
+	for (int i = 0; i < 3000 * test_patience() && state.busy_ns < HELD_NS; i++) {
+		int ret;
+
+		usleep(10000);
+		ret = card_queue_state(card->fd, card->queue, &state);
+		if (ret)
+			return ret;
+	}
+	return state.busy_ns < HELD_NS ? -ETIME : 0;
+}
+
+pid_t breaking_heal_after(const struct card *card, uint64_t point, const char *injection)
+{
+	pid_t healer = fork();
+
+	if (healer)
+		return healer;
+	card_wait(card->fd, card->syncobj, point, 120000 * MS);
+	_exit(monitor_inject(injection, 0) != 0);
+}
+
+int breaking_healed(pid_t healer)
+{
+	int status;
+
+	if (waitpid(healer, &status, 0) != healer)
+		return -errno;
+	return status;
 }
 
 int breaking_start_guilty(struct card *card, uint64_t *point)

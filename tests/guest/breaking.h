@@ -3,6 +3,8 @@
 #ifndef QUIRE_TESTS_BREAKING_H
 #define QUIRE_TESTS_BREAKING_H
 
+#include <sys/types.h>
+
 #include "card.h"
 
 #define BREAKING_LIMIT_MS 500 /* of the guilty queue */
@@ -20,8 +22,16 @@ uint64_t breaking_marked(struct card *card, uint32_t products, uint32_t *bytes);
 volatile uint64_t *breaking_mark(struct card *card);
 /* Waits until the card has begun to work on the job, however busy the machine is. */
 int breaking_begun(struct card *card);
-/* The same for a job on an engine that hangs, which cannot tell. */
-void breaking_let_begin(void);
+/* The same for the first job of a queue, on an engine that hangs: it cannot tell, but counts. */
+int breaking_let_begin(struct card *card);
+
+/*
+ * A process that takes the injection back when the job has ended, which others' jobs wait for: the
+ * next of them may come to the engine that was hanging.  It is the only one that may inject until
+ * breaking_healed() has waited for it.
+ */
+pid_t breaking_heal_after(const struct card *card, uint64_t point, const char *injection);
+int breaking_healed(pid_t healer);
 
 /* A marked stream that is longer than the limit. */
 int breaking_start_guilty(struct card *card, uint64_t *point);

@@ -38,11 +38,13 @@ FIXTURE_TEARDOWN(recovery)
 TEST_F_TIMEOUT(recovery, engine_that_hangs_costs_only_the_job_on_it, 60)
 {
 	struct drm_quire_queue_query state;
+	pid_t healer;
 
 	/* One of two engines: the other does everybody's work. */
 	ASSERT_EQ(0, monitor_inject("engine-hang", 1));
 	ASSERT_EQ(0, breaking_start_guilty(&self->guilty, &self->point));
-	breaking_let_begin();
+	ASSERT_EQ(0, breaking_let_begin(&self->guilty));
+	healer = breaking_heal_after(&self->guilty, self->point, "engine-hang");
 	for (int i = 0; i < 10; i++)
 		EXPECT_EQ(0, card_answers(&self->innocent));
 	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 10000 * MS));
@@ -50,7 +52,7 @@ TEST_F_TIMEOUT(recovery, engine_that_hangs_costs_only_the_job_on_it, 60)
 	ASSERT_EQ(0, card_queue_state(self->guilty.fd, self->guilty.queue, &state));
 	EXPECT_EQ(DRM_QUIRE_QUEUE_STATE_BANNED, state.state);
 	EXPECT_EQ(QUIRE_STATUS_CANCELLED, state.fault_status);
-	ASSERT_EQ(0, monitor_inject("engine-hang", 0));
+	ASSERT_EQ(0, breaking_healed(healer));
 	EXPECT_EQ(0, card_answers(&self->innocent));
 	EXPECT_EQ(self->resets, breaking_resets(self->innocent.fd));
 }
