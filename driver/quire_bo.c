@@ -157,13 +157,22 @@ static void quire_gem_fini(struct drm_device *drm, void *unused)
 {
 	struct quire_device *qdev = to_quire_device(drm);
 
-	/* The last buffer may still be there: somebody had its reservation when it was let go. */
-	flush_workqueue(qdev->ttm.wq);
 	ttm_range_man_fini(&qdev->ttm, TTM_PL_VRAM);
 	ttm_range_man_fini(&qdev->ttm, TTM_PL_TT);
 	ttm_device_fini(&qdev->ttm);
-	/* Buffers that TTM has let go need the device to the last. */
+}
+
+/* The last buffers may still be there: somebody had their reservation when they were let go. */
+static void quire_gem_flush(struct drm_device *drm, void *unused)
+{
+	flush_workqueue(to_quire_device(drm)->ttm.wq);
+	/* What TTM has let go, and whoever is told that its pages go. */
 	quire_userptr_flush();
+}
+
+int quire_gem_flush_first(struct quire_device *qdev)
+{
+	return drmm_add_action_or_reset(&qdev->drm, quire_gem_flush, NULL);
 }
 
 int quire_gem_init(struct quire_device *qdev)

@@ -120,6 +120,8 @@ static int quire_device_start(struct quire_device *qdev)
 		ret = quire_fw_boot(qdev);
 	if (!ret)
 		ret = quire_error_remember(qdev);
+	if (!ret)
+		ret = quire_gem_flush_first(qdev);
 	/* Until here the card was probe's: a firmware that crashes is its error, not a reset. */
 	return ret ?: quire_queues_resume(qdev);
 }

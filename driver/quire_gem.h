@@ -78,6 +78,11 @@ static inline struct quire_bo *to_quire_bo(struct drm_gem_object *object)
 }
 
 int quire_gem_init(struct quire_device *qdev);
+/*
+ * Last of all in probe: when the device ends, buffers that outlive their file end before anything
+ * of it does that they, or whoever takes their pages away, may need.
+ */
+int quire_gem_flush_first(struct quire_device *qdev);
 u64 quire_gem_card_bytes(struct quire_device *qdev);
 /* Bytes in use in a placement (TTM_PL_*), by all files. */
 u64 quire_gem_usage(struct quire_device *qdev, int placement);
