@@ -5,9 +5,14 @@
  * it again, and the jobs go on as if nothing had happened.
  *
  * Fences wait for these jobs, and somebody who has memory, or a lock without which none is to be
- * had, may wait for a fence.  So a hold ends in any case, with the memory or without; holds that
- * follow each other have no more time than one and some of what passes in between.  What is not
- * there by then is not there for jobs: they fault.
+ * had, may wait for a fence.  So a hold ends in any case, with the memory or without: some seconds
+ * after the jobs have come to rest.  They come to rest when the bands that run have ended; one
+ * that does not end is ended by who waits for the card to drain (quire_reach_wait()).  What is not
+ * there when the hold ends is not there for jobs: they fault.
+ *
+ * Its time runs from rest on, for all memory that goes meanwhile, and it does not end at once where
+ * bands are long: whoever takes much away waits for bands once, not for each buffer.  Holds that
+ * follow each other have no more time than one and some of what passes in between.
  *
  * The work may be stuck in a page fault for ever.  So a user has some at a time, and his others
  * wait for those.
@@ -27,6 +32,8 @@
 #define QUIRE_HOLD_MOST (5ul * HZ)
 /* Where memory goes again and again, jobs run a twentieth of the time. */
 #define QUIRE_HOLD_SHARE 19ul
+/* Who has waited for jobs finds them at rest for an eighth of that, with all he takes away. */
+#define QUIRE_HOLD_REST_PART 8
 /* Between attempts that failed. */
 #define QUIRE_HOLD_PAUSE_MS 10
 /* Works of a user at a time; the kernel has 512 for all. */
@@ -140,21 +147,54 @@ static bool quire_hold_has_jobs(struct quire_vm *vm)
 	return false;
 }
 
+static bool quire_hold_on_rings(struct quire_vm *vm)
+{
+	struct quire_queue *queue;
+
+	lockdep_assert_held(&vm->qdev->queues->lock);
+	list_for_each_entry(queue, &vm->open, of_vm)
+		if (queue->slot)
+			return true;
+	return false;
+}
+
+/* What is left, and what has come to it while jobs could run. */
+static long quire_hold_budget(const struct quire_hold *hold)
+{
+	unsigned long passed = min(jiffies - hold->ended, QUIRE_HOLD_MOST);
+
+	return min(hold->left + (long)(QUIRE_HOLD_SHARE * passed), (long)QUIRE_HOLD_MOST);
+}
+
 /* False: no job could notice, or there is no time left. */
 static bool quire_hold_enter(struct quire_vm *vm)
 {
 	struct quire_hold *hold = &vm->hold;
-	unsigned long now = jiffies;
 
 	if (quire_hold_active(hold))
 		return true;
-	if (!quire_hold_has_jobs(vm))
+	if (!quire_hold_has_jobs(vm) || quire_hold_budget(hold) <= 0)
 		return false;
-	hold->most = min(hold->left + QUIRE_HOLD_SHARE * (now - hold->ended), QUIRE_HOLD_MOST);
-	if (!hold->most)
-		return false;
-	hold->since = now;
+	hold->number++;
+	hold->begun = jiffies;
+	hold->resting = false;
 	list_add_tail(&hold->node, &vm->qdev->queues->held);
+	return true;
+}
+
+/* Whether the jobs are at rest; from the first look that finds them so, the time runs. */
+static bool quire_hold_look(struct quire_vm *vm)
+{
+	struct quire_hold *hold = &vm->hold;
+
+	if (hold->resting)
+		return true;
+	if (quire_hold_on_rings(vm))
+		return false;
+	hold->resting = true;
+	hold->since = jiffies;
+	hold->most = quire_hold_budget(hold);
+	hold->least = (hold->since - hold->begun) / QUIRE_HOLD_REST_PART;
 	return true;
 }
 
@@ -180,38 +220,40 @@ static bool quire_hold_park(struct quire_vm *vm)
 	return true;
 }
 
-void quire_hold_begin(struct quire_vm *vm)
+u32 quire_hold_begin(struct quire_vm *vm)
 {
 	struct quire_queues *queues = vm->qdev->queues;
 	bool signalling, held;
+	u32 number;
 	int index;
 
+	/* Jobs have ended, or do at once. */
 	if (!drm_dev_enter(&vm->qdev->drm, &index))
-		return;
+		return 0;
 	signalling = dma_fence_begin_signalling();
 	mutex_lock(&queues->lock);
 	held = quire_hold_park(vm);
+	number = vm->hold.number;
 	mutex_unlock(&queues->lock);
 	dma_fence_end_signalling(signalling);
 	drm_dev_exit(index);
 	if (!held)
-		return;
+		return number;
 	/* One that runs already waits for the caller, too, or sees that the memory has gone. */
 	quire_vm_get(vm);
 	if (!quire_restore_begin(&vm->hold))
 		quire_vm_put(vm);
+	return number;
 }
 
-bool quire_hold_at_rest(struct quire_vm *vm)
+bool quire_hold_at_rest(struct quire_vm *vm, u32 number)
 {
 	struct quire_queues *queues = vm->qdev->queues;
-	struct quire_queue *queue;
-	bool rest = true;
+	struct quire_hold *hold = &vm->hold;
+	bool rest;
 
 	mutex_lock(&queues->lock);
-	if (quire_hold_active(&vm->hold))
-		list_for_each_entry(queue, &vm->open, of_vm)
-			rest = rest && !queue->slot;
+	rest = !quire_hold_active(hold) || hold->number != number || quire_hold_look(vm);
 	mutex_unlock(&queues->lock);
 	return rest;
 }
@@ -224,12 +266,15 @@ void quire_hold_end(struct quire_vm *vm)
 	lockdep_assert_held(&vm->qdev->queues->lock);
 	if (!quire_hold_active(hold))
 		return;
-	hold->ended = jiffies;
-	hold->left = hold->most - min(hold->ended - hold->since, hold->most);
+	if (hold->resting) {
+		hold->ended = jiffies;
+		hold->left = hold->most - (long)(hold->ended - hold->since);
+	}
 	list_del_init(&hold->node);
 	list_for_each_entry(queue, &vm->open, of_vm)
 		if (!queue->slot && quire_ring_wants(queue))
 			quire_slot_want(queue);
+	wake_up_all(&vm->qdev->queues->changed);
 	quire_slots_wake(vm->qdev);
 }
 
@@ -239,14 +284,37 @@ bool quire_hold_watch(struct quire_queues *queues)
 
 	lockdep_assert_held(&queues->lock);
 	list_for_each_entry_safe(vm, next, &queues->held, hold.node)
-		if (time_after_eq(jiffies, vm->hold.since + vm->hold.most))
+		if (quire_hold_look(vm) &&
+		    time_after_eq(jiffies, vm->hold.since + vm->hold.most))
 			quire_hold_end(vm);
 	return !list_empty(&queues->held);
 }
 
+void quire_hold_end_all(struct quire_queues *queues)
+{
+	struct quire_vm *vm, *next;
+
+	lockdep_assert_held(&queues->lock);
+	list_for_each_entry_safe(vm, next, &queues->held, hold.node)
+		quire_hold_end(vm);
+}
+
+/* The memory is there: false if more may go that somebody would wait for the jobs for again. */
+static bool quire_hold_leave(struct quire_vm *vm)
+{
+	struct quire_hold *hold = &vm->hold;
+
+	lockdep_assert_held(&vm->qdev->queues->lock);
+	if (quire_hold_active(hold) &&
+	    (!quire_hold_look(vm) || time_before(jiffies, hold->since + hold->least)))
+		return false;
+	quire_hold_end(vm);
+	return true;
+}
+
 /*
- * The memory comes back, and page tables show it.  -EAGAIN: some has gone meanwhile.  Only the
- * reservations of these buffers are taken, under which nobody waits for jobs.
+ * The memory comes back, and page tables show it.  -EAGAIN: some has gone meanwhile, or may.  Only the
+ * reservations of these buffers are taken.
  */
 static int quire_hold_try(struct quire_vm *vm)
 {
@@ -270,7 +338,7 @@ static int quire_hold_try(struct quire_vm *vm)
 	if (!ret) {
 		/* Whoever takes memory away from here on holds it anew. */
 		mutex_lock(&queues->lock);
-		quire_hold_end(vm);
+		ret = quire_hold_leave(vm) ? 0 : -EAGAIN;
 		mutex_unlock(&queues->lock);
 		quire_vm_end_submit(vm);
 	}

@@ -7,6 +7,7 @@
 
 #include <drm/drm_managed.h>
 
+#include "quire_hold.h"
 #include "quire_queue.h"
 #include "quire_room.h"
 #include "quire_vm.h"
@@ -492,6 +493,7 @@ void quire_queues_end(struct quire_device *qdev)
 		for (u32 i = 0; i < queues->count; i++)
 			if (queues->slots[i].queue)
 				quire_slot_detach(&queues->slots[i]);
+		quire_hold_end_all(queues);
 		list_for_each_entry(queue, &queues->all, listed) {
 			quire_share_unwait(queue);
 			/* Records written before the end are results all the same. */

@@ -18,6 +18,8 @@
 
 /* Pages that are taken away again and again while we ask for them. */
 #define QUIRE_USERPTR_TRIES_MS 1000
+/* Hardly a band takes as long. */
+#define QUIRE_USERPTR_REST (5 * HZ)
 /* Should nobody be woken. */
 #define QUIRE_USERPTR_LOOK (HZ / 20)
 
@@ -103,27 +105,41 @@ static bool quire_userptr_at_rest(struct quire_userptr *userptr)
 
 	mutex_lock(&userptr->ties_lock);
 	list_for_each_entry(tie, &userptr->ties, of_bo)
-		rest = rest && quire_hold_at_rest(to_quire_vm(tie->base.vm));
+		rest = rest && quire_hold_at_rest(to_quire_vm(tie->base.vm), tie->hold);
 	mutex_unlock(&userptr->ties_lock);
 	return rest;
 }
 
+/* False: there are none. */
+static bool quire_userptr_hold_jobs(struct quire_userptr *userptr)
+{
+	struct quire_vm_bo *tie;
+	bool some;
+
+	mutex_lock(&userptr->ties_lock);
+	some = !list_empty(&userptr->ties);
+	list_for_each_entry(tie, &userptr->ties, of_bo)
+		tie->hold = quire_hold_begin(to_quire_vm(tie->base.vm));
+	mutex_unlock(&userptr->ties_lock);
+	return some;
+}
+
 /*
- * Jobs that may use the pages come to rest, and go on when there are pages again.  One that does
- * not while it is held faults.
+ * Jobs that may use the pages come to rest, and go on when there are pages again.  A band that
+ * takes longer than we wait may fault; what ends one that never ends is the wait for the card to
+ * drain, which follows.
  */
 static void quire_userptr_rest_jobs(struct quire_userptr *userptr)
 {
 	struct quire_device *qdev = to_quire_device(userptr->bo->base.base.dev);
+	unsigned long deadline = jiffies + QUIRE_USERPTR_REST;
 	DEFINE_WAIT_FUNC(wait, woken_wake_function);
-	struct quire_vm_bo *tie;
 
-	mutex_lock(&userptr->ties_lock);
-	list_for_each_entry(tie, &userptr->ties, of_bo)
-		quire_hold_begin(to_quire_vm(tie->base.vm));
-	mutex_unlock(&userptr->ties_lock);
+	/* A buffer of no address space may be all there is of a card that has gone. */
+	if (!quire_userptr_hold_jobs(userptr))
+		return;
 	add_wait_queue(&qdev->queues->changed, &wait);
-	while (!quire_userptr_at_rest(userptr))
+	while (!quire_userptr_at_rest(userptr) && time_before(jiffies, deadline))
 		wait_woken(&wait, TASK_UNINTERRUPTIBLE, QUIRE_USERPTR_LOOK);
 	remove_wait_queue(&qdev->queues->changed, &wait);
 }

@@ -119,6 +119,8 @@ struct quire_vm_bo {
 	 * and read under quire_userptr.ties_lock by whoever has made that flush
 	 */
 	struct quire_ticket ticket;
+	/** @hold: number of the hold that the last who took pages away began; same lock */
+	u32 hold;
 	/** @of_bo: in quire_userptr.ties, under its lock */
 	struct list_head of_bo;
 	/** @of_vm: in quire_vm.userptrs; changes under both reservations and job_lock */

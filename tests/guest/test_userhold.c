@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* Whoever takes memory from a process whose jobs use it: what he waits for, and what he must not. */
+/*
+ * Whoever takes memory from a process whose jobs use it: what he waits for, and what he must not.
+ */
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "card.h"
 #include "harness.h"
@@ -85,6 +88,74 @@ TEST_F_TIMEOUT(userhold, memory_goes_while_the_last_file_of_a_lost_card_is_close
 		ASSERT_EQ(0, card_setup_limit(&self->card, (unsigned int)shared_node(bdf[0]),
 					      600000));
 	}
+}
+
+#define MOST_FACTORS (1u << 22)
+
+/* A job of @count bands, which take long for what they are: sums of numbers far apart. */
+static int start_bands(struct card *card, const struct bo *numbers, uint32_t k, uint32_t count,
+		       uint64_t *point)
+{
+	struct quire_packet_gemm *packets = card->stream.map;
+
+	for (uint32_t i = 0; i < count; i++)
+		packet_gemm(&packets[i], QUIRE_FORMAT_FP32, 1, 1, k, numbers->va, numbers->va,
+			    numbers->va + MOST_FACTORS * sizeof(float));
+	return card_submit(card, card->stream.va, (uint32_t)(count * sizeof(*packets)), point);
+}
+
+/* Factors of which one band takes about @seconds, and how long it does. */
+static int find_band(struct card *card, struct bo *numbers, double seconds, uint32_t *k,
+		     double *band)
+{
+	int ret = card_buffer(card, MOST_FACTORS * sizeof(float) + PAGE,
+			      DRM_QUIRE_PLACEMENT_SYSTEM, numbers);
+
+	for (uint32_t i = 0; i < MOST_FACTORS && !ret; i++)
+		((uint32_t *)numbers->map)[i] = (67 + i * 79 % 121) << 23;
+	for (*k = 1u << 16; !ret; *k *= 2) {
+		double start = seconds_now();
+		uint64_t point;
+
+		ret = start_bands(card, numbers, *k, 1, &point);
+		if (!ret)
+			ret = card_wait(card->fd, card->syncobj, point, 60000 * MS);
+		*band = seconds_now() - start;
+		if (*band >= seconds || *k == MOST_FACTORS)
+			break;
+	}
+	return ret;
+}
+
+/*
+ * Two queues, one in mid band whenever the other's ends.  Whoever takes page after page would wait
+ * for a band each time.
+ */
+TEST_F_TIMEOUT(userhold, bands_are_waited_for_once_and_not_for_each_page, 240)
+{
+	enum { BUFFERS = 12, BANDS = 20 };
+	double band = 0, start, took;
+	struct card second;
+	struct bo numbers;
+	uint64_t point;
+	uint32_t k;
+
+	ASSERT_EQ(0, find_band(&self->card, &numbers, 1.5, &k, &band));
+	ASSERT_EQ(0, make_buffers(self, BUFFERS, PAGE, true));
+	second = self->card;
+	ASSERT_EQ(0, card_queue_create(second.fd, second.vm, 600000, &second.queue));
+	ASSERT_EQ(0, card_syncobj_create(second.fd, &second.syncobj));
+	second.point = 0;
+	ASSERT_EQ(0, start_bands(&self->card, &numbers, k, BANDS, &point));
+	usleep((useconds_t)(band / 2 * 1e6));
+	ASSERT_EQ(0, start_bands(&second, &numbers, k, BANDS, &point));
+	usleep((useconds_t)(band / 4 * 1e6));
+	start = seconds_now();
+	for (unsigned int i = 0; i < BUFFERS; i++)
+		ASSERT_EQ(0, madvise(self->memory + i * PAGE, PAGE, MADV_DONTNEED));
+	took = seconds_now() - start;
+	TH_LOG("bands of %.3f s, %.3f s for %u pages", band, took, BUFFERS);
+	EXPECT_LT(took, 4 * band);
 }
 
 TEST_HARNESS_MAIN
