@@ -22,7 +22,6 @@
 #include <linux/slab.h>
 
 #include <drm/drm_drv.h>
-#include <drm/drm_exec.h>
 
 #include "quire_hold.h"
 #include "quire_queue.h"
@@ -313,37 +312,25 @@ static bool quire_hold_leave(struct quire_vm *vm)
 }
 
 /*
- * The memory comes back, and page tables show it.  -EAGAIN: some has gone meanwhile, or may.  Only the
- * reservations of these buffers are taken.
+ * The memory comes back, and page tables show it.  -EAGAIN: some has gone meanwhile, or may.  No
+ * reservation is taken: whoever has it may wait for jobs.
  */
 static int quire_hold_try(struct quire_vm *vm)
 {
 	struct quire_queues *queues = vm->qdev->queues;
-	struct drm_exec exec;
-	int ret = quire_vm_fault_userptrs(vm);
+	int ret = quire_vm_restore_userptrs(vm);
+	bool left;
 
-	if (ret)
-		return ret;
-	drm_exec_init(&exec, DRM_EXEC_IGNORE_DUPLICATES, 0);
-	drm_exec_until_all_locked(&exec) {
-		ret = quire_vm_lock_userptrs(vm, &exec);
-		drm_exec_retry_on_contention(&exec);
-		if (ret)
-			break;
-	}
-	if (!ret)
-		ret = quire_vm_remember_userptrs(vm);
 	if (!ret)
 		ret = quire_vm_begin_submit(vm);
-	if (!ret) {
-		/* Whoever takes memory away from here on holds it anew. */
-		mutex_lock(&queues->lock);
-		ret = quire_hold_leave(vm) ? 0 : -EAGAIN;
-		mutex_unlock(&queues->lock);
-		quire_vm_end_submit(vm);
-	}
-	drm_exec_fini(&exec);
-	return ret;
+	if (ret)
+		return ret;
+	/* Whoever takes memory away from here on holds it anew. */
+	mutex_lock(&queues->lock);
+	left = quire_hold_leave(vm);
+	mutex_unlock(&queues->lock);
+	quire_vm_end_submit(vm);
+	return left ? 0 : -EAGAIN;
 }
 
 static void quire_hold_restore(struct work_struct *work)

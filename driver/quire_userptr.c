@@ -286,32 +286,107 @@ static int quire_userptr_try(struct quire_userptr *userptr, struct hmm_range *ra
 	return ret == -EBUSY ? -EAGAIN : ret;
 }
 
-int quire_userptr_fault(struct quire_userptr *userptr)
+static int quire_userptr_fault_locked(struct quire_userptr *userptr, unsigned long *pfns,
+				      unsigned long count)
 {
-	unsigned long count = userptr->bo->base.base.size >> PAGE_SHIFT;
 	struct hmm_range range = {
 		.notifier = &userptr->notifier,
 		.start = userptr->notifier.interval_tree.start,
 		.end = userptr->notifier.interval_tree.last + 1,
+		.hmm_pfns = pfns,
 		.default_flags = HMM_PFN_REQ_FAULT |
 				 (userptr->bo->read_only ? 0 : HMM_PFN_REQ_WRITE),
 	};
 	struct mem_cgroup *before;
-	int ret;
+	int ret = 0;
 
+	lockdep_assert_held(&userptr->faulting);
 	/* The caller may be a work. */
 	before = set_active_memcg(userptr->bo->memcg);
-	range.hmm_pfns = kvmalloc_array(count, sizeof(*range.hmm_pfns), QUIRE_GFP_CALL);
-	ret = range.hmm_pfns ? quire_restart(mutex_lock_interruptible(&userptr->faulting)) :
-			       -ENOMEM;
+	if (!quire_userptr_valid(userptr))
+		ret = quire_userptr_try(userptr, &range, count);
+	set_active_memcg(before);
+	WRITE_ONCE(userptr->absent, ret == -EFAULT);
+	return ret;
+}
+
+/* @wait: or -EAGAIN if another thread asks for the pages already. */
+static int quire_userptr_fault_once(struct quire_userptr *userptr, bool wait)
+{
+	unsigned long count = userptr->bo->base.base.size >> PAGE_SHIFT, *pfns;
+	int ret;
+
+	if (quire_userptr_valid(userptr))
+		return 0;
+	/* For the moment, and so the caller's. */
+	pfns = kvmalloc_array(count, sizeof(*pfns), QUIRE_GFP_CALL);
+	if (!pfns)
+		return -ENOMEM;
+	if (wait)
+		ret = quire_restart(mutex_lock_interruptible(&userptr->faulting));
+	else
+		ret = mutex_trylock(&userptr->faulting) ? 0 : -EAGAIN;
 	if (!ret) {
-		if (!quire_userptr_valid(userptr))
-			ret = quire_userptr_try(userptr, &range, count);
-		WRITE_ONCE(userptr->absent, ret == -EFAULT);
+		ret = quire_userptr_fault_locked(userptr, pfns, count);
 		mutex_unlock(&userptr->faulting);
 	}
+	kvfree(pfns);
+	return ret;
+}
+
+int quire_userptr_fault(struct quire_userptr *userptr)
+{
+	return quire_userptr_fault_once(userptr, true);
+}
+
+static struct quire_vm_bo *quire_userptr_find_tie(struct quire_userptr *userptr,
+						  struct quire_vm *vm)
+{
+	struct quire_vm_bo *tie;
+
+	lockdep_assert_held(&userptr->ties_lock);
+	list_for_each_entry(tie, &userptr->ties, of_bo)
+		if (tie->base.vm == &vm->base)
+			return tie;
+	return NULL;
+}
+
+/*
+ * True: the address space has what there is.  The tie is not the caller's, but stays where it is
+ * under the lock; who takes pages away waits for that of the page tables.
+ */
+static bool quire_userptr_show_in(struct quire_userptr *userptr, struct quire_vm *vm,
+				  struct quire_table_pool *pool, struct quire_table_plan *plan)
+{
+	struct quire_vm_bo *tie;
+	bool shown;
+
+	mutex_lock(&userptr->ties_lock);
+	mutex_lock(&vm->mmu.lock);
+	tie = quire_userptr_find_tie(userptr, vm);
+	shown = !tie || tie->resident || !quire_userptr_valid(userptr) ||
+		quire_vm_show_bo(tie, pool, plan);
+	mutex_unlock(&vm->mmu.lock);
+	mutex_unlock(&userptr->ties_lock);
+	return shown;
+}
+
+int quire_userptr_restore(struct quire_userptr *userptr, struct quire_vm *vm)
+{
+	struct quire_table_plan plan;
+	struct quire_table_pool pool;
+	struct mem_cgroup *before;
+	int ret = quire_userptr_fault_once(userptr, false);
+
+	if (ret)
+		return ret;
+	quire_pool_init(&pool);
+	before = set_active_memcg(userptr->bo->memcg);
+	/* It takes back what it gave when the pages went: nobody is asked whether there is room. */
+	while (!ret && !quire_userptr_show_in(userptr, vm, &pool, &plan))
+		ret = quire_mmu_reserve(&vm->mmu, &pool, &plan);
 	set_active_memcg(before);
-	kvfree(range.hmm_pfns);
+	quire_mmu_unreserve(&vm->mmu, &pool);
 	return ret;
 }
 

@@ -66,6 +66,11 @@ void quire_userptr_detach(struct quire_bo *bo);
 
 /* Ask for the pages; -EFAULT if there are none, -EAGAIN if they go all the time. */
 int quire_userptr_fault(struct quire_userptr *userptr);
+/*
+ * For jobs that rest: also not while another thread asks for them (-EAGAIN); and the page tables of
+ * that address space show them.
+ */
+int quire_userptr_restore(struct quire_userptr *userptr, struct quire_vm *vm);
 static inline bool quire_userptr_valid(struct quire_userptr *userptr)
 {
 	/* Pairs with the stores in quire_userptr_begin_drop() and quire_userptr_take(). */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Address spaces: their life, and what submission needs of them. */
 #include <linux/list_sort.h>
-#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "quire_bind.h"
@@ -88,7 +87,6 @@ static void quire_vm_free(struct drm_gpuvm *gpuvm)
 		kfree(vm->spare[--vm->spare_count]);
 	quire_mmu_fini(&vm->mmu);
 	quire_hold_fini(&vm->hold);
-	mutex_destroy(&vm->userptr_pass);
 	mutex_destroy(&vm->lock);
 	kfree(vm);
 	drm_dev_put(&qdev->drm);
@@ -146,40 +144,49 @@ static bool quire_vm_plan_bo(struct quire_vm_bo *tie, const struct quire_table_p
 	return pool->leaf_count >= plan->leaves && pool->directory_count >= plan->directories;
 }
 
-/* The buffer is resident: page tables show it from here on. */
-static int quire_vm_remember_bo(struct quire_vm *vm, struct drm_gpuvm_bo *vm_bo)
+bool quire_vm_show_bo(struct quire_vm_bo *tie, struct quire_table_pool *pool,
+		      struct quire_table_plan *plan)
+{
+	struct quire_vm *vm = to_quire_vm(tie->base.vm);
+	struct quire_va *va;
+
+	lockdep_assert_held(&vm->mmu.lock);
+	if (!quire_vm_plan_bo(tie, pool, plan))
+		return false;
+	WRITE_ONCE(tie->resident, true);
+	list_for_each_entry(va, &tie->shown, shown) {
+		quire_vm_map(vm, pool, &tie->base, va->base.va.addr, va->base.va.range,
+			     va->base.gem.offset, va->flags);
+		cond_resched();
+	}
+	quire_mmu_flush(&vm->mmu);
+	return true;
+}
+
+int quire_vm_remember_bo(struct quire_vm *vm, struct drm_gpuvm_bo *vm_bo)
 {
 	struct quire_vm_bo *tie = to_quire_vm_bo(vm_bo);
 	struct quire_table_plan plan;
 	struct quire_table_pool pool;
-	struct quire_va *va;
 	int ret = 0;
 
 	dma_resv_assert_held(vm_bo->obj->resv);
 	quire_pool_init(&pool);
 	mutex_lock(&vm->mmu.lock);
-	/* Calls that are applied meanwhile may show more. */
-	while (!quire_vm_plan_bo(tie, &pool, &plan)) {
+	/*
+	 * A process's pages may have gone again: whoever took them waits for our lock.  Calls that
+	 * are applied meanwhile may show more than there are tables for.
+	 */
+	while (!ret && quire_bo_resident(to_quire_bo(vm_bo->obj)) &&
+	       !quire_vm_show_bo(tie, &pool, &plan)) {
 		mutex_unlock(&vm->mmu.lock);
 		ret = quire_room_check_work(quire_plan_bytes(&plan));
 		if (!ret)
 			ret = quire_mmu_reserve(&vm->mmu, &pool, &plan);
 		mutex_lock(&vm->mmu.lock);
-		if (ret)
-			goto out;
 	}
-	/* A process's pages may have gone again: whoever took them waits for our lock. */
-	if (!quire_bo_resident(to_quire_bo(vm_bo->obj)))
-		goto out;
-	tie->resident = true;
-	vm_bo->evicted = false;
-	list_for_each_entry(va, &tie->shown, shown) {
-		quire_vm_map(vm, &pool, vm_bo, va->base.va.addr, va->base.va.range,
-			     va->base.gem.offset, va->flags);
-		cond_resched();
-	}
-	quire_mmu_flush(&vm->mmu);
-out:
+	if (tie->resident)
+		vm_bo->evicted = false;
 	mutex_unlock(&vm->mmu.lock);
 	quire_mmu_unreserve(&vm->mmu, &pool);
 	return ret;
@@ -206,7 +213,7 @@ struct quire_ticket quire_vm_hide_bo(struct quire_vm *vm, struct quire_vm_bo *ti
 			cond_resched();
 		}
 	}
-	tie->resident = false;
+	WRITE_ONCE(tie->resident, false);
 	/* Mappings that ended before may not be drained either. */
 	ticket = quire_mmu_flush(&vm->mmu);
 	tie->ticket = ticket;
@@ -252,110 +259,6 @@ int quire_vm_prepare_submit(struct quire_vm *vm, struct drm_exec *exec,
 	if (!ret)
 		ret = drm_gpuvm_validate(&vm->base, exec);
 	return ret ?: quire_vm_remember_userptrs(vm);
-}
-
-int quire_vm_lock_userptrs(struct quire_vm *vm, struct drm_exec *exec)
-{
-	struct quire_vm_bo *tie;
-	int ret = drm_gpuvm_prepare_vm(&vm->base, exec, 0);
-
-	if (ret)
-		return ret;
-	list_for_each_entry(tie, &vm->userptrs, of_vm) {
-		ret = drm_exec_lock_obj(exec, tie->base.obj);
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
-int quire_vm_remember_userptrs(struct quire_vm *vm)
-{
-	struct quire_vm_bo *tie;
-	int ret = 0;
-
-	/* It keeps the list as it is. */
-	drm_gpuvm_resv_assert_held(&vm->base);
-	list_for_each_entry(tie, &vm->userptrs, of_vm) {
-		struct quire_bo *bo = to_quire_bo(tie->base.obj);
-		struct mem_cgroup *before;
-
-		if (tie->resident || !quire_bo_resident(bo))
-			continue;
-		before = set_active_memcg(bo->memcg);
-		ret = quire_vm_remember_bo(vm, &tie->base);
-		set_active_memcg(before);
-		if (ret)
-			break;
-	}
-	return ret;
-}
-
-/* A buffer whose pages have gone and that this pass has not seen, with a reference, or NULL. */
-static struct quire_bo *quire_vm_next_absent(struct quire_vm *vm)
-{
-	struct quire_bo *absent = NULL;
-	struct quire_vm_bo *tie;
-
-	lockdep_assert_held(&vm->userptr_pass);
-	spin_lock(&vm->job_lock);
-	list_for_each_entry(tie, &vm->userptrs, of_vm) {
-		struct quire_bo *bo = to_quire_bo(tie->base.obj);
-
-		if (tie->pass == vm->userptr_passes || quire_userptr_valid(bo->userptr))
-			continue;
-		tie->pass = vm->userptr_passes;
-		drm_gem_object_get(&bo->base.base);
-		absent = bo;
-		break;
-	}
-	spin_unlock(&vm->job_lock);
-	return absent;
-}
-
-int quire_vm_fault_userptrs(struct quire_vm *vm)
-{
-	struct quire_bo *bo;
-	int ret;
-
-	if (list_empty_careful(&vm->userptrs))
-		return 0;
-	ret = quire_restart(mutex_lock_interruptible(&vm->userptr_pass));
-	if (ret)
-		return ret;
-	vm->userptr_passes++;
-	while (!ret && (bo = quire_vm_next_absent(vm))) {
-		ret = quire_userptr_fault(bo->userptr);
-		/* What the process has unmapped stays unmapped for jobs, too. */
-		if (ret == -EFAULT)
-			ret = 0;
-		drm_gem_object_put(&bo->base.base);
-	}
-	mutex_unlock(&vm->userptr_pass);
-	return ret;
-}
-
-int quire_vm_begin_submit(struct quire_vm *vm)
-{
-	struct quire_vm_bo *tie;
-
-	drm_gpuvm_resv_assert_held(&vm->base);
-	down_read(&vm->userptr_lock);
-	list_for_each_entry(tie, &vm->userptrs, of_vm) {
-		struct quire_userptr *userptr = to_quire_bo(tie->base.obj)->userptr;
-
-		if ((tie->resident && quire_userptr_valid(userptr)) ||
-		    READ_ONCE(userptr->absent))
-			continue;
-		up_read(&vm->userptr_lock);
-		return -EAGAIN;
-	}
-	return 0;
-}
-
-void quire_vm_end_submit(struct quire_vm *vm)
-{
-	up_read(&vm->userptr_lock);
 }
 
 /* Both reservations are tried, not taken: whoever holds one may wait for fences. */
@@ -485,7 +388,6 @@ struct quire_vm *quire_vm_new(struct quire_device *qdev)
 	INIT_LIST_HEAD(&vm->ended);
 	INIT_LIST_HEAD(&vm->removed);
 	INIT_LIST_HEAD(&vm->userptrs);
-	mutex_init(&vm->userptr_pass);
 	init_rwsem(&vm->userptr_lock);
 	INIT_LIST_HEAD(&vm->late);
 	INIT_WORK(&vm->work, quire_bind_work);

@@ -68,10 +68,6 @@ struct quire_vm {
 	unsigned int spare_count;
 	/** @userptrs: ties of buffers of a process's own memory (quire_vm_bo.of_vm); same lock */
 	struct list_head userptrs;
-	/** @userptr_pass: one thread at a time asks for pages that have gone */
-	struct mutex userptr_pass;
-	/** @userptr_passes: counts those, under @userptr_pass */
-	u64 userptr_passes;
 	/**
 	 * @userptr_lock: held for reading while a submission that found all pages in place puts
 	 * its fence; who takes pages away takes it for writing once
@@ -108,8 +104,10 @@ struct quire_vm_bo {
 	struct drm_gpuvm_bo base;
 	/**
 	 * @resident: page tables may show where the buffer lies: it stays there as long as this
-	 * is set.  Written under the buffer's reservation and the lock of the page tables, read
-	 * under either.
+	 * is set.  Written under the lock of the page tables and, but for memory of a process, the
+	 * buffer's reservation; read under either.  Of memory of a process, whoever takes it away
+	 * or brings it back has no reservation: whoever has but quire_vm.userptr_lock looks at
+	 * quire_userptr.valid before.
 	 */
 	bool resident;
 	/** @shown: mappings (quire_va.shown), under the lock of the page tables */
@@ -125,8 +123,6 @@ struct quire_vm_bo {
 	struct list_head of_bo;
 	/** @of_vm: in quire_vm.userptrs; changes under both reservations and job_lock */
 	struct list_head of_vm;
-	/** @pass: quire_vm.userptr_passes that has asked for the pages; under userptr_pass */
-	u64 pass;
 };
 
 static inline struct quire_vm_bo *to_quire_vm_bo(struct drm_gpuvm_bo *vm_bo)
@@ -176,14 +172,23 @@ void quire_vm_detach_queue(struct quire_vm *vm);
  */
 int quire_vm_prepare_submit(struct quire_vm *vm, struct drm_exec *exec,
 			    unsigned int num_fences);
+/* The buffer is resident: page tables show it from here on.  Its reservation is held. */
+int quire_vm_remember_bo(struct quire_vm *vm, struct drm_gpuvm_bo *vm_bo);
 /*
- * Before that, with no lock that a page fault takes: pages of a process's own memory that
- * have gone are asked for again.  -EAGAIN: some go all the time, begin anew.
+ * Under the lock of the page tables: they show a buffer that is resident.  False: the pool has too
+ * few tables, the plan says how many it takes.
+ */
+bool quire_vm_show_bo(struct quire_vm_bo *tie, struct quire_table_pool *pool,
+		      struct quire_table_plan *plan);
+
+/*
+ * quire_vm_userptr.c: before that, with no lock that a page fault takes, pages of a process's own
+ * memory that have gone are asked for again.  -EAGAIN: some go all the time, begin anew.
  */
 int quire_vm_fault_userptrs(struct quire_vm *vm);
-/* For nothing but these: their reservations and that of the address space, as above. */
-int quire_vm_lock_userptrs(struct quire_vm *vm, struct drm_exec *exec);
-/* With these: page tables show the pages there are. */
+/* The same for jobs that rest, as long as they are held; and page tables show them. */
+int quire_vm_restore_userptrs(struct quire_vm *vm);
+/* Under the reservations: page tables show the pages there are. */
 int quire_vm_remember_userptrs(struct quire_vm *vm);
 /*
  * After it: from here to quire_vm_end_submit() no page goes without waiting for the fence that
