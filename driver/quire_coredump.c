@@ -15,7 +15,7 @@
 #include "quire_queue.h"
 #include "quire_vm.h"
 
-/* A storm of faults makes no storm of dumps, which the kernel would throw away anyhow. */
+/* A storm of faults makes no storm of dumps, which would be thrown away anyhow. */
 #define QUIRE_COREDUMP_INTERVAL msecs_to_jiffies(1000)
 
 static void quire_coredump_add_register(struct quire_coredump *dump, u32 offset)
@@ -23,7 +23,7 @@ static void quire_coredump_add_register(struct quire_coredump *dump, u32 offset)
 	struct quire_dump_register *entry = &dump->registers[dump->registers_count++];
 
 	entry->offset = offset;
-	entry->value = quire_read(dump->qdev, offset);
+	entry->value = quire_read(dump->all->qdev, offset);
 }
 
 static void quire_coredump_add_ring_registers(struct quire_coredump *dump, u32 ring)
@@ -47,12 +47,13 @@ static void quire_coredump_add_card_registers(struct quire_coredump *dump)
 		quire_coredump_add_register(dump, quire_card_registers[i].offset);
 }
 
-/* False: one is being made, or was just now. */
+/* False: one of its kind is being made, or a job's was just now. */
 static bool quire_coredump_take(struct quire_coredump *dump, u32 reason)
 {
-	if (!dump || atomic_cmpxchg(&dump->busy, 0, 1))
+	if (atomic_cmpxchg(&dump->busy, 0, 1))
 		return false;
-	if (dump->made && time_before(jiffies, dump->made_at + QUIRE_COREDUMP_INTERVAL)) {
+	if (dump->made && reason != QUIRE_DUMP_RESET &&
+	    time_before(jiffies, dump->made_at + QUIRE_COREDUMP_INTERVAL)) {
 		atomic_set_release(&dump->busy, 0);
 		return false;
 	}
@@ -95,9 +96,13 @@ void quire_coredump_job(struct quire_queue *queue, struct quire_job *job,
 			const struct quire_fence_record *record)
 {
 	bool timeout = record->status == QUIRE_STATUS_CANCELLED;
-	struct quire_coredump *dump = queue->qdev->coredump;
+	struct quire_coredumps *all = queue->qdev->coredumps;
 	struct quire_dump_cause *cause;
+	struct quire_coredump *dump;
 
+	if (!all)
+		return;
+	dump = &all->job;
 	if (!quire_coredump_take(dump, timeout ? QUIRE_DUMP_JOB_TIMEOUT : QUIRE_DUMP_JOB_FAILED))
 		return;
 	quire_coredump_take_queue(dump, queue, job);
@@ -130,9 +135,13 @@ void quire_coredump_overdue(struct quire_queue *queue)
 
 void quire_coredump_reset(struct quire_device *qdev, struct quire_queue *guilty, const char *why)
 {
-	struct quire_coredump *dump = qdev->coredump;
+	struct quire_coredumps *all = qdev->coredumps;
+	struct quire_coredump *dump;
 	unsigned long flags;
 
+	if (!all)
+		return;
+	dump = &all->reset;
 	if (!quire_coredump_take(dump, QUIRE_DUMP_RESET))
 		return;
 	strscpy(dump->cause.text, why, sizeof(dump->cause.text));
@@ -176,26 +185,36 @@ static void quire_coredump_free(struct drm_device *drm, void *data)
 	kvfree(data);
 }
 
+static void quire_coredump_set_aside(struct quire_coredumps *all, struct quire_coredump *dump)
+{
+	dump->all = all;
+	INIT_WORK(&dump->work, quire_coredump_work);
+}
+
 int quire_coredump_init(struct quire_device *qdev)
 {
-	struct quire_coredump *dump = kvzalloc(sizeof(*dump), GFP_KERNEL);
+	struct quire_coredumps *all = kvzalloc(sizeof(*all), GFP_KERNEL);
 	int ret;
 
-	if (!dump)
+	if (!all)
 		return -ENOMEM;
-	dump->qdev = qdev;
-	INIT_WORK(&dump->work, quire_coredump_work);
-	ret = drmm_add_action_or_reset(&qdev->drm, quire_coredump_free, dump);
+	all->qdev = qdev;
+	quire_coredump_set_aside(all, &all->job);
+	quire_coredump_set_aside(all, &all->reset);
+	mutex_init(&all->lock);
+	ret = drmm_add_action_or_reset(&qdev->drm, quire_coredump_free, all);
 	if (!ret)
-		qdev->coredump = dump;
+		qdev->coredumps = all;
 	return ret;
 }
 
 void quire_coredump_fini(struct quire_device *qdev)
 {
-	struct quire_coredump *dump = qdev->coredump;
+	struct quire_coredumps *all = qdev->coredumps;
 
+	if (!all)
+		return;
 	/* One that has begun is made; the card itself is not needed for it. */
-	if (dump)
-		flush_work(&dump->work);
+	flush_work(&all->job.work);
+	flush_work(&all->reset.work);
 }

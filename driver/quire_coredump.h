@@ -10,8 +10,8 @@ struct quire_queue;
 /*
  * What a card was about when a job failed or it had to be reset, as a device core dump
  * (quire/dump.h).  All but init and fini may be called where fences wait: they copy what is
- * about to change to memory set aside, and leave the rest to a worker.  One at a time: what
- * happens while a dump is being made has none.
+ * about to change to memory set aside, and leave the rest to a worker.  One for a job and one
+ * for a reset can be made at a time: what else happens meanwhile has none.
  */
 
 /* @job of @queue has ended with @record.  Under queue->lock. */

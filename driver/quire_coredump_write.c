@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Device core dumps: the half that may sleep and allocate.  No fence waits for it, so it takes
- * the locks of address spaces and reservations of buffers.  What is gone meanwhile, because the
- * application is quick to clear up, is missing in the dump.
+ * the locks of address spaces and reservations of buffers.  But the removal of the card does, and
+ * a call of the application may hold them for as long as another card's jobs take; so they are
+ * tried for a moment only.  What cannot be had, or is gone meanwhile because the application is
+ * quick to clear up, is missing in the dump.
  */
+#include <linux/delay.h>
 #include <linux/devcoredump.h>
 #include <linux/iosys-map.h>
+#include <linux/sysfs.h>
 #include <linux/utsname.h>
 #include <linux/vmalloc.h>
 
@@ -20,6 +24,9 @@
 #define QUIRE_COREDUMP_MAPPINGS_MAX 16384
 #define QUIRE_COREDUMP_QUEUES_MAX 4096
 #define QUIRE_COREDUMP_SECTIONS_MAX 10
+/* How long a dump waits in all for locks that calls hold, and how often it looks. */
+#define QUIRE_COREDUMP_PATIENCE msecs_to_jiffies(500)
+#define QUIRE_COREDUMP_LOOK_MS 5
 
 /** struct quire_coredump_part - a section to be */
 struct quire_coredump_part {
@@ -33,11 +40,24 @@ struct quire_coredump_part {
 
 /** struct quire_coredump_file - a dump in the making */
 struct quire_coredump_file {
+	/** @drm: the card's */
+	struct drm_device *drm;
+	/** @deadline: until when locks are tried, in jiffies */
+	unsigned long deadline;
 	/** @count: of @parts */
 	unsigned int count;
 	/** @parts: sections */
 	struct quire_coredump_part parts[QUIRE_COREDUMP_SECTIONS_MAX];
 };
+
+/* False: whoever holds what the dump lacks has had the time he gets. */
+static bool quire_coredump_may_wait(struct quire_coredump_file *file)
+{
+	if (drm_dev_is_unplugged(file->drm) || time_after(jiffies, file->deadline))
+		return false;
+	msleep(QUIRE_COREDUMP_LOOK_MS);
+	return true;
+}
 
 /* Takes over @data if @owned; without data there is no section, and NULL is returned. */
 static struct quire_dump_section *
@@ -106,7 +126,7 @@ static void quire_coredump_fill_queue(struct quire_coredump *dump, struct quire_
 static void quire_coredump_add_queues(struct quire_coredump_file *file,
 				      struct quire_coredump *dump)
 {
-	struct drm_device *drm = &dump->qdev->drm;
+	struct drm_device *drm = &dump->all->qdev->drm;
 	struct quire_dump_section *section;
 	struct quire_dump_queue *queues;
 	struct quire_queue *queue;
@@ -242,8 +262,9 @@ static bool quire_coredump_read_system(struct quire_bo *bo, u64 offset, void *to
 	return true;
 }
 
-/* Up to @bytes of what is mapped from @address on; how many could be read. */
-static u64 quire_coredump_read_buffer(struct drm_gpuva *va, u64 address, void *to, u64 bytes)
+/* Up to @bytes of what is mapped from @address on; how many could be read, or -EBUSY. */
+static s64 quire_coredump_read_buffer(struct quire_coredump_file *file, struct drm_gpuva *va,
+				      u64 address, void *to, u64 bytes)
 {
 	struct quire_device *qdev = to_quire_device(va->gem.obj->dev);
 	struct quire_bo *bo = to_quire_bo(va->gem.obj);
@@ -255,7 +276,9 @@ static u64 quire_coredump_read_buffer(struct drm_gpuva *va, u64 address, void *t
 		return 0;
 	bytes = min(bytes, va->va.range - offset);
 	offset += va->gem.offset;
-	dma_resv_lock(bo->base.base.resv, NULL);
+	while (!dma_resv_trylock(bo->base.base.resv))
+		if (!quire_coredump_may_wait(file))
+			return -EBUSY;
 	/* What nobody has seen yet is not shown here either. */
 	if (bo->base.resource && bo->base.resource->mem_type == TTM_PL_VRAM)
 		got = !bo->uncleared && quire_coredump_read_card(qdev, bo, offset, to, bytes);
@@ -268,8 +291,9 @@ static u64 quire_coredump_read_buffer(struct drm_gpuva *va, u64 address, void *t
 static void quire_coredump_add_stream(struct quire_coredump_file *file,
 				      struct quire_coredump *dump, struct quire_vm *vm)
 {
-	u64 address = dump->cause.stream_address, left = dump->cause.stream_bytes, got;
+	u64 address = dump->cause.stream_address, left = dump->cause.stream_bytes;
 	struct drm_gpuva *va;
+	s64 got = 0;
 	u8 *stream;
 
 	lockdep_assert_held(&vm->lock);
@@ -280,14 +304,16 @@ static void quire_coredump_add_stream(struct quire_coredump_file *file,
 		return;
 	while (left) {
 		va = drm_gpuva_find_first(&vm->base, address, 1);
-		got = va ? quire_coredump_read_buffer(va, address,
+		got = va ? quire_coredump_read_buffer(file, va, address,
 						      stream + dump->cause.stream_bytes - left,
 						      left) : 0;
-		if (!got)
+		if (got <= 0)
 			break;
 		address += got;
 		left -= got;
 	}
+	if (got < 0)
+		dump->cause.held |= QUIRE_DUMP_HELD_STREAM;
 	quire_coredump_add(file, QUIRE_DUMP_STREAM, stream, 1, dump->cause.stream_bytes - left,
 			   true);
 }
@@ -301,7 +327,11 @@ static void quire_coredump_add_queue(struct quire_coredump_file *file, struct qu
 	quire_coredump_add(file, QUIRE_DUMP_RECORDS, dump->records, sizeof(dump->records[0]),
 			   QUIRE_RING_ENTRIES, false);
 	quire_coredump_add_walk(file, dump);
-	mutex_lock(&vm->lock);
+	while (!mutex_trylock(&vm->lock))
+		if (!quire_coredump_may_wait(file)) {
+			dump->cause.held |= QUIRE_DUMP_HELD_MAPPINGS;
+			return;
+		}
 	quire_coredump_add_mappings(file, vm);
 	quire_coredump_add_stream(file, dump, vm);
 	mutex_unlock(&vm->lock);
@@ -342,15 +372,55 @@ static void *quire_coredump_join(struct quire_coredump_file *file, struct quire_
 	return whole;
 }
 
+/* The kernel has a dump of the card, or its reader has not let go of it yet. */
+static bool quire_coredump_is_kept(struct device *dev)
+{
+	struct kernfs_node *link = sysfs_get_dirent(dev->kobj.sd, "devcoredump");
+
+	sysfs_put(link);
+	return link;
+}
+
+/*
+ * The kernel keeps the first and throws away what comes while that is there.  Of a job that may be
+ * anybody's, who would hide with it why the card was reset.
+ */
+static void quire_coredump_hand_over(struct quire_coredump *dump, void *whole, size_t bytes)
+{
+	struct quire_coredumps *all = dump->all;
+	struct device *dev = all->qdev->drm.dev;
+	bool replaces;
+
+	guard(mutex)(&all->lock);
+	replaces = dump->reason == QUIRE_DUMP_RESET && all->kept != QUIRE_DUMP_RESET;
+	if (replaces) {
+		dev_coredump_put(dev);
+	} else if (quire_coredump_is_kept(dev)) {
+		/* Once for each that is kept: a process makes one a second. */
+		if (!all->refused)
+			drm_info(&all->qdev->drm, "core dump dropped, and so are others until the one that is there is released\n");
+		all->refused = true;
+		vfree(whole);
+		return;
+	}
+	all->kept = dump->reason;
+	all->refused = false;
+	drm_info(&all->qdev->drm, "core dump of a %s left in /sys/class/devcoredump\n",
+		 dump->reason == QUIRE_DUMP_RESET ? "reset" : "job that failed");
+	dev_coredumpv(dev, whole, bytes, GFP_KERNEL);
+}
+
 void quire_coredump_write(struct quire_coredump *dump)
 {
 	struct quire_coredump_file *file = kvzalloc(sizeof(*file), GFP_KERNEL);
-	struct quire_device *qdev = dump->qdev;
+	struct quire_device *qdev = dump->all->qdev;
 	void *whole;
 	size_t bytes;
 
 	if (!file)
 		return;
+	file->drm = &qdev->drm;
+	file->deadline = jiffies + QUIRE_COREDUMP_PATIENCE;
 	quire_coredump_add_card(file, qdev);
 	quire_coredump_add(file, QUIRE_DUMP_CAUSE, &dump->cause, sizeof(dump->cause), 1, false);
 	quire_coredump_add(file, QUIRE_DUMP_REGISTERS, dump->registers, sizeof(dump->registers[0]),
@@ -364,7 +434,6 @@ void quire_coredump_write(struct quire_coredump *dump)
 		if (file->parts[i].owned)
 			kvfree(file->parts[i].data);
 	kvfree(file);
-	/* Takes the memory over; throws it away if an older dump is still there. */
 	if (whole)
-		dev_coredumpv(qdev->drm.dev, whole, bytes, GFP_KERNEL);
+		quire_coredump_hand_over(dump, whole, bytes);
 }

@@ -19,7 +19,7 @@
 #include <drm/quire_drm.h>
 #include <quire/hw.h>
 
-struct quire_coredump;
+struct quire_coredumps;
 struct quire_fw;
 struct quire_hwmon;
 struct quire_irq;
@@ -136,8 +136,8 @@ struct quire_device {
 	struct quire_mailbox *mailbox;
 	/** @hwmon: energy over time (quire_hwmon.c), or NULL */
 	struct quire_hwmon *hwmon;
-	/** @coredump: memory set aside for a dump (quire_coredump.c) */
-	struct quire_coredump *coredump;
+	/** @coredumps: memory set aside for dumps (quire_coredump.c) */
+	struct quire_coredumps *coredumps;
 	/** @queues: hardware queues (quire_queue.c) */
 	struct quire_queues *queues;
 	/** @migrate: moves of contents by the engines (quire_migrate.c) */

@@ -304,6 +304,35 @@ static void what_is_newer_is_passed_over(void **state)
 	json_object_put(o);
 }
 
+/* The first drivers' causes end before what calls held; later ones say it. */
+static void what_calls_held_is_told(void **state)
+{
+	struct quire_dump_cause held = fault;
+	char command[128];
+	struct maker m;
+	json_object *o;
+
+	(void)state;
+	held.held = QUIRE_DUMP_HELD_MAPPINGS;
+	begin(&m, QUIRE_DUMP_JOB_FAILED);
+	add(&m, QUIRE_DUMP_CAUSE, &held, offsetof(struct quire_dump_cause, held), 1);
+	end(&m);
+	o = decode();
+	assert_false(json_object_get_boolean(at(o, "cause.mappings_held")));
+	json_object_put(o);
+
+	begin(&m, QUIRE_DUMP_JOB_FAILED);
+	add(&m, QUIRE_DUMP_CAUSE, &held, sizeof(held), 1);
+	end(&m);
+	o = decode();
+	assert_true(json_object_get_boolean(at(o, "cause.mappings_held")));
+	assert_false(json_object_get_boolean(at(o, "cause.stream_held")));
+	json_object_put(o);
+	snprintf(command, sizeof(command), "$T/quire-dump %s", path);
+	run(&r, command);
+	assert_non_null(strstr(r.out, "could not read the mappings: a call of the process held them"));
+}
+
 static void refused(const struct maker *m, size_t size, const char *words)
 {
 	char command[128];
@@ -409,6 +438,7 @@ int main(void)
 		cmocka_unit_test(wrong_packets_are_explained),
 		cmocka_unit_test(text_has_all_parts_and_nothing_unprintable),
 		cmocka_unit_test(what_is_newer_is_passed_over),
+		cmocka_unit_test(what_calls_held_is_told),
 		cmocka_unit_test(broken_dumps_are_refused_with_a_reason),
 		cmocka_unit_test(usage_and_missing_files),
 		cmocka_unit_test(a_dump_is_saved_as_it_is),

@@ -95,6 +95,8 @@ static json_object *cause(const struct dump_section *section)
 	put_number(object, "detail", cause.detail);
 	put_word(object, "fault_info", cause.fault_info);
 	put_word(object, "fault_address", cause.fault_address);
+	put_flag(object, "mappings_held", cause.held & QUIRE_DUMP_HELD_MAPPINGS);
+	put_flag(object, "stream_held", cause.held & QUIRE_DUMP_HELD_STREAM);
 	if (cause.status != QUIRE_STATUS_MMU_FAULT)
 		return object;
 	put_text(object, "fault_reason", dump_fault_name(cause.fault_info));

@@ -6,10 +6,10 @@
 
 #include "dump.h"
 
-/* What a section's entries must have at least: all of what version 1 has. */
+/* What a section's entries must have at least: what the first drivers wrote. */
 static const uint32_t least[DUMP_TYPES] = {
 	[QUIRE_DUMP_CARD] = sizeof(struct quire_dump_card),
-	[QUIRE_DUMP_CAUSE] = sizeof(struct quire_dump_cause),
+	[QUIRE_DUMP_CAUSE] = offsetof(struct quire_dump_cause, held),
 	[QUIRE_DUMP_REGISTERS] = sizeof(struct quire_dump_register),
 	[QUIRE_DUMP_QUEUES] = sizeof(struct quire_dump_queue),
 	[QUIRE_DUMP_RING] = sizeof(struct quire_ring_entry),

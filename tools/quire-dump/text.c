@@ -84,6 +84,9 @@ static void print_cause(const struct dump_section *section, FILE *to)
 	if (cause.ring != QUIRE_DUMP_NONE)
 		fprintf(to, ", ring %u, context %u", cause.ring, cause.context);
 	putc('\n', to);
+	if (cause.held)
+		fprintf(to, "  the driver could not read the %s: a call of the process held them\n",
+			cause.held & QUIRE_DUMP_HELD_MAPPINGS ? "mappings" : "stream's buffers");
 }
 
 static void print_walk(const struct dump_section *section, FILE *to)

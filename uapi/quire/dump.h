@@ -3,7 +3,7 @@
  * The file that the driver leaves when a job fails or the card is reset: the contract between
  * driver and decoder (quire-dump).  Linux offers it once, for root, as
  * /sys/class/devcoredump/devcdN/data; the first dump of a card is kept until somebody has read
- * and released it, or for five minutes.
+ * and released it, or for five minutes; only a reset's takes the place of one of a job.
  *
  * A header, then sections, each a struct quire_dump_section and its contents, padded with
  * zeros to a multiple of 8 bytes.  All is little-endian.  Each type occurs at most once, in any
@@ -100,6 +100,10 @@ struct quire_dump_card {
 
 #define QUIRE_DUMP_NONE 0xffffffffu	/* no ring or context */
 
+/* Parts that are missing, or end early, because a call of the process held them for too long. */
+#define QUIRE_DUMP_HELD_MAPPINGS 0x1u	/* and with them the stream */
+#define QUIRE_DUMP_HELD_STREAM 0x2u
+
 /*
  * struct quire_dump_cause - the job that failed; of a reset, the oldest of the queue that is
  * thought guilty, or none (@job 0)
@@ -112,6 +116,8 @@ struct quire_dump_card {
  * @status .. @fault_address: as in struct quire_fence_record; 0 where the card wrote none
  * @command:        name of that process
  * @text:           why the card is reset, or empty
+ * @held:           QUIRE_DUMP_HELD_*
+ * @reserved:       0
  */
 struct quire_dump_cause {
 	uint64_t job;
@@ -128,6 +134,8 @@ struct quire_dump_cause {
 	uint64_t fault_address;
 	char command[16];
 	char text[64];
+	uint32_t held;
+	uint32_t reserved;
 };
 
 /* struct quire_dump_register - @offset in BAR 0 */
@@ -195,7 +203,7 @@ struct quire_dump_step {
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_dump_header) == 48, "dump header");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_dump_section) == 24, "dump section");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_dump_card) == 176, "dump card");
-QUIRE_ASSERT_LAYOUT(sizeof(struct quire_dump_cause) == 144, "dump cause");
+QUIRE_ASSERT_LAYOUT(sizeof(struct quire_dump_cause) == 152, "dump cause");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_dump_register) == 8, "dump register");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_dump_queue) == 80, "dump queue");
 QUIRE_ASSERT_LAYOUT(sizeof(struct quire_dump_mapping) == 40, "dump mapping");
