@@ -116,7 +116,7 @@ static int quire_bind_check_bo(struct drm_device *drm, struct drm_file *file,
 	if (op->bo->read_only && !(args->flags & DRM_QUIRE_VM_BIND_READ_ONLY))
 		return quire_inval(drm, "vm_bind.ops.flags %#x must have READ_ONLY for handle %u",
 				   args->flags, args->handle);
-	return 0;
+	return op->bo->import ? quire_import_attach(op->bo) : 0;
 }
 
 static int quire_bind_check_op(struct drm_device *drm, struct drm_file *file,

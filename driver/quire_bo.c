@@ -167,6 +167,7 @@ static void quire_gem_flush(struct drm_device *drm, void *unused)
 {
 	flush_workqueue(to_quire_device(drm)->ttm.wq);
 	/* What TTM has let go, and whoever is told that its pages go. */
+	quire_imports_fini(to_quire_device(drm));
 	quire_userptr_flush();
 }
 

@@ -136,7 +136,7 @@ int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev)
 	spin_lock_init(&qdev->counter_lock);
 	spin_lock_init(&qdev->tables_lock);
 	INIT_LIST_HEAD(&qdev->tables);
-	INIT_LIST_HEAD(&qdev->imports);
+	quire_imports_init(qdev);
 	ret = drmm_mutex_init(drm, &qdev->mmu_lock);
 	if (!ret)
 		ret = drmm_mutex_init(drm, &qdev->imports_lock);

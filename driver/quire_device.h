@@ -100,6 +100,10 @@ struct quire_device {
 	struct mutex imports_lock;
 	/** @imports: memory of other devices (struct quire_import), given back at unplug */
 	struct list_head imports;
+	/** @imports_gone: buffers of such memory that nobody has any more */
+	struct llist_head imports_gone;
+	/** @imports_end: ends these */
+	struct delayed_work imports_end;
 
 	/** @mmu_lock: protects @mmus; nothing is allocated under it */
 	struct mutex mmu_lock;

@@ -25,6 +25,9 @@
 #include "quire_userptr.h"
 #include "quire_vm.h"
 
+/* How long a buffer that has gone waits when somebody has its reservation. */
+#define QUIRE_IMPORT_LOOK msecs_to_jiffies(100)
+
 /** struct quire_peer - another device that is attached to a buffer of ours */
 struct quire_peer {
 	/** @attach: as it is known to dma-buf */
@@ -321,19 +324,21 @@ static int quire_import_ask(struct quire_import *import)
 	return left;
 }
 
+/*
+ * Not inside drm_dev_enter(): the exporter may wait for jobs, and with us the removal of any DRM
+ * device would.  Whoever removes the card takes the reservation for each import, and so finds
+ * addresses that came meanwhile.
+ */
 int quire_import_map(struct quire_bo *bo)
 {
 	struct quire_import *import = bo->import;
-	int ret = -ENODEV, idx;
 
 	dma_resv_assert_held(import->dmabuf->resv);
 	if (import->sgt)
 		return 0;
-	if (drm_dev_enter(bo->base.base.dev, &idx)) {
-		ret = quire_import_ask(import);
-		drm_dev_exit(idx);
-	}
-	return ret;
+	if (drm_dev_is_unplugged(bo->base.base.dev) || !import->attach)
+		return -ENODEV;
+	return quire_import_ask(import);
 }
 
 bool quire_import_failed_for_now(int error)
@@ -356,24 +361,23 @@ void quire_import_idle(struct quire_bo *bo)
 		quire_import_drop(bo->import);
 }
 
-/* Drops the reference of quire_device.imports. */
-static void quire_import_leave(struct quire_import *import)
+/* The card lets go of the memory; what is returned is to be detached without the reservation. */
+static struct dma_buf_attachment *quire_import_leave(struct quire_import *import)
 {
 	struct dma_buf_attachment *attach = import->attach;
 
-	dma_resv_lock(import->dmabuf->resv, NULL);
+	lockdep_assert_held(&import->lock);
+	dma_resv_assert_held(import->dmabuf->resv);
 	/* Without addresses no address space has it, and it may be on its way out. */
 	if (import->bo && import->sgt)
 		quire_vm_forget_bo(import->bo, false, false);
 	quire_import_drop(import);
 	import->attach = NULL;
-	dma_resv_unlock(import->dmabuf->resv);
-	dma_buf_detach(import->dmabuf, attach);
-	quire_import_put(import);
+	return attach;
 }
 
-/* Who finds it there is the one to detach it. */
-static bool quire_import_unlist(struct quire_device *qdev, struct quire_import *import)
+/* Takes it off quire_device.imports, and drops the reference of that. */
+static void quire_import_unlist(struct quire_device *qdev, struct quire_import *import)
 {
 	bool listed;
 
@@ -381,42 +385,101 @@ static bool quire_import_unlist(struct quire_device *qdev, struct quire_import *
 	listed = !list_empty(&import->node);
 	list_del_init(&import->node);
 	mutex_unlock(&qdev->imports_lock);
-	return listed;
+	if (listed)
+		quire_import_put(import);
 }
 
-static void quire_import_end(struct quire_bo *bo)
+/* False: somebody has the reservation, perhaps while he waits for jobs. */
+static bool quire_import_try_detach(struct quire_import *import)
 {
-	struct quire_device *qdev = to_quire_device(bo->base.base.dev);
-	struct quire_import *import = bo->import;
-	int idx;
+	struct dma_buf_attachment *attach;
 
-	/* Else the unplug that is under way, or over, detaches it. */
-	if (drm_dev_enter(&qdev->drm, &idx)) {
-		if (quire_import_unlist(qdev, import))
-			quire_import_leave(import);
-		drm_dev_exit(idx);
-	}
-	if (READ_ONCE(import->attach)) {
-		dma_resv_lock(import->dmabuf->resv, NULL);
+	lockdep_assert_held(&import->lock);
+	if (!import->attach)
+		return true;
+	if (!dma_resv_trylock(import->dmabuf->resv))
+		return false;
+	attach = quire_import_leave(import);
+	import->bo = NULL;
+	dma_resv_unlock(import->dmabuf->resv);
+	dma_buf_detach(import->dmabuf, attach);
+	return true;
+}
+
+/* Nobody has the buffer any more.  The card is off the list last: unplug waits for us there. */
+static bool quire_import_try_end(struct quire_device *qdev, struct quire_import *import)
+{
+	struct quire_bo *bo;
+	bool over;
+
+	if (!mutex_trylock(&import->lock))
+		return false;
+	bo = import->bo;
+	over = quire_import_try_detach(import);
+	if (over)
 		import->bo = NULL;
-		dma_resv_unlock(import->dmabuf->resv);
-	}
+	mutex_unlock(&import->lock);
+	if (!over)
+		return false;
+	quire_import_unlist(qdev, import);
 	quire_import_put(import);
+	quire_bo_end(bo);
+	return true;
 }
 
-static void quire_import_end_work(struct work_struct *work)
+static void quire_imports_end_work(struct work_struct *work)
 {
-	struct quire_bo *bo = container_of(work, struct quire_import, end)->bo;
+	struct quire_device *qdev = container_of(work, struct quire_device, imports_end.work);
+	struct quire_import *import, *next;
+	bool busy = false;
 
-	quire_import_end(bo);
-	quire_bo_end(bo);
+	llist_for_each_entry_safe(import, next, llist_del_all(&qdev->imports_gone), gone) {
+		if (!quire_import_try_end(qdev, import)) {
+			llist_add(&import->gone, &qdev->imports_gone);
+			busy = true;
+		}
+		cond_resched();
+	}
+	if (busy)
+		queue_delayed_work(quire_userptr_wq, &qdev->imports_end, QUIRE_IMPORT_LOOK);
 }
 
 /* Not here, in TTM's worker: the reservation is others', who may wait for jobs with it. */
 void quire_import_detach(struct quire_bo *bo)
 {
-	INIT_WORK(&bo->import->end, quire_import_end_work);
-	queue_work(quire_userptr_wq, &bo->import->end);
+	struct quire_device *qdev = to_quire_device(bo->base.base.dev);
+
+	if (llist_add(&bo->import->gone, &qdev->imports_gone))
+		mod_delayed_work(quire_userptr_wq, &qdev->imports_end, 0);
+}
+
+void quire_imports_init(struct quire_device *qdev)
+{
+	INIT_LIST_HEAD(&qdev->imports);
+	init_llist_head(&qdev->imports_gone);
+	INIT_DELAYED_WORK(&qdev->imports_end, quire_imports_end_work);
+}
+
+void quire_imports_fini(struct quire_device *qdev)
+{
+	while (!llist_empty(&qdev->imports_gone))
+		flush_delayed_work(&qdev->imports_end);
+	flush_delayed_work(&qdev->imports_end);
+}
+
+static void quire_import_unplug(struct quire_import *import)
+{
+	struct dma_buf_attachment *attach;
+
+	/* Whoever is just attaching or detaching the card comes first. */
+	mutex_lock(&import->lock);
+	if (import->attach) {
+		dma_resv_lock(import->dmabuf->resv, NULL);
+		attach = quire_import_leave(import);
+		dma_resv_unlock(import->dmabuf->resv);
+		dma_buf_detach(import->dmabuf, attach);
+	}
+	mutex_unlock(&import->lock);
 }
 
 void quire_imports_unplug(struct quire_device *qdev)
@@ -431,7 +494,8 @@ void quire_imports_unplug(struct quire_device *qdev)
 		mutex_unlock(&qdev->imports_lock);
 		if (!import)
 			return;
-		quire_import_leave(import);
+		quire_import_unplug(import);
+		quire_import_put(import);
 	}
 }
 
@@ -440,7 +504,6 @@ static struct quire_bo *quire_import_new(struct quire_device *qdev, struct dma_b
 {
 	struct quire_import *import = kzalloc(sizeof(*import), QUIRE_GFP_CALL);
 	struct quire_bo *bo = kzalloc(sizeof(*bo), QUIRE_GFP_CALL);
-	int ret;
 
 	if (!import || !bo) {
 		kfree(import);
@@ -448,6 +511,7 @@ static struct quire_bo *quire_import_new(struct quire_device *qdev, struct dma_b
 		return ERR_PTR(-ENOMEM);
 	}
 	kref_init(&import->ref);
+	mutex_init(&import->lock);
 	INIT_LIST_HEAD(&import->node);
 	get_dma_buf(dmabuf);
 	import->dmabuf = dmabuf;
@@ -455,35 +519,68 @@ static struct quire_bo *quire_import_new(struct quire_device *qdev, struct dma_b
 	bo->import = import;
 	bo->placement = DRM_QUIRE_PLACEMENT_SYSTEM;
 	bo->info = DRM_QUIRE_BO_INFO_IMPORTED;
-	ret = quire_restart(dma_resv_lock_interruptible(dmabuf->resv, NULL));
-	if (ret) {
+	if (!dma_resv_trylock(dmabuf->resv)) {
 		quire_import_put(import);
 		kfree(bo);
-		return ERR_PTR(ret);
+		return ERR_PTR(-EAGAIN);
 	}
 	bo = quire_bo_new(qdev, bo, dmabuf->size, ttm_bo_type_sg, NULL, dmabuf->resv);
 	dma_resv_unlock(dmabuf->resv);
 	return bo;
 }
 
-static int quire_import_attach(struct quire_device *qdev, struct quire_import *import)
+/* Until nobody has the reservation, or a signal comes. */
+static int quire_import_wait(struct dma_buf *dmabuf)
 {
-	struct dma_buf_attachment *attach;
-	int ret = 0, idx;
+	int ret = quire_restart(dma_resv_lock_interruptible(dmabuf->resv, NULL));
+
+	if (!ret)
+		dma_resv_unlock(dmabuf->resv);
+	return ret;
+}
+
+/* From here on unplug detaches the card, and waits for who is attaching it. */
+static int quire_import_list(struct quire_device *qdev, struct quire_import *import)
+{
+	int idx;
 
 	if (!drm_dev_enter(&qdev->drm, &idx))
 		return -ENODEV;
-	attach = dma_buf_dynamic_attach(import->dmabuf, qdev->drm.dev, &quire_import_ops, import);
-	if (IS_ERR(attach)) {
-		ret = PTR_ERR(attach) == -ENODEV ? -ENXIO : PTR_ERR(attach);
-	} else {
-		import->attach = attach;
-		kref_get(&import->ref);
-		mutex_lock(&qdev->imports_lock);
+	mutex_lock(&qdev->imports_lock);
+	if (list_empty(&import->node)) {
 		list_add(&import->node, &qdev->imports);
-		mutex_unlock(&qdev->imports_lock);
+		kref_get(&import->ref);
 	}
+	mutex_unlock(&qdev->imports_lock);
 	drm_dev_exit(idx);
+	return 0;
+}
+
+int quire_import_attach(struct quire_bo *bo)
+{
+	struct quire_device *qdev = to_quire_device(bo->base.base.dev);
+	struct quire_import *import = bo->import;
+	struct dma_buf_attachment *attach;
+	int ret;
+
+	if (READ_ONCE(import->attach))
+		return 0;
+	/* dma-buf takes the reservation and cannot be interrupted. */
+	ret = quire_import_wait(import->dmabuf) ?:
+	      quire_restart(mutex_lock_interruptible(&import->lock));
+	if (ret)
+		return ret;
+	if (!import->attach)
+		ret = quire_import_list(qdev, import);
+	if (!import->attach && !ret) {
+		attach = dma_buf_dynamic_attach(import->dmabuf, qdev->drm.dev, &quire_import_ops,
+						import);
+		if (!IS_ERR(attach))
+			WRITE_ONCE(import->attach, attach);
+		else
+			ret = PTR_ERR(attach) == -ENODEV ? -ENXIO : PTR_ERR(attach);
+	}
+	mutex_unlock(&import->lock);
 	return ret;
 }
 
@@ -491,7 +588,6 @@ struct drm_gem_object *quire_import(struct drm_device *drm, struct dma_buf *dmab
 {
 	struct drm_gem_object *object = dmabuf->priv;
 	struct quire_bo *bo;
-	int ret;
 
 	if (dmabuf->ops == &quire_export_ops && object->dev == drm) {
 		drm_gem_object_get(object);
@@ -501,12 +597,22 @@ struct drm_gem_object *quire_import(struct drm_device *drm, struct dma_buf *dmab
 	if (!dmabuf->size || !PAGE_ALIGNED(dmabuf->size))
 		return ERR_PTR(-EINVAL);
 	bo = quire_import_new(to_quire_device(drm), dmabuf);
-	if (IS_ERR(bo))
-		return ERR_CAST(bo);
-	ret = quire_import_attach(to_quire_device(drm), bo->import);
-	if (ret) {
-		drm_gem_object_put(&bo->base.base);
-		return ERR_PTR(ret);
+	return IS_ERR(bo) ? ERR_CAST(bo) : &bo->base.base;
+}
+
+int quire_import_handle(struct drm_device *drm, struct drm_file *file, int fd, u32 *handle)
+{
+	int ret = drm_gem_prime_fd_to_handle(drm, file, fd, handle);
+
+	while (ret == -EAGAIN) {
+		struct dma_buf *dmabuf = dma_buf_get(fd);
+
+		if (IS_ERR(dmabuf))
+			return PTR_ERR(dmabuf);
+		ret = quire_import_wait(dmabuf);
+		dma_buf_put(dmabuf);
+		if (!ret)
+			ret = drm_gem_prime_fd_to_handle(drm, file, fd, handle);
 	}
-	return &bo->base.base;
+	return ret;
 }

@@ -176,6 +176,7 @@ static const struct drm_driver quire_driver = {
 			   DRIVER_SYNCOBJ_TIMELINE | QUIRE_DRIVER_GEM_GPUVA,
 	.open = quire_open,
 	.postclose = quire_postclose,
+	.prime_fd_to_handle = quire_import_handle,
 	.gem_prime_import = quire_import,
 	.show_fdinfo = quire_show_fdinfo,
 	.ioctls = quire_ioctls,

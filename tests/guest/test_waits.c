@@ -4,6 +4,7 @@
  * long as the exporter makes it wait, and nobody else does.  Three cards: the exporter's, the
  * importer's and one that has nothing to do with it.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -24,11 +25,13 @@
 #define NOWHERE 0x654321000ull
 #define LIMIT_MS 600000
 #define JOBS 40
+#define FILES 300
 
 FIXTURE(waits) {
 	struct card a; /* exports */
 	struct card b; /* imports */
 	uint32_t theirs; /* handle of B */
+	int buffer; /* the same as dma-buf */
 	pthread_t thread;
 	atomic_int bound; /* 1: the call has come back */
 	int answer;
@@ -48,12 +51,15 @@ FIXTURE_SETUP(waits)
 	ASSERT_EQ(0, card_long_stream(&self->a, &bytes));
 	ASSERT_EQ(0, shared_make(&self->a, &self->b, MIB, DRM_QUIRE_PLACEMENT_CARD, &s));
 	self->theirs = s.theirs;
+	self->buffer = shared_export(self->a.fd, s.bo.handle);
+	ASSERT_LE(0, self->buffer);
 	for (int i = 0; i < JOBS; i++)
 		ASSERT_EQ(0, card_submit(&self->a, self->a.stream.va, bytes, &point));
 }
 
 FIXTURE_TEARDOWN(waits)
 {
+	close(self->buffer);
 	card_teardown(&self->a);
 	card_teardown(&self->b);
 }
@@ -98,6 +104,73 @@ TEST_F_TIMEOUT(waits, core_dump_does_not_wait_for_a_call, 60)
 	EXPECT_STREQ("", dump_word(dump, "/mappings"));
 	json_object_put(dump);
 	pthread_join(self->thread, NULL);
+}
+
+/* Also not when buffers end meanwhile, which share a worker with memory of processes. */
+TEST_F_TIMEOUT(waits, another_card_is_removed_while_a_call_waits, 60)
+{
+	char path[256] = "", *bdf;
+	double begun;
+	uint32_t handle;
+	int files[FILES];
+
+	ASSERT_LT(0, readlink("/sys/class/accel/accel2/device", path, sizeof(path) - 1));
+	bdf = strrchr(path, '/') + 1;
+	for (int i = 0; i < FILES; i++) {
+		files[i] = card_open_node(1);
+		ASSERT_LE(0, files[i]);
+		ASSERT_EQ(0, shared_import(files[i], self->buffer, &handle));
+	}
+	ASSERT_EQ(0, pthread_create(&self->thread, NULL, bind_import, self));
+	usleep(500000);
+	for (int i = 0; i < FILES; i++)
+		close(files[i]);
+	usleep(200000);
+	begun = seconds_now();
+	ASSERT_EQ(0, sysfs_write(SHARED_DRIVER "unbind", bdf));
+	EXPECT_EQ(0, atomic_load(&self->bound));
+	EXPECT_GT(3 * test_patience(), seconds_now() - begun);
+	ASSERT_EQ(0, sysfs_write(SHARED_DRIVER "bind", bdf));
+	pthread_join(self->thread, NULL);
+	/* That is what the call says when it has waited for too long. */
+	if (self->answer)
+		EXPECT_EQ(-EBUSY, self->answer);
+}
+
+static void *import_again(void *argument)
+{
+	FIXTURE_DATA(waits) *self = argument;
+	int fd = card_open_node(1);
+	uint32_t handle;
+	long ret = fd < 0 ? fd : shared_import(fd, self->buffer, &handle);
+
+	close(fd);
+	return (void *)ret;
+}
+
+/* DRM has one lock for the handles of a card, and holds it while one is imported. */
+TEST_F_TIMEOUT(waits, others_make_and_close_handles_while_a_call_waits, 60)
+{
+	int other = card_open_node(1);
+	pthread_t importer;
+	uint32_t handle;
+	double begun;
+	void *ret;
+
+	ASSERT_LE(0, other);
+	ASSERT_EQ(0, pthread_create(&self->thread, NULL, bind_import, self));
+	usleep(500000);
+	ASSERT_EQ(0, pthread_create(&importer, NULL, import_again, self));
+	usleep(500000);
+	begun = seconds_now();
+	ASSERT_EQ(0, card_bo_create(other, PAGE, DRM_QUIRE_PLACEMENT_SYSTEM, 0, &handle));
+	card_close_handle(other, handle);
+	EXPECT_EQ(0, atomic_load(&self->bound));
+	EXPECT_GT(3 * test_patience(), seconds_now() - begun);
+	pthread_join(self->thread, NULL);
+	pthread_join(importer, &ret);
+	EXPECT_EQ(NULL, ret);
+	close(other);
 }
 
 TEST_HARNESS_MAIN

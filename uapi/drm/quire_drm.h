@@ -335,7 +335,9 @@ struct drm_quire_vm_bind_op {
  *
  * -E2BIG, -EFAULT, -EINVAL, -ENOENT: @ops or @syncs; -ENOMEM, also if there is no room for all
  * the page tables that the operations, taken one by one, may need;
- * -EBUSY: ASYNC, and 1024 calls of this address space wait already
+ * -ENXIO and others: imported memory, whose device has gone, or whose driver says so;
+ * -EBUSY: ASYNC, and 1024 calls of this address space wait already; or jobs of the device whose
+ * memory is imported use it for too long (15 s where it is a card of this driver): try again
  */
 #define DRM_QUIRE_VM_BIND_ASYNC (1u << 0)
 #define DRM_QUIRE_VM_BIND_MAX_OPS 4096
