@@ -181,7 +181,7 @@ void quire_bind_job_queue(struct quire_bind_job *job)
 	struct quire_vm *vm = job->vm;
 
 	trace_quire_bind_queued(job);
-	quire_syncs_arm(&job->syncs, quire_bind_waits_over);
+	quire_syncs_arm(&job->syncs, &vm->waits, quire_bind_waits_over);
 	spin_lock(&vm->job_lock);
 	list_add_tail(&job->node, &vm->jobs);
 	WRITE_ONCE(vm->pending, vm->pending + 1);
@@ -231,13 +231,15 @@ void quire_bind_work(struct work_struct *work)
 void quire_bind_cancel(struct quire_vm *vm)
 {
 	struct quire_bind_job *job;
+	bool given_up = false;
 
 	lockdep_assert_held(&vm->lock);
 	spin_lock(&vm->job_lock);
 	list_for_each_entry(job, &vm->jobs, node) {
-		/* Those that wait for nothing may be running. */
-		if (!quire_syncs_waiting(&job->syncs))
+		/* Those that wait for nothing may be running; behind one that waits all do. */
+		if (!given_up && !quire_syncs_waiting(&job->syncs))
 			continue;
+		given_up = true;
 		job->error = -ECANCELED;
 		quire_syncs_disarm(&job->syncs);
 	}

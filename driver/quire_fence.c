@@ -77,5 +77,5 @@ static void quire_job_waits_over(struct quire_syncs *syncs)
 
 void quire_job_arm(struct quire_job *job)
 {
-	quire_syncs_arm(&job->syncs, quire_job_waits_over);
+	quire_syncs_arm(&job->syncs, &job->queue->waits, quire_job_waits_over);
 }

@@ -130,6 +130,8 @@ struct quire_queue {
 	struct mutex submit_lock;
 	/** @submitted: jobs accepted, and fence number of the last; under @submit_lock */
 	u64 submitted;
+	/** @waits: what jobs that have not ended wait for; added to under @submit_lock */
+	struct quire_waits waits;
 
 	/** @lock: protects all below; taken in the interrupt handler */
 	spinlock_t lock;

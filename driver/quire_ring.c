@@ -186,6 +186,7 @@ static void quire_ring_drop(struct quire_queue *queue)
 	quire_ring_count_spent(queue);
 	list_splice_tail_init(&queue->running, &queue->dropped);
 	list_splice_tail_init(&queue->pending, &queue->dropped);
+	quire_waits_forget(&queue->waits);
 	queue->dropping = true;
 	queue->on_ring = 0;
 }
@@ -384,6 +385,7 @@ static void quire_ring_push_work(struct work_struct *work)
 void quire_ring_init(struct quire_queue *queue)
 {
 	spin_lock_init(&queue->lock);
+	quire_waits_init(&queue->waits);
 	INIT_LIST_HEAD(&queue->pending);
 	INIT_LIST_HEAD(&queue->running);
 	INIT_LIST_HEAD(&queue->dropped);

@@ -151,6 +151,7 @@ static void quire_submit_commit(struct quire_queue *queue, struct drm_exec *exec
 	struct quire_job *last = list_last_entry(&submission->jobs, struct quire_job, node);
 	struct quire_job *job, *next;
 	bool signalling = dma_fence_begin_signalling();
+	u32 epoch = READ_ONCE(queue->waits.epoch);
 	unsigned long flags;
 
 	lockdep_assert_held(&queue->submit_lock);
@@ -172,6 +173,9 @@ static void quire_submit_commit(struct quire_queue *queue, struct drm_exec *exec
 	spin_lock_irqsave(&queue->lock, flags);
 	/* The queue may have failed since we looked: these are behind that. */
 	submission->late = quire_submit_late(queue);
+	/* Or those before may have been given up, which we would wait behind. */
+	if (!submission->late && queue->waits.epoch != epoch)
+		submission->late = -EIO;
 	list_for_each_entry_safe(job, next, &submission->jobs, node)
 		quire_ring_add(queue, job, submission->late);
 	spin_unlock_irqrestore(&queue->lock, flags);

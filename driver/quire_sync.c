@@ -60,16 +60,40 @@ int quire_copy_array(struct drm_device *drm, const char *name,
 	return 0;
 }
 
+static int quire_wait_compare(struct rb_node *a, const struct rb_node *b)
+{
+	u64 first = rb_entry(a, struct quire_wait, node)->fence->context;
+	u64 second = rb_entry(b, struct quire_wait, node)->fence->context;
+
+	return first < second ? -1 : first > second;
+}
+
+/* Fences of one context signal in order: the later of two is enough. */
+static void quire_syncs_add(struct quire_syncs *syncs, struct quire_wait *wait)
+{
+	struct rb_node *node = rb_find_add(&wait->node, &syncs->seen, quire_wait_compare);
+	struct quire_wait *other;
+
+	if (!node) {
+		syncs->count++;
+		return;
+	}
+	other = rb_entry(node, struct quire_wait, node);
+	if (dma_fence_is_later(wait->fence, other->fence))
+		swap(wait->fence, other->fence);
+	dma_fence_put(wait->fence);
+}
+
 static int quire_sync_get_wait(struct drm_device *drm, struct drm_file *file,
 			       const struct drm_quire_sync *sync, struct quire_syncs *syncs)
 {
-	int ret = drm_syncobj_find_fence(file, sync->handle, sync->point, 0,
-					 &syncs->wait[syncs->count].fence);
+	struct quire_wait *wait = &syncs->wait[syncs->count];
+	int ret = drm_syncobj_find_fence(file, sync->handle, sync->point, 0, &wait->fence);
 
 	if (ret)
 		drm_dbg(drm, "syncs: handle %u has no fence to wait for (%d)\n", sync->handle, ret);
 	else
-		syncs->count++;
+		quire_syncs_add(syncs, wait);
 	return ret;
 }
 
@@ -110,21 +134,36 @@ static int quire_sync_get(struct drm_device *drm, struct drm_file *file,
 	return quire_sync_get_wait(drm, file, sync, syncs);
 }
 
-static int quire_syncs_alloc(const struct drm_quire_sync *sync, u32 count,
+static int quire_syncs_alloc(const struct drm_quire_sync *sync, u32 count, u32 *waits,
 			     struct quire_syncs *syncs, struct quire_signals *signals)
 {
-	u32 signal_count = 0, waits;
+	u32 signal_count = 0;
 
 	for (u32 i = 0; i < count; i++)
 		signal_count += !!(sync[i].flags & DRM_QUIRE_SYNC_SIGNAL);
-	waits = count - signal_count;
-	if (waits)
-		syncs->wait = kvcalloc(waits, sizeof(*syncs->wait), QUIRE_GFP_CALL);
+	*waits = count - signal_count;
+	if (*waits)
+		syncs->wait = kvcalloc(*waits, sizeof(*syncs->wait), QUIRE_GFP_CALL);
 	signals->signal = &signals->one_signal;
 	if (signal_count > 1)
 		signals->signal = kvcalloc(signal_count, sizeof(*signals->signal),
 					   QUIRE_GFP_CALL);
-	return (syncs->wait || !waits) && signals->signal ? 0 : -ENOMEM;
+	return (syncs->wait || !*waits) && signals->signal ? 0 : -ENOMEM;
+}
+
+/* Many names of few fences: what was looked up moves to where it has just the room it needs. */
+static void quire_syncs_trim(struct quire_syncs *syncs, u32 room)
+{
+	struct quire_wait *wait = syncs->wait;
+
+	if (syncs->count > room / 2)
+		return;
+	wait = kvmalloc_array(syncs->count, sizeof(*wait), QUIRE_GFP_CALL);
+	if (!wait)
+		return;
+	memcpy(wait, syncs->wait, syncs->count * sizeof(*wait));
+	kvfree(syncs->wait);
+	syncs->wait = wait;
 }
 
 int quire_syncs_get(struct drm_device *drm, struct drm_file *file,
@@ -132,6 +171,7 @@ int quire_syncs_get(struct drm_device *drm, struct drm_file *file,
 		    struct quire_syncs *syncs, struct quire_signals *signals)
 {
 	struct drm_quire_sync few[QUIRE_SYNCS_FEW], *sync;
+	u32 waits = 0;
 	void *copy;
 	int ret;
 
@@ -148,7 +188,7 @@ int quire_syncs_get(struct drm_device *drm, struct drm_file *file,
 	if (ret)
 		return ret;
 	sync = copy;
-	ret = quire_syncs_alloc(sync, array->count, syncs, signals);
+	ret = quire_syncs_alloc(sync, array->count, &waits, syncs, signals);
 	for (u32 i = 0; i < array->count && !ret; i++)
 		ret = quire_sync_get(drm, file, &sync[i], syncs, signals);
 	if (sync != few)
@@ -158,15 +198,67 @@ int quire_syncs_get(struct drm_device *drm, struct drm_file *file,
 		quire_signals_put(signals);
 		return ret;
 	}
+	if (waits > 1)
+		quire_syncs_trim(syncs, waits);
 	*left -= array->count;
 	return 0;
+}
+
+void quire_waits_init(struct quire_waits *waits)
+{
+	spin_lock_init(&waits->lock);
+	waits->newest = RB_ROOT;
+}
+
+void quire_waits_forget(struct quire_waits *waits)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&waits->lock, flags);
+	waits->newest = RB_ROOT;
+	waits->epoch++;
+	spin_unlock_irqrestore(&waits->lock, flags);
+}
+
+/* False: a job before waits for that fence already, or for a later one. */
+static bool quire_waits_add(struct quire_waits *waits, struct quire_wait *wait)
+{
+	struct rb_node *node;
+	unsigned long flags;
+	bool newer = true;
+
+	spin_lock_irqsave(&waits->lock, flags);
+	wait->epoch = waits->epoch;
+	node = rb_find_add(&wait->node, &waits->newest, quire_wait_compare);
+	if (node) {
+		newer = dma_fence_is_later(wait->fence,
+					   rb_entry(node, struct quire_wait, node)->fence);
+		if (newer)
+			rb_replace_node(node, &wait->node, &waits->newest);
+		RB_CLEAR_NODE(newer ? node : &wait->node);
+	}
+	spin_unlock_irqrestore(&waits->lock, flags);
+	return newer;
+}
+
+static void quire_waits_remove(struct quire_waits *waits, struct quire_wait *wait)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&waits->lock, flags);
+	if (wait->epoch == waits->epoch && !RB_EMPTY_NODE(&wait->node))
+		rb_erase(&wait->node, &waits->newest);
+	spin_unlock_irqrestore(&waits->lock, flags);
 }
 
 void quire_syncs_put(struct quire_syncs *syncs)
 {
 	quire_syncs_disarm(syncs);
-	for (u32 i = 0; i < syncs->count; i++)
+	for (u32 i = 0; i < syncs->count; i++) {
+		if (syncs->waits)
+			quire_waits_remove(syncs->waits, &syncs->wait[i]);
 		dma_fence_put(syncs->wait[i].fence);
+	}
 	kvfree(syncs->wait);
 	syncs->wait = NULL;
 	syncs->count = 0;
@@ -181,8 +273,10 @@ static void quire_sync_signalled(struct dma_fence *fence, struct dma_fence_cb *c
 		syncs->over(syncs);
 }
 
-void quire_syncs_arm(struct quire_syncs *syncs, void (*over)(struct quire_syncs *syncs))
+void quire_syncs_arm(struct quire_syncs *syncs, struct quire_waits *waits,
+		     void (*over)(struct quire_syncs *syncs))
 {
+	syncs->waits = waits;
 	syncs->over = over;
 	/* One more, so that @over is not called from here. */
 	atomic_set(&syncs->left, 1 + syncs->count);
@@ -190,7 +284,9 @@ void quire_syncs_arm(struct quire_syncs *syncs, void (*over)(struct quire_syncs 
 		struct quire_wait *wait = &syncs->wait[i];
 
 		wait->syncs = syncs;
-		if (dma_fence_add_callback(wait->fence, &wait->callback, quire_sync_signalled))
+		INIT_LIST_HEAD(&wait->callback.node);
+		if (!quire_waits_add(waits, wait) ||
+		    dma_fence_add_callback(wait->fence, &wait->callback, quire_sync_signalled))
 			atomic_dec(&syncs->left);
 	}
 	atomic_dec(&syncs->left);

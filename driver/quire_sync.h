@@ -4,6 +4,8 @@
 
 #include <linux/dma-fence.h>
 #include <linux/list.h>
+#include <linux/rbtree.h>
+#include <linux/spinlock.h>
 
 struct dma_fence_chain;
 struct drm_device;
@@ -23,10 +25,30 @@ struct quire_sync_signal {
 
 struct quire_syncs;
 
-/** struct quire_wait - a fence to wait for */
+/**
+ * struct quire_waits - what jobs wait for that begin one after the other
+ *
+ * Who signals a fence runs the callbacks of all that wait for it, with interrupts off.  So a job
+ * does not wait for what one before it waits for already, or for an earlier fence of the same
+ * context: however many jobs name a fence, it has one callback for all of them.
+ */
+struct quire_waits {
+	/** @lock: protects all below; taken in the interrupt handler */
+	spinlock_t lock;
+	/** @newest: of each context the newest wait of jobs that have not ended, by context */
+	struct rb_root newest;
+	/** @epoch: so often were these jobs given up, before what they wait for was over */
+	u32 epoch;
+};
+
+/** struct quire_wait - a fence to wait for, the only one of its context */
 struct quire_wait {
 	/** @fence: with a reference */
 	struct dma_fence *fence;
+	/** @node: in quire_syncs.seen; once armed in quire_waits.newest or empty, under its lock */
+	struct rb_node node;
+	/** @epoch: quire_waits.epoch when it came there */
+	u32 epoch;
 	/** @callback: on it, while armed */
 	struct dma_fence_cb callback;
 	/** @syncs: that have it */
@@ -47,6 +69,10 @@ struct quire_syncs {
 	void (*over)(struct quire_syncs *syncs);
 	/** @wait: fences */
 	struct quire_wait *wait;
+	/** @seen: the same by context, while they are looked up */
+	struct rb_root seen;
+	/** @waits: those of the jobs before, from quire_syncs_arm() on */
+	struct quire_waits *waits;
 };
 
 /**
@@ -86,11 +112,18 @@ int quire_syncs_get(struct drm_device *drm, struct drm_file *file,
 /* Disarms them, too. */
 void quire_syncs_put(struct quire_syncs *syncs);
 
+void quire_waits_init(struct quire_waits *waits);
+/* All jobs so far are given up: those that come later wait for themselves. */
+void quire_waits_forget(struct quire_waits *waits);
+
 /*
+ * @waits: of jobs that begin before this one; calls come in the same order.  Where they are given
+ * up while the job is on its way to them, which changes the epoch, so must this one be.
  * @over wakes whoever goes on when nothing is left to wait for, unless that was so at once: look
  * with quire_syncs_waiting() when he can find the job.  Allocates nothing.
  */
-void quire_syncs_arm(struct quire_syncs *syncs, void (*over)(struct quire_syncs *syncs));
+void quire_syncs_arm(struct quire_syncs *syncs, struct quire_waits *waits,
+		     void (*over)(struct quire_syncs *syncs));
 /* Nothing is waited for any more, and no callback touches it: they run under locks taken here. */
 void quire_syncs_disarm(struct quire_syncs *syncs);
 

@@ -384,6 +384,7 @@ struct quire_vm *quire_vm_new(struct quire_device *qdev)
 	}
 	mutex_init(&vm->lock);
 	spin_lock_init(&vm->job_lock);
+	quire_waits_init(&vm->waits);
 	INIT_LIST_HEAD(&vm->jobs);
 	INIT_LIST_HEAD(&vm->ended);
 	INIT_LIST_HEAD(&vm->removed);

@@ -11,6 +11,7 @@
 #include "quire_hold.h"
 #include "quire_mmu.h"
 #include "quire_reach.h"
+#include "quire_sync.h"
 
 struct quire_bo;
 
@@ -52,6 +53,8 @@ struct quire_vm {
 
 	/** @job_lock: protects @jobs, @pending, @ended, @removed, @userptrs and @spare */
 	spinlock_t job_lock;
+	/** @waits: what calls that are not applied wait for; added to under @lock */
+	struct quire_waits waits;
 	/** @jobs: VM_BIND calls not applied yet, oldest first */
 	struct list_head jobs;
 	/** @pending: length of @jobs; grows under @lock, too */
