@@ -56,9 +56,10 @@ static int quire_device_identify(struct quire_device *qdev)
 	qdev->serial = quire_read64(qdev, QUIRE_REG_SERIAL_LO);
 	qdev->memory_bytes = quire_read64(qdev, QUIRE_REG_MEMORY_LO);
 	/* One of each is the kernel's and is not lent. */
-	if (qdev->queues_total < 2 || qdev->contexts_total < 2)
-		return dev_err_probe(dev, -ENODEV, "%u queues, %u contexts, need 2 of each\n",
-				     qdev->queues_total, qdev->contexts_total);
+	if (qdev->queues_total < 2 || qdev->contexts_total < 2 || !qdev->engines)
+		return dev_err_probe(dev, -ENODEV,
+				     "%u queues, %u contexts, %u engines, need 2, 2 and 1\n",
+				     qdev->queues_total, qdev->contexts_total, qdev->engines);
 	if (qdev->memory_bytes > bar || qdev->memory_bytes <= QUIRE_CARD_RESERVED_BYTES ||
 	    !IS_ALIGNED(qdev->memory_bytes, QUIRE_PAGE_BYTES))
 		return dev_err_probe(dev, -ENODEV, "card memory: 0x%llx bytes in a BAR of 0x%llx\n",

@@ -41,6 +41,7 @@ static void quire_error_wedge(struct quire_device *qdev)
 	/* Before jobs are ended: a submission that comes later sees it. */
 	WRITE_ONCE(qdev->wedged, true);
 	WRITE_ONCE(qdev->power->broken, false);
+	qdev->power->counted = false;
 	/* It may not have stopped, but without the bus it reaches no memory but its own. */
 	pci_clear_master(qdev->pdev);
 	quire_reach_stopped(qdev);
@@ -64,10 +65,20 @@ void quire_recover_function(struct quire_device *qdev)
 	quire_recover_after(qdev, 0);
 }
 
+/* Whoever sees a job end by it finds both counted. */
+static void quire_error_lose(struct quire_device *qdev)
+{
+	qdev->power->memory_lost = true;
+	atomic_inc(&qdev->vram_lost);
+}
+
 static void quire_error_leave(struct quire_device *qdev, bool save)
 {
 	struct quire_power *power = qdev->power;
 
+	if (!power->counted)
+		atomic_inc(&qdev->resets);
+	power->counted = true;
 	/* On the ladder already: what could be saved has been. */
 	if (power->away == QUIRE_RESETTING)
 		return;
@@ -75,9 +86,12 @@ static void quire_error_leave(struct quire_device *qdev, bool save)
 	if (save && quire_rescue_reserve(qdev, !READ_ONCE(power->broken)))
 		save = false;
 	quire_power_begin_away();
+	if (!save)
+		quire_error_lose(qdev);
 	quire_power_stop(qdev);
 	quire_power_take(qdev, QUIRE_RESETTING);
-	power->memory_lost = !save || quire_rescue_save(qdev);
+	if (save && quire_rescue_save(qdev))
+		quire_error_lose(qdev);
 	quire_power_end_away();
 }
 
@@ -118,7 +132,7 @@ static void quire_error_reset_done(struct pci_dev *pdev)
 	struct quire_device *qdev = pci_get_drvdata(pdev);
 	int ret = quire_power_return(qdev);
 
-	atomic_inc(&qdev->resets);
+	qdev->power->counted = false;
 	trace_quire_reset(qdev, "the function was reset", ret);
 	quire_power_put(qdev);
 }
@@ -172,8 +186,8 @@ static void quire_error_resume(struct pci_dev *pdev)
 
 	if (qdev->power->away != QUIRE_RESETTING)
 		return;
-	atomic_inc(&qdev->resets);
 	trace_quire_reset(qdev, "the bus had an error", quire_power_return(qdev));
+	qdev->power->counted = false;
 }
 
 const struct pci_error_handlers quire_error_handlers = {

@@ -148,7 +148,6 @@ static void quire_power_forget(struct quire_device *qdev)
 {
 	quire_queues_cut_off(qdev, true);
 	quire_rescue_clear(qdev);
-	atomic_inc(&qdev->vram_lost);
 	drm_warn(&qdev->drm, "card memory has lost its content\n");
 }
 

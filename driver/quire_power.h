@@ -50,6 +50,8 @@ struct quire_power {
 	wait_queue_head_t back;
 	/** @memory_lost: card memory has not been saved; whoever makes the card leave and return */
 	bool memory_lost;
+	/** @counted: the reset that is under way is in quire_device.resets already; the same */
+	bool counted;
 	/** @broken: a reset or boot has failed, @climb is to try more */
 	bool broken;
 	/** @users: calls, jobs and faults that keep the card awake; while not 0, it is */

@@ -332,6 +332,8 @@ static void quire_slot_rest(struct quire_slot *slot, u32 state)
 	quire_slot_leave(slot);
 	/* A ring that stopped on a failure is not free before it is told so. */
 	if (state == QUIRE_QUEUE_PARKED) {
+		/* First: who looks at the event is told whether there is a job in the middle. */
+		queue->parked = !READ_ONCE(queue->banned) && quire_ring_busy(queue);
 		quire_slot_detach(slot);
 	} else if (quire_slot_stop(slot, QUIRE_SLOT_STOP_MS)) {
 		quire_slot_ailing(slot->qdev, "a failed queue could not be stopped");

@@ -347,6 +347,10 @@ TEST_F_TIMEOUT(power, fatal_error_of_the_bus_loses_jobs_and_memory, 60)
 	ASSERT_EQ(0, monitor_inject("forget-memory", 2));
 	ASSERT_EQ(0, inject_bus_error("DLP"));
 	EXPECT_EQ(-EIO, end_job(&self->work));
+	/* Whoever sees it end finds both counted. */
+	after = card_info(self->work.card.fd);
+	EXPECT_EQ(self->before.vram_lost + 1, after.vram_lost);
+	EXPECT_EQ(self->before.resets + 1, after.resets);
 	for (int tries = 0; tries < 2000; tries++) {
 		after = card_info(self->work.card.fd);
 		if (after.vram_lost != self->before.vram_lost &&
