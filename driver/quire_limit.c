@@ -109,6 +109,7 @@ static bool quire_limit_heartbeat(struct quire_queues *queues, struct quire_devi
 {
 	u32 heartbeat = quire_read(qdev, QUIRE_REG_HEARTBEAT);
 
+	lockdep_assert_held(&queues->lock);
 	if (!queues->beaten || heartbeat != queues->heartbeat) {
 		queues->heartbeat = heartbeat;
 		queues->beaten = jiffies ?: 1;
@@ -122,11 +123,14 @@ static bool quire_limit_look(struct quire_queues *queues)
 {
 	bool busy = false;
 
+	lockdep_assert_held(&queues->lock);
 	for (u32 i = 0; i < queues->count; i++) {
 		struct quire_slot *slot = &queues->slots[i];
 
 		if (!slot->queue)
 			continue;
+		/* Else its registers may be those of who had the ring before. */
+		WARN_ON_ONCE(slot->doubt && !queues->ailing);
 		/* The records first: an interrupt may not have come. */
 		quire_ring_reap(slot->queue);
 		busy |= quire_ring_wants(slot->queue);

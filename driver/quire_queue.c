@@ -19,6 +19,8 @@ static void quire_queue_release(struct kref *ref)
 {
 	struct quire_queue *queue = container_of(ref, struct quire_queue, ref);
 
+	/* It holds no reference. */
+	WARN_ON(work_pending(&queue->push));
 	quire_vm_put(queue->vm);
 	mutex_destroy(&queue->submit_lock);
 	kfree(queue);
@@ -113,6 +115,7 @@ static void quire_queue_stop(struct quire_queue *queue)
 {
 	struct quire_device *qdev = queue->qdev;
 
+	lockdep_assert_held(&qdev->queues->lock);
 	if (!quire_ring_busy(queue)) {
 		if (quire_slot_stop(queue->slot, QUIRE_QUEUE_STOP_MS))
 			quire_reset_stubborn(qdev, "a queue could not be stopped");

@@ -120,6 +120,7 @@ static bool quire_reset_cancel(struct quire_device *qdev)
 {
 	struct quire_queues *queues = qdev->queues;
 
+	lockdep_assert_held(&queues->lock);
 	for (u32 i = 0; i < queues->count; i++) {
 		struct quire_slot *slot = &queues->slots[i];
 		struct quire_queue *queue = slot->queue;
@@ -182,6 +183,7 @@ static struct quire_queue *quire_reset_suspect(struct quire_device *qdev, bool c
 	struct quire_queue *suspect = NULL;
 	unsigned int count = 0;
 
+	lockdep_assert_held(&queues->lock);
 	for (u32 i = 0; i < queues->count; i++) {
 		struct quire_slot *slot = &queues->slots[i];
 
@@ -202,6 +204,7 @@ static void quire_reset_card(struct quire_device *qdev, const char *why, bool cr
 	bool blamed;
 	int ret;
 
+	lockdep_assert_held(&queues->lock);
 	quire_warn_ratelimited(&qdev->drm, "resetting the card: %s\n", why);
 	WRITE_ONCE(qdev->resetting, true);
 	quire_coredump_reset(qdev, quire_reset_suspect(qdev, crashed), why);
@@ -237,6 +240,7 @@ static bool quire_reset_rest(struct quire_device *qdev)
 {
 	bool rested;
 
+	lockdep_assert_held(&qdev->queues->lock);
 	if (!quire_reset_alive(qdev))
 		return false;
 	rested = quire_slots_park(qdev, QUIRE_RESET_REST_MS);
@@ -270,6 +274,7 @@ static struct quire_slot *quire_reset_keeper(struct quire_device *qdev, u32 cont
 	struct quire_slot *keeper = NULL;
 	u32 most = 0;
 
+	lockdep_assert_held(&queues->lock);
 	for (u32 i = 0; i < queues->count; i++) {
 		struct quire_slot *slot = &queues->slots[i];
 		u32 base = QUIRE_REG_QUEUE(i), spent;
@@ -293,6 +298,7 @@ static void quire_reset_drain(struct quire_device *qdev, u32 context)
 	struct quire_slot *keeper = quire_reset_keeper(qdev, context);
 	struct quire_queue *queue = keeper ? keeper->queue : NULL;
 
+	lockdep_assert_held(&qdev->queues->lock);
 	if (!queue) {
 		quire_reset_card(qdev, "the card does not drain a flush", !quire_reset_rest(qdev));
 		return;

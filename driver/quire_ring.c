@@ -36,9 +36,10 @@ static int quire_ring_status_error(u32 status)
 	}
 }
 
-/* The job has ended.  No locks of queues held. */
+/* The job has ended.  No locks of queues held: whoever waits may be another one. */
 static void quire_ring_signal(struct quire_job *job)
 {
+	lockdep_assert_not_held(&job->queue->lock);
 	trace_quire_job_done(job);
 	if (job->error)
 		dma_fence_set_error(&job->fence, job->error);

@@ -51,6 +51,8 @@ static void quire_slot_attach(struct quire_slot *slot, struct quire_queue *queue
 	unsigned long flags;
 
 	lockdep_assert_held(&queue->qdev->queues->lock);
+	/* Jobs are on a ring that is nobody's only if its page holds the first of them. */
+	WARN_ON_ONCE(queue->parked != quire_ring_busy(queue));
 	spin_lock_irqsave(&slot->lock, flags);
 	slot->queue = queue;
 	spin_lock(&queue->lock);
@@ -240,6 +242,7 @@ void quire_slot_forget_vm(struct quire_queue *queue)
 /* What a firmware has saved, this one does not take: the job in progress ends. */
 static void quire_slot_forget_page(struct quire_queue *queue)
 {
+	lockdep_assert_held(&queue->qdev->queues->lock);
 	drm_err_ratelimited(&queue->qdev->drm, "%s[%d]: a parked queue could not go on\n",
 			    queue->comm, queue->pid);
 	queue->parked = false;
@@ -254,6 +257,7 @@ static int quire_slot_start(struct quire_slot *slot, struct quire_queue *queue)
 {
 	int ret;
 
+	lockdep_assert_held(&queue->qdev->queues->lock);
 	quire_slot_attach(slot, queue);
 	ret = quire_ring_start(queue);
 	if (ret == -EIO)
@@ -329,6 +333,7 @@ static void quire_slot_rest(struct quire_slot *slot, u32 state)
 	bool keeps = queue->keeps;
 	u64 oldest;
 
+	lockdep_assert_held(&slot->qdev->queues->lock);
 	quire_slot_leave(slot);
 	/* A ring that stopped on a failure is not free before it is told so. */
 	if (state == QUIRE_QUEUE_PARKED) {
@@ -442,6 +447,7 @@ static u32 quire_slots_count_parking(struct quire_queues *queues)
 {
 	u32 count = 0;
 
+	lockdep_assert_held(&queues->lock);
 	for (u32 i = 0; i < queues->count; i++)
 		count += queues->slots[i].queue && queues->slots[i].parking;
 	return count;
@@ -492,6 +498,7 @@ static void quire_slots_search(struct quire_device *qdev, struct list_head *star
 /* Contexts that have been freed for somebody, and whom nobody has taken, stay where they are. */
 static void quire_slots_end_leaving(struct quire_queues *queues)
 {
+	lockdep_assert_held(&queues->lock);
 	for (u32 i = 0; i < QUIRE_CONTEXTS; i++)
 		if (!queues->contexts[i].rings)
 			queues->contexts[i].leaving = false;
@@ -502,6 +509,7 @@ static void quire_slots_serve_kernel(struct quire_queues *queues)
 {
 	struct quire_queue *kernel = queues->kernel;
 
+	lockdep_assert_held(&queues->lock);
 	if (kernel && !kernel->slot && quire_ring_wants(kernel) &&
 	    !quire_slot_start_kernel(kernel))
 		quire_ring_kick(kernel);

@@ -16,9 +16,7 @@ struct quire_vm_bo;
  * Pages are not pinned.  When the kernel takes one away the buffer has none until the next
  * submission asks for them again.
  *
- * Lock order: @faulting, then the lock of the process's mappings, then @lock, then @ties_lock;
- * reservations, then @ties_lock, then quire_vm.userptr_lock, then quire_queues.lock, then the lock
- * of the page tables.
+ * Locks: docs/driver.md.
  */
 struct quire_userptr {
 	/** @bo: buffer */
