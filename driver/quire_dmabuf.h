@@ -83,6 +83,7 @@ void quire_imports_unplug(struct quire_device *qdev);
 
 /* Export: functions of the GEM object. */
 struct dma_buf *quire_export(struct drm_gem_object *object, int flags);
+bool quire_export_is_of(const struct dma_buf *dmabuf, const struct drm_device *drm);
 int quire_export_vmap(struct drm_gem_object *object, struct iosys_map *map);
 void quire_export_vunmap(struct drm_gem_object *object, struct iosys_map *map);
 /*
