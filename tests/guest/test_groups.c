@@ -557,6 +557,14 @@ TEST_F_TIMEOUT(groups, who_has_no_room_for_what_others_have_swaps_nothing_of_it_
 	EXPECT_EQ(0, swap_off());
 }
 
+/* Touches pages until so much is left of the group. */
+static void fill_group(uint8_t *at, long long left)
+{
+	while (number("memory.current", NULL) < LIMIT - left)
+		for (unsigned int i = 0; i < 16; i++, at += PAGE)
+			*at = 1;
+}
+
 /* A job on memory of a process whose group is full but for what its calls may not have. */
 static int work_in_full_group(void)
 {
@@ -582,17 +590,13 @@ static int work_in_full_group(void)
 	packets = card.stream.map;
 	for (uint32_t i = 0; i < count; i++)
 		packet_fill(&packets[i], VA, MIB, i);
-	for (uint8_t *at = memory + MIB; number("memory.current", NULL) < LIMIT - 3 * MIB;
-	     at += PAGE)
-		*at = 1;
+	fill_group(memory + MIB, 3 * MIB);
 	ret = card_submit(&card, card.stream.va, count * sizeof(*packets), &point);
 	if (ret == -ENOMEM) {
 		/* As it should be: so make room for the call, and take it again. */
 		madvise(memory + 32 * MIB, 8 * MIB, MADV_DONTNEED);
 		ret = card_submit(&card, card.stream.va, count * sizeof(*packets), &point);
-		for (uint8_t *at = memory + 32 * MIB;
-		     number("memory.current", NULL) < LIMIT - 3 * MIB; at += PAGE)
-			*at = 1;
+		fill_group(memory + 32 * MIB, 3 * MIB);
 	}
 	for (int i = 0; i < 3 && !ret; i++) {
 		pid_t child = fork();
