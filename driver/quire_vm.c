@@ -180,7 +180,9 @@ int quire_vm_remember_bo(struct quire_vm *vm, struct drm_gpuvm_bo *vm_bo)
 	while (!ret && quire_bo_resident(to_quire_bo(vm_bo->obj)) &&
 	       !quire_vm_show_bo(tie, &pool, &plan)) {
 		mutex_unlock(&vm->mmu.lock);
-		ret = quire_room_check_work(quire_plan_bytes(&plan));
+		/* In a full group, to look for room takes away the pages that have just come back. */
+		if (!to_quire_bo(vm_bo->obj)->userptr)
+			ret = quire_room_check_work(quire_plan_bytes(&plan));
 		if (!ret)
 			ret = quire_mmu_reserve(&vm->mmu, &pool, &plan);
 		mutex_lock(&vm->mmu.lock);
