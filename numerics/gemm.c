@@ -13,6 +13,7 @@
 
 #include "environment.h"
 #include "gemm_block.h"
+#include "gemm_direct.h"
 #include "tile_internal.h"
 
 #define A_BYTES (8u << 20)		/* packed, of a block; bounds the memory taken */
@@ -108,7 +109,16 @@ static void tiles_task(void *argument, unsigned int index, unsigned int worker)
 	block->tally[worker * GEMM_TALLY_STRIDE].exceptional += tally.exceptional;
 }
 
-/* k == 0 or alpha == 0, and the plain kernel: a row of D at a time. */
+/* The plain kernel is what all others are compared with. */
+static void sum_of(const struct block *block, uint32_t row, uint32_t column, struct gemm_sum *sum)
+{
+	if (block->kernel)
+		gemm_direct_sum(block->gemm, &block->a, &block->b, row, column, sum);
+	else
+		gemm_plain_sum(&block->a, &block->b, row, column, block->gemm->k, sum);
+}
+
+/* k == 0 or alpha == 0, single sums, and the plain kernel: a row of D at a time. */
 static void row_task(void *argument, unsigned int index, unsigned int worker)
 {
 	struct block *block = argument;
@@ -125,7 +135,9 @@ static void row_task(void *argument, unsigned int index, unsigned int worker)
 		if (gemm_cancelled(g))
 			break;
 		if (product)
-			gemm_plain_sum(&block->a, &block->b, index, j, g->k, &sum);
+			sum_of(block, index, j, &sum);
+		if (gemm_cancelled(g))
+			break;
 		gemm_finish_sum(&block->finish, index, j, &sum, tally);
 	}
 	environment_leave(&saved);
@@ -422,7 +434,8 @@ static ENVIRONMENT_OWN int multiply(const struct quire_gemm *gemm, struct quire_
 		else if (gemm->arithmetic == QUIRE_GEMM_FP32)
 			error = gemm_run_fp32(gemm, block.kernel, block.tally);
 		else
-			error = block.kernel ? run_exact(&block) : run_rows(&block);
+			error = block.kernel && !gemm_direct_always(gemm) ? run_exact(&block) :
+									    run_rows(&block);
 		for (uint32_t i = 0; i < workers; i++) {
 			total.digest += block.tally[i * GEMM_TALLY_STRIDE].digest;
 			total.exceptional += block.tally[i * GEMM_TALLY_STRIDE].exceptional;

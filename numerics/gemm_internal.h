@@ -9,6 +9,7 @@
  *	gemm_finish.c   alpha, C, bias, activation, store, digest
  *	gemm_fp32.c     BF16 with FP32 accumulation
  *	gemm_tiles.c    tiles of a block
+ *	gemm_direct.c   ... without panels, product by product
  *	gemm_panel.c    memory of panels and how they are packed
  *	gemm_tiled.c    tiled operands: which parts of k two panels share
  *	convert.c       conversion of matrices
@@ -228,6 +229,11 @@ struct gemm_kernel {
 	 * then.  NULL: words always.
 	 */
 	uint32_t (*whole_moduli)(double square);
+	/*
+	 * What a k of a tile costs for a pair of parts, and for a modulus of whole integers; in products
+	 * that are taken one by one (gemm_direct.h).
+	 */
+	uint32_t pair_cost, modulus_cost;
 	/*
 	 * Panels of A that are walked again for each panel of B, so that L2 holds them: at most so many bytes and
 	 * panels, a multiple of those that are multiplied together.

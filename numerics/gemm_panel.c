@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gemm_internal.h"
+#include "gemm_direct.h"
 
 static size_t round_up(size_t bytes)
 {
@@ -158,18 +158,42 @@ static uint32_t plan_whole(const struct gemm_kernel *kernel, const struct gemm_p
 	return kernel->whole_moduli(weight * range->least) ? GEMM_WHOLE_MODULI : 0;
 }
 
+/* The other operand's panels. */
+struct partners {
+	const struct gemm_panel *panels;
+	uint32_t count;
+	bool are_a;
+};
+
+/* Are all its sums taken without its integers? */
+static bool is_direct(const struct gemm_kernel *kernel, const struct gemm_panel *panel,
+		      const struct partners *partners)
+{
+	for (uint32_t i = 0; i < partners->count; i++) {
+		const struct gemm_panel *other = &partners->panels[i];
+
+		if (!gemm_direct_pays(kernel, partners->are_a ? other : panel,
+				      partners->are_a ? panel : other))
+			return false;
+	}
+	return true;
+}
+
 /*
  * The need of a tile grows with both weights: planes enough for the heaviest of the other
  * panels are enough for all.
  */
 static void plan(const struct gemm_kernel *kernel, struct gemm_panel *panels, uint32_t count,
-		 const struct side *other, bool tiled)
+		 const struct side *other, const struct partners *partners, bool tiled)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		struct gemm_panel *panel = &panels[i];
 		uint32_t moduli = 0, whole = 0;
 		bool words = true;
 
+		panel->stale = false;
+		if (!tiled && is_direct(kernel, panel, partners))
+			continue;
 		if (kernel->moduli && panel->parts == 1) {
 			moduli = kernel->moduli(panel->weight * other->heaviest);
 			words = other->parts;
@@ -190,9 +214,10 @@ void gemm_panels_plan(const struct gemm_kernel *kernel, struct gemm_panel *a, ui
 		      struct gemm_panel *b, uint32_t b_count, bool tiled)
 {
 	const struct side of_a = side_of(a, a_count), of_b = side_of(b, b_count);
+	const struct partners all_a = { a, a_count, true }, all_b = { b, b_count, false };
 
-	plan(kernel, a, a_count, &of_b, tiled);
-	plan(kernel, b, b_count, &of_a, tiled);
+	plan(kernel, a, a_count, &of_b, &all_b, tiled);
+	plan(kernel, b, b_count, &of_a, &all_a, tiled);
 }
 
 /* The heaviest lane of any panel. */
@@ -262,12 +287,13 @@ void gemm_panel_plan(const struct gemm_kernel *kernel, const struct gemm_panel *
 		     struct gemm_panel *b, uint32_t precision, bool tiled)
 {
 	const bool cut = cut_saves(kernel, a, a_count, b, 1, precision);
+	const struct partners all_a = { a, a_count, true };
 	struct side of_a = side_of(a, a_count);
 
 	take_units(b, kernel->nr, cut);
 	if (cut)
 		of_a.heaviest = heaviest(a, a_count, kernel->mr, true);
-	plan(kernel, b, 1, &of_a, tiled);
+	plan(kernel, b, 1, &of_a, &all_a, tiled);
 }
 
 #define WEIGHT_CLASSES 512

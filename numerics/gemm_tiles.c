@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gemm_block.h"
+#include "gemm_direct.h"
 
 /* mr x nr sums of products in 128 bits. */
 static void multiply(const struct block *block, const struct gemm_panel *a, uint32_t p,
@@ -39,6 +40,28 @@ static void sum_top(const struct gemm_sum *sum, uint64_t *low, int64_t *high, in
 	*low |= below != 0;
 }
 
+static bool is_direct(const struct block *block, const struct gemm_panel *a, const struct gemm_panel *b)
+{
+	return !block->gather && gemm_direct_pays(block->kernel, a, b);
+}
+
+/*
+ * The sum where the tile has none: of lanes that are lost, and, when tiles were gathered, of those
+ * that hold an infinity.
+ */
+static bool is_anew(const struct block *block, uint32_t flags)
+{
+	return flags & FLAG_LOST || (block->gather && flags);
+}
+
+static void sum_anew(const struct block *block, uint32_t row, uint32_t column, struct gemm_sum *sum)
+{
+	if (block->gather)
+		gemm_plain_sum(&block->a, &block->b, row, column, block->gemm->k, sum);
+	else
+		gemm_direct_sum(block->gemm, &block->a, &block->b, row, column, sum);
+}
+
 /* Rows of a tile from sums; some are infinite, or lost. */
 static void finish_sums(const struct block *block, const struct gemm_panel *a, uint32_t row,
 			uint32_t rows, uint32_t column, uint32_t columns, const struct gemm_sum *sums,
@@ -58,9 +81,8 @@ static void finish_sums(const struct block *block, const struct gemm_panel *a, u
 			if (flags & GEMM_SPECIAL_NAN) {
 				plain.special = GEMM_NAN;
 				sum = &plain;
-			} else if (flags) {
-				gemm_plain_sum(&block->a, &block->b, a->lane[i],
-					       block->column + column + j, block->gemm->k, &plain);
+			} else if (is_anew(block, flags)) {
+				sum_anew(block, a->lane[i], block->column + column + j, &plain);
 				sum = &plain;
 			}
 			if (block->finish.direct) {
@@ -124,6 +146,11 @@ static void add_tile(const struct block *block, const struct gemm_panel *a, uint
 	_Alignas(64) int64_t high[GEMM_TILE_MAX];
 	const uint32_t nr = block->kernel->nr, bits = block->kernel->part_bits;
 
+	if (is_direct(block, a, b)) {
+		gemm_direct_tile(&block->a, a, &block->b, b, block->k,
+				 block->scratch + worker * block->scratch_stride, sums, stride);
+		return;
+	}
 	if (a->lost || b->lost)
 		return;
 	if (gemm_whole_planes(block->kernel, a, b)) {
@@ -223,7 +250,7 @@ static bool whole_fits(const struct block *block, uint32_t ia, uint32_t jb)
 	const struct gemm_panel *a = &block->a_panels[ia], *b = &block->b_panels[jb];
 	const uint32_t row = ia * kernel->mr, column = jb * kernel->nr;
 
-	return !block->sums && gemm_whole_planes(kernel, a, b) &&
+	return !block->sums && !is_direct(block, a, b) && gemm_whole_planes(kernel, a, b) &&
 	       (block->finish.direct || a->width + b->width + 12 <= 124) &&
 	       !((flags_of(block->row_flags + row, least(kernel->mr, block->rows - row)) |
 		  flags_of(block->column_flags + column, least(kernel->nr, block->columns - column))) &
@@ -281,7 +308,8 @@ static void tile(struct block *block, uint32_t ia, uint32_t jb, unsigned int wor
 	}
 	flags = flags_of(block->row_flags + row, rows) |
 		flags_of(block->column_flags + column, columns);
-	if (direct_fits(a, b) && !gemm_whole_planes(kernel, a, b) && !(flags & ~(uint32_t)GEMM_SPECIAL_NAN)) {
+	if (!is_direct(block, a, b) && direct_fits(a, b) && !gemm_whole_planes(kernel, a, b) &&
+	    !(flags & ~(uint32_t)GEMM_SPECIAL_NAN)) {
 		direct_tile(block, a, row, rows, b, column, columns, flags, tally);
 	} else {
 		struct gemm_sum sums[GEMM_TILE_MAX];

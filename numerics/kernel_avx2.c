@@ -95,6 +95,7 @@ const struct gemm_kernel gemm_kernel_avx2 = {
 	.single_bits = 31,
 	.part_bits = 26,
 	.narrow_only = true,
+	.pair_cost = 2,
 	.group_bytes = 704 << 10,
 	.group_panels = UINT32_MAX,
 	.together = 1,

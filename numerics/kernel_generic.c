@@ -80,6 +80,7 @@ const struct gemm_kernel gemm_kernel_generic = {
 	.nr = NR,
 	.single_bits = 50,
 	.part_bits = 50,
+	.pair_cost = 6,
 	.group_bytes = 704 << 10,
 	.group_panels = UINT32_MAX,
 	.together = 1,

@@ -10,7 +10,7 @@ AVX2 := -mavx2 -mfma -mbmi2 -mlzcnt
 # what numerics/meson.build gives the same file
 AVX512 := $(shell sed -n "/kernel_avx512.c/,/include_directories/p" numerics/meson.build | grep -o -- "-m[a-z0-9=-]*")
 TESTS := posit number text accumulator vectors convert mxfp8_convert digest gemm \
-	gemm_residues gemm_whole gemm_outliers gemm_doubt gemm_workspace gemm_fp32 gemm_unsteady gemm_blocks tile_gemm
+	gemm_direct gemm_residues gemm_whole gemm_outliers gemm_doubt gemm_workspace gemm_fp32 gemm_unsteady gemm_blocks tile_gemm
 
 SOURCES := $(wildcard numerics/*.c)
 OBJECTS := $(SOURCES:numerics/%.c=$(OUT)/%.o)

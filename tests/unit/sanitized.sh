@@ -18,7 +18,7 @@ why() {
 
 # the parts that time is left for
 export QUIRE_TEST_DIVISOR=20 QUIRE_TEST_SKIP=many_blocks
-for test in vectors posit number text accumulator convert mxfp8_convert digest gemm gemm_residues gemm_whole gemm_outliers gemm_doubt gemm_workspace gemm_fp32 gemm_unsteady gemm_blocks; do
+for test in vectors posit number text accumulator convert mxfp8_convert digest gemm gemm_direct gemm_residues gemm_whole gemm_outliers gemm_doubt gemm_workspace gemm_fp32 gemm_unsteady gemm_blocks; do
 	"$out/test_$test" >"$out/$test.log" 2>&1
 	report $? "$test"
 done

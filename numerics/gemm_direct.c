@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Exact sums product by product.  A product of two significands is added to the accumulator of its
+ * exponent: no shift, no carry to walk.  A run's accumulators, one for each exponent there is, are
+ * added to the quire image at its end.
+ */
+#include <string.h>
+
+#include "gemm_direct.h"
+#include "number.h"
+
+/* Exponents of split numbers begin with that of FP32's least. */
+#define BIAS 149
+/* MXFP8's largest, 2^(127 + 8), has 4 bits; posit32's, 2^120, has 28. */
+#define FINITE_END 288u			/* exponents of finite numbers are below */
+/* An exponent of two numbers is below; a multiple of GROUP. */
+#define EXPONENTS 608u
+#define GROUP 32u			/* accumulators added to the image together */
+#define TURNS 2				/* accumulators of an exponent, of products by turns */
+
+_Static_assert(EXPONENTS % GROUP == 0 && EXPONENTS >= 2 * (FINITE_END + 4), "exponents are in bounds");
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+/*
+ * What a run costs beside the products themselves, in products: to split a number, to add a sum's
+ * accumulators to its image.
+ */
+#define SPLIT_COST 4
+#define SUM_COST 800
+
+bool gemm_direct_always(const struct quire_gemm *gemm)
+{
+	return (uint64_t)gemm->m * gemm->n <= GEMM_DIRECT_SUMS && gemm->k >= GEMM_DIRECT_LEAST &&
+	       gemm->a.format != QUIRE_FORMAT_TILED && gemm->b.format != QUIRE_FORMAT_TILED;
+}
+
+static bool has_infinity(const struct gemm_panel *panel)
+{
+	uint32_t all = 0;
+
+	for (uint32_t l = 0; l < panel->used; l++)
+		all |= panel->special[l];
+	return all & GEMM_SPECIAL_INF;
+}
+
+/* What a k of two panels costs, in products. */
+static uint32_t tile_cost(const struct gemm_kernel *kernel, const struct gemm_panel *a,
+			  const struct gemm_panel *b)
+{
+	uint32_t moduli = 0;
+
+	if (kernel->whole_moduli)
+		moduli = kernel->whole_moduli(gemm_whole_weight(a) * gemm_whole_weight(b));
+	return moduli ? moduli * kernel->modulus_cost : a->parts * b->parts * kernel->pair_cost;
+}
+
+bool gemm_direct_pays(const struct gemm_kernel *kernel, const struct gemm_panel *a,
+		      const struct gemm_panel *b)
+{
+	const uint32_t sums = a->used * b->used;
+
+	/* panels have zeros instead, and one sum would be taken anew after the other */
+	if (has_infinity(a) || has_infinity(b))
+		return true;
+	if (a->parts == 1 && b->parts == 1)
+		return false;
+	return (uint64_t)(sums + SPLIT_COST * (a->used + b->used)) * a->kc + (uint64_t)sums * SUM_COST <
+	       (uint64_t)tile_cost(kernel, a, b) * a->kc;
+}
+
+/* ---- Numbers ---- */
+
+/* Numbers split: significand * 2^(at - BIAS). */
+struct split {
+	int32_t *significand;
+	uint32_t *at;
+};
+
+static ALWAYS_INLINE void put(const struct split *out, uint32_t i, bool negative, uint32_t significand,
+			      uint32_t at)
+{
+	out->significand[i] = negative ? -(int32_t)significand : (int32_t)significand;
+	out->at[i] = at;
+}
+
+static ALWAYS_INLINE uint32_t word_at(const uint8_t *at, uint32_t bytes)
+{
+	uint32_t word;
+	uint16_t half;
+
+	if (bytes == 1)
+		return *at;
+	if (bytes == 2) {
+		memcpy(&half, at, 2);
+		return half;
+	}
+	memcpy(&word, at, 4);
+	return word;
+}
+
+/* See load_ieee() of gemm_number.c. */
+static ALWAYS_INLINE void split_ieee(const struct split *out, const uint8_t *from, uint64_t step,
+				     uint32_t count, uint32_t bytes, int fraction, int exponent,
+				     bool finite_only)
+{
+	const uint32_t base = (uint32_t)(BIAS - ((1 << (exponent - 1)) - 1) - fraction);
+	const uint32_t top = (1u << exponent) - 1;
+
+	for (uint32_t i = 0; i < count; i++, from += step) {
+		const uint32_t word = word_at(from, bytes);
+		const uint32_t f = word & ((1u << fraction) - 1), field = word >> fraction & top;
+		const bool negative = word >> (fraction + exponent) & 1;
+		const bool nan = finite_only ? (word & 0x7f) == 0x7f : field == top && f;
+		const bool special = nan || (!finite_only && field == top);
+		const uint32_t kind = nan ? GEMM_NAN : negative ? GEMM_MINUS_INF : GEMM_PLUS_INF;
+
+		put(out, i, negative, special ? 0 : f | (uint32_t)(field != 0) << fraction,
+		    special ? FINITE_END + kind : base + (field ? field : 1));
+	}
+}
+
+static ALWAYS_INLINE void split_posit(const struct split *out, const uint8_t *from, uint64_t step,
+				      uint32_t count, uint32_t bytes, uint32_t bits)
+{
+	/* all that a significand has, and no more, see bits_of() */
+	const int kept = bytes == 4 ? 28 : 12;
+
+	/* number_of_posit() without a branch: signs and regimes cannot be foretold */
+	for (uint32_t i = 0; i < count; i++, from += step) {
+		const uint32_t left = word_at(from, bytes) << (32 - bits), sign = -(left >> 31);
+		const uint32_t magnitude = (left ^ sign) - sign, large = -(magnitude >> 30 & 1);
+		const uint32_t run = (uint32_t)__builtin_clz((magnitude ^ large) << 1 | 1);
+		const uint32_t regime = (large & (run - 1)) | (~large & -run);
+		const uint32_t rest = magnitude << 2 << run, any = -(uint32_t)((left << 1) != 0);
+		const uint32_t significand = (1u << 31 | (rest & 0x3fffffff) << 1) >> (32 - kept);
+		const uint32_t at = 4 * regime + (rest >> 30) + (uint32_t)(BIAS + 1 - kept);
+
+		/* neither 0 nor NaR */
+		out->significand[i] = (int32_t)(((significand ^ sign) - sign) & any);
+		out->at[i] = (at & any) | (~any & sign & (FINITE_END + GEMM_NAN));
+	}
+}
+
+static void split_others(const struct split *out, const struct gemm_source *source, uint64_t lane,
+			 uint64_t k, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct gemm_number x = gemm_load_source(source, lane, k + i);
+
+		put(out, i, x.negative, (uint32_t)x.significand,
+		    x.special ? FINITE_END + x.special : x.significand ? (uint32_t)(x.exponent + BIAS) : 0);
+	}
+}
+
+static void split_lane(const struct split *out, const struct gemm_source *source, uint64_t lane,
+		       uint64_t k, uint32_t count)
+{
+	const uint32_t format = source->format, bits = QUIRE_FORMAT_BITS(format), bytes = source->element;
+	const uint64_t step = source->k_stride * bytes;
+	const uint8_t *from = source->data + (lane * source->lane_stride + k * source->k_stride) * bytes;
+
+	if (format == QUIRE_FORMAT_FP32)
+		split_ieee(out, from, step, count, 4, 23, 8, false);
+	else if (format == QUIRE_FORMAT_BF16)
+		split_ieee(out, from, step, count, 2, 7, 8, false);
+	else if (format == QUIRE_FORMAT_FP16)
+		split_ieee(out, from, step, count, 2, 10, 5, false);
+	else if (format == QUIRE_FORMAT_E4M3)
+		split_ieee(out, from, step, count, 1, 3, 4, true);
+	else if (format == QUIRE_FORMAT_E5M2)
+		split_ieee(out, from, step, count, 1, 2, 5, false);
+	else if (QUIRE_FORMAT_KIND(format) == QUIRE_KIND_POSIT && bytes == 1)
+		split_posit(out, from, step, count, 1, bits);
+	else if (QUIRE_FORMAT_KIND(format) == QUIRE_KIND_POSIT && bytes == 2)
+		split_posit(out, from, step, count, 2, bits);
+	else if (QUIRE_FORMAT_KIND(format) == QUIRE_KIND_POSIT)
+		split_posit(out, from, step, count, 4, bits);
+	else
+		split_others(out, source, lane, k, count);
+}
+
+/* A significand's bits, at most. */
+static uint32_t bits_of(uint32_t format)
+{
+	if (format == QUIRE_FORMAT_FP32)
+		return 24;
+	return QUIRE_FORMAT_KIND(format) == QUIRE_KIND_POSIT && gemm_element_bytes(format) == 4 ? 28 : 12;
+}
+
+/* ---- Sums ---- */
+
+/*
+ * Accumulators are at most 2^59 in magnitude with products of 48 bits, 2^68 with those of 56, and a
+ * group of them, each a bit higher than the one before, fits 128 bits.
+ */
+static ALWAYS_INLINE void add_group(struct gemm_sum *sum, __int128 group, uint32_t first)
+{
+	if (group)
+		gemm_sum_add(sum, (uint64_t)group, (int64_t)(group >> 64), (int32_t)first - 2 * BIAS);
+}
+
+#define SUM_DEFINE(name, type)                                                                       \
+	static void name(struct gemm_sum *sum, const struct split *a, const struct split *b, \
+			 uint32_t count)                                                             \
+	{                                                                                            \
+		type t[TURNS][EXPONENTS];                                                            \
+                                                                                                     \
+		memset(t, 0, sizeof(t));                                                             \
+		for (uint32_t i = 0; i < count; i++)                                                 \
+			t[i % TURNS][a->at[i] + b->at[i]] +=                                         \
+				(int64_t)a->significand[i] * b->significand[i];                      \
+		for (uint32_t first = 0; first < EXPONENTS; first += GROUP) {                        \
+			__int128 group = 0;                                                          \
+                                                                                                     \
+			for (uint32_t e = first + GROUP; e-- > first;)                               \
+				group = group * 2 + ((__int128)t[0][e] + t[1][e]);                   \
+			add_group(sum, group, first);                                                \
+		}                                                                                    \
+	}
+
+SUM_DEFINE(sum_narrow, int64_t)
+SUM_DEFINE(sum_wide, __int128)
+
+static uint32_t special_product(int32_t x, uint32_t x_at, int32_t y, uint32_t y_at)
+{
+	const uint32_t x_kind = x_at > FINITE_END ? x_at - FINITE_END : 0;
+	const uint32_t y_kind = y_at > FINITE_END ? y_at - FINITE_END : 0;
+	const bool x_negative = x_kind ? x_kind == GEMM_MINUS_INF : x < 0;
+	const bool y_negative = y_kind ? y_kind == GEMM_MINUS_INF : y < 0;
+
+	/* infinity times zero, too */
+	if (x_kind == GEMM_NAN || y_kind == GEMM_NAN || (!x_kind && !x) || (!y_kind && !y))
+		return GEMM_NAN;
+	return x_negative != y_negative ? GEMM_MINUS_INF : GEMM_PLUS_INF;
+}
+
+static void add_specials(struct gemm_sum *sum, const struct split *a, const struct split *b,
+			 uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (a->at[i] > FINITE_END || b->at[i] > FINITE_END)
+			gemm_sum_special(sum, special_product(a->significand[i], a->at[i],
+							      b->significand[i], b->at[i]));
+}
+
+static bool has_specials(const struct split *x, uint32_t count)
+{
+	uint32_t most = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		most = x->at[i] > most ? x->at[i] : most;
+	return most > FINITE_END;
+}
+
+static bool are_narrow(const struct gemm_source *a, const struct gemm_source *b)
+{
+	return bits_of(a->format) + bits_of(b->format) <= 48;
+}
+
+static void add_products(struct gemm_sum *sum, const struct split *a, const struct split *b,
+			 uint32_t count, bool narrow, bool specials)
+{
+	if (specials)
+		add_specials(sum, a, b, count);
+	if (narrow)
+		sum_narrow(sum, a, b, count);
+	else
+		sum_wide(sum, a, b, count);
+}
+
+/* Numbers of a lane, in room for count of each lane before it, too. */
+static struct split split_of(void *room, uint32_t lane, uint32_t count)
+{
+	int32_t *numbers = (int32_t *)room + (size_t)lane * 2 * count;
+
+	return (struct split){ numbers, (uint32_t *)numbers + count };
+}
+
+void gemm_direct_tile(const struct gemm_source *a, const struct gemm_panel *panel_a,
+		      const struct gemm_source *b, const struct gemm_panel *panel_b, uint64_t k,
+		      void *room, struct gemm_sum *sums, uint32_t stride)
+{
+	int32_t row[2 * GEMM_KC];
+	const struct split of_row = split_of(row, 0, GEMM_KC);
+	const uint32_t count = panel_a->kc, columns = panel_b->used;
+	const bool narrow = are_narrow(a, b);
+	bool specials[GEMM_LANES_MAX];
+
+	for (uint32_t j = 0; j < columns; j++) {
+		const struct split of_column = split_of(room, j, count);
+
+		split_lane(&of_column, b, panel_b->lane[j], k, count);
+		specials[j] = has_specials(&of_column, count);
+	}
+	for (uint32_t i = 0; i < panel_a->used; i++) {
+		bool special;
+
+		split_lane(&of_row, a, panel_a->lane[i], k, count);
+		special = has_specials(&of_row, count);
+		for (uint32_t j = 0; j < columns; j++) {
+			const struct split of_column = split_of(room, j, count);
+
+			add_products(&sums[(size_t)i * stride + j], &of_row, &of_column, count, narrow,
+				     special || specials[j]);
+		}
+	}
+}
+
+void gemm_direct_sum(const struct quire_gemm *gemm, const struct gemm_source *a,
+		     const struct gemm_source *b, uint64_t row, uint64_t column, struct gemm_sum *sum)
+{
+	int32_t room[2][2 * GEMM_KC];
+	const struct split x = split_of(room[0], 0, GEMM_KC), y = split_of(room[1], 0, GEMM_KC);
+	const bool narrow = are_narrow(a, b);
+	uint32_t count;
+
+	for (uint32_t k = 0; k < gemm->k && !gemm_cancelled(gemm); k += count) {
+		count = gemm->k - k < GEMM_KC ? gemm->k - k : GEMM_KC;
+		split_lane(&x, a, row, k, count);
+		split_lane(&y, b, column, k, count);
+		add_products(sum, &x, &y, count, narrow, has_specials(&x, count) || has_specials(&y, count));
+	}
+}
