@@ -21,6 +21,11 @@
 #define LANES 64u
 #define SUMS 256u
 #define COST_MOST (1u << 29)	/* of a band: some 20 ms; what is mostly products stays below */
+/*
+ * To read a number for a long sum of few rows or columns costs like so many products that are taken
+ * in tiles.
+ */
+#define READ 8u
 #define TILE_LANES 256u	/* the longest side of a tile, which is read whole */
 #define ROWS_MOST 8192u	/* of a band without products: a row costs some 0.3 us */
 
@@ -101,7 +106,7 @@ static uint32_t round_up(uint32_t x, uint32_t unit)
  * not, with long sums and in FP32 mode, each band packs its part of A and of B, and is near a
  * square so that there is little of both.  Tiles are read whole: their bands stay long.
  */
-static uint32_t window_columns(const struct quire_packet_gemm *p, uint64_t products)
+static uint32_t window_columns(const struct quire_packet_gemm *p, uint64_t products, uint64_t macs)
 {
 	uint64_t kept = kept_b / (p->k ? p->k : 1), limit = kept;
 
@@ -110,7 +115,7 @@ static uint32_t window_columns(const struct quire_packet_gemm *p, uint64_t produ
 	if (p->mode == QUIRE_GEMM_MODE_FP32 || kept < WINDOW_LEAST) {
 		if (p->a.format == QUIRE_FORMAT_TILED)
 			return 0;
-		limit = band_macs / (least(SQUARE_ROWS, p->m) * products);
+		limit = macs / (least(SQUARE_ROWS, p->m) * products);
 	} else if (p->n <= kept - kept % QUIRE_BAND_PANEL_COLUMNS) {
 		return 0;
 	}
@@ -122,9 +127,9 @@ static uint32_t window_columns(const struct quire_packet_gemm *p, uint64_t produ
 }
 
 /* How many of m rows of row_products each make a band: all, or whole grains. */
-static uint64_t rows_of_band(uint32_t m, uint64_t row_products, uint32_t grain)
+static uint64_t rows_of_band(uint32_t m, uint64_t row_products, uint32_t grain, uint64_t macs)
 {
-	uint64_t rows = band_macs / row_products;
+	uint64_t rows = macs / row_products;
 
 	if (rows >= m)
 		return m;
@@ -174,19 +179,63 @@ static void limit_cost(struct band_plan *plan, const struct quire_packet_gemm *p
 }
 
 /*
- * Bands of about band_macs products; an element of D is the sum of `products` of them,
+ * How much dearer products are when the numbers are far apart, which nobody knows beforehand, as a
+ * power of two: exact sums are then taken product by product.  Formats that hold such numbers but
+ * are mostly used for others are cut less.
+ */
+static uint32_t far_shift(const struct quire_packet_gemm *p)
+{
+	uint32_t shift = 0;
+
+	if (p->mode == QUIRE_GEMM_MODE_FP32)
+		return 0;
+	for (int i = 0; i < 2; i++) {
+		uint32_t format = i ? p->b.format : p->a.format;
+
+		if (format == QUIRE_FORMAT_FP32 || (QUIRE_FORMAT_KIND(format) == QUIRE_KIND_POSIT &&
+						    QUIRE_FORMAT_BITS(format) > 16))
+			shift = 2;
+		else if (!shift && (format == QUIRE_FORMAT_BF16 || format == QUIRE_FORMAT_MXFP8))
+			shift = 1;
+	}
+	return shift;
+}
+
+/* Long sums of few rows and columns: what they cost is to read the numbers, and each row its own. */
+static void limit_length(struct band_plan *plan, const struct quire_packet_gemm *p,
+			 uint32_t products)
+{
+	uint32_t row_unit = quire_check_row_unit(p), column_unit = quire_check_column_unit(p);
+	uint64_t length = (uint64_t)READ * products;
+
+	if (p->a.format == QUIRE_FORMAT_TILED || p->b.format == QUIRE_FORMAT_TILED)
+		return;
+	while ((plan->row_step + plan->column_step) * length > band_macs) {
+		plan->batch_step = 1;
+		if (plan->row_step > row_unit && (plan->row_step >= plan->column_step ||
+						  plan->column_step <= column_unit))
+			plan->row_step = halve(plan->row_step, row_unit);
+		else if (plan->column_step > column_unit)
+			plan->column_step = halve(plan->column_step, column_unit);
+		else
+			return;
+	}
+}
+
+/*
+ * Bands of about macs products; an element of D is the sum of `products` of them,
  * called k below.  m and n are at most 2^24 and k below 2^31, so that n * k stays below
  * 2^55; m * n * k is never formed unless it fits.
  */
 static void cut_products(struct band_plan *plan, const struct quire_packet_gemm *p,
-			 uint32_t products)
+			 uint32_t products, uint64_t macs)
 {
 	uint64_t k = products ? products : 1;
 	uint64_t per_row = p->n * k;
 	uint64_t rows, columns, batches;
 	uint32_t grain = GRAIN, row_grain, column_grain, window;
 
-	rows = band_macs / per_row;
+	rows = macs / per_row;
 	if (rows >= p->m) {
 		batches = rows / p->m;
 		if (batches < p->batch)
@@ -195,23 +244,23 @@ static void cut_products(struct band_plan *plan, const struct quire_packet_gemm 
 	}
 	plan->batch_step = 1;
 	/* Even one block of a long sum may be too much: k alone is never cut. */
-	while (grain > 1 && least(grain, p->m) * least(grain, p->n) * k > band_macs)
+	while (grain > 1 && least(grain, p->m) * least(grain, p->n) * k > macs)
 		grain /= 2;
 	/* powers of two */
 	row_grain = most(grain, quire_check_row_unit(p));
 	column_grain = most(grain, quire_check_column_unit(p));
-	rows = rows_of_band(p->m, per_row, row_grain);
-	window = rows < p->m ? window_columns(p, k) : 0;
+	rows = rows_of_band(p->m, per_row, row_grain, macs);
+	window = rows < p->m ? window_columns(p, k, macs) : 0;
 	if (window) {
 		plan->rows_first = true;
 		plan->column_step = window;
-		rows = rows_of_band(p->m, window * k, row_grain);
+		rows = rows_of_band(p->m, window * k, row_grain, macs);
 	}
 	if (rows < p->m)
 		plan->row_step = (uint32_t)rows;
 	if (rows > row_grain || window)
 		return;
-	columns = band_macs / (least(row_grain, p->m) * k) & ~(uint64_t)(column_grain - 1);
+	columns = macs / (least(row_grain, p->m) * k) & ~(uint64_t)(column_grain - 1);
 	if (columns < column_grain)
 		columns = column_grain;
 	if (columns < p->n)
@@ -220,12 +269,15 @@ static void cut_products(struct band_plan *plan, const struct quire_packet_gemm 
 
 void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p, uint32_t products)
 {
+	uint64_t macs = band_macs >> far_shift(p);
+
 	plan_whole(plan, p->m, p->n, p->batch);
 	/* The common case, a small product, needs no division. */
-	if (p->batch == 1 && cost_of(p->m, p->n, products) <= band_macs)
+	if (p->batch == 1 && cost_of(p->m, p->n, products) <= macs)
 		return;
-	cut_products(plan, p, products);
+	cut_products(plan, p, products, macs);
 	limit_cost(plan, p, products);
+	limit_length(plan, p, products);
 }
 
 static uint32_t extent(uint32_t total, uint32_t start, uint32_t step)

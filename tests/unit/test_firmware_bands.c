@@ -43,10 +43,10 @@ static void bands_of_one_packet_share_a_serial_that_no_other_has(void **state)
 static void bands_tile_the_output_exactly(void **state)
 {
 	static const struct { uint32_t m, n, k, batch, most; } cases[] = {
-		{ 64, 64, 64, 1, 1 },	   { 512, 512, 64, 1, 32 },    { 100, 300, 5000, 1, 200 },
+		{ 64, 64, 64, 1, 1 },	   { 512, 512, 64, 1, 32 },    { 100, 300, 5000, 1, 400 },
 		{ 1, 1, 1u << 30, 1, 1 },  { 7, 5, 3, 1000, 4 },       { 65, 1000, 1000, 3, 600 },
-		{ 2000, 1, 2000, 1, 8 },   { 1, 2000, 2000, 1, 40 },   { 130, 70, 100000, 1, 2275 },
-		{ 3, 5, 1 << 19, 1, 9 },
+		{ 2000, 1, 2000, 1, 32 },   { 1, 2000, 2000, 1, 40 },   { 130, 70, 30000, 1, 2275 },
+		{ 3, 5, 1 << 19, 1, 15 },
 	};
 
 	(void)state;
@@ -67,6 +67,51 @@ static void bands_tile_the_output_exactly(void **state)
 		/* the digest is the sum over bands */
 		assert_int_equal((uint64_t)cases[i].m * cases[i].n * cases[i].batch,
 				 record(card, 0, 1).digest);
+		destroy(card);
+	}
+}
+
+/*
+ * Numbers that may be far apart cost up to 2.5 ns a product, and some 4 ns where each is read for a
+ * single one.  What is mostly cheap stays in one band.  A card has bands of 2^8 times as much.
+ */
+static void bands_of_numbers_that_may_be_far_apart_are_short(void **state)
+{
+	static const struct { uint32_t m, n, k, format, mode, bands; } cases[] = {
+		{ 40, 1, 1 << 14, QUIRE_FORMAT_FP32, 0, 10 },
+		{ 1, 40, 1 << 14, QUIRE_FORMAT_FP32, 0, 10 },
+		{ 40, 1, 1 << 14, QUIRE_FORMAT_POSIT32, 0, 10 },
+		{ 40, 1, 1 << 14, QUIRE_FORMAT_POSIT16, 0, 8 },
+		{ 40, 1, 1 << 14, QUIRE_FORMAT_BF16, QUIRE_GEMM_MODE_FP32, 8 },
+		{ 1, 1, 1 << 14, QUIRE_FORMAT_FP32, 0, 1 },
+		{ 64, 64, 1 << 8, QUIRE_FORMAT_FP32, 0, 4 },
+		{ 64, 64, 128, QUIRE_FORMAT_FP32, 0, 2 },
+		{ 32, 32, 128, QUIRE_FORMAT_FP32, 0, 1 },
+		{ 64, 64, 128, QUIRE_FORMAT_BF16, 0, 1 },
+		{ 64, 64, 256, QUIRE_FORMAT_BF16, 0, 2 },
+		{ 64, 64, 256, QUIRE_FORMAT_BF16, QUIRE_GEMM_MODE_FP32, 1 },
+		{ 64, 64, 256, QUIRE_FORMAT_POSIT16, 0, 1 },
+		{ 1000, 1, 100, QUIRE_FORMAT_FP32, 0, 1 },
+		{ 1, 1000, 100, QUIRE_FORMAT_FP32, 0, 1 },
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct card *card = boot(VERSIONS);
+		struct quire_packet_gemm p = gemm(cases[i].m, cases[i].n, cases[i].k, 1);
+
+		p.a.address = 0x1000;
+		p.b.address = 0x400000000000ull;
+		p.d.address = 0x800000000000ull;
+		p.a.format = p.b.format = p.d.format = cases[i].format;
+		p.mode = cases[i].mode;
+		start_queue(card, 0, 1);
+		submit(card, 0, &p, sizeof(p));
+		run(card);
+		assert_int_equal(QUIRE_STATUS_OK, record(card, 0, 1).status);
+		check_tiling(card, cases[i].m, cases[i].n, 1);
+		if (card->bands != cases[i].bands)
+			fail_msg("case %u: %u bands, not %u", i, card->bands, cases[i].bands);
 		destroy(card);
 	}
 }
@@ -418,6 +463,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bands_of_one_packet_share_a_serial_that_no_other_has),
 		cmocka_unit_test(bands_tile_the_output_exactly),
+		cmocka_unit_test(bands_of_numbers_that_may_be_far_apart_are_short),
 		cmocka_unit_test(round_robin_reaches_every_queue),
 		cmocka_unit_test(long_rows_are_cut),
 		cmocka_unit_test(bands_of_few_products_are_short),
