@@ -432,8 +432,12 @@ bool quire_settle_all(struct quire_device *qdev, bool crashed);
 
 /* quire_reset.c */
 void quire_reset_schedule(struct quire_device *qdev, const char *why);
-/* Memory has waited too long for a flush to be drained. */
-void quire_reset_undrained(struct quire_device *qdev, struct quire_ticket ticket);
+/*
+ * Memory has waited too long for a flush to be drained.  Whoever has bands in its context has to
+ * come to rest within @patience (jiffies).  To be said again until it is.
+ */
+void quire_reset_undrained(struct quire_device *qdev, struct quire_ticket ticket,
+			   unsigned long patience);
 /* Under quire_queues.lock: */
 void quire_reset_stubborn(struct quire_device *qdev, const char *why);
 

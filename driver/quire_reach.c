@@ -22,8 +22,10 @@
 
 /* Should the event not come. */
 #define QUIRE_REACH_POLL msecs_to_jiffies(4)
-/* Hardly an operation of an engine takes as long: sums of hundreds of millions of products. */
-#define QUIRE_REACH_LIMIT (30 * HZ)
+/* Of that, whoever has bands then has the last to come to rest. */
+#define QUIRE_REACH_REST (1ul * HZ)
+/* And as often it is said who has not. */
+#define QUIRE_REACH_AGAIN (HZ / 20)
 
 struct workqueue_struct *quire_memory_wq;
 
@@ -131,7 +133,14 @@ static void quire_reach_queue_poll(struct quire_reach *reach)
 	drm_dev_put(&reach->qdev->drm);
 }
 
-int quire_reach_wait(struct quire_device *qdev, struct quire_ticket ticket, bool interruptible)
+/* What is left of a time that began with the flush, for however many who wait for it. */
+static long quire_reach_left(struct quire_ticket ticket, unsigned long most)
+{
+	return max((long)(ticket.since + most - jiffies), (long)QUIRE_REACH_AGAIN);
+}
+
+static int quire_reach_sleep(struct quire_device *qdev, struct quire_ticket ticket,
+			     bool interruptible, unsigned long most, unsigned long rest)
 {
 	struct quire_reach *reach = qdev->reach;
 	long left = 0;
@@ -144,15 +153,27 @@ int quire_reach_wait(struct quire_device *qdev, struct quire_ticket ticket, bool
 		if (interruptible)
 			left = wait_event_interruptible_timeout(reach->wait,
 								quire_reach_over(qdev, ticket),
-								QUIRE_REACH_LIMIT);
+								quire_reach_left(ticket, most));
 		else
 			left = wait_event_timeout(reach->wait, quire_reach_over(qdev, ticket),
-						  QUIRE_REACH_LIMIT);
+						  quire_reach_left(ticket, most));
 		if (!left)
-			quire_reset_undrained(qdev, ticket);
+			quire_reset_undrained(qdev, ticket, rest);
 	}
 	atomic_dec(&reach->sleepers);
 	return min(left, 0L);
+}
+
+int quire_reach_wait(struct quire_device *qdev, struct quire_ticket ticket, bool interruptible)
+{
+	return quire_reach_sleep(qdev, ticket, interruptible, QUIRE_REACH_LIMIT - QUIRE_REACH_REST,
+				 QUIRE_REACH_REST);
+}
+
+void quire_reach_wait_for(struct quire_device *qdev, struct quire_ticket ticket,
+			  unsigned long patience)
+{
+	quire_reach_sleep(qdev, ticket, false, patience, patience);
 }
 
 /* The work holds the address space until it has run; the caller has a reference, too. */
@@ -216,8 +237,8 @@ void quire_reach_tidy_work(struct work_struct *work)
 
 	if (quire_vm_tidy(vm, &oldest))
 		quire_reach_wait_for_event(reach, vm);
-	if (time_after(jiffies, oldest.since + QUIRE_REACH_LIMIT))
-		quire_reset_undrained(reach->qdev, oldest);
+	if (time_after(jiffies, oldest.since + QUIRE_REACH_LIMIT - QUIRE_REACH_REST))
+		quire_reset_undrained(reach->qdev, oldest, QUIRE_REACH_REST);
 	quire_vm_put(vm);
 }
 

@@ -32,6 +32,8 @@ struct quire_ticket {
 
 /* A ticket that is over. */
 #define QUIRE_TICKET_OVER ((struct quire_ticket){ .context = QUIRE_NO_CONTEXT })
+/* Hardly an operation of an engine takes as long: sums of hundreds of millions of products. */
+#define QUIRE_REACH_LIMIT (30ul * HZ)
 
 /* Works of address spaces run here, of all cards: one of them may be the last user of a card. */
 extern struct workqueue_struct *quire_memory_wq;
@@ -57,6 +59,9 @@ struct quire_ticket quire_reach_flush(struct quire_device *qdev, u32 context);
 bool quire_reach_over(struct quire_device *qdev, struct quire_ticket ticket);
 /* Sleeps until the ticket is over: 0 or -ERESTARTSYS. */
 int quire_reach_wait(struct quire_device *qdev, struct quire_ticket ticket, bool interruptible);
+/* The same without signals; what keeps the card after @patience (jiffies) is ended. */
+void quire_reach_wait_for(struct quire_device *qdev, struct quire_ticket ticket,
+			  unsigned long patience);
 /* The address space has something to give back once its last flush is over. */
 void quire_reach_later(struct quire_vm *vm);
 /* quire_vm.tidy */

@@ -18,7 +18,7 @@
 
 /* How long those wait who could go on, for others to come to rest. */
 #define QUIRE_RESET_REST_MS 100
-#define QUIRE_RESET_STOP_MS 50
+#define QUIRE_RESET_STOP_MS 200
 #define QUIRE_RESET_PING_MS 100
 /* In a row, with no job ended in between and none in progress: it is not the jobs. */
 #define QUIRE_RESET_FRUITLESS 4
@@ -33,10 +33,12 @@ struct quire_reset {
 	struct work_struct work;
 	/** @why: reason of the reset asked for first */
 	const char *why;
-	/** @lock: protects @undrained */
+	/** @lock: protects @undrained and @patience */
 	spinlock_t lock;
-	/** @undrained: a flush for which memory has waited too long, or QUIRE_TICKET_OVER */
-	struct quire_ticket undrained;
+	/** @undrained: by context, a flush for which memory has waited too long, or one over */
+	struct quire_ticket undrained[QUIRE_CONTEXTS];
+	/** @patience: and how long bands may take to come to rest, in jiffies */
+	unsigned long patience[QUIRE_CONTEXTS];
 	/** @fruitless: resets in a row that helped nobody; under quire_queues.lock */
 	unsigned int fruitless;
 };
@@ -47,27 +49,36 @@ void quire_reset_schedule(struct quire_device *qdev, const char *why)
 	queue_work(qdev->reset->wq, &qdev->reset->work);
 }
 
-/* The first counts; whoever complains of another does it again. */
-void quire_reset_undrained(struct quire_device *qdev, struct quire_ticket ticket)
+/* The first of a context counts; whoever complains of another does it again. */
+void quire_reset_undrained(struct quire_device *qdev, struct quire_ticket ticket,
+			   unsigned long patience)
 {
 	struct quire_reset *reset = qdev->reset;
+	u32 context = ticket.context;
 	unsigned long flags;
 
+	if (context == QUIRE_NO_CONTEXT)
+		return;
 	spin_lock_irqsave(&reset->lock, flags);
-	if (reset->undrained.context == QUIRE_NO_CONTEXT)
-		reset->undrained = ticket;
+	if (reset->undrained[context].context == QUIRE_NO_CONTEXT) {
+		reset->undrained[context] = ticket;
+		reset->patience[context] = patience;
+	}
+	reset->patience[context] = min(reset->patience[context], patience);
 	spin_unlock_irqrestore(&reset->lock, flags);
 	queue_work(reset->wq, &reset->work);
 }
 
-static struct quire_ticket quire_reset_take_undrained(struct quire_reset *reset)
+static struct quire_ticket quire_reset_take_undrained(struct quire_reset *reset, u32 context,
+						      unsigned long *patience)
 {
 	struct quire_ticket ticket;
 	unsigned long flags;
 
 	spin_lock_irqsave(&reset->lock, flags);
-	ticket = reset->undrained;
-	reset->undrained = QUIRE_TICKET_OVER;
+	ticket = reset->undrained[context];
+	*patience = reset->patience[context];
+	reset->undrained[context] = QUIRE_TICKET_OVER;
 	spin_unlock_irqrestore(&reset->lock, flags);
 	return ticket;
 }
@@ -267,61 +278,78 @@ void quire_reset_stubborn(struct quire_device *qdev, const char *why)
 		quire_reset_card(qdev, why, !alive);
 }
 
-/* Whose job has spent most on engines, of those that have some in a context now; or NULL. */
-static struct quire_slot *quire_reset_keeper(struct quire_device *qdev, u32 context)
+/*
+ * The card does not tell when a band began.  So who has some is asked to come to rest: what was
+ * begun since does within @patience.  True: the queue has to go.
+ */
+static bool quire_reset_keeps(struct quire_slot *slot, unsigned long patience)
 {
-	struct quire_queues *queues = qdev->queues;
-	struct quire_slot *keeper = NULL;
-	u32 most = 0;
+	struct quire_queue *queue = slot->queue;
 
-	lockdep_assert_held(&queues->lock);
-	for (u32 i = 0; i < queues->count; i++) {
-		struct quire_slot *slot = &queues->slots[i];
-		u32 base = QUIRE_REG_QUEUE(i), spent;
-
-		if (!slot->queue || slot->queue->kernel ||
-		    slot->queue->vm->mmu.context != context ||
-		    !quire_read(qdev, base + QUIRE_QUEUE_JOB_BANDS))
-			continue;
-		spent = quire_read(qdev, base + QUIRE_QUEUE_JOB_US);
-		if (keeper && spent < most)
-			continue;
-		keeper = slot;
-		most = spent;
+	lockdep_assert_held(&slot->qdev->queues->lock);
+	if (!slot->parking) {
+		quire_slot_park(slot);
+		return false;
 	}
-	return keeper;
-}
-
-/* Memory waits for what was begun in a context: whoever keeps an engine for so long has to go. */
-static void quire_reset_drain(struct quire_device *qdev, u32 context)
-{
-	struct quire_slot *keeper = quire_reset_keeper(qdev, context);
-	struct quire_queue *queue = keeper ? keeper->queue : NULL;
-
-	lockdep_assert_held(&qdev->queues->lock);
-	if (!queue) {
-		quire_reset_card(qdev, "the card does not drain a flush", !quire_reset_rest(qdev));
-		return;
-	}
-	/* One that is overdue or being closed is on its way. */
-	if (queue->overdue || READ_ONCE(queue->banned))
-		return;
-	queue->overdue = quire_limit_oldest(queue);
-	if (!queue->overdue)
-		return;
+	if (time_before(jiffies, slot->parked_at + patience) || READ_ONCE(queue->banned))
+		return false;
+	queue->overdue = queue->overdue ?: quire_limit_oldest(queue);
+	if (!queue->overdue || queue->keeps)
+		return queue->overdue;
 	queue->keeps = true;
 	quire_coredump_overdue(queue);
-	quire_warn_ratelimited(&qdev->drm,
+	quire_warn_ratelimited(&slot->qdev->drm,
 			       "%s[%d]: a job keeps an engine and memory waits, stopping its queue\n",
 			       queue->comm, queue->pid);
-	quire_reset_stubborn(qdev, "a job that memory waits for cannot be stopped");
+	return true;
+}
+
+/* Memory waits for what was begun in a context.  True: somebody has to go for it. */
+static bool quire_reset_blame(struct quire_device *qdev, struct quire_ticket undrained,
+			      unsigned long patience)
+{
+	struct quire_queues *queues = qdev->queues;
+	bool found = false, keeps = false;
+
+	lockdep_assert_held(&queues->lock);
+	for (u32 i = 0; i < queues->count && !queues->ailing; i++) {
+		struct quire_slot *slot = &queues->slots[i];
+
+		if (!slot->queue || slot->queue->kernel ||
+		    slot->queue->vm->mmu.context != undrained.context ||
+		    !quire_read(qdev, QUIRE_REG_QUEUE(i) + QUIRE_QUEUE_JOB_BANDS))
+			continue;
+		found = true;
+		keeps |= quire_reset_keeps(slot, patience);
+	}
+	if (!found && !queues->ailing && !queues->blocked &&
+	    time_after_eq(jiffies, undrained.since + QUIRE_REACH_LIMIT) &&
+	    !quire_reach_over(qdev, undrained))
+		quire_reset_card(qdev, "the card does not drain a flush", !quire_reset_rest(qdev));
+	return keeps;
+}
+
+/* Whoever keeps an engine for so long that memory waits has to go: all of them together. */
+static void quire_reset_drain(struct quire_device *qdev)
+{
+	struct quire_ticket undrained;
+	unsigned long patience;
+	bool keeps = false;
+
+	lockdep_assert_held(&qdev->queues->lock);
+	for (u32 i = 0; i < QUIRE_CONTEXTS; i++) {
+		undrained = quire_reset_take_undrained(qdev->reset, i, &patience);
+		if (!quire_reach_over(qdev, undrained))
+			keeps |= quire_reset_blame(qdev, undrained, patience);
+	}
+	if (keeps && !qdev->queues->ailing)
+		quire_reset_stubborn(qdev, "a job that memory waits for cannot be stopped");
 }
 
 static void quire_reset_work(struct work_struct *work)
 {
 	struct quire_reset *reset = container_of(work, struct quire_reset, work);
 	struct quire_device *qdev = reset->qdev;
-	struct quire_ticket undrained = quire_reset_take_undrained(reset);
 	const char *why = xchg(&reset->why, NULL);
 	struct quire_queues *queues = qdev->queues;
 	bool signalling;
@@ -336,8 +364,8 @@ static void quire_reset_work(struct work_struct *work)
 		goto out;
 	if (why && (queues->ailing || !quire_reset_alive(qdev)))
 		quire_reset_card(qdev, why, !quire_reset_rest(qdev));
-	else if (!quire_reach_over(qdev, undrained))
-		quire_reset_drain(qdev, undrained.context);
+	else
+		quire_reset_drain(qdev);
 out:
 	mutex_unlock(&queues->lock);
 	dma_fence_end_signalling(signalling);
@@ -435,7 +463,8 @@ int quire_reset_init(struct quire_device *qdev)
 		return -ENOMEM;
 	reset->qdev = qdev;
 	spin_lock_init(&reset->lock);
-	reset->undrained = QUIRE_TICKET_OVER;
+	for (u32 i = 0; i < QUIRE_CONTEXTS; i++)
+		reset->undrained[i] = QUIRE_TICKET_OVER;
 	reset->wq = alloc_ordered_workqueue("quire-reset", WQ_MEM_RECLAIM | WQ_HIGHPRI);
 	if (!reset->wq)
 		return -ENOMEM;
