@@ -37,6 +37,16 @@
 #define QUIRE_HOLD_PAUSE_MS 10
 /* Works of a user at a time; the kernel has 512 for all. */
 #define QUIRE_HOLD_WORKS 32
+/* So long others wait for bands of a user, or a twentieth of the time if that is less. */
+#define QUIRE_HOLD_PATIENCE ((long)HZ)
+#define QUIRE_HOLD_PATIENCE_PART 20
+/* And in any case so long, which counts if it takes longer: most bands last some milliseconds. */
+#define QUIRE_HOLD_PATIENCE_LEAST (HZ / 8)
+#define QUIRE_HOLD_PATIENCE_FREE (HZ / 20)
+/* How long an end of bands, or of the card's firmware, may take. */
+#define QUIRE_HOLD_CUT (2 * HZ)
+/* Should nobody be woken. */
+#define QUIRE_HOLD_LOOK (HZ / 20)
 
 /** struct quire_restorer - a user who has address spaces; his works beyond some wait for these */
 struct quire_restorer {
@@ -48,6 +58,10 @@ struct quire_restorer {
 	unsigned int spaces;
 	/** @works: that have begun or are about to, and may never end */
 	unsigned int works;
+	/** @patience: of others with his bands when @charged; less than nothing if he had more */
+	long patience;
+	/** @charged: in jiffies; some of what has passed since comes to @patience */
+	unsigned long charged;
 	/** @waiting: holds (quire_hold.waiting) whose work waits for one to end, oldest first */
 	struct list_head waiting;
 };
@@ -56,18 +70,29 @@ static struct workqueue_struct *quire_hold_wq;
 static LIST_HEAD(quire_restorers);
 static DEFINE_SPINLOCK(quire_restorers_lock);
 
-/* The caller's, or @fresh, which is taken over. */
-static struct quire_restorer *quire_restorer_find(struct quire_restorer **fresh)
+static struct quire_restorer *quire_restorer_of(kuid_t uid)
 {
 	struct quire_restorer *restorer;
 
 	lockdep_assert_held(&quire_restorers_lock);
 	list_for_each_entry(restorer, &quire_restorers, node)
-		if (uid_eq(restorer->uid, current_uid()))
+		if (uid_eq(restorer->uid, uid))
 			return restorer;
+	return NULL;
+}
+
+/* The caller's, or @fresh, which is taken over. */
+static struct quire_restorer *quire_restorer_find(struct quire_restorer **fresh)
+{
+	struct quire_restorer *restorer = quire_restorer_of(current_uid());
+
+	if (restorer)
+		return restorer;
 	restorer = *fresh;
 	*fresh = NULL;
 	restorer->uid = current_uid();
+	restorer->patience = QUIRE_HOLD_PATIENCE;
+	restorer->charged = jiffies;
 	INIT_LIST_HEAD(&restorer->waiting);
 	list_add(&restorer->node, &quire_restorers);
 	return restorer;
@@ -98,6 +123,43 @@ static void quire_restorer_put(struct quire_restorer *restorer)
 	spin_unlock(&quire_restorers_lock);
 	if (last)
 		kfree(restorer);
+}
+
+/* What is left, and what has come to it since. */
+static long quire_restorer_patience(const struct quire_restorer *restorer)
+{
+	unsigned long passed = (jiffies - restorer->charged) / QUIRE_HOLD_PATIENCE_PART;
+
+	return min(restorer->patience + (long)passed, QUIRE_HOLD_PATIENCE);
+}
+
+static long quire_hold_patience(const struct quire_hold *hold)
+{
+	long patience;
+
+	spin_lock(&quire_restorers_lock);
+	patience = quire_restorer_patience(hold->restorer);
+	spin_unlock(&quire_restorers_lock);
+	return patience;
+}
+
+/* Somebody has waited: the time counts. */
+static void quire_hold_charge(const struct quire_taking *taking)
+{
+	unsigned long waited = jiffies - taking->begun;
+	struct quire_restorer *restorer;
+
+	/* For his own memory he may wait as long as he likes. */
+	if (!taking->patience || waited <= QUIRE_HOLD_PATIENCE_FREE || current->mm == taking->mm)
+		return;
+	spin_lock(&quire_restorers_lock);
+	restorer = quire_restorer_of(taking->uid);
+	if (restorer) {
+		restorer->patience = max(quire_restorer_patience(restorer) - (long)waited,
+					 -QUIRE_HOLD_PATIENCE);
+		restorer->charged = jiffies;
+	}
+	spin_unlock(&quire_restorers_lock);
 }
 
 /* False: a work that has not begun is there already. */
@@ -170,12 +232,14 @@ static bool quire_hold_enter(struct quire_vm *vm)
 {
 	struct quire_hold *hold = &vm->hold;
 
-	if (quire_hold_active(hold))
+	if (quire_hold_active(hold)) {
+		hold->taken = jiffies;
 		return true;
+	}
 	if (!quire_hold_has_jobs(vm) || quire_hold_budget(hold) <= 0)
 		return false;
-	hold->number++;
-	hold->begun = jiffies;
+	hold->taken = jiffies;
+	hold->least = 0;
 	hold->resting = false;
 	list_add_tail(&hold->node, &vm->qdev->queues->held);
 	return true;
@@ -193,7 +257,6 @@ static bool quire_hold_look(struct quire_vm *vm)
 	hold->resting = true;
 	hold->since = jiffies;
 	hold->most = quire_hold_budget(hold);
-	hold->least = (hold->since - hold->begun) / QUIRE_HOLD_REST_PART;
 	return true;
 }
 
@@ -214,47 +277,152 @@ static bool quire_hold_park(struct quire_vm *vm)
 	list_for_each_entry(queue, &vm->open, of_vm)
 		if (queue->slot)
 			quire_slot_park(queue->slot);
-	/* Many are at rest as soon as they are asked. */
-	quire_slots_collect(qdev);
 	return true;
 }
 
-u32 quire_hold_begin(struct quire_vm *vm)
+static void quire_hold_begin(struct quire_vm *vm)
 {
-	struct quire_queues *queues = vm->qdev->queues;
-	bool signalling, held;
-	u32 number;
-	int index;
-
-	/* Jobs have ended, or do at once. */
-	if (!drm_dev_enter(&vm->qdev->drm, &index))
-		return 0;
-	signalling = dma_fence_begin_signalling();
-	mutex_lock(&queues->lock);
-	held = quire_hold_park(vm);
-	number = vm->hold.number;
-	mutex_unlock(&queues->lock);
-	dma_fence_end_signalling(signalling);
-	drm_dev_exit(index);
-	if (!held)
-		return number;
+	lockdep_assert_held(&vm->qdev->queues->lock);
+	if (!quire_hold_park(vm))
+		return;
 	/* One that runs already waits for the caller, too, or sees that the memory has gone. */
 	quire_vm_get(vm);
 	if (!quire_restore_begin(&vm->hold))
 		quire_vm_put(vm);
-	return number;
 }
 
-bool quire_hold_at_rest(struct quire_vm *vm, u32 number)
+static bool quire_hold_concerns(const struct quire_taking *taking, const struct quire_vm *vm)
 {
-	struct quire_queues *queues = vm->qdev->queues;
-	struct quire_hold *hold = &vm->hold;
-	bool rest;
+	const struct mm_struct *mm = READ_ONCE(vm->userptr_mm);
+
+	return mm && (mm == taking->mm || IS_ERR(mm) ||
+		      (taking->all && uid_eq(vm->hold.restorer->uid, taking->uid)));
+}
+
+/* The first address space that is found tells whose patience it is. */
+static void quire_hold_ask(struct quire_taking *taking, const struct quire_vm *vm)
+{
+	long patience = quire_hold_patience(&vm->hold);
+
+	taking->uid = vm->hold.restorer->uid;
+	taking->all = patience <= QUIRE_HOLD_PATIENCE_LEAST;
+	taking->patience = max_t(long, patience, QUIRE_HOLD_PATIENCE_LEAST);
+}
+
+/* Address spaces that have joined, too. */
+static void quire_hold_begin_all(struct quire_taking *taking)
+{
+	struct quire_queues *queues = taking->qdev->queues;
+	struct quire_queue *queue;
+
+	lockdep_assert_held(&queues->lock);
+	list_for_each_entry(queue, &queues->all, listed) {
+		struct quire_vm *vm = queue->vm;
+
+		/* Once each. */
+		if (queue->kernel || !list_is_first(&queue->of_vm, &vm->open) ||
+		    !quire_hold_concerns(taking, vm))
+			continue;
+		if (!taking->patience)
+			quire_hold_ask(taking, vm);
+		quire_hold_begin(vm);
+	}
+	/* Many are at rest as soon as they are asked. */
+	if (!queues->blocked && !queues->ailing && !queues->ended)
+		quire_slots_collect(taking->qdev);
+}
+
+static bool quire_hold_all_rest(struct quire_taking *taking)
+{
+	struct quire_vm *vm;
+	bool rest = true;
+
+	lockdep_assert_held(&taking->qdev->queues->lock);
+	list_for_each_entry(vm, &taking->qdev->queues->held, hold.node)
+		if (quire_hold_concerns(taking, vm) && !quire_hold_look(vm))
+			rest = false;
+	return rest;
+}
+
+/*
+ * Whoever has waited finds them at rest for a while; and for as many times longer as jobs run
+ * otherwise where others have waited too often.
+ */
+static void quire_hold_stay(struct quire_taking *taking)
+{
+	long waited = jiffies - taking->begun, least = waited / QUIRE_HOLD_REST_PART;
+	struct quire_vm *vm;
+
+	lockdep_assert_held(&taking->qdev->queues->lock);
+	if (taking->all)
+		least = waited * (QUIRE_HOLD_PATIENCE_PART - 1);
+	list_for_each_entry(vm, &taking->qdev->queues->held, hold.node)
+		if (quire_hold_concerns(taking, vm))
+			vm->hold.least = max(vm->hold.least, least);
+}
+
+/* All whose bands last that long, together. */
+static void quire_hold_cut(struct quire_taking *taking)
+{
+	struct quire_device *qdev = taking->qdev;
+	struct quire_vm *vm;
+
+	lockdep_assert_held(&qdev->queues->lock);
+	list_for_each_entry(vm, &qdev->queues->held, hold.node)
+		if (quire_hold_concerns(taking, vm) && !quire_hold_look(vm))
+			quire_reset_undrained(qdev, quire_reach_flush(qdev, vm->mmu.context),
+					      taking->patience);
+}
+
+bool quire_hold_taken(struct quire_taking *taking)
+{
+	struct quire_queues *queues = taking->qdev->queues;
+	bool signalling, rest;
+	int index;
+
+	/* Jobs have ended, or do at once. */
+	if (!drm_dev_enter(&taking->qdev->drm, &index))
+		return true;
+	signalling = dma_fence_begin_signalling();
+	mutex_lock(&queues->lock);
+	quire_hold_begin_all(taking);
+	rest = quire_hold_all_rest(taking) ||
+	       time_after(jiffies, taking->begun + taking->patience + QUIRE_HOLD_CUT);
+	if (rest)
+		quire_hold_stay(taking);
+	else if (time_after_eq(jiffies, taking->begun + taking->patience))
+		quire_hold_cut(taking);
+	mutex_unlock(&queues->lock);
+	dma_fence_end_signalling(signalling);
+	drm_dev_exit(index);
+	return rest;
+}
+
+void quire_hold_take(struct quire_taking *taking)
+{
+	struct quire_queues *queues = taking->qdev->queues;
+	DEFINE_WAIT_FUNC(wait, woken_wake_function);
 
 	mutex_lock(&queues->lock);
-	rest = !quire_hold_active(hold) || hold->number != number || quire_hold_look(vm);
+	if (list_empty(&taking->node))
+		list_add(&taking->node, &queues->takings);
 	mutex_unlock(&queues->lock);
-	return rest;
+	add_wait_queue(&queues->changed, &wait);
+	while (!quire_hold_taken(taking))
+		wait_woken(&wait, TASK_UNINTERRUPTIBLE, QUIRE_HOLD_LOOK);
+	remove_wait_queue(&queues->changed, &wait);
+}
+
+void quire_hold_give(struct quire_taking *taking)
+{
+	struct quire_queues *queues = taking->qdev->queues;
+
+	if (list_empty(&taking->node))
+		return;
+	mutex_lock(&queues->lock);
+	list_del_init(&taking->node);
+	mutex_unlock(&queues->lock);
+	quire_hold_charge(taking);
 }
 
 void quire_hold_end(struct quire_vm *vm)
@@ -298,14 +466,30 @@ void quire_hold_end_all(struct quire_queues *queues)
 		quire_hold_end(vm);
 }
 
+/*
+ * No memory goes now, or went a moment ago where that takes the jobs long.  But there is some time
+ * for it to come, too.
+ */
+static bool quire_hold_may_end(const struct quire_vm *vm)
+{
+	const struct quire_hold *hold = &vm->hold;
+	struct quire_taking *taking;
+
+	lockdep_assert_held(&vm->qdev->queues->lock);
+	list_for_each_entry(taking, &vm->qdev->queues->takings, node)
+		if (quire_hold_concerns(taking, vm))
+			return false;
+	return time_after_eq(jiffies, hold->taken + hold->least) ||
+	       time_after_eq(jiffies, hold->since + hold->most / 2);
+}
+
 /* The memory is there: false if more may go that somebody would wait for the jobs for again. */
 static bool quire_hold_leave(struct quire_vm *vm)
 {
 	struct quire_hold *hold = &vm->hold;
 
 	lockdep_assert_held(&vm->qdev->queues->lock);
-	if (quire_hold_active(hold) &&
-	    (!quire_hold_look(vm) || time_before(jiffies, hold->since + hold->least)))
+	if (quire_hold_active(hold) && (!quire_hold_look(vm) || !quire_hold_may_end(vm)))
 		return false;
 	quire_hold_end(vm);
 	return true;

@@ -3,8 +3,11 @@
 #define QUIRE_HOLD_H
 
 #include <linux/list.h>
+#include <linux/uidgid.h>
 #include <linux/workqueue.h>
 
+struct mm_struct;
+struct quire_device;
 struct quire_queues;
 struct quire_restorer;
 struct quire_vm;
@@ -13,18 +16,16 @@ struct quire_vm;
 struct quire_hold {
 	/** @node: in quire_queues.held while it is; under quire_queues.lock, as what follows */
 	struct list_head node;
-	/** @number: counts them */
-	u32 number;
-	/** @begun: when it was asked for, in jiffies */
-	unsigned long begun;
+	/** @taken: when memory went for the last time, in jiffies */
+	unsigned long taken;
 	/** @resting: its jobs have come to rest, since when its time runs */
 	bool resting;
 	/** @since: when they had, in jiffies */
 	unsigned long since;
 	/** @most: how long it may last from there on */
 	long most;
-	/** @least: and how long it does, though the memory be there */
-	unsigned long least;
+	/** @least: and how long it does from @taken on, though the memory be there */
+	long least;
 	/** @ended: when the last one that rested ended, in jiffies */
 	unsigned long ended;
 	/**
@@ -40,6 +41,24 @@ struct quire_hold {
 	struct list_head waiting;
 };
 
+/** struct quire_taking - memory of a process goes, and its jobs rest; the caller's */
+struct quire_taking {
+	/** @node: in quire_queues.takings; under quire_queues.lock */
+	struct list_head node;
+	/** @qdev: card */
+	struct quire_device *qdev;
+	/** @mm: whose memory */
+	const struct mm_struct *mm;
+	/** @uid: whose jobs, once there are some */
+	kuid_t uid;
+	/** @patience: how long they may take to come to rest; 0: there are none yet */
+	unsigned long patience;
+	/** @all: others have waited for him too often: all his that use such memory rest */
+	bool all;
+	/** @begun: since when somebody waits, in jiffies */
+	unsigned long begun;
+};
+
 /* The caller's; -ENOMEM. */
 int quire_hold_init(struct quire_hold *hold);
 void quire_hold_fini(struct quire_hold *hold);
@@ -51,13 +70,15 @@ static inline bool quire_hold_active(const struct quire_hold *hold)
 }
 
 /*
- * Memory goes that jobs of the address space may use, and is not to be had before the caller's
- * notifier has returned: the jobs come to rest (quire_hold_at_rest()), and go on when it is there
- * again.  The caller sees to it that the address space stays.  The number of the hold.
+ * Memory of a process goes, and is not to be had before the caller's notifier has returned: the
+ * jobs of all address spaces that have such come to rest, and go on when it is there again.
+ * Returns when they rest.  Whose band takes longer than others have patience is ended.
  */
-u32 quire_hold_begin(struct quire_vm *vm);
-/* No queue of it has a ring any more, or that hold has ended. */
-bool quire_hold_at_rest(struct quire_vm *vm, u32 number);
+void quire_hold_take(struct quire_taking *taking);
+/* They still do, or have had their time. */
+bool quire_hold_taken(struct quire_taking *taking);
+/* The notifier returns: they may go on. */
+void quire_hold_give(struct quire_taking *taking);
 
 /* Under quire_queues.lock: */
 void quire_hold_end(struct quire_vm *vm);

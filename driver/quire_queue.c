@@ -450,6 +450,7 @@ int quire_queues_init(struct quire_device *qdev)
 		return ret;
 	INIT_LIST_HEAD(&queues->all);
 	INIT_LIST_HEAD(&queues->held);
+	INIT_LIST_HEAD(&queues->takings);
 	quire_share_init(queues);
 	init_waitqueue_head(&queues->changed);
 	INIT_DELAYED_WORK(&queues->lend, quire_slots_lend_work);

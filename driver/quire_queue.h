@@ -254,6 +254,8 @@ struct quire_queues {
 	struct list_head all;
 	/** @held: address spaces (quire_vm.hold) whose queues get no ring */
 	struct list_head held;
+	/** @takings: whose memory goes now (struct quire_taking): they are held for as long */
+	struct list_head takings;
 	/** @kernel: the kernel's queue, or NULL */
 	struct quire_queue *kernel;
 	/** @waiting: by priority, users whose queues have work and no slot, oldest first */

@@ -18,10 +18,6 @@
 
 /* Pages that are taken away again and again while we ask for them. */
 #define QUIRE_USERPTR_TRIES_MS 1000
-/* Hardly a band takes as long. */
-#define QUIRE_USERPTR_REST (5 * HZ)
-/* Should nobody be woken. */
-#define QUIRE_USERPTR_LOOK (HZ / 20)
 
 struct workqueue_struct *quire_userptr_wq;
 
@@ -98,57 +94,11 @@ static bool quire_userptr_next_ticket(struct quire_userptr *userptr, struct quir
 	return found;
 }
 
-static bool quire_userptr_at_rest(struct quire_userptr *userptr)
-{
-	struct quire_vm_bo *tie;
-	bool rest = true;
-
-	mutex_lock(&userptr->ties_lock);
-	list_for_each_entry(tie, &userptr->ties, of_bo)
-		rest = rest && quire_hold_at_rest(to_quire_vm(tie->base.vm), tie->hold);
-	mutex_unlock(&userptr->ties_lock);
-	return rest;
-}
-
-/* False: there are none. */
-static bool quire_userptr_hold_jobs(struct quire_userptr *userptr)
-{
-	struct quire_vm_bo *tie;
-	bool some;
-
-	mutex_lock(&userptr->ties_lock);
-	some = !list_empty(&userptr->ties);
-	list_for_each_entry(tie, &userptr->ties, of_bo)
-		tie->hold = quire_hold_begin(to_quire_vm(tie->base.vm));
-	mutex_unlock(&userptr->ties_lock);
-	return some;
-}
-
-/*
- * Jobs that may use the pages come to rest, and go on when there are pages again.  A band that
- * takes longer than we wait may fault; what ends one that never ends is the wait for the card to
- * drain, which follows.
- */
-static void quire_userptr_rest_jobs(struct quire_userptr *userptr)
-{
-	struct quire_device *qdev = to_quire_device(userptr->bo->base.base.dev);
-	unsigned long deadline = jiffies + QUIRE_USERPTR_REST;
-	DEFINE_WAIT_FUNC(wait, woken_wake_function);
-
-	/* A buffer of no address space may be all there is of a card that has gone. */
-	if (!quire_userptr_hold_jobs(userptr))
-		return;
-	add_wait_queue(&qdev->queues->changed, &wait);
-	while (!quire_userptr_at_rest(userptr) && time_before(jiffies, deadline))
-		wait_woken(&wait, TASK_UNINTERRUPTIBLE, QUIRE_USERPTR_LOOK);
-	remove_wait_queue(&qdev->queues->changed, &wait);
-}
-
 /*
  * The pages go.  May run in memory reclaim.  An address space that is untied meanwhile has been
  * drained before; one that is tied sees that there are no pages.
  */
-static void quire_userptr_drop(struct quire_userptr *userptr)
+static void quire_userptr_drop(struct quire_userptr *userptr, const struct quire_taking *taking)
 {
 	struct quire_device *qdev = to_quire_device(userptr->bo->base.base.dev);
 	struct quire_ticket ticket;
@@ -156,18 +106,27 @@ static void quire_userptr_drop(struct quire_userptr *userptr)
 	lockdep_assert_held(&userptr->lock);
 	quire_userptr_hide(userptr);
 	while (quire_userptr_next_ticket(userptr, &ticket))
-		quire_reach_wait(qdev, ticket, false);
+		quire_reach_wait_for(qdev, ticket, taking->patience ?: HZ);
 	quire_userptr_release_pages(userptr);
 	userptr->mapped = false;
 }
 
+/* What the process unmaps, or has when it ends, is not asked for again: jobs that use it fault. */
+static bool quire_userptr_is_over(const struct mmu_notifier_range *range)
+{
+	return range->event == MMU_NOTIFY_UNMAP || range->event == MMU_NOTIFY_RELEASE;
+}
+
 /* True if there are pages, which no submission counts on from here on. */
-static bool quire_userptr_begin_drop(struct quire_userptr *userptr, unsigned long sequence)
+static bool quire_userptr_begin_drop(struct quire_userptr *userptr,
+				     const struct mmu_notifier_range *range, unsigned long sequence)
 {
 	bool mapped;
 
 	mutex_lock(&userptr->lock);
 	mmu_interval_set_seq(&userptr->notifier, sequence);
+	if (quire_userptr_is_over(range))
+		WRITE_ONCE(userptr->over, true);
 	mapped = userptr->mapped;
 	if (mapped) {
 		/* Pairs with quire_userptr_valid(): who sees pages has the locks before us. */
@@ -178,10 +137,35 @@ static bool quire_userptr_begin_drop(struct quire_userptr *userptr, unsigned lon
 	return mapped;
 }
 
-/* What the process unmaps, or has when it ends, is not asked for again: jobs that use it fault. */
-static bool quire_userptr_is_over(const struct mmu_notifier_range *range)
+static bool quire_userptr_is_tied(struct quire_userptr *userptr)
 {
-	return range->event == MMU_NOTIFY_UNMAP || range->event == MMU_NOTIFY_RELEASE;
+	bool tied;
+
+	mutex_lock(&userptr->ties_lock);
+	tied = !list_empty(&userptr->ties);
+	mutex_unlock(&userptr->ties_lock);
+	return tied;
+}
+
+/*
+ * Jobs that may use the pages come to rest, and go on when there are pages again; what the process
+ * has unmapped, or had when it ended, does not come, and they go on without.  Returns with the
+ * lock, at a moment when they rest.
+ */
+static void quire_userptr_rest_jobs(struct quire_userptr *userptr, struct quire_taking *taking)
+{
+	bool tied;
+
+	for (;;) {
+		/* A buffer of no address space may be all there is of a card that has gone. */
+		tied = quire_userptr_is_tied(userptr);
+		if (tied)
+			quire_hold_take(taking);
+		mutex_lock(&userptr->lock);
+		if (!tied || !userptr->mapped || quire_hold_taken(taking))
+			return;
+		mutex_unlock(&userptr->lock);
+	}
 }
 
 /* There may be several at a time. */
@@ -189,18 +173,23 @@ static bool quire_userptr_invalidate(struct mmu_interval_notifier *notifier,
 				     const struct mmu_notifier_range *range, unsigned long sequence)
 {
 	struct quire_userptr *userptr = container_of(notifier, struct quire_userptr, notifier);
+	struct quire_taking taking = {
+		.qdev = to_quire_device(userptr->bo->base.base.dev),
+		.mm = notifier->mm,
+		.begun = jiffies,
+	};
 
 	if (!mmu_notifier_range_blockable(range))
 		return false;
-	if (!quire_userptr_begin_drop(userptr, sequence))
+	if (!quire_userptr_begin_drop(userptr, range, sequence))
 		return true;
-	if (!quire_userptr_is_over(range))
-		quire_userptr_rest_jobs(userptr);
-	mutex_lock(&userptr->lock);
+	INIT_LIST_HEAD(&taking.node);
+	quire_userptr_rest_jobs(userptr, &taking);
 	/* None come before the last of us has returned. */
 	if (userptr->mapped)
-		quire_userptr_drop(userptr);
+		quire_userptr_drop(userptr, &taking);
 	mutex_unlock(&userptr->lock);
+	quire_hold_give(&taking);
 	return true;
 }
 
@@ -258,6 +247,8 @@ static int quire_userptr_take(struct quire_userptr *userptr, unsigned long *pfns
 			WARN_ON(userptr->mapped);
 			quire_dma_move(qdev, &userptr->dma, &dma);
 			userptr->mapped = true;
+			WRITE_ONCE(userptr->absent, false);
+			WRITE_ONCE(userptr->over, false);
 			/* Pairs with quire_userptr_valid(): the pages before the mark. */
 			smp_store_release(&userptr->valid, true);
 		}
@@ -306,7 +297,8 @@ static int quire_userptr_fault_locked(struct quire_userptr *userptr, unsigned lo
 	if (!quire_userptr_valid(userptr))
 		ret = quire_userptr_try(userptr, &range, count);
 	set_active_memcg(before);
-	WRITE_ONCE(userptr->absent, ret == -EFAULT);
+	if (ret)
+		WRITE_ONCE(userptr->absent, ret == -EFAULT);
 	return ret;
 }
 
@@ -327,7 +319,10 @@ static int quire_userptr_fault_once(struct quire_userptr *userptr, bool wait)
 	else
 		ret = mutex_trylock(&userptr->faulting) ? 0 : -EAGAIN;
 	if (!ret) {
-		ret = quire_userptr_fault_locked(userptr, pfns, count);
+		if (wait || !READ_ONCE(userptr->over))
+			ret = quire_userptr_fault_locked(userptr, pfns, count);
+		else
+			WRITE_ONCE(userptr->absent, true);
 		mutex_unlock(&userptr->faulting);
 	}
 	kvfree(pfns);
@@ -402,6 +397,10 @@ void quire_userptr_tie(struct quire_userptr *userptr, struct quire_vm_bo *tie)
 	list_add(&tie->of_bo, &userptr->ties);
 	mutex_unlock(&userptr->ties_lock);
 	spin_lock(&vm->job_lock);
+	if (list_empty(&vm->userptrs))
+		WRITE_ONCE(vm->userptr_mm, userptr->notifier.mm);
+	else if (vm->userptr_mm != userptr->notifier.mm)
+		WRITE_ONCE(vm->userptr_mm, ERR_PTR(-EBUSY));
 	list_add(&tie->of_vm, &vm->userptrs);
 	spin_unlock(&vm->job_lock);
 }
@@ -415,6 +414,8 @@ void quire_userptr_untie(struct quire_userptr *userptr, struct quire_vm_bo *tie)
 	mutex_unlock(&userptr->ties_lock);
 	spin_lock(&vm->job_lock);
 	list_del_init(&tie->of_vm);
+	if (list_empty(&vm->userptrs))
+		WRITE_ONCE(vm->userptr_mm, NULL);
 	spin_unlock(&vm->job_lock);
 }
 

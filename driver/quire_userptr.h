@@ -42,6 +42,8 @@ struct quire_userptr {
 	bool valid;
 	/** @absent: there was nothing to be had at the address, the last time; under @faulting */
 	bool absent;
+	/** @over: the process has unmapped it: only a submission asks anew; under @lock */
+	bool over;
 	/** @ties_lock: protects @ties; never held while something is waited for, nor to allocate */
 	struct mutex ties_lock;
 	/** @ties: address spaces (quire_vm_bo.of_bo) */

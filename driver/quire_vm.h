@@ -72,6 +72,11 @@ struct quire_vm {
 	/** @userptrs: ties of buffers of a process's own memory (quire_vm_bo.of_vm); same lock */
 	struct list_head userptrs;
 	/**
+	 * @userptr_mm: whose memory that is, NULL if there is none, an error if it is of several;
+	 * only to be compared; written under the same lock
+	 */
+	struct mm_struct *userptr_mm;
+	/**
 	 * @userptr_lock: held for reading while a submission that found all pages in place puts
 	 * its fence; who takes pages away takes it for writing once
 	 */
@@ -120,8 +125,6 @@ struct quire_vm_bo {
 	 * and read under quire_userptr.ties_lock by whoever has made that flush
 	 */
 	struct quire_ticket ticket;
-	/** @hold: number of the hold that the last who took pages away began; same lock */
-	u32 hold;
 	/** @of_bo: in quire_userptr.ties, under its lock */
 	struct list_head of_bo;
 	/** @of_vm: in quire_vm.userptrs; changes under both reservations and job_lock */
