@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Whoever takes memory away that jobs use does not wait for bands that nobody can cut: neither once
+ * for each address space or buffer, nor again and again.  The job that has both is the one that
+ * ends.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "card.h"
+#include "harness.h"
+
+#define PAGES_VA 0x4000000000ull
+#define WORK_VA 0x5000000000ull
+#define NUMBERS_VA 0x6000000000ull
+#define FACTORS (1u << 22)
+#define NUMBERS_BYTES (FACTORS * 4ull)
+/* The same numbers as so many rows, of which the sums are one band: many seconds. */
+#define ROWS 6
+#define QUEUES_MOST 32
+#define FILE_PATH "/tmp/takeaway-file"
+
+/* What became of the queues of an owner. */
+struct outcome {
+	uint32_t banned;
+	uint32_t guilty;	/* of these, found guilty */
+	uint32_t blamed;	/* and of the others */
+	uint32_t decoys;	/* with short bands, that are not banned */
+};
+
+/* A process with jobs of such bands that may use memory: its own, or a file's. */
+struct owner {
+	pid_t pid;
+	int ask;		/* a byte: query the queues */
+	int answer;		/* struct outcome */
+	/* What it is to have: */
+	uint32_t spaces;
+	uint32_t queues;	/* in each of them */
+	uint32_t decoys;	/* the first so many have bands of milliseconds */
+	uint32_t pages;		/* in each, a buffer of its own each */
+	bool file;
+};
+
+FIXTURE(takeaway) {
+	int file;
+	struct owner owner;
+};
+
+FIXTURE_SETUP(takeaway)
+{
+	self->file = open(FILE_PATH, O_RDWR | O_CREAT | O_TRUNC, 0644);
+	ASSERT_GE(self->file, 0);
+}
+
+FIXTURE_TEARDOWN(takeaway)
+{
+	if (self->owner.pid > 0)
+		kill(self->owner.pid, SIGKILL);
+	close(self->file);
+	unlink(FILE_PATH);
+}
+
+/* For all address spaces of the file. */
+static int make_buffer(struct card *card, uint64_t size, uint32_t placement, struct bo *bo)
+{
+	bo->size = size;
+	return card_bo_create(card->fd, size, placement, 0, &bo->handle) ?:
+	       card_bo_map(card->fd, bo->handle, size, &bo->map);
+}
+
+/* Numbers that lie far apart, and a stream of bands whose sums take them ROWS times. */
+static int make_bands(struct card *card, struct bo *numbers, struct bo *work)
+{
+	struct quire_packet_gemm *packets;
+	int ret = make_buffer(card, NUMBERS_BYTES, DRM_QUIRE_PLACEMENT_CARD, numbers);
+
+	ret = ret ?: make_buffer(card, 16 * PAGE, DRM_QUIRE_PLACEMENT_SYSTEM, work);
+	if (ret)
+		return ret;
+	for (uint32_t i = 0; i < FACTORS; i++)
+		((uint32_t *)numbers->map)[i] = (67 + i * 79 % 121) << 23 | (i * 2654435761u >> 9);
+	packets = work->map;
+	for (uint32_t i = 0; i < 8; i++)
+		packet_gemm(&packets[i], QUIRE_FORMAT_FP32, ROWS, 1, FACTORS, NUMBERS_VA,
+			    NUMBERS_VA, WORK_VA + 8 * PAGE);
+	return 0;
+}
+
+static int fill_space(struct card *card, const struct owner *owner, const struct bo *numbers,
+		      const struct bo *work, char *memory)
+{
+	int ret = card_bind(card->fd, card->vm, work->handle, WORK_VA, work->size, 0);
+
+	for (uint32_t i = 0; i < ROWS && !ret; i++)
+		ret = card_bind(card->fd, card->vm, numbers->handle, NUMBERS_VA + i * NUMBERS_BYTES,
+				NUMBERS_BYTES, 0);
+	for (uint32_t i = 0; i < owner->pages && !ret; i++) {
+		struct drm_quire_userptr args = {
+			.address = (uintptr_t)memory + i * PAGE, .size = PAGE,
+			.flags = owner->file ? DRM_QUIRE_USERPTR_READ_ONLY : 0,
+		};
+
+		ret = card_ioctl(card->fd, DRM_IOCTL_QUIRE_USERPTR, &args);
+		ret = ret ?: card_bind(card->fd, card->vm, args.handle, PAGES_VA + i * PAGE, PAGE,
+				       owner->file ? DRM_QUIRE_VM_BIND_READ_ONLY : 0);
+	}
+	return ret;
+}
+
+static struct outcome query(struct card *card, const struct owner *owner, const uint32_t *queues)
+{
+	struct drm_quire_queue_query state;
+	struct outcome outcome = { 0 };
+
+	for (uint32_t i = 0; i < owner->spaces * owner->queues; i++) {
+		bool banned, guilty;
+
+		if (card_queue_state(card->fd, queues[i], &state))
+			_exit(1);
+		banned = state.state == DRM_QUIRE_QUEUE_STATE_BANNED;
+		guilty = state.reset == DRM_QUIRE_QUEUE_RESET_GUILTY;
+		outcome.banned += banned;
+		outcome.guilty += banned && guilty;
+		outcome.blamed += !banned && guilty;
+		outcome.decoys += i < owner->decoys && !banned && !guilty;
+	}
+	return outcome;
+}
+
+static int owner_main(const struct owner *owner, int ask, int answer)
+{
+	size_t bytes = owner->pages * PAGE;
+	uint32_t queues[QUEUES_MOST], decoy_bytes = 0, n = 0;
+	struct bo numbers, work;
+	struct outcome outcome;
+	uint64_t point;
+	struct card card;
+	char *memory, byte;
+
+	memory = mmap(NULL, bytes, owner->file ? PROT_READ : PROT_READ | PROT_WRITE,
+		      owner->file ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS,
+		      owner->file ? open(FILE_PATH, O_RDONLY) : -1, 0);
+	if (memory == MAP_FAILED || card_setup_limit(&card, 0, 600000) ||
+	    make_bands(&card, &numbers, &work) ||
+	    (owner->decoys && card_long_stream(&card, &decoy_bytes)))
+		return 1;
+	for (uint32_t i = 0; i < owner->spaces; i++) {
+		if ((i && card_vm_create(card.fd, &card.vm)) ||
+		    fill_space(&card, owner, &numbers, &work, memory))
+			return 2;
+		for (uint32_t k = 0; k < owner->queues; k++)
+			if (card_queue_create(card.fd, card.vm, 600000, &queues[n++]))
+				return 3;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		bool decoy = i < owner->decoys;
+
+		card.queue = queues[i];
+		if (card_submit(&card, decoy ? card.stream.va : WORK_VA,
+				decoy ? decoy_bytes : 8 * sizeof(struct quire_packet_gemm), &point))
+			return 4;
+	}
+	while (write(answer, &outcome, sizeof(outcome)) == sizeof(outcome) &&
+	       read(ask, &byte, 1) == 1)
+		outcome = query(&card, owner, queues);
+	return 0;
+}
+
+/* Its bands are on the engines when this returns. */
+static bool owner_start(struct owner *owner)
+{
+	struct outcome nothing;
+	int ask[2], answer[2];
+
+	if (pipe(ask) || pipe(answer))
+		return false;
+	owner->pid = fork();
+	if (!owner->pid) {
+		close(ask[1]);
+		close(answer[0]);
+		_exit(owner_main(owner, ask[0], answer[1]));
+	}
+	close(ask[0]);
+	close(answer[1]);
+	owner->ask = ask[1];
+	owner->answer = answer[0];
+	if (owner->pid < 0 || read(owner->answer, &nothing, sizeof(nothing)) != sizeof(nothing))
+		return false;
+	sleep(1);
+	return true;
+}
+
+static bool owner_query(struct owner *owner, struct outcome *outcome)
+{
+	return write(owner->ask, "", 1) == 1 &&
+	       read(owner->answer, outcome, sizeof(*outcome)) == sizeof(*outcome);
+}
+
+static double owner_kill(struct owner *owner)
+{
+	double start = seconds_now();
+
+	kill(owner->pid, SIGKILL);
+	waitpid(owner->pid, NULL, 0);
+	owner->pid = 0;
+	return seconds_now() - start;
+}
+
+/* One page, and many address spaces: each would have its bands on an engine when its turn came. */
+TEST_F_TIMEOUT(takeaway, who_truncates_a_file_waits_once_for_all_address_spaces, 120)
+{
+	struct outcome outcome;
+	double start, took;
+
+	ASSERT_EQ(0, ftruncate(self->file, PAGE));
+	self->owner = (struct owner){ .spaces = 12, .queues = 1, .pages = 1, .file = true };
+	ASSERT_TRUE(owner_start(&self->owner));
+	start = seconds_now();
+	ASSERT_EQ(0, ftruncate(self->file, 0));
+	took = seconds_now() - start;
+	ASSERT_TRUE(owner_query(&self->owner, &outcome));
+	TH_LOG("truncate took %.1f s, %u queues banned", took, outcome.banned);
+	EXPECT_GT(6 * test_patience(), took);
+	EXPECT_EQ(outcome.guilty, outcome.banned);
+	EXPECT_EQ(0, outcome.blamed);
+	/* Who had nothing on an engine loses nothing. */
+	EXPECT_GT(self->owner.spaces, outcome.banned);
+	EXPECT_GT(10 * test_patience(), owner_kill(&self->owner));
+}
+
+/* Page after page, as memory is reclaimed: nobody waits for another's bands each time. */
+TEST_F_TIMEOUT(takeaway, who_takes_page_after_page_waits_a_small_part_of_the_time, 120)
+{
+	enum { PAGES = 40 };
+	struct outcome outcome;
+	double start, took;
+
+	ASSERT_EQ(0, ftruncate(self->file, PAGES * PAGE));
+	self->owner = (struct owner){ .spaces = 1, .queues = 24, .pages = PAGES, .file = true };
+	ASSERT_TRUE(owner_start(&self->owner));
+	start = seconds_now();
+	for (int left = PAGES - 1; left >= 0; left--)
+		ASSERT_EQ(0, ftruncate(self->file, left * PAGE));
+	took = seconds_now() - start;
+	ASSERT_TRUE(owner_query(&self->owner, &outcome));
+	TH_LOG("%d pages took %.1f s, %u queues banned", PAGES, took, outcome.banned);
+	EXPECT_GT(10 * test_patience(), took);
+	EXPECT_EQ(outcome.guilty, outcome.banned);
+	EXPECT_GT(10 * test_patience(), owner_kill(&self->owner));
+}
+
+/* Queues of the same address space, whose jobs have used more of the card, but no long band. */
+TEST_F_TIMEOUT(takeaway, a_band_is_no_fault_of_the_queues_beside_it, 120)
+{
+	struct outcome outcome;
+	double start, took;
+
+	ASSERT_EQ(0, ftruncate(self->file, PAGE));
+	self->owner = (struct owner){ .spaces = 1, .queues = 3, .decoys = 2, .pages = 1,
+				      .file = true };
+	ASSERT_TRUE(owner_start(&self->owner));
+	start = seconds_now();
+	ASSERT_EQ(0, ftruncate(self->file, 0));
+	took = seconds_now() - start;
+	ASSERT_TRUE(owner_query(&self->owner, &outcome));
+	TH_LOG("truncate took %.1f s", took);
+	EXPECT_GT(6 * test_patience(), took);
+	EXPECT_EQ(outcome.guilty, outcome.banned);
+	EXPECT_EQ(2, outcome.decoys);
+}
+
+/* Not a band for each of its buffers. */
+TEST_F_TIMEOUT(takeaway, who_is_killed_is_gone_soon_whatever_his_bands, 120)
+{
+	double took;
+
+	self->owner = (struct owner){ .spaces = 2, .queues = 4, .pages = 20 };
+	ASSERT_TRUE(owner_start(&self->owner));
+	took = owner_kill(&self->owner);
+	TH_LOG("gone after %.1f s", took);
+	EXPECT_GT(8 * test_patience(), took);
+}
+
+TEST_HARNESS_MAIN
