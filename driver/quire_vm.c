@@ -180,7 +180,7 @@ int quire_vm_remember_bo(struct quire_vm *vm, struct drm_gpuvm_bo *vm_bo)
 	while (!ret && quire_bo_resident(to_quire_bo(vm_bo->obj)) &&
 	       !quire_vm_show_bo(tie, &pool, &plan)) {
 		mutex_unlock(&vm->mmu.lock);
-		/* In a full group, to look for room takes away the pages that have just come back. */
+		/* In a full group the look for room takes away what has just come back. */
 		if (!to_quire_bo(vm_bo->obj)->userptr)
 			ret = quire_room_check_work(quire_plan_bytes(&plan));
 		if (!ret)
