@@ -17,6 +17,7 @@
 
 #include "card.h"
 #include "harness.h"
+#include "patience.h"
 
 #define VA 0x4000000000ull
 #define DIRECTORY "/tmp/frozen"
@@ -38,6 +39,19 @@ static int mount_disk(void)
 		   "mkfs.ext4 -q /dev/ram0") || mount("/dev/ram0", DIRECTORY, "ext4", 0, NULL))
 		return -ENODEV;
 	return 0;
+}
+
+/* Works of the kernel that had waited for its pages let go of it within a moment. */
+static int unmount_disk(void)
+{
+	for (int i = 0; i < 100 * test_patience(); i++) {
+		if (!umount(DIRECTORY))
+			return 0;
+		if (errno != EBUSY)
+			break;
+		usleep(100000);
+	}
+	return -errno;
 }
 
 /* Page faults of its files wait from here on, or go on. */
@@ -152,7 +166,7 @@ FIXTURE_TEARDOWN(frozen)
 	if (self->file < 0)
 		return;
 	close(self->file);
-	EXPECT_EQ(0, umount(DIRECTORY));
+	EXPECT_EQ(0, unmount_disk());
 }
 
 /* A job that has not begun loses its memory for a moment; its error. */
