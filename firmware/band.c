@@ -201,7 +201,7 @@ static uint32_t far_shift(const struct quire_packet_gemm *p)
 	return shift;
 }
 
-/* Long sums of few rows and columns: what they cost is to read the numbers, and each row its own. */
+/* Long sums of few rows and columns: what they cost is to read numbers, and each row its own. */
 static void limit_length(struct band_plan *plan, const struct quire_packet_gemm *p,
 			 uint32_t products)
 {

@@ -18,7 +18,8 @@
 #define GROUP 32u			/* accumulators added to the image together */
 #define TURNS 2				/* accumulators of an exponent, of products by turns */
 
-_Static_assert(EXPONENTS % GROUP == 0 && EXPONENTS >= 2 * (FINITE_END + 4), "exponents are in bounds");
+_Static_assert(EXPONENTS % GROUP == 0 && EXPONENTS >= 2 * (FINITE_END + 4),
+	       "exponents are in bounds");
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
@@ -65,7 +66,8 @@ bool gemm_direct_pays(const struct gemm_kernel *kernel, const struct gemm_panel 
 		return true;
 	if (a->parts == 1 && b->parts == 1)
 		return false;
-	return (uint64_t)(sums + SPLIT_COST * (a->used + b->used)) * a->kc + (uint64_t)sums * SUM_COST <
+	return (uint64_t)(sums + SPLIT_COST * (a->used + b->used)) * a->kc +
+		       (uint64_t)sums * SUM_COST <
 	       (uint64_t)tile_cost(kernel, a, b) * a->kc;
 }
 
@@ -77,8 +79,8 @@ struct split {
 	uint32_t *at;
 };
 
-static ALWAYS_INLINE void put(const struct split *out, uint32_t i, bool negative, uint32_t significand,
-			      uint32_t at)
+static ALWAYS_INLINE void put(const struct split *out, uint32_t i, bool negative,
+			      uint32_t significand, uint32_t at)
 {
 	out->significand[i] = negative ? -(int32_t)significand : (int32_t)significand;
 	out->at[i] = at;
@@ -149,16 +151,19 @@ static void split_others(const struct split *out, const struct gemm_source *sour
 		const struct gemm_number x = gemm_load_source(source, lane, k + i);
 
 		put(out, i, x.negative, (uint32_t)x.significand,
-		    x.special ? FINITE_END + x.special : x.significand ? (uint32_t)(x.exponent + BIAS) : 0);
+		    x.special ? FINITE_END + x.special :
+		    x.significand ? (uint32_t)(x.exponent + BIAS) : 0);
 	}
 }
 
 static void split_lane(const struct split *out, const struct gemm_source *source, uint64_t lane,
 		       uint64_t k, uint32_t count)
 {
-	const uint32_t format = source->format, bits = QUIRE_FORMAT_BITS(format), bytes = source->element;
+	const uint32_t format = source->format, bits = QUIRE_FORMAT_BITS(format);
+	const uint32_t bytes = source->element;
 	const uint64_t step = source->k_stride * bytes;
-	const uint8_t *from = source->data + (lane * source->lane_stride + k * source->k_stride) * bytes;
+	const uint8_t *from = source->data +
+			      (lane * source->lane_stride + k * source->k_stride) * bytes;
 
 	if (format == QUIRE_FORMAT_FP32)
 		split_ieee(out, from, step, count, 4, 23, 8, false);
@@ -185,7 +190,9 @@ static uint32_t bits_of(uint32_t format)
 {
 	if (format == QUIRE_FORMAT_FP32)
 		return 24;
-	return QUIRE_FORMAT_KIND(format) == QUIRE_KIND_POSIT && gemm_element_bytes(format) == 4 ? 28 : 12;
+	if (QUIRE_FORMAT_KIND(format) == QUIRE_KIND_POSIT && gemm_element_bytes(format) == 4)
+		return 28;
+	return 12;
 }
 
 /* ---- Sums ---- */
@@ -197,26 +204,27 @@ static uint32_t bits_of(uint32_t format)
 static ALWAYS_INLINE void add_group(struct gemm_sum *sum, __int128 group, uint32_t first)
 {
 	if (group)
-		gemm_sum_add(sum, (uint64_t)group, (int64_t)(group >> 64), (int32_t)first - 2 * BIAS);
+		gemm_sum_add(sum, (uint64_t)group, (int64_t)(group >> 64),
+			     (int32_t)first - 2 * BIAS);
 }
 
-#define SUM_DEFINE(name, type)                                                                       \
+#define SUM_DEFINE(name, type)                                                              \
 	static void name(struct gemm_sum *sum, const struct split *a, const struct split *b, \
-			 uint32_t count)                                                             \
-	{                                                                                            \
-		type t[TURNS][EXPONENTS];                                                            \
-                                                                                                     \
-		memset(t, 0, sizeof(t));                                                             \
-		for (uint32_t i = 0; i < count; i++)                                                 \
-			t[i % TURNS][a->at[i] + b->at[i]] +=                                         \
-				(int64_t)a->significand[i] * b->significand[i];                      \
-		for (uint32_t first = 0; first < EXPONENTS; first += GROUP) {                        \
-			__int128 group = 0;                                                          \
-                                                                                                     \
-			for (uint32_t e = first + GROUP; e-- > first;)                               \
-				group = group * 2 + ((__int128)t[0][e] + t[1][e]);                   \
-			add_group(sum, group, first);                                                \
-		}                                                                                    \
+			 uint32_t count)                                                    \
+	{                                                                                   \
+		type t[TURNS][EXPONENTS];                                                   \
+                                                                                            \
+		memset(t, 0, sizeof(t));                                                    \
+		for (uint32_t i = 0; i < count; i++)                                        \
+			t[i % TURNS][a->at[i] + b->at[i]] +=                                \
+				(int64_t)a->significand[i] * b->significand[i];             \
+		for (uint32_t first = 0; first < EXPONENTS; first += GROUP) {               \
+			__int128 group = 0;                                                 \
+                                                                                            \
+			for (uint32_t e = first + GROUP; e-- > first;)                      \
+				group = group * 2 + ((__int128)t[0][e] + t[1][e]);          \
+			add_group(sum, group, first);                                       \
+		}                                                                           \
 	}
 
 SUM_DEFINE(sum_narrow, int64_t)
@@ -301,14 +309,15 @@ void gemm_direct_tile(const struct gemm_source *a, const struct gemm_panel *pane
 		for (uint32_t j = 0; j < columns; j++) {
 			const struct split of_column = split_of(room, j, count);
 
-			add_products(&sums[(size_t)i * stride + j], &of_row, &of_column, count, narrow,
-				     special || specials[j]);
+			add_products(&sums[(size_t)i * stride + j], &of_row, &of_column, count,
+				     narrow, special || specials[j]);
 		}
 	}
 }
 
 void gemm_direct_sum(const struct quire_gemm *gemm, const struct gemm_source *a,
-		     const struct gemm_source *b, uint64_t row, uint64_t column, struct gemm_sum *sum)
+		     const struct gemm_source *b, uint64_t row, uint64_t column,
+		     struct gemm_sum *sum)
 {
 	int32_t room[2][2 * GEMM_KC];
 	const struct split x = split_of(room[0], 0, GEMM_KC), y = split_of(room[1], 0, GEMM_KC);
@@ -319,6 +328,7 @@ void gemm_direct_sum(const struct quire_gemm *gemm, const struct gemm_source *a,
 		count = gemm->k - k < GEMM_KC ? gemm->k - k : GEMM_KC;
 		split_lane(&x, a, row, k, count);
 		split_lane(&y, b, column, k, count);
-		add_products(sum, &x, &y, count, narrow, has_specials(&x, count) || has_specials(&y, count));
+		add_products(sum, &x, &y, count, narrow,
+			     has_specials(&x, count) || has_specials(&y, count));
 	}
 }

@@ -28,8 +28,12 @@ void gemm_direct_tile(const struct gemm_source *a, const struct gemm_panel *pane
 		      const struct gemm_source *b, const struct gemm_panel *panel_b, uint64_t k,
 		      void *room, struct gemm_sum *sums, uint32_t stride);
 
-/* The sum over all k of one element of two dense operands, as gemm_plain_sum(); less when it is cancelled. */
+/*
+ * The sum over all k of one element of two dense operands, as gemm_plain_sum(); less when it is
+ * cancelled.
+ */
 void gemm_direct_sum(const struct quire_gemm *gemm, const struct gemm_source *a,
-		     const struct gemm_source *b, uint64_t row, uint64_t column, struct gemm_sum *sum);
+		     const struct gemm_source *b, uint64_t row, uint64_t column,
+		     struct gemm_sum *sum);
 
 #endif /* QUIRE_GEMM_DIRECT_H */

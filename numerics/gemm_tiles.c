@@ -40,7 +40,8 @@ static void sum_top(const struct gemm_sum *sum, uint64_t *low, int64_t *high, in
 	*low |= below != 0;
 }
 
-static bool is_direct(const struct block *block, const struct gemm_panel *a, const struct gemm_panel *b)
+static bool is_direct(const struct block *block, const struct gemm_panel *a,
+		      const struct gemm_panel *b)
 {
 	return !block->gather && gemm_direct_pays(block->kernel, a, b);
 }
