@@ -191,6 +191,38 @@ struct quire_number {
 	bool fresh;
 	/** @used: when he gave the last ring back, in jiffies */
 	unsigned long used;
+	/** @had: by priority, time of the card while others waited (quire_turn.c), in ns */
+	u64 had[QUIRE_PRIORITIES];
+	/** @reached: of a user: @had of his process that had the last turn, when it began */
+	u64 reached[QUIRE_PRIORITIES];
+};
+
+/** struct quire_share - a process or a user who has queues; under quire_queues.lock */
+struct quire_share {
+	/** @node: in quire_queues.shares */
+	struct hlist_node node;
+	/** @queues: of it */
+	unsigned int queues;
+	/** @uid: the user */
+	kuid_t uid;
+	/** @tgid: the process, or 0: all of the user */
+	pid_t tgid;
+	/** @search: quire_queues.searches for which @busy is right */
+	u64 search;
+	/** @busy: slots with work */
+	unsigned int busy;
+	/** @slots: lent to its queues */
+	unsigned int slots;
+	/** @number: for the card; it may have become another's while @slots is 0 */
+	unsigned int number;
+	/** @waiting: by priority, its waiting queues, or processes that have some; oldest first */
+	struct list_head waiting[QUIRE_PRIORITIES];
+	/** @waits: by priority, in the list above of its user, or in quire_queues.waiting */
+	struct list_head waits[QUIRE_PRIORITIES];
+	/** @waiters: by priority, its queues that wait */
+	unsigned int waiters[QUIRE_PRIORITIES];
+	/** @tried: of these, for which search @search found no slot */
+	unsigned int tried[QUIRE_PRIORITIES];
 };
 
 /**
@@ -209,7 +241,7 @@ struct quire_slot {
 	struct quire_queue *queue;
 	/** @since: when it was lent, in jiffies */
 	unsigned long since;
-	/** @used: when it got a job, in jiffies; no lock */
+	/** @used: when it got a job or a search found it with one, in jiffies; no lock */
 	unsigned long used;
 	/** @parking: QUEUE_PARK was sent and the queue has not come to rest */
 	bool parking;
@@ -280,10 +312,14 @@ struct quire_queues {
 	bool ailing;
 	/** @crashed: when the firmware failed and nobody knows by whose job, in jiffies, or 0 */
 	unsigned long crashed;
-	/** @turn: while queues have the card one at a time, who is next, or NULL */
+	/** @turn: while queues have the card one at a time, who has it, or NULL */
 	struct quire_queue *turn;
-	/** @turns: so many have had it */
-	unsigned int turns;
+	/** @counted: up to when that time has been counted, in ns of ktime_get_ns() */
+	u64 counted;
+	/** @reached: by priority, quire_number.had of the user whose turn was last, as it began */
+	u64 reached[QUIRE_PRIORITIES];
+	/** @credit: by priority, time of those above it, less what it has used meanwhile, in ns */
+	s64 credit[QUIRE_PRIORITIES];
 	/** @ended: the card goes away, or has gone; no lock to read it */
 	bool ended;
 	/** @closing: queues that are off @all and still have DMA memory */
@@ -311,6 +347,12 @@ struct quire_queues {
 static inline u32 quire_job_register(u64 sequence)
 {
 	return lower_32_bits(sequence) ?: QUIRE_JOB_LOW_WORD_0;
+}
+
+/* Its priority, as the index of an array. */
+static inline u32 quire_queue_level(const struct quire_queue *queue)
+{
+	return queue->priority - DRM_QUIRE_QUEUE_PRIORITY_LOW;
 }
 
 /* No job of it is to be ended before its time; under quire_queues.lock. */
@@ -392,12 +434,19 @@ void quire_share_count(struct quire_queues *queues);
 void quire_share_served(struct quire_queue *queue);
 void quire_share_tried(struct quire_queue *queue);
 struct quire_queue *quire_share_next(struct quire_queues *queues);
-struct quire_queue *quire_share_next_at(struct quire_queues *queues, u32 level);
 bool quire_share_had_enough(const struct quire_slot *slot, const struct quire_queue *queue);
 struct quire_slot *quire_share_victim(struct quire_queues *queues, struct quire_queue *queue);
 
+/* What the card knows him by, also if he has no ring; NULL: it does not. */
+struct quire_number *quire_share_number_of(struct quire_number *numbers,
+					   const struct quire_share *share);
+
 /* quire_turn.c; under quire_queues.lock.  Whether queues have the card one at a time: */
 bool quire_turn_by_turn(struct quire_queues *queues);
+/* The first waits now. */
+void quire_turn_wanted(struct quire_queues *queues);
+/* A queue gives its ring back. */
+void quire_turn_end(struct quire_queue *queue);
 void quire_turn_search(struct quire_queues *queues, struct list_head *started);
 
 /* quire_limit.c */

@@ -238,7 +238,7 @@ static void quire_settle_part(struct quire_queues *queues, const struct quire_qu
 			      unsigned int begun)
 {
 	lockdep_assert_held(&queues->lock);
-	if (begun && (!suspect || quire_turn_by_turn(queues)))
+	if (begun && (quire_turn_by_turn(queues) || !suspect))
 		queues->crashed = jiffies ?: 1;
 }
 

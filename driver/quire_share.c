@@ -26,37 +26,32 @@
 /* A queue of higher priority keeps it so many times as long for each step. */
 #define QUIRE_SHARE_PRIORITY_SHIFT 4
 
-/** struct quire_share - a process or a user who has queues; under quire_queues.lock */
-struct quire_share {
-	/** @node: in quire_queues.shares */
-	struct hlist_node node;
-	/** @queues: of it */
-	unsigned int queues;
-	/** @uid: the user */
-	kuid_t uid;
-	/** @tgid: the process, or 0: all of the user */
-	pid_t tgid;
-	/** @search: quire_queues.searches for which @busy is right */
-	u64 search;
-	/** @busy: slots with work */
-	unsigned int busy;
-	/** @slots: lent to its queues */
-	unsigned int slots;
-	/** @number: for the card, while @slots is not 0 */
-	unsigned int number;
-	/** @waiting: by priority, its waiting queues, or processes that have some; oldest first */
-	struct list_head waiting[QUIRE_PRIORITIES];
-	/** @waits: by priority, in the list above of its user, or in quire_queues.waiting */
-	struct list_head waits[QUIRE_PRIORITIES];
-	/** @waiters: by priority, its queues that wait */
-	unsigned int waiters[QUIRE_PRIORITIES];
-	/** @tried: of these, for which search @search found no slot */
-	unsigned int tried[QUIRE_PRIORITIES];
-};
-
 static struct hlist_head *quire_share_bucket(struct quire_queues *queues, kuid_t uid, pid_t tgid)
 {
 	return &queues->shares[hash_32(__kuid_val(uid) * 31 + tgid, QUIRE_SHARE_BITS)];
+}
+
+static bool quire_share_has(const struct quire_number *number, kuid_t uid, pid_t tgid)
+{
+	return number->given && uid_eq(number->uid, uid) && number->tgid == tgid;
+}
+
+/* The number that he has, or 0. */
+static u32 quire_share_given(const struct quire_number *numbers, kuid_t uid, pid_t tgid)
+{
+	/* 0 is the kernel's. */
+	for (u32 i = 1; i < QUIRE_QUEUE_OWNERS; i++)
+		if (quire_share_has(&numbers[i], uid, tgid))
+			return i;
+	return 0;
+}
+
+struct quire_number *quire_share_number_of(struct quire_number *numbers,
+					   const struct quire_share *share)
+{
+	struct quire_number *number = &numbers[share->number];
+
+	return quire_share_has(number, share->uid, share->tgid) ? number : NULL;
 }
 
 static struct quire_share *quire_share_find(struct quire_queues *queues, kuid_t uid, pid_t tgid,
@@ -73,6 +68,7 @@ static struct quire_share *quire_share_find(struct quire_queues *queues, kuid_t 
 	*spare = NULL;
 	share->uid = uid;
 	share->tgid = tgid;
+	share->number = quire_share_given(tgid ? queues->groups : queues->owners, uid, tgid);
 	for (u32 i = 0; i < QUIRE_PRIORITIES; i++) {
 		INIT_LIST_HEAD(&share->waiting[i]);
 		INIT_LIST_HEAD(&share->waits[i]);
@@ -125,16 +121,11 @@ void quire_share_put(struct quire_queue *queue)
 	queue->user = NULL;
 }
 
-static u32 quire_share_level(const struct quire_queue *queue)
-{
-	return queue->priority - DRM_QUIRE_QUEUE_PRIORITY_LOW;
-}
-
 /* The queue waits for a slot, behind others of its process. */
 void quire_share_wait(struct quire_queue *queue)
 {
 	struct quire_queues *queues = queue->qdev->queues;
-	u32 level = quire_share_level(queue);
+	u32 level = quire_queue_level(queue);
 
 	lockdep_assert_held(&queues->lock);
 	if (list_empty(&queue->user->waiting[level]))
@@ -144,17 +135,16 @@ void quire_share_wait(struct quire_queue *queue)
 	list_add_tail(&queue->waiting, &queue->process->waiting[level]);
 	queue->process->waiters[level]++;
 	queue->user->waiters[level]++;
-	queues->waiters++;
+	if (!queues->waiters++)
+		quire_turn_wanted(queues);
 }
 
 void quire_share_unwait(struct quire_queue *queue)
 {
 	struct quire_queues *queues = queue->qdev->queues;
-	u32 level = quire_share_level(queue);
+	u32 level = quire_queue_level(queue);
 
 	lockdep_assert_held(&queues->lock);
-	if (queues->turn == queue)
-		queues->turn = NULL;
 	if (list_empty(&queue->waiting))
 		return;
 	list_del_init(&queue->waiting);
@@ -185,7 +175,7 @@ static struct quire_number *quire_share_number(struct quire_number *numbers,
 	for (u32 i = 1; i < QUIRE_QUEUE_OWNERS; i++) {
 		struct quire_number *number = &numbers[i];
 
-		if (number->given && uid_eq(number->uid, share->uid) && number->tgid == share->tgid)
+		if (quire_share_has(number, share->uid, share->tgid))
 			return number;
 		if (!number->held && quire_share_rather(number, best))
 			best = number;
@@ -202,7 +192,7 @@ static bool quire_share_take_one(struct quire_share *share, struct quire_number 
 	if (share->slots++)
 		return false;
 	number = quire_share_number(numbers, share);
-	his = number->given && uid_eq(number->uid, share->uid) && number->tgid == share->tgid;
+	his = quire_share_has(number, share->uid, share->tgid);
 	if (!his)
 		*number = (struct quire_number){ .uid = share->uid, .tgid = share->tgid,
 						 .given = true, .fresh = true };
@@ -248,6 +238,7 @@ void quire_share_give(struct quire_queue *queue)
 	lockdep_assert_held(&queues->lock);
 	if (queue->kernel)
 		return;
+	quire_turn_end(queue);
 	quire_share_give_one(queue->process, queues->groups);
 	quire_share_give_one(queue->user, queues->owners);
 }
@@ -270,16 +261,12 @@ u32 quire_share_register(struct quire_queue *queue)
 	return value;
 }
 
-/* The number that the card knows him by, or 0. */
+/* The same, if the card has been told. */
 static u32 quire_share_known(const struct quire_number *numbers, kuid_t uid, pid_t tgid)
 {
-	for (u32 i = 1; i < QUIRE_QUEUE_OWNERS; i++) {
-		const struct quire_number *number = &numbers[i];
+	u32 number = quire_share_given(numbers, uid, tgid);
 
-		if (number->given && uid_eq(number->uid, uid) && number->tgid == tgid)
-			return number->fresh ? 0 : i;
-	}
-	return 0;
+	return numbers[number].fresh ? 0 : number;
 }
 
 u32 quire_share_whose(struct quire_queues *queues)
@@ -352,7 +339,7 @@ static void quire_share_add(struct quire_queue *queue)
 void quire_share_served(struct quire_queue *queue)
 {
 	struct quire_queues *queues = queue->qdev->queues;
-	u32 level = quire_share_level(queue);
+	u32 level = quire_queue_level(queue);
 
 	quire_share_unwait(queue);
 	quire_share_add(queue);
@@ -366,7 +353,7 @@ void quire_share_served(struct quire_queue *queue)
 void quire_share_tried(struct quire_queue *queue)
 {
 	struct quire_queues *queues = queue->qdev->queues;
-	u32 level = quire_share_level(queue);
+	u32 level = quire_queue_level(queue);
 
 	lockdep_assert_held(&queues->lock);
 	queue->tried = queues->searches;
@@ -381,6 +368,7 @@ static void quire_share_count_slot(struct quire_queues *queues, struct quire_slo
 	slot->busy = queue && quire_ring_busy(queue);
 	if (!slot->busy)
 		return;
+	WRITE_ONCE(slot->used, jiffies);
 	queues->contexts[queue->vm->mmu.context].busy++;
 	if (!queue->kernel)
 		quire_share_add(queue);
@@ -430,7 +418,7 @@ static struct quire_queue *quire_share_first(struct quire_queues *queues,
 }
 
 /* Of the waiting queues of a priority that this search has not tried, the next; or NULL. */
-struct quire_queue *quire_share_next_at(struct quire_queues *queues, u32 level)
+static struct quire_queue *quire_share_next_at(struct quire_queues *queues, u32 level)
 {
 	struct quire_share *user, *process;
 
