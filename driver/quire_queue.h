@@ -23,6 +23,8 @@ struct quire_slot;
 #define QUIRE_RECORDS_BYTES (QUIRE_RING_ENTRIES * sizeof(struct quire_fence_record))
 #define QUIRE_QUEUE_BYTES (QUIRE_RING_BYTES + QUIRE_RECORDS_BYTES + QUIRE_SAVE_BYTES)
 #define QUIRE_TIME_LIMIT_DEFAULT_MS 10000
+/* So long the firmware may take to stop a queue: nothing of it has to end first. */
+#define QUIRE_SLOT_STOP_MS 2000
 #define QUIRE_PRIORITIES (DRM_QUIRE_QUEUE_PRIORITY_HIGH - DRM_QUIRE_QUEUE_PRIORITY_LOW + 1)
 #define QUIRE_SHARE_BITS 8
 /* Ring and context of the kernel's own jobs; these are not lent. */
@@ -403,9 +405,8 @@ void quire_slots_wake(struct quire_device *qdev);
 void quire_slots_lend_work(struct work_struct *work);
 /* Under quire_queues.lock: */
 void quire_slots_serve(struct quire_device *qdev);
-void quire_slots_collect(struct quire_device *qdev);
-bool quire_slots_park(struct quire_device *qdev, unsigned int timeout_ms);
-void quire_slot_park(struct quire_slot *slot);
+/* Takes what records there are and the time of a ring that the card has stopped with. */
+void quire_slot_leave(struct quire_slot *slot);
 int quire_slot_stop(struct quire_slot *slot, unsigned int timeout_ms);
 void quire_slot_detach(struct quire_slot *slot);
 bool quire_slot_take_idle(struct quire_slot *slot, bool stop);
@@ -414,6 +415,12 @@ bool quire_slot_lend(struct quire_queue *queue);
 int quire_slot_start_kernel(struct quire_queue *queue);
 void quire_slot_forget_vm(struct quire_queue *queue);
 void quire_slot_ailing(struct quire_device *qdev, const char *why);
+
+/* quire_park.c; under quire_queues.lock */
+void quire_slot_park(struct quire_slot *slot);
+void quire_slots_collect(struct quire_device *qdev);
+bool quire_slots_park(struct quire_device *qdev, unsigned int timeout_ms);
+u32 quire_slots_count_parking(struct quire_queues *queues);
 
 /* quire_share.c */
 int quire_share_get(struct quire_queue *queue);
