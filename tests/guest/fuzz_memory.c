@@ -163,9 +163,12 @@ int fuzz_map_shared(struct file *file, struct rng *rng)
 	return 0;
 }
 
+/* Buffers may be asked for that end behind it: nothing of ours is there that jobs could change. */
 int fuzz_memory_init(void)
 {
-	fuzz_user_memory = mmap(NULL, USER_BYTES, PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	return fuzz_user_memory == MAP_FAILED ? -errno : 0;
+	fuzz_user_memory = mmap(NULL, 4 * USER_BYTES, PROT_NONE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (fuzz_user_memory == MAP_FAILED)
+		return -errno;
+	return mprotect(fuzz_user_memory, USER_BYTES, PROT_READ | PROT_WRITE) ? -errno : 0;
 }
