@@ -142,6 +142,33 @@ static void quire_queue_leave_card(struct quire_queue *queue)
 	}
 }
 
+/* No call is between its look at banned and its jobs' arrival when this returns. */
+static void quire_queue_ban(struct quire_queue *queue)
+{
+	unsigned long flags;
+
+	mutex_lock(&queue->submit_lock);
+	spin_lock_irqsave(&queue->lock, flags);
+	queue->banned = true;
+	spin_unlock_irqrestore(&queue->lock, flags);
+	mutex_unlock(&queue->submit_lock);
+}
+
+/* The queue is going to be closed: it begins nothing, and what runs of it comes to rest. */
+static void quire_queue_begin_close(struct quire_queue *queue)
+{
+	struct quire_queues *queues = queue->qdev->queues;
+	bool signalling;
+
+	quire_queue_ban(queue);
+	signalling = dma_fence_begin_signalling();
+	mutex_lock(&queues->lock);
+	if (queue->slot && quire_queue_may_stop(queue) && quire_ring_busy(queue))
+		quire_slot_park(queue->slot);
+	mutex_unlock(&queues->lock);
+	dma_fence_end_signalling(signalling);
+}
+
 /*
  * End a queue for good: when this returns the card does nothing for it, its jobs
  * have ended, and only references are left.
@@ -149,16 +176,9 @@ static void quire_queue_leave_card(struct quire_queue *queue)
 void quire_queue_close(struct quire_queue *queue)
 {
 	struct quire_queues *queues = queue->qdev->queues;
-	unsigned long flags;
 	bool signalling;
 
-	/* No call is between its look at banned and its jobs' arrival. */
-	mutex_lock(&queue->submit_lock);
-	spin_lock_irqsave(&queue->lock, flags);
-	queue->banned = true;
-	spin_unlock_irqrestore(&queue->lock, flags);
-	mutex_unlock(&queue->submit_lock);
-
+	quire_queue_ban(queue);
 	signalling = dma_fence_begin_signalling();
 	mutex_lock(&queues->lock);
 	quire_queue_leave_card(queue);
@@ -395,6 +415,9 @@ void quire_queues_close_file(struct quire_file *qfile)
 	struct quire_queue *queue;
 	unsigned long id;
 
+	/* All together: a band that does not end would be waited for once for each. */
+	xa_for_each(&qfile->queues, id, queue)
+		quire_queue_begin_close(queue);
 	xa_for_each(&qfile->queues, id, queue)
 		quire_queue_retire(qfile, id);
 }
