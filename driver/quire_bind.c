@@ -320,6 +320,8 @@ static int quire_bind_tie_op(struct quire_vm *vm, struct quire_bind_op *op)
 	}
 	if (fatal_signal_pending(current))
 		return -ERESTARTSYS;
+	if (op->bo->userptr && !quire_userptr_fits(op->bo->userptr, vm))
+		return -EXDEV;
 	vm_bo = quire_gpuvm_bo_obtain(&vm->base, &op->bo->base.base);
 	if (IS_ERR(vm_bo))
 		return PTR_ERR(vm_bo);

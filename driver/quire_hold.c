@@ -19,6 +19,7 @@
  */
 #include <linux/cred.h>
 #include <linux/delay.h>
+#include <linux/hash.h>
 #include <linux/slab.h>
 
 #include <drm/drm_drv.h>
@@ -149,8 +150,7 @@ static void quire_hold_charge(const struct quire_taking *taking)
 	unsigned long waited = jiffies - taking->begun;
 	struct quire_restorer *restorer;
 
-	/* For his own memory he may wait as long as he likes. */
-	if (!taking->patience || waited <= QUIRE_HOLD_PATIENCE_FREE || current->mm == taking->mm)
+	if (!taking->patience || waited <= QUIRE_HOLD_PATIENCE_FREE || taking->own)
 		return;
 	spin_lock(&quire_restorers_lock);
 	restorer = quire_restorer_of(taking->uid);
@@ -291,15 +291,40 @@ static void quire_hold_begin(struct quire_vm *vm)
 		quire_vm_put(vm);
 }
 
-static bool quire_hold_concerns(const struct quire_taking *taking, const struct quire_vm *vm)
+static struct hlist_head *quire_hold_spaces(struct quire_queues *queues,
+					    const struct mm_struct *mm)
 {
-	const struct mm_struct *mm = READ_ONCE(vm->userptr_mm);
-
-	return mm && (mm == taking->mm || IS_ERR(mm) ||
-		      (taking->all && uid_eq(vm->hold.restorer->uid, taking->uid)));
+	return &queues->spaces[hash_ptr(mm, QUIRE_SPACES_BITS)];
 }
 
-/* The first address space that is found tells whose patience it is. */
+void quire_hold_join(struct quire_vm *vm, const struct mm_struct *mm)
+{
+	struct quire_queues *queues = vm->qdev->queues;
+
+	mutex_lock(&queues->lock);
+	vm->hold.mm = mm;
+	hlist_add_head(&vm->hold.of_mm, quire_hold_spaces(queues, mm));
+	mutex_unlock(&queues->lock);
+}
+
+void quire_hold_quit(struct quire_vm *vm)
+{
+	struct quire_queues *queues = vm->qdev->queues;
+
+	mutex_lock(&queues->lock);
+	hlist_del_init(&vm->hold.of_mm);
+	vm->hold.mm = NULL;
+	mutex_unlock(&queues->lock);
+}
+
+static bool quire_hold_concerns(const struct quire_taking *taking, const struct quire_vm *vm)
+{
+	lockdep_assert_held(&vm->qdev->queues->lock);
+	return vm->hold.mm && (vm->hold.mm == taking->mm ||
+			       (taking->all && uid_eq(vm->hold.restorer->uid, taking->uid)));
+}
+
+/* The first address space whose bands somebody waits for tells whose patience it is. */
 static void quire_hold_ask(struct quire_taking *taking, const struct quire_vm *vm)
 {
 	long patience = quire_hold_patience(&vm->hold);
@@ -309,24 +334,25 @@ static void quire_hold_ask(struct quire_taking *taking, const struct quire_vm *v
 	taking->patience = max_t(long, patience, QUIRE_HOLD_PATIENCE_LEAST);
 }
 
+static void quire_hold_begin_some(const struct quire_taking *taking, struct hlist_head *spaces)
+{
+	struct quire_vm *vm;
+
+	hlist_for_each_entry(vm, spaces, hold.of_mm)
+		if (quire_hold_concerns(taking, vm))
+			quire_hold_begin(vm);
+}
+
 /* Address spaces that have joined, too. */
 static void quire_hold_begin_all(struct quire_taking *taking)
 {
 	struct quire_queues *queues = taking->qdev->queues;
-	struct quire_queue *queue;
 
 	lockdep_assert_held(&queues->lock);
-	list_for_each_entry(queue, &queues->all, listed) {
-		struct quire_vm *vm = queue->vm;
-
-		/* Once each. */
-		if (queue->kernel || !list_is_first(&queue->of_vm, &vm->open) ||
-		    !quire_hold_concerns(taking, vm))
-			continue;
-		if (!taking->patience)
-			quire_hold_ask(taking, vm);
-		quire_hold_begin(vm);
-	}
+	if (!taking->all)
+		quire_hold_begin_some(taking, quire_hold_spaces(queues, taking->mm));
+	for (u32 i = 0; taking->all && i < ARRAY_SIZE(queues->spaces); i++)
+		quire_hold_begin_some(taking, &queues->spaces[i]);
 	/* Many are at rest as soon as they are asked. */
 	if (!queues->blocked && !queues->ailing && !queues->ended)
 		quire_slots_collect(taking->qdev);
@@ -338,9 +364,13 @@ static bool quire_hold_all_rest(struct quire_taking *taking)
 	bool rest = true;
 
 	lockdep_assert_held(&taking->qdev->queues->lock);
-	list_for_each_entry(vm, &taking->qdev->queues->held, hold.node)
-		if (quire_hold_concerns(taking, vm) && !quire_hold_look(vm))
-			rest = false;
+	list_for_each_entry(vm, &taking->qdev->queues->held, hold.node) {
+		if (!quire_hold_concerns(taking, vm) || quire_hold_look(vm))
+			continue;
+		rest = false;
+		if (!taking->patience)
+			quire_hold_ask(taking, vm);
+	}
 	return rest;
 }
 
@@ -534,6 +564,7 @@ int quire_hold_init(struct quire_hold *hold)
 		return -ENOMEM;
 	INIT_LIST_HEAD(&hold->waiting);
 	INIT_LIST_HEAD(&hold->node);
+	INIT_HLIST_NODE(&hold->of_mm);
 	INIT_WORK(&hold->restore, quire_hold_restore);
 	hold->left = QUIRE_HOLD_MOST;
 	hold->ended = jiffies;

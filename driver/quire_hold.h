@@ -16,6 +16,10 @@ struct quire_vm;
 struct quire_hold {
 	/** @node: in quire_queues.held while it is; under quire_queues.lock, as what follows */
 	struct list_head node;
+	/** @mm: whose memory it has, or NULL; only to be compared */
+	const struct mm_struct *mm;
+	/** @of_mm: in quire_queues.spaces while it has such */
+	struct hlist_node of_mm;
 	/** @taken: when memory went for the last time, in jiffies */
 	unsigned long taken;
 	/** @resting: its jobs have come to rest, since when its time runs */
@@ -49,9 +53,11 @@ struct quire_taking {
 	struct quire_device *qdev;
 	/** @mm: whose memory */
 	const struct mm_struct *mm;
-	/** @uid: whose jobs, once there are some */
+	/** @own: whoever takes it has no lock but that of the process: nobody else waits */
+	bool own;
+	/** @uid: whose jobs, once some are waited for */
 	kuid_t uid;
-	/** @patience: how long they may take to come to rest; 0: there are none yet */
+	/** @patience: how long they may take to come to rest; 0: none was waited for yet */
 	unsigned long patience;
 	/** @all: others have waited for him too often: all his that use such memory rest */
 	bool all;
@@ -68,6 +74,10 @@ static inline bool quire_hold_active(const struct quire_hold *hold)
 {
 	return !list_empty(&hold->node);
 }
+
+/* The address space has memory of the process from here on; and none any more. */
+void quire_hold_join(struct quire_vm *vm, const struct mm_struct *mm);
+void quire_hold_quit(struct quire_vm *vm);
 
 /*
  * Memory of a process goes, and is not to be had before the caller's notifier has returned: the

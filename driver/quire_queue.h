@@ -27,6 +27,7 @@ struct quire_slot;
 #define QUIRE_SLOT_STOP_MS 2000
 #define QUIRE_PRIORITIES (DRM_QUIRE_QUEUE_PRIORITY_HIGH - DRM_QUIRE_QUEUE_PRIORITY_LOW + 1)
 #define QUIRE_SHARE_BITS 8
+#define QUIRE_SPACES_BITS 8
 /* Ring and context of the kernel's own jobs; these are not lent. */
 #define QUIRE_KERNEL_RING 0
 #define QUIRE_KERNEL_CONTEXT 0
@@ -286,6 +287,8 @@ struct quire_queues {
 	struct mutex lock;
 	/** @all: queues that are not closed */
 	struct list_head all;
+	/** @spaces: address spaces (quire_vm.hold) with memory of a process, by hash of its mm */
+	struct hlist_head spaces[BIT(QUIRE_SPACES_BITS)];
 	/** @held: address spaces (quire_vm.hold) whose queues get no ring */
 	struct list_head held;
 	/** @takings: whose memory goes now (struct quire_taking): they are held for as long */

@@ -176,6 +176,8 @@ static bool quire_userptr_invalidate(struct mmu_interval_notifier *notifier,
 	struct quire_taking taking = {
 		.qdev = to_quire_device(userptr->bo->base.base.dev),
 		.mm = notifier->mm,
+		.own = range->event == MMU_NOTIFY_UNMAP ||
+		       range->event == MMU_NOTIFY_PROTECTION_VMA,
 		.begun = jiffies,
 	};
 
@@ -385,6 +387,16 @@ int quire_userptr_restore(struct quire_userptr *userptr, struct quire_vm *vm)
 	return ret;
 }
 
+bool quire_userptr_fits(const struct quire_userptr *userptr, struct quire_vm *vm)
+{
+	struct quire_vm_bo *tie;
+
+	/* It keeps the list as it is. */
+	drm_gpuvm_resv_assert_held(&vm->base);
+	tie = list_first_entry_or_null(&vm->userptrs, struct quire_vm_bo, of_vm);
+	return !tie || to_quire_bo(tie->base.obj)->userptr->notifier.mm == userptr->notifier.mm;
+}
+
 void quire_userptr_tie(struct quire_userptr *userptr, struct quire_vm_bo *tie)
 {
 	struct quire_vm *vm = to_quire_vm(tie->base.vm);
@@ -393,14 +405,12 @@ void quire_userptr_tie(struct quire_userptr *userptr, struct quire_vm_bo *tie)
 	drm_gpuvm_resv_assert_held(&vm->base);
 	if (!list_empty(&tie->of_bo))
 		return;
+	if (list_empty(&vm->userptrs))
+		quire_hold_join(vm, userptr->notifier.mm);
 	mutex_lock(&userptr->ties_lock);
 	list_add(&tie->of_bo, &userptr->ties);
 	mutex_unlock(&userptr->ties_lock);
 	spin_lock(&vm->job_lock);
-	if (list_empty(&vm->userptrs))
-		WRITE_ONCE(vm->userptr_mm, userptr->notifier.mm);
-	else if (vm->userptr_mm != userptr->notifier.mm)
-		WRITE_ONCE(vm->userptr_mm, ERR_PTR(-EBUSY));
 	list_add(&tie->of_vm, &vm->userptrs);
 	spin_unlock(&vm->job_lock);
 }
@@ -409,14 +419,15 @@ void quire_userptr_untie(struct quire_userptr *userptr, struct quire_vm_bo *tie)
 {
 	struct quire_vm *vm = to_quire_vm(tie->base.vm);
 
+	drm_gpuvm_resv_assert_held(&vm->base);
 	mutex_lock(&userptr->ties_lock);
 	list_del_init(&tie->of_bo);
 	mutex_unlock(&userptr->ties_lock);
 	spin_lock(&vm->job_lock);
 	list_del_init(&tie->of_vm);
-	if (list_empty(&vm->userptrs))
-		WRITE_ONCE(vm->userptr_mm, NULL);
 	spin_unlock(&vm->job_lock);
+	if (list_empty(&vm->userptrs))
+		quire_hold_quit(vm);
 }
 
 int quire_userptr_attach(struct quire_bo *bo, u64 address)

@@ -77,6 +77,8 @@ static inline bool quire_userptr_valid(struct quire_userptr *userptr)
 	return smp_load_acquire(&userptr->valid);
 }
 
+/* Whether the address space has memory of no other process; its reservation is held. */
+bool quire_userptr_fits(const struct quire_userptr *userptr, struct quire_vm *vm);
 /* The buffer is in an address space, and is no more; both reservations are held. */
 void quire_userptr_tie(struct quire_userptr *userptr, struct quire_vm_bo *tie);
 void quire_userptr_untie(struct quire_userptr *userptr, struct quire_vm_bo *tie);

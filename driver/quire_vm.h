@@ -72,11 +72,6 @@ struct quire_vm {
 	/** @userptrs: ties of buffers of a process's own memory (quire_vm_bo.of_vm); same lock */
 	struct list_head userptrs;
 	/**
-	 * @userptr_mm: whose memory that is, NULL if there is none, an error if it is of several;
-	 * only to be compared; written under the same lock
-	 */
-	struct mm_struct *userptr_mm;
-	/**
 	 * @userptr_lock: held for reading while a submission that found all pages in place puts
 	 * its fence; who takes pages away takes it for writing once
 	 */

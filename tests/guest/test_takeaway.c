@@ -31,13 +31,15 @@ struct outcome {
 	uint32_t guilty;	/* of these, found guilty */
 	uint32_t blamed;	/* and of the others */
 	uint32_t decoys;	/* on engines that work, and not banned */
+	double waited;		/* by himself, to drop his pages */
 };
 
 /* A process with jobs that may use memory: its own, or a file's. */
 struct owner {
 	pid_t pid;
-	int ask;		/* a byte: query the queues */
+	int ask;		/* a byte: query the queues, 1: drop all pages before */
 	int answer;		/* struct outcome */
+	uid_t user;		/* a new one each time: others have all their patience with him */
 	/* What it is to have: */
 	uint32_t spaces;
 	uint32_t queues;	/* in each of them */
@@ -130,6 +132,21 @@ static struct outcome query(struct card *card, const struct owner *owner, const 
 	return outcome;
 }
 
+/* Now and then one, while jobs go on in between: the seconds it took. */
+static double drop_pages(char *memory, uint32_t pages)
+{
+	double waited = 0;
+
+	for (uint32_t i = 0; i < pages; i++) {
+		double start = seconds_now();
+
+		madvise(memory + i * PAGE, PAGE, MADV_DONTNEED);
+		waited += seconds_now() - start;
+		usleep(500000);
+	}
+	return waited;
+}
+
 static int owner_main(const struct owner *owner, int ask, int answer)
 {
 	size_t bytes = owner->pages * PAGE;
@@ -143,7 +160,7 @@ static int owner_main(const struct owner *owner, int ask, int answer)
 	memory = mmap(NULL, bytes, owner->file ? PROT_READ : PROT_READ | PROT_WRITE,
 		      owner->file ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS,
 		      owner->file ? open(FILE_PATH, O_RDONLY) : -1, 0);
-	if (memory == MAP_FAILED || card_setup_limit(&card, 0, 600000) ||
+	if (memory == MAP_FAILED || setresuid(owner->user, 0, 0) || card_setup_limit(&card, 0, 600000) ||
 	    make_work(&card, &work) ||
 	    (owner->decoys && card_long_stream(&card, &decoy_bytes)))
 		return 1;
@@ -167,19 +184,25 @@ static int owner_main(const struct owner *owner, int ask, int answer)
 			return 4;
 	}
 	while (write(answer, &outcome, sizeof(outcome)) == sizeof(outcome) &&
-	       read(ask, &byte, 1) == 1)
+	       read(ask, &byte, 1) == 1) {
+		double waited = byte ? drop_pages(memory, owner->pages) : 0;
+
 		outcome = query(&card, owner, queues);
+		outcome.waited = waited;
+	}
 	return 0;
 }
 
 /* Its bands are on the engines (bits) and hang when this returns. */
 static bool owner_start(struct owner *owner, unsigned int engines)
 {
+	static uid_t users = 10000;
 	struct outcome nothing;
 	int ask[2], answer[2];
 
 	if (pipe(ask) || pipe(answer) || monitor_inject("engine-hang", engines))
 		return false;
+	owner->user = users++;
 	owner->pid = fork();
 	if (!owner->pid) {
 		close(ask[1]);
@@ -196,9 +219,9 @@ static bool owner_start(struct owner *owner, unsigned int engines)
 	return true;
 }
 
-static bool owner_query(struct owner *owner, struct outcome *outcome)
+static bool owner_query(struct owner *owner, bool drop, struct outcome *outcome)
 {
-	return write(owner->ask, "", 1) == 1 &&
+	return write(owner->ask, drop ? "\1" : "", 1) == 1 &&
 	       read(owner->answer, outcome, sizeof(*outcome)) == sizeof(*outcome);
 }
 
@@ -209,6 +232,7 @@ static double owner_kill(struct owner *owner)
 	kill(owner->pid, SIGKILL);
 	waitpid(owner->pid, NULL, 0);
 	owner->pid = 0;
+	TH_LOG("gone after %.1f s", seconds_now() - start);
 	return seconds_now() - start;
 }
 
@@ -224,7 +248,7 @@ TEST_F_TIMEOUT(takeaway, who_truncates_a_file_waits_once_for_all_address_spaces,
 	start = seconds_now();
 	ASSERT_EQ(0, ftruncate(self->file, 0));
 	took = seconds_now() - start;
-	ASSERT_TRUE(owner_query(&self->owner, &outcome));
+	ASSERT_TRUE(owner_query(&self->owner, false, &outcome));
 	TH_LOG("truncate took %.1f s, %u queues banned", took, outcome.banned);
 	EXPECT_GT(6 * test_patience(), took);
 	EXPECT_LE(1, outcome.banned);
@@ -249,12 +273,27 @@ TEST_F_TIMEOUT(takeaway, who_takes_page_after_page_waits_a_small_part_of_the_tim
 	for (int left = PAGES - 1; left >= 0; left--)
 		ASSERT_EQ(0, ftruncate(self->file, left * PAGE));
 	took = seconds_now() - start;
-	ASSERT_TRUE(owner_query(&self->owner, &outcome));
+	ASSERT_TRUE(owner_query(&self->owner, false, &outcome));
 	TH_LOG("%d pages took %.1f s, %u queues banned", PAGES, took, outcome.banned);
 	EXPECT_GT(10 * test_patience(), took);
 	EXPECT_LE(1, outcome.banned);
 	EXPECT_EQ(outcome.guilty, outcome.banned);
 	EXPECT_GT(10 * test_patience(), owner_kill(&self->owner));
+}
+
+/* Nor does he for his own bands: he may have a lock that others want. */
+TEST_F_TIMEOUT(takeaway, who_drops_his_own_pages_waits_a_small_part_of_the_time, 120)
+{
+	struct outcome outcome;
+
+	self->owner = (struct owner){ .spaces = 1, .queues = 24, .pages = 16 };
+	ASSERT_TRUE(owner_start(&self->owner, BOTH));
+	ASSERT_TRUE(owner_query(&self->owner, true, &outcome));
+	TH_LOG("waited %.1f s for %u pages, %u queues banned", outcome.waited, self->owner.pages,
+	       outcome.banned);
+	EXPECT_GT(4 * test_patience(), outcome.waited);
+	EXPECT_LE(1, outcome.banned);
+	EXPECT_EQ(outcome.guilty, outcome.banned);
 }
 
 /* Queues of the same address space, whose jobs have used more of the card, but no long band. */
@@ -270,7 +309,7 @@ TEST_F_TIMEOUT(takeaway, a_band_is_no_fault_of_the_queues_beside_it, 120)
 	start = seconds_now();
 	ASSERT_EQ(0, ftruncate(self->file, 0));
 	took = seconds_now() - start;
-	ASSERT_TRUE(owner_query(&self->owner, &outcome));
+	ASSERT_TRUE(owner_query(&self->owner, false, &outcome));
 	TH_LOG("truncate took %.1f s", took);
 	EXPECT_GT(6 * test_patience(), took);
 	EXPECT_EQ(1, outcome.banned);
@@ -286,7 +325,6 @@ TEST_F_TIMEOUT(takeaway, who_is_killed_is_gone_soon_whatever_his_bands, 120)
 	self->owner = (struct owner){ .spaces = 2, .queues = 4, .pages = 20 };
 	ASSERT_TRUE(owner_start(&self->owner, BOTH));
 	took = owner_kill(&self->owner);
-	TH_LOG("gone after %.1f s", took);
 	EXPECT_GT(8 * test_patience(), took);
 }
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "card.h"
@@ -160,6 +161,44 @@ TEST_F_TIMEOUT(userhold, bands_are_waited_for_once_and_not_for_each_page, 240)
 	took = seconds_now() - start;
 	TH_LOG("bands of %.3f s, %.3f s for %u pages", band, took, BUFFERS);
 	EXPECT_LT(took, 6 * band);
+}
+
+/* The child's own memory, as a buffer at @va of the address space: 0 or an error. */
+static int bind_in_child(struct card *card, uint64_t va)
+{
+	pid_t child = fork();
+	int status;
+
+	if (!child) {
+		struct drm_quire_userptr args = { .size = PAGE };
+		void *memory = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		int ret;
+
+		args.address = (uintptr_t)memory;
+		ret = card_ioctl(card->fd, DRM_IOCTL_QUIRE_USERPTR, &args);
+		ret = ret ?: card_bind(card->fd, card->vm, args.handle, va, PAGE, 0);
+		card_close_handle(card->fd, args.handle);
+		_exit(-ret);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
+		return -ECHILD;
+	return -WEXITSTATUS(status);
+}
+
+/* Else whoever takes a page of one would wait for jobs of the other. */
+TEST_F(userhold, an_address_space_has_memory_of_one_process)
+{
+	double end = seconds_now() + 10 * test_patience();
+	int ret;
+
+	ASSERT_EQ(0, make_buffers(self, 1, PAGE, true));
+	EXPECT_EQ(-EXDEV, bind_in_child(&self->card, VA + PAGE));
+	ASSERT_EQ(0, card_unbind(self->card.fd, self->card.vm, VA, PAGE));
+	/* Once the card has let go of it. */
+	while ((ret = bind_in_child(&self->card, VA)) == -EXDEV && seconds_now() < end)
+		usleep(10000);
+	EXPECT_EQ(0, ret);
 }
 
 TEST_HARNESS_MAIN

@@ -274,7 +274,7 @@ struct drm_quire_bo_info {
  * exchanges them, those of the address space rest, for 5 s at the most, and then go on.  What is
  * unmapped while they run (munmap, mremap) is gone for them.
  * Where nothing lies that the card may use, jobs fault, on all of the buffer if one page of it
- * is missing.
+ * is missing.  An address space has memory of one process at a time.
  * -EFAULT: no memory there now, or not writable without READ_ONLY; -ENOMEM; -EBUSY: the process
  * has dropped or changed pages all the time for a second (SUBMIT goes on until they stay, or
  * a signal comes)
@@ -335,6 +335,8 @@ struct drm_quire_vm_bind_op {
  *
  * -E2BIG, -EFAULT, -EINVAL, -ENOENT: @ops or @syncs; -ENOMEM, also if there is no room for all
  * the page tables that the operations, taken one by one, may need;
+ * -EXDEV: memory (USERPTR) of another process than what the address space has already, or had a
+ * moment ago; make another address space for it;
  * -ENXIO and others: imported memory, whose device has gone, or whose driver says so;
  * -EBUSY: ASYNC, and 1024 calls of this address space wait already; or jobs of the device whose
  * memory is imported use it for too long (15 s where it is a card of this driver): try again
