@@ -31,6 +31,19 @@ int fuzz_call(struct file *file, struct rng *rng, unsigned long request, void *a
 {
 	if (rng_once_in(rng, 7))
 		rng_mutate(rng, args, bytes);
+	return fuzz_send(file, rng, request, args, bytes);
+}
+
+uint64_t fuzz_harmless(uint64_t address, const uint8_t *area, size_t bytes)
+{
+	/* Nothing lies below 64 KiB, nor in the kernel's half. */
+	if (address < 0x10000 || address - (uintptr_t)area < bytes)
+		return address;
+	return address | 1ull << 63;
+}
+
+int fuzz_send(struct file *file, struct rng *rng, unsigned long request, void *args, size_t bytes)
+{
 	if (rng_once_in(rng, 200))
 		return fuzz_once(file, request, (void *)(uintptr_t)rng_odd_value(rng));
 	if (rng_once_in(rng, 60)) {

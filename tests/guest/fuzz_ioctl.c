@@ -67,7 +67,10 @@ static int query(struct file *file, struct rng *rng)
 	/* Ends where nothing is mapped: a size that is wrong must not hit ourselves. */
 	if (!rng_once_in(rng, 6))
 		args.pointer = (uintptr_t)guarded + PAGE - rng_below(rng, PAGE);
-	return fuzz_call(file, rng, DRM_IOCTL_QUIRE_DEV_QUERY, &args, sizeof(args));
+	if (rng_once_in(rng, 7))
+		rng_mutate(rng, &args, sizeof(args));
+	args.pointer = fuzz_harmless(args.pointer, guarded, PAGE);
+	return fuzz_send(file, rng, DRM_IOCTL_QUIRE_DEV_QUERY, &args, sizeof(args));
 }
 
 /* Any number, any size: also calls that do not exist. */

@@ -48,8 +48,12 @@ int fuzz_userptr(struct file *file, struct rng *rng)
 		.size = (1ull + rng_below(rng, rng_once_in(rng, 8) ? 2 * pages : pages - first)) * PAGE,
 		.flags = rng_below(rng, 2),
 	};
-	int ret = fuzz_call(file, rng, DRM_IOCTL_QUIRE_USERPTR, &args, sizeof(args));
+	int ret;
 
+	if (rng_once_in(rng, 7))
+		rng_mutate(rng, &args, sizeof(args));
+	args.address = fuzz_harmless(args.address, fuzz_user_memory, USER_BYTES);
+	ret = fuzz_send(file, rng, DRM_IOCTL_QUIRE_USERPTR, &args, sizeof(args));
 	if (!ret)
 		remember_bo(file, rng, args.handle);
 	return ret;
