@@ -232,8 +232,11 @@ void quire_imports_init(struct quire_device *qdev)
 
 void quire_imports_fini(struct quire_device *qdev)
 {
-	while (!llist_empty(&qdev->imports_gone))
+	while (!llist_empty(&qdev->imports_gone)) {
 		flush_delayed_work(&qdev->imports_end);
+		/* Somebody has a reservation, which he will give back. */
+		schedule_timeout_uninterruptible(1);
+	}
 	flush_delayed_work(&qdev->imports_end);
 }
 
