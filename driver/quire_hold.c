@@ -317,11 +317,18 @@ void quire_hold_quit(struct quire_vm *vm)
 	mutex_unlock(&queues->lock);
 }
 
-static bool quire_hold_concerns(const struct quire_taking *taking, const struct quire_vm *vm)
+/* It has memory of the process: it is waited for. */
+static bool quire_hold_has(const struct quire_vm *vm, const struct mm_struct *mm)
 {
 	lockdep_assert_held(&vm->qdev->queues->lock);
-	return vm->hold.mm && (vm->hold.mm == taking->mm ||
-			       (taking->all && uid_eq(vm->hold.restorer->uid, taking->uid)));
+	return vm->hold.mm && vm->hold.mm == mm;
+}
+
+/* Or it rests beside those. */
+static bool quire_hold_concerns(const struct quire_taking *taking, const struct quire_vm *vm)
+{
+	return quire_hold_has(vm, taking->mm) ||
+	       (taking->all && vm->hold.mm && uid_eq(vm->hold.restorer->uid, taking->uid));
 }
 
 /* The first address space whose bands somebody waits for tells whose patience it is. */
@@ -365,7 +372,7 @@ static bool quire_hold_all_rest(struct quire_taking *taking)
 
 	lockdep_assert_held(&taking->qdev->queues->lock);
 	list_for_each_entry(vm, &taking->qdev->queues->held, hold.node) {
-		if (!quire_hold_concerns(taking, vm) || quire_hold_look(vm))
+		if (!quire_hold_has(vm, taking->mm) || quire_hold_look(vm))
 			continue;
 		rest = false;
 		if (!taking->patience)
@@ -399,7 +406,7 @@ static void quire_hold_cut(struct quire_taking *taking)
 
 	lockdep_assert_held(&qdev->queues->lock);
 	list_for_each_entry(vm, &qdev->queues->held, hold.node)
-		if (quire_hold_concerns(taking, vm) && !quire_hold_look(vm))
+		if (quire_hold_has(vm, taking->mm) && !quire_hold_look(vm))
 			quire_reset_undrained(qdev, quire_reach_flush(qdev, vm->mmu.context),
 					      taking->patience);
 }

@@ -168,6 +168,12 @@ static void quire_userptr_rest_jobs(struct quire_userptr *userptr, struct quire_
 	}
 }
 
+/* Calls that have no lock but the process's mappings, or its end: nobody else waits for us. */
+static bool quire_userptr_is_own(const struct mmu_notifier_range *range)
+{
+	return quire_userptr_is_over(range) || range->event == MMU_NOTIFY_PROTECTION_VMA;
+}
+
 /* There may be several at a time. */
 static bool quire_userptr_invalidate(struct mmu_interval_notifier *notifier,
 				     const struct mmu_notifier_range *range, unsigned long sequence)
@@ -176,8 +182,7 @@ static bool quire_userptr_invalidate(struct mmu_interval_notifier *notifier,
 	struct quire_taking taking = {
 		.qdev = to_quire_device(userptr->bo->base.base.dev),
 		.mm = notifier->mm,
-		.own = range->event == MMU_NOTIFY_UNMAP ||
-		       range->event == MMU_NOTIFY_PROTECTION_VMA,
+		.own = quire_userptr_is_own(range),
 		.begun = jiffies,
 	};
 
@@ -228,9 +233,12 @@ static struct page **quire_userptr_pages(unsigned long *pfns, unsigned long coun
 	return pages;
 }
 
-/* -EAGAIN: pages have gone meanwhile. */
+/*
+ * -EAGAIN: pages have gone meanwhile.  What the process has unmapped, be it a moment ago, @rest
+ * does not get (-EFAULT): something else may lie there.
+ */
 static int quire_userptr_take(struct quire_userptr *userptr, unsigned long *pfns,
-			      unsigned long count, unsigned long sequence)
+			      unsigned long count, unsigned long sequence, bool rest)
 {
 	struct quire_device *qdev = to_quire_device(userptr->bo->base.base.dev);
 	struct quire_dma dma = {};
@@ -243,7 +251,9 @@ static int quire_userptr_take(struct quire_userptr *userptr, unsigned long *pfns
 	/* Others that go keep it, until the card has drained. */
 	ret = quire_restart(mutex_lock_interruptible(&userptr->lock));
 	if (!ret) {
-		if (mmu_interval_read_retry(&userptr->notifier, sequence)) {
+		if (rest && userptr->over) {
+			ret = -EFAULT;
+		} else if (mmu_interval_read_retry(&userptr->notifier, sequence)) {
 			ret = -EAGAIN;
 		} else {
 			WARN_ON(userptr->mapped);
@@ -262,7 +272,7 @@ static int quire_userptr_take(struct quire_userptr *userptr, unsigned long *pfns
 }
 
 static int quire_userptr_try(struct quire_userptr *userptr, struct hmm_range *range,
-			     unsigned long count)
+			     unsigned long count, bool rest)
 {
 	unsigned long deadline = jiffies + msecs_to_jiffies(QUIRE_USERPTR_TRIES_MS);
 	int ret;
@@ -271,16 +281,18 @@ static int quire_userptr_try(struct quire_userptr *userptr, struct hmm_range *ra
 		if (fatal_signal_pending(current))
 			return -ERESTARTSYS;
 		memset(range->hmm_pfns, 0, count * sizeof(*range->hmm_pfns));
+		if (rest && READ_ONCE(userptr->over))
+			return -EFAULT;
 		ret = quire_userptr_ask(userptr, range);
 		if (!ret)
 			ret = quire_userptr_take(userptr, range->hmm_pfns, count,
-						 range->notifier_seq);
+						 range->notifier_seq, rest);
 	} while ((ret == -EBUSY || ret == -EAGAIN) && time_before(jiffies, deadline));
 	return ret == -EBUSY ? -EAGAIN : ret;
 }
 
 static int quire_userptr_fault_locked(struct quire_userptr *userptr, unsigned long *pfns,
-				      unsigned long count)
+				      unsigned long count, bool rest)
 {
 	struct hmm_range range = {
 		.notifier = &userptr->notifier,
@@ -290,50 +302,46 @@ static int quire_userptr_fault_locked(struct quire_userptr *userptr, unsigned lo
 		.default_flags = HMM_PFN_REQ_FAULT |
 				 (userptr->bo->read_only ? 0 : HMM_PFN_REQ_WRITE),
 	};
-	struct mem_cgroup *before;
 	int ret = 0;
 
 	lockdep_assert_held(&userptr->faulting);
-	/* The caller may be a work. */
-	before = set_active_memcg(userptr->bo->memcg);
 	if (!quire_userptr_valid(userptr))
-		ret = quire_userptr_try(userptr, &range, count);
-	set_active_memcg(before);
+		ret = quire_userptr_try(userptr, &range, count, rest);
 	if (ret)
 		WRITE_ONCE(userptr->absent, ret == -EFAULT);
 	return ret;
 }
 
-/* @wait: or -EAGAIN if another thread asks for the pages already. */
-static int quire_userptr_fault_once(struct quire_userptr *userptr, bool wait)
+/* @rest: for jobs that rest.  -EAGAIN if another thread asks for the pages already. */
+static int quire_userptr_fault_once(struct quire_userptr *userptr, bool rest)
 {
 	unsigned long count = userptr->bo->base.base.size >> PAGE_SHIFT, *pfns;
+	struct mem_cgroup *before;
 	int ret;
 
 	if (quire_userptr_valid(userptr))
 		return 0;
-	/* For the moment, and so the caller's. */
+	/* The caller may be a work, and stay in the page fault. */
+	before = set_active_memcg(userptr->bo->memcg);
 	pfns = kvmalloc_array(count, sizeof(*pfns), QUIRE_GFP_CALL);
 	if (!pfns)
-		return -ENOMEM;
-	if (wait)
-		ret = quire_restart(mutex_lock_interruptible(&userptr->faulting));
-	else
+		ret = -ENOMEM;
+	else if (rest)
 		ret = mutex_trylock(&userptr->faulting) ? 0 : -EAGAIN;
+	else
+		ret = quire_restart(mutex_lock_interruptible(&userptr->faulting));
 	if (!ret) {
-		if (wait || !READ_ONCE(userptr->over))
-			ret = quire_userptr_fault_locked(userptr, pfns, count);
-		else
-			WRITE_ONCE(userptr->absent, true);
+		ret = quire_userptr_fault_locked(userptr, pfns, count, rest);
 		mutex_unlock(&userptr->faulting);
 	}
 	kvfree(pfns);
+	set_active_memcg(before);
 	return ret;
 }
 
 int quire_userptr_fault(struct quire_userptr *userptr)
 {
-	return quire_userptr_fault_once(userptr, true);
+	return quire_userptr_fault_once(userptr, false);
 }
 
 static struct quire_vm_bo *quire_userptr_find_tie(struct quire_userptr *userptr,
@@ -373,7 +381,7 @@ int quire_userptr_restore(struct quire_userptr *userptr, struct quire_vm *vm)
 	struct quire_table_plan plan;
 	struct quire_table_pool pool;
 	struct mem_cgroup *before;
-	int ret = quire_userptr_fault_once(userptr, false);
+	int ret = quire_userptr_fault_once(userptr, true);
 
 	if (ret)
 		return ret;

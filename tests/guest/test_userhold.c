@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -199,6 +200,55 @@ TEST_F(userhold, an_address_space_has_memory_of_one_process)
 	while ((ret = bind_in_child(&self->card, VA)) == -EXDEV && seconds_now() < end)
 		usleep(10000);
 	EXPECT_EQ(0, ret);
+}
+
+#define OLD 0x5151515151515151ull
+
+/* Jobs that go on writing @page of the buffer for a while. */
+static int start_fills(FIXTURE_DATA(userhold) *self, unsigned int jobs, uint64_t page)
+{
+	struct quire_packet_fill *packets = self->card.stream.map;
+	uint32_t count = QUIRE_STREAM_MAX_BYTES / sizeof(*packets);
+	uint64_t point;
+	int ret = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		packet_fill(&packets[i], VA + page * PAGE, PAGE, OLD);
+	for (unsigned int i = 0; i < jobs && !ret; i++)
+		ret = card_submit(&self->card, self->card.stream.va,
+				  (uint32_t)(count * sizeof(*packets)), &point);
+	return ret;
+}
+
+/* The buffer is large, so that it takes a while to ask for its pages. */
+TEST_F_TIMEOUT(userhold, what_is_unmapped_while_pages_are_asked_for_is_gone_for_jobs, 120)
+{
+	enum { ROUNDS = 40, PAGES = 8192 };
+	size_t bytes = PAGES * (size_t)PAGE;
+	unsigned int written = 0;
+
+	ASSERT_EQ(0, make_buffers(self, 1, bytes, true));
+	madvise(self->memory, bytes, MADV_NOHUGEPAGE);
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		uint8_t *last = self->memory + bytes - PAGE;
+		volatile uint64_t *word = (volatile uint64_t *)last;
+
+		memset(self->memory, 1, bytes);
+		ASSERT_EQ(0, start_fills(self, 60, PAGES - 1));
+		while (*word != OLD)
+			usleep(1000);
+		/* Jobs rest while all is asked for again; meanwhile something else comes there. */
+		ASSERT_EQ(0, madvise(self->memory, PAGE, MADV_DONTNEED));
+		usleep(i * 200);
+		ASSERT_EQ(last, mmap(last, PAGE, PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+		usleep(60000);
+		written += *word != 0;
+		card_queue_destroy(self->card.fd, self->card.queue);
+		ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 600000,
+					       &self->card.queue));
+	}
+	EXPECT_EQ(0, written);
 }
 
 TEST_HARNESS_MAIN
