@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "gemm_direct.h"
+#include "gemm_special.h"
 #include "number.h"
 
 /* Exponents of split numbers begin with that of FP32's least. */
@@ -36,15 +37,6 @@ bool gemm_direct_always(const struct quire_gemm *gemm)
 	       gemm->a.format != QUIRE_FORMAT_TILED && gemm->b.format != QUIRE_FORMAT_TILED;
 }
 
-static bool has_infinity(const struct gemm_panel *panel)
-{
-	uint32_t all = 0;
-
-	for (uint32_t l = 0; l < panel->used; l++)
-		all |= panel->special[l];
-	return all & GEMM_SPECIAL_INF;
-}
-
 /* What a k of two panels costs, in products. */
 static uint32_t tile_cost(const struct gemm_kernel *kernel, const struct gemm_panel *a,
 			  const struct gemm_panel *b)
@@ -61,9 +53,6 @@ bool gemm_direct_pays(const struct gemm_kernel *kernel, const struct gemm_panel 
 {
 	const uint32_t sums = a->used * b->used;
 
-	/* panels have zeros instead, and one sum would be taken anew after the other */
-	if (has_infinity(a) || has_infinity(b))
-		return true;
 	if (a->parts == 1 && b->parts == 1)
 		return false;
 	return (uint64_t)(sums + SPLIT_COST * (a->used + b->used)) * a->kc +
@@ -86,21 +75,6 @@ static ALWAYS_INLINE void put(const struct split *out, uint32_t i, bool negative
 	out->at[i] = at;
 }
 
-static ALWAYS_INLINE uint32_t word_at(const uint8_t *at, uint32_t bytes)
-{
-	uint32_t word;
-	uint16_t half;
-
-	if (bytes == 1)
-		return *at;
-	if (bytes == 2) {
-		memcpy(&half, at, 2);
-		return half;
-	}
-	memcpy(&word, at, 4);
-	return word;
-}
-
 /* See load_ieee() of gemm_number.c. */
 static ALWAYS_INLINE void split_ieee(const struct split *out, const uint8_t *from, uint64_t step,
 				     uint32_t count, uint32_t bytes, int fraction, int exponent,
@@ -110,7 +84,7 @@ static ALWAYS_INLINE void split_ieee(const struct split *out, const uint8_t *fro
 	const uint32_t top = (1u << exponent) - 1;
 
 	for (uint32_t i = 0; i < count; i++, from += step) {
-		const uint32_t word = word_at(from, bytes);
+		const uint32_t word = gemm_word(from, bytes);
 		const uint32_t f = word & ((1u << fraction) - 1), field = word >> fraction & top;
 		const bool negative = word >> (fraction + exponent) & 1;
 		const bool nan = finite_only ? (word & 0x7f) == 0x7f : field == top && f;
@@ -130,7 +104,7 @@ static ALWAYS_INLINE void split_posit(const struct split *out, const uint8_t *fr
 
 	/* number_of_posit() without a branch: signs and regimes cannot be foretold */
 	for (uint32_t i = 0; i < count; i++, from += step) {
-		const uint32_t left = word_at(from, bytes) << (32 - bits), sign = -(left >> 31);
+		const uint32_t left = gemm_word(from, bytes) << (32 - bits), sign = -(left >> 31);
 		const uint32_t magnitude = (left ^ sign) - sign, large = -(magnitude >> 30 & 1);
 		const uint32_t run = (uint32_t)__builtin_clz((magnitude ^ large) << 1 | 1);
 		const uint32_t regime = (large & (run - 1)) | (~large & -run);
@@ -230,35 +204,16 @@ static ALWAYS_INLINE void add_group(struct gemm_sum *sum, __int128 group, uint32
 SUM_DEFINE(sum_narrow, int64_t)
 SUM_DEFINE(sum_wide, __int128)
 
-static uint32_t special_product(int32_t x, uint32_t x_at, int32_t y, uint32_t y_at)
+/* The specials of a lane: 0, or of enum gemm_special. */
+static uint32_t specials_of(const struct split *x, uint32_t count)
 {
-	const uint32_t x_kind = x_at > FINITE_END ? x_at - FINITE_END : 0;
-	const uint32_t y_kind = y_at > FINITE_END ? y_at - FINITE_END : 0;
-	const bool x_negative = x_kind ? x_kind == GEMM_MINUS_INF : x < 0;
-	const bool y_negative = y_kind ? y_kind == GEMM_MINUS_INF : y < 0;
+	uint32_t most = 0, nan = 0;
 
-	/* infinity times zero, too */
-	if (x_kind == GEMM_NAN || y_kind == GEMM_NAN || (!x_kind && !x) || (!y_kind && !y))
-		return GEMM_NAN;
-	return x_negative != y_negative ? GEMM_MINUS_INF : GEMM_PLUS_INF;
-}
-
-static void add_specials(struct gemm_sum *sum, const struct split *a, const struct split *b,
-			 uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++)
-		if (a->at[i] > FINITE_END || b->at[i] > FINITE_END)
-			gemm_sum_special(sum, special_product(a->significand[i], a->at[i],
-							      b->significand[i], b->at[i]));
-}
-
-static bool has_specials(const struct split *x, uint32_t count)
-{
-	uint32_t most = 0;
-
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++) {
 		most = x->at[i] > most ? x->at[i] : most;
-	return most > FINITE_END;
+		nan |= x->at[i] == FINITE_END + GEMM_NAN;
+	}
+	return nan ? GEMM_SPECIAL_NAN : most > FINITE_END ? GEMM_SPECIAL_INF : 0;
 }
 
 static bool are_narrow(const struct gemm_source *a, const struct gemm_source *b)
@@ -267,10 +222,8 @@ static bool are_narrow(const struct gemm_source *a, const struct gemm_source *b)
 }
 
 static void add_products(struct gemm_sum *sum, const struct split *a, const struct split *b,
-			 uint32_t count, bool narrow, bool specials)
+			 uint32_t count, bool narrow)
 {
-	if (specials)
-		add_specials(sum, a, b, count);
 	if (narrow)
 		sum_narrow(sum, a, b, count);
 	else
@@ -293,24 +246,23 @@ void gemm_direct_tile(const struct gemm_source *a, const struct gemm_panel *pane
 	const struct split of_row = split_of(row, 0, GEMM_KC);
 	const uint32_t count = panel_a->kc, columns = panel_b->used;
 	const bool narrow = are_narrow(a, b);
-	bool specials[GEMM_LANES_MAX];
 
 	for (uint32_t j = 0; j < columns; j++) {
 		const struct split of_column = split_of(room, j, count);
 
-		split_lane(&of_column, b, panel_b->lane[j], k, count);
-		specials[j] = has_specials(&of_column, count);
+		if (!panel_b->special[j])
+			split_lane(&of_column, b, panel_b->lane[j], k, count);
 	}
 	for (uint32_t i = 0; i < panel_a->used; i++) {
-		bool special;
-
+		if (panel_a->special[i])
+			continue;
 		split_lane(&of_row, a, panel_a->lane[i], k, count);
-		special = has_specials(&of_row, count);
 		for (uint32_t j = 0; j < columns; j++) {
 			const struct split of_column = split_of(room, j, count);
+			struct gemm_sum *sum = &sums[(size_t)i * stride + j];
 
-			add_products(&sums[(size_t)i * stride + j], &of_row, &of_column, count,
-				     narrow, special || specials[j]);
+			if (!panel_b->special[j] && !sum->special)
+				add_products(sum, &of_row, &of_column, count, narrow);
 		}
 	}
 }
@@ -325,10 +277,17 @@ void gemm_direct_sum(const struct quire_gemm *gemm, const struct gemm_source *a,
 	uint32_t count;
 
 	for (uint32_t k = 0; k < gemm->k && !gemm_cancelled(gemm); k += count) {
+		uint32_t specials;
+
 		count = gemm->k - k < GEMM_KC ? gemm->k - k : GEMM_KC;
 		split_lane(&x, a, row, k, count);
 		split_lane(&y, b, column, k, count);
-		add_products(sum, &x, &y, count, narrow,
-			     has_specials(&x, count) || has_specials(&y, count));
+		specials = specials_of(&x, count) | specials_of(&y, count);
+		if (specials & GEMM_SPECIAL_NAN)
+			gemm_sum_special(sum, GEMM_NAN);
+		else if (specials)
+			gemm_sum_special(sum, gemm_special_sum(a, row, b, column, k, count));
+		else if (!sum->special)
+			add_products(sum, &x, &y, count, narrow);
 	}
 }

@@ -23,7 +23,10 @@ bool gemm_direct_always(const struct quire_gemm *gemm);
 bool gemm_direct_pays(const struct gemm_kernel *kernel, const struct gemm_panel *a,
 		      const struct gemm_panel *b);
 
-/* sums += products of k's of the panels' run, which starts at k; room is gemm_scratch_bytes(). */
+/*
+ * sums += products of k's of the panels' run, which starts at k; room is gemm_scratch_bytes().
+ * Special sums, and those of lanes that the panels say to hold a special, are left as they are.
+ */
 void gemm_direct_tile(const struct gemm_source *a, const struct gemm_panel *panel_a,
 		      const struct gemm_source *b, const struct gemm_panel *panel_b, uint64_t k,
 		      void *room, struct gemm_sum *sums, uint32_t stride);

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <quire/format.h>
 
@@ -103,6 +104,22 @@ static inline uint64_t gemm_offset(uint32_t format, uint64_t elements)
 
 	(void)gemm_bytes_of(format, elements, &bytes);
 	return bytes;
+}
+
+/* An element of 1, 2 or 4 bytes. */
+static inline uint32_t gemm_word(const uint8_t *at, uint32_t bytes)
+{
+	uint32_t word;
+	uint16_t half;
+
+	if (bytes == 1)
+		return *at;
+	if (bytes == 2) {
+		memcpy(&half, at, 2);
+		return half;
+	}
+	memcpy(&word, at, 4);
+	return word;
 }
 
 struct gemm_number gemm_load(uint32_t format, const void *data, uint64_t index);

@@ -10,6 +10,7 @@
  *	gemm_fp32.c     BF16 with FP32 accumulation
  *	gemm_tiles.c    tiles of a block
  *	gemm_direct.c   ... without panels, product by product
+ *	gemm_special.c  ... with infinities: what those make of a sum
  *	gemm_panel.c    memory of panels and how they are packed
  *	gemm_tiled.c    tiled operands: which parts of k two panels share
  *	convert.c       conversion of matrices

@@ -108,23 +108,11 @@ struct gemm_number gemm_load(uint32_t format, const void *data, uint64_t index)
 {
 	const uint8_t *at = (const uint8_t *)data + index * gemm_element_bytes(format);
 	struct gemm_number x = { 0 };
-	uint32_t word = 0;
-	uint16_t half;
+	uint32_t word;
 
 	if (format == QUIRE_FORMAT_MXFP8)
 		return load_mx(data, index);
-	switch (gemm_element_bytes(format)) {
-	case 1:
-		word = *at;
-		break;
-	case 2:
-		memcpy(&half, at, 2);
-		word = half;
-		break;
-	default:
-		memcpy(&word, at, 4);
-		break;
-	}
+	word = gemm_word(at, gemm_element_bytes(format));
 	switch (format) {
 	case QUIRE_FORMAT_BF16:
 		return load_ieee(word, 7, 8, false);

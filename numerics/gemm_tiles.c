@@ -7,6 +7,7 @@
 
 #include "gemm_block.h"
 #include "gemm_direct.h"
+#include "gemm_special.h"
 
 /* mr x nr sums of products in 128 bits. */
 static void multiply(const struct block *block, const struct gemm_panel *a, uint32_t p,
@@ -46,15 +47,7 @@ static bool is_direct(const struct block *block, const struct gemm_panel *a,
 	return !block->gather && gemm_direct_pays(block->kernel, a, b);
 }
 
-/*
- * The sum where the tile has none: of lanes that are lost, and, when tiles were gathered, of those
- * that hold an infinity.
- */
-static bool is_anew(const struct block *block, uint32_t flags)
-{
-	return flags & FLAG_LOST || (block->gather && flags);
-}
-
+/* The sum where the tile has none: of lanes that are lost. */
 static void sum_anew(const struct block *block, uint32_t row, uint32_t column, struct gemm_sum *sum)
 {
 	if (block->gather)
@@ -82,7 +75,7 @@ static void finish_sums(const struct block *block, const struct gemm_panel *a, u
 			if (flags & GEMM_SPECIAL_NAN) {
 				plain.special = GEMM_NAN;
 				sum = &plain;
-			} else if (is_anew(block, flags)) {
+			} else if (flags & FLAG_LOST) {
 				sum_anew(block, a->lane[i], block->column + column + j, &plain);
 				sum = &plain;
 			}
@@ -139,17 +132,44 @@ static void add_whole_tile(const struct block *block, const struct gemm_panel *a
 				   a->units.exponent[i] + b->units.exponent[j]);
 }
 
-static void add_tile(const struct block *block, const struct gemm_panel *a, uint32_t rows,
-		     const struct gemm_panel *b, uint32_t columns, struct gemm_sum *sums,
-		     uint32_t stride, unsigned int worker)
+static double *scratch_of(const struct block *block, unsigned int worker)
+{
+	return block->scratch + worker * block->scratch_stride;
+}
+
+static uint32_t tile_flags(const struct block *block, uint32_t row, uint32_t rows, uint32_t column,
+			   uint32_t columns)
+{
+	return flags_of(block->row_flags + row, rows) |
+	       flags_of(block->column_flags + column, columns);
+}
+
+static void add_specials(const struct block *block, const struct gemm_panel *a, uint32_t row,
+			 uint32_t rows, uint32_t column, uint32_t columns, struct gemm_sum *sums,
+			 uint32_t stride, unsigned int worker)
+{
+	uint8_t special[GEMM_TILE_MAX];
+
+	gemm_special_tile(block, a, row, rows, column, columns, scratch_of(block, worker), special);
+	for (uint32_t i = 0; i < rows; i++)
+		for (uint32_t j = 0; j < columns; j++)
+			gemm_sum_special(&sums[(size_t)i * stride + j],
+					 special[i * block->kernel->nr + j]);
+}
+
+static void add_tile(const struct block *block, const struct gemm_panel *a, uint32_t row,
+		     uint32_t rows, const struct gemm_panel *b, uint32_t column, uint32_t columns,
+		     struct gemm_sum *sums, uint32_t stride, unsigned int worker)
 {
 	_Alignas(64) uint64_t low[GEMM_TILE_MAX];
 	_Alignas(64) int64_t high[GEMM_TILE_MAX];
 	const uint32_t nr = block->kernel->nr, bits = block->kernel->part_bits;
 
+	if (tile_flags(block, row, rows, column, columns) & GEMM_SPECIAL_INF)
+		add_specials(block, a, row, rows, column, columns, sums, stride, worker);
 	if (is_direct(block, a, b)) {
-		gemm_direct_tile(&block->a, a, &block->b, b, block->k,
-				 block->scratch + worker * block->scratch_stride, sums, stride);
+		gemm_direct_tile(&block->a, a, &block->b, b, block->k, scratch_of(block, worker),
+				 sums, stride);
 		return;
 	}
 	if (a->lost || b->lost)
@@ -207,38 +227,40 @@ static bool direct_fits(const struct gemm_panel *a, const struct gemm_panel *b)
 	return (a->parts == 1 && b->parts == 1) || a->width + b->width + 12 <= 126;
 }
 
-/* Rows of a tile from sums in 128 bits, in units of 2^exponent times those of the lanes; NaNs may be among them. */
+/* Rows of a tile from sums in 128 bits, in units of 2^exponent times those of the lanes. */
 static void finish_direct(const struct block *block, const struct gemm_panel *a, uint32_t row, uint32_t rows,
 			  const struct gemm_panel *b, uint32_t column, uint32_t columns, uint32_t flags,
-			  uint64_t *low, int64_t *high, int32_t *exponent, struct gemm_tally *tally)
+			  uint64_t *low, int64_t *high, int32_t *exponent, unsigned int worker,
+			  struct gemm_tally *tally)
 {
 	const uint32_t nr = block->kernel->nr;
-	uint8_t special[GEMM_NR_MAX];
+	uint8_t special[GEMM_TILE_MAX];
 
+	if (flags)
+		gemm_special_tile(block, a, row, rows, column, columns, scratch_of(block, worker),
+				  special);
 	for (uint32_t i = 0; i < rows; i++) {
 		for (uint32_t j = 0; j < columns; j++)
 			exponent[i * nr + j] += a->units.exponent[i] + b->units.exponent[j];
-		if (flags)
-			for (uint32_t j = 0; j < columns; j++)
-				special[j] = block->row_flags[row + i] |
-					     block->column_flags[column + j] ? GEMM_NAN : 0;
 		gemm_finish_row(&block->finish, block->kernel, a->lane[i],
 				block->column + column, columns, low + i * nr, high + i * nr,
-				exponent + i * nr, flags ? special : NULL, tally);
+				exponent + i * nr, flags ? special + i * nr : NULL, tally);
 	}
 }
 
-/* Sums that fit 128 bits, with something to add to them or with NaNs. */
+/* Sums that fit 128 bits, with something to add to them or with NaNs and infinities. */
 static void direct_tile(const struct block *block, const struct gemm_panel *a, uint32_t row,
 			uint32_t rows, const struct gemm_panel *b, uint32_t column,
-			uint32_t columns, uint32_t flags, struct gemm_tally *tally)
+			uint32_t columns, uint32_t flags, unsigned int worker,
+			struct gemm_tally *tally)
 {
 	_Alignas(64) uint64_t low[GEMM_TILE_MAX];
 	_Alignas(64) int64_t high[GEMM_TILE_MAX];
 	_Alignas(64) int32_t exponent[GEMM_TILE_MAX] = { 0 };
 
 	multiply_parts(block, a, b, low, high);
-	finish_direct(block, a, row, rows, b, column, columns, flags, low, high, exponent, tally);
+	finish_direct(block, a, row, rows, b, column, columns, flags, low, high, exponent, worker,
+		      tally);
 }
 
 /*
@@ -253,9 +275,8 @@ static bool whole_fits(const struct block *block, uint32_t ia, uint32_t jb)
 
 	return !block->sums && !is_direct(block, a, b) && gemm_whole_planes(kernel, a, b) &&
 	       (block->finish.direct || a->width + b->width + 12 <= 124) &&
-	       !((flags_of(block->row_flags + row, least(kernel->mr, block->rows - row)) |
-		  flags_of(block->column_flags + column, least(kernel->nr, block->columns - column))) &
-		 ~(uint32_t)GEMM_SPECIAL_NAN);
+	       !(tile_flags(block, row, least(kernel->mr, block->rows - row), column,
+			    least(kernel->nr, block->columns - column)) & FLAG_LOST);
 }
 
 /* As many tiles from ia on as can be made so together, of one column; how many they are. */
@@ -279,11 +300,11 @@ static uint32_t whole_tiles(const struct block *block, uint32_t ia, uint32_t a_e
 		_Alignas(64) int64_t high[GEMM_TILE_MAX];
 		_Alignas(64) int32_t exponent[GEMM_TILE_MAX];
 		const uint32_t row = (ia + i) * kernel->mr, rows = least(kernel->mr, block->rows - row);
-		const uint32_t flags = flags_of(block->row_flags + row, rows) |
-				       flags_of(block->column_flags + column, columns);
+		const uint32_t flags = tile_flags(block, row, rows, column, columns);
 
 		kernel->whole_top(&sums[i], b, low, high, exponent);
-		finish_direct(block, a[i], row, rows, b, column, columns, flags, low, high, exponent, tally);
+		finish_direct(block, a[i], row, rows, b, column, columns, flags, low, high,
+			      exponent, worker, tally);
 	}
 	return count;
 }
@@ -302,21 +323,20 @@ static void tile(struct block *block, uint32_t ia, uint32_t jb, unsigned int wor
 	if (block->sums) {
 		struct gemm_sum *sums = block->sums + (size_t)row * block->columns + column;
 
-		add_tile(block, a, rows, b, columns, sums, block->columns, worker);
+		add_tile(block, a, row, rows, b, column, columns, sums, block->columns, worker);
 		if (block->last)
 			finish_sums(block, a, row, rows, column, columns, sums, block->columns, tally);
 		return;
 	}
-	flags = flags_of(block->row_flags + row, rows) |
-		flags_of(block->column_flags + column, columns);
+	flags = tile_flags(block, row, rows, column, columns);
 	if (!is_direct(block, a, b) && direct_fits(a, b) && !gemm_whole_planes(kernel, a, b) &&
-	    !(flags & ~(uint32_t)GEMM_SPECIAL_NAN)) {
-		direct_tile(block, a, row, rows, b, column, columns, flags, tally);
+	    !(flags & FLAG_LOST)) {
+		direct_tile(block, a, row, rows, b, column, columns, flags, worker, tally);
 	} else {
 		struct gemm_sum sums[GEMM_TILE_MAX];
 
 		memset(sums, 0, sizeof(sums));
-		add_tile(block, a, rows, b, columns, sums, kernel->nr, worker);
+		add_tile(block, a, row, rows, b, column, columns, sums, kernel->nr, worker);
 		finish_sums(block, a, row, rows, column, columns, sums, kernel->nr, tally);
 	}
 }
@@ -405,7 +425,8 @@ void gemm_column_of_tiles(struct block *block, uint32_t ia, uint32_t a_end, uint
 	const bool plain = is_plain_b(block, jb);
 	uint32_t index[GEMM_STRIP], count = 0;
 
-	for (uint32_t i = ia; i < a_end; i++) {
+	/* a tile that is taken product by product takes up to 10 ms */
+	for (uint32_t i = ia; i < a_end && !gemm_cancelled(block->gemm); i++) {
 		const uint32_t whole = whole_tiles(block, i, a_end, jb, worker, tally);
 
 		if (whole) {

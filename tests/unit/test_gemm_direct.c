@@ -142,6 +142,109 @@ static void infinities(void **state)
 		}
 }
 
+/* Infinity of the formats that have one, else 0. */
+static uint64_t infinity_of(uint32_t f)
+{
+	return f == QUIRE_FORMAT_FP32 ? 0x7f800000 : f == QUIRE_FORMAT_BF16 ? 0x7f80 :
+	       f == QUIRE_FORMAT_FP16 ? 0x7c00 : f == QUIRE_FORMAT_E5M2 ? 0x7c : 0;
+}
+
+static bool is_negative(uint32_t f, uint64_t bits)
+{
+	return bits >> (width_of(f) - 1) & 1;
+}
+
+/* An operand's element k of a lane. */
+static uint8_t *element_of(const struct job *job, int x, uint64_t lane, uint64_t k)
+{
+	const struct quire_gemm_operand *o = x ? &job->g.b : &job->g.a;
+	const bool along_k = x ? o->transpose : !o->transpose;
+	const uint64_t ld = o->leading_dimension;
+
+	return (uint8_t *)job->memory[x] +
+	       (along_k ? lane * ld + k : k * ld + lane) * bytes_of(o->format);
+}
+
+static void put(const struct job *job, int x, uint64_t lane, uint64_t k, uint64_t bits)
+{
+	memcpy(element_of(job, x, lane, k), &bits, bytes_of((x ? job->g.b : job->g.a).format));
+}
+
+enum density { ONE, FOURTH_LANES, HALF, DENSITIES };
+
+/* One lane of all or of each four. */
+static bool is_chosen(enum density density, uint64_t lane, uint64_t one)
+{
+	return density == ONE ? lane == one : lane % 4 == one % 4;
+}
+
+/* Infinity's pattern plus one, or NaR. */
+static uint64_t nan_of(uint32_t f)
+{
+	return is_posit(f) ? ~0ull << (width_of(f) - 1) :
+	       infinity_of(f) ? infinity_of(f) + 1 : 0x7f;
+}
+
+/*
+ * Infinities in one element, in one of each fourth lane, in half of all; of one sign or any, with
+ * zeros, and a NaN now and then.
+ */
+static void put_specials(const struct job *job, int x, enum density density, bool one_sign,
+			 bool zeros)
+{
+	const uint32_t f = (x ? job->g.b : job->g.a).format, lanes = x ? job->g.n : job->g.m;
+	const uint64_t infinity = infinity_of(f), sign = 1ull << (width_of(f) - 1);
+	const uint64_t one_lane = rnd() % lanes, one_k = rnd() % job->g.k;
+	const uint64_t minus_zero = is_posit(f) || f == QUIRE_FORMAT_INT8 ? 0 : sign;
+
+	for (uint32_t lane = 0; lane < lanes; lane++)
+		for (uint32_t k = 0; k < job->g.k; k++) {
+			uint64_t bits = load(f, element_of(job, x, lane, k), 0);
+
+			if (infinity && (density == HALF ? rnd() % 2 : k == one_k &&
+					 is_chosen(density, lane, one_lane)))
+				bits = infinity | (!one_sign && rnd() % 2 ? sign : 0);
+			else if (zeros && rnd() % 32 == 0)
+				bits = rnd() % 2 ? minus_zero : 0;
+			else if (one_sign && is_negative(f, bits))
+				bits = sign >> 1;
+			else
+				continue;
+			put(job, x, lane, k, bits);
+		}
+	if (rnd() % 4 == 0 && f != QUIRE_FORMAT_INT8)
+		put(job, x, one_lane, one_k, nan_of(f));
+}
+
+/* A sum with infinities is what they make of it, however many they are and whatever they meet. */
+static void infinities_of_any_density(void **state)
+{
+	static const uint32_t sizes[][3] = {
+		{ 17, 49, 13 }, { 50, 3, 64 }, { 5, 9, 97 }, { 1, 3, 4130 },
+	};
+	uint32_t turn = 0;
+
+	(void)state;
+	for (size_t a = 0; a < OPERANDS; a++)
+		for (size_t b = 0; b < OPERANDS; b++) {
+			if (!infinity_of(formats[a]) && !infinity_of(formats[b]))
+				continue;
+			for (int round = 0; round < DENSITIES; round++, turn++) {
+				const uint32_t *size = sizes[turn % 11 == 0 ? 3 : turn % 3];
+				const enum fill how = rnd() % 2 ? NEAR_ONE : PATTERNS_FINITE;
+				const bool one_sign = rnd() % 2, zeros = rnd() % 2;
+				struct job job;
+
+				make(&job, size[0], size[1], size[2], 1, formats[a], formats[b],
+				     formats[rnd() % FORMATS], rnd() % 3 == 0, how);
+				put_specials(&job, 0, round, one_sign, zeros);
+				put_specials(&job, 1, rnd() % DENSITIES, one_sign, zeros);
+				check(&job);
+				drop(&job);
+			}
+		}
+}
+
 /* Any but NaN. */
 static uint32_t far(void)
 {
@@ -181,6 +284,7 @@ int main(void)
 		cmocka_unit_test(all_but_the_least_cancels),
 		cmocka_unit_test(the_largest_sums),
 		cmocka_unit_test(infinities),
+		cmocka_unit_test(infinities_of_any_density),
 		cmocka_unit_test(far_and_near_together),
 	};
 
