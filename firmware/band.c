@@ -20,6 +20,7 @@
  */
 #define LANES 64u
 #define SUMS 256u
+#define SUMS_DEAR 512u	/* beside that, where sums are not only rounded, see is_dear() */
 #define COST_MOST (1u << 29)	/* of a band: some 20 ms; what is mostly products stays below */
 /*
  * To read a number for a long sum of few rows or columns costs like so many products that are taken
@@ -137,47 +138,6 @@ static uint64_t rows_of_band(uint32_t m, uint64_t row_products, uint32_t grain, 
 	return rows < grain ? grain : rows;
 }
 
-/* In products.  All that is above the bound of a band by far is the same. */
-static uint64_t cost_of(uint32_t rows, uint32_t columns, uint32_t products)
-{
-	uint64_t row = (uint64_t)(columns + LANES) * (products + SUMS);
-
-	return row > COST_MOST ? ~0ull : row * (rows + LANES);
-}
-
-static uint32_t halve(uint32_t step, uint32_t unit)
-{
-	return round_up(divide_up(step, 2), unit);
-}
-
-/*
- * Cut by cost what has been cut by products, where these are the least of it: few columns, short
- * sums, many small matrices.  Of less than a block the cost is mostly that of the sums' length,
- * which no cut changes.
- */
-static void limit_cost(struct band_plan *plan, const struct quire_packet_gemm *p,
-		       uint32_t products)
-{
-	bool tiled = p->a.format == QUIRE_FORMAT_TILED || p->b.format == QUIRE_FORMAT_TILED;
-	uint32_t unit = tiled ? TILE_LANES : LANES, batches;
-	uint64_t cost;
-
-	while ((cost = cost_of(plan->row_step, plan->column_step, products)) > COST_MOST) {
-		plan->batch_step = 1;
-		if (plan->row_step > unit)
-			plan->row_step = halve(plan->row_step, unit);
-		else if (plan->column_step > unit)
-			plan->column_step = halve(plan->column_step, unit);
-		else
-			return;
-	}
-	if (plan->batch_step == 1)
-		return;
-	batches = COST_MOST / (uint32_t)cost;
-	if (batches < plan->batch_step)
-		plan->batch_step = batches;
-}
-
 /*
  * How much dearer products are when the numbers are far apart, which nobody knows beforehand, as a
  * power of two: exact sums are then taken product by product.  Formats that hold such numbers but
@@ -199,6 +159,62 @@ static uint32_t far_shift(const struct quire_packet_gemm *p)
 			shift = 1;
 	}
 	return shift;
+}
+
+/*
+ * Is more done with each sum than to round it?  A factor that is a power of two costs nothing: its
+ * fraction is 0, a subnormal's aside.
+ */
+static bool is_dear(const struct quire_packet_gemm *p)
+{
+	return p->alpha << 9 || p->beta << 1 || p->bias_format || p->d.format == QUIRE_FORMAT_QUIRE;
+}
+
+/* What a sum of so many products costs, in products of those that are not far apart. */
+static uint64_t sum_cost(const struct quire_packet_gemm *p, uint32_t products)
+{
+	return (uint64_t)products + (SUMS << far_shift(p)) + (is_dear(p) ? SUMS_DEAR : 0);
+}
+
+/* In products.  All that is above the bound of a band by far is the same. */
+static uint64_t cost_of(uint32_t rows, uint32_t columns, uint64_t sum)
+{
+	uint64_t row = (columns + LANES) * sum;
+
+	return row > COST_MOST ? ~0ull : row * (rows + LANES);
+}
+
+static uint32_t halve(uint32_t step, uint32_t unit)
+{
+	return round_up(divide_up(step, 2), unit);
+}
+
+/*
+ * Cut by cost what has been cut by products, where these are the least of it: few columns, short
+ * sums, many small matrices.  Of less than a block the cost is mostly that of the sums' length,
+ * which no cut changes.
+ */
+static void limit_cost(struct band_plan *plan, const struct quire_packet_gemm *p,
+		       uint32_t products)
+{
+	bool tiled = p->a.format == QUIRE_FORMAT_TILED || p->b.format == QUIRE_FORMAT_TILED;
+	uint32_t unit = tiled ? TILE_LANES : LANES, batches;
+	uint64_t cost, sum = sum_cost(p, products);
+
+	while ((cost = cost_of(plan->row_step, plan->column_step, sum)) > COST_MOST) {
+		plan->batch_step = 1;
+		if (plan->row_step > unit)
+			plan->row_step = halve(plan->row_step, unit);
+		else if (plan->column_step > unit)
+			plan->column_step = halve(plan->column_step, unit);
+		else
+			return;
+	}
+	if (plan->batch_step == 1)
+		return;
+	batches = COST_MOST / (uint32_t)cost;
+	if (batches < plan->batch_step)
+		plan->batch_step = batches;
 }
 
 /* Long sums of few rows and columns: what they cost is to read numbers, and each row its own. */
@@ -273,7 +289,7 @@ void band_plan_gemm(struct band_plan *plan, const struct quire_packet_gemm *p, u
 
 	plan_whole(plan, p->m, p->n, p->batch);
 	/* The common case, a small product, needs no division. */
-	if (p->batch == 1 && cost_of(p->m, p->n, products) <= macs)
+	if (p->batch == 1 && cost_of(p->m, p->n, sum_cost(p, products)) <= macs)
 		return;
 	cut_products(plan, p, products, macs);
 	limit_cost(plan, p, products);

@@ -230,6 +230,64 @@ static void bands_of_few_products_are_short(void **state)
 	destroy(card);
 }
 
+/*
+ * A sum costs some 0.3 us where it is more than rounded or its numbers may be far apart, however
+ * short it is; with a factor that is a power of two it does not.
+ */
+static void bands_of_dear_sums_are_short(void **state)
+{
+	static const struct {
+		uint32_t alpha, beta, c, bias, d, format, least, most;
+	} cases[] = {
+		{ .alpha = 0x3f800000, .least = 1 << 19, .most = 1 << 20 },
+		{ .alpha = 0xbe800000, .least = 1 << 19, .most = 1 << 20 },
+		{ .alpha = 0x3f800001, .least = 1 << 17, .most = 1 << 18 },
+		{ .alpha = 1, .least = 1 << 17, .most = 1 << 18 },
+		{ .alpha = 0x3f800000, .beta = 0x3f800000, .c = QUIRE_FORMAT_POSIT16,
+		  .least = 1 << 17, .most = 1 << 18 },
+		{ .alpha = 0x3f800000, .beta = 0xbf800000, .c = QUIRE_FORMAT_QUIRE,
+		  .least = 1 << 17, .most = 1 << 18 },
+		{ .alpha = 0x3f800000, .bias = QUIRE_FORMAT_FP32,
+		  .least = 1 << 17, .most = 1 << 18 },
+		{ .alpha = 0x3f800000, .d = QUIRE_FORMAT_QUIRE, .least = 1 << 17, .most = 1 << 18 },
+		{ .alpha = 0x3f800000, .format = QUIRE_FORMAT_FP32,
+		  .least = 1 << 16, .most = 1 << 17 },
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct quire_packet_gemm p = gemm(1024, 4096, 1, 1);
+		struct card *card = boot(VERSIONS);
+
+		p.alpha = cases[i].alpha;
+		p.beta = cases[i].beta;
+		if (cases[i].c)
+			p.c = (struct quire_operand){ 1ull << 40, 0, cases[i].c, 4096 };
+		if (cases[i].bias) {
+			p.bias_address = 1ull << 41;
+			p.bias_format = cases[i].bias;
+			p.gemm_flags = QUIRE_GEMM_BIAS_COLUMN;
+		}
+		if (cases[i].d)
+			p.d.format = cases[i].d;
+		if (cases[i].format)
+			p.a.format = cases[i].format;
+		start_queue(card, 0, 1);
+		submit(card, 0, &p, sizeof(p));
+		run(card);
+		assert_int_equal(QUIRE_STATUS_OK, record(card, 0, 1).status);
+		check_tiling(card, 1024, 4096, 1);
+		for (unsigned int j = 0; j < card->bands; j++) {
+			const struct quire_band *b = &card->history[j].band;
+			const uint32_t sums = b->rows * b->columns;
+
+			if (sums < cases[i].least || sums > cases[i].most)
+				fail_msg("case %u: a band of %u sums", i, sums);
+		}
+		destroy(card);
+	}
+}
+
 /* Serve engines for a while and count whose bands they get. */
 static void serve(struct card *card, unsigned int rounds, unsigned int count[8])
 {
@@ -467,6 +525,7 @@ int main(void)
 		cmocka_unit_test(round_robin_reaches_every_queue),
 		cmocka_unit_test(long_rows_are_cut),
 		cmocka_unit_test(bands_of_few_products_are_short),
+		cmocka_unit_test(bands_of_dear_sums_are_short),
 		cmocka_unit_test(long_jobs_share_and_short_ones_do_not_wait),
 		cmocka_unit_test(high_priority_comes_first_and_low_does_not_starve),
 		cmocka_unit_test(bands_keep_blocks),
