@@ -24,9 +24,13 @@
 #define COST_MOST (1u << 29)	/* of a band: some 20 ms; what is mostly products stays below */
 /*
  * To read a number for a long sum of few rows or columns costs like so many products that are taken
- * in tiles.
+ * in tiles, and so does a product where so few sums are taken one by one.  Of more a tile is read,
+ * the lanes it has not got included.
  */
 #define READ 8u
+#define FEW_SUMS 32u
+#define TILE_ROWS 16u
+#define TILE_COLUMNS 48u
 #define TILE_LANES 256u	/* the longest side of a tile, which is read whole */
 #define ROWS_MOST 8192u	/* of a band without products: a row costs some 0.3 us */
 
@@ -217,6 +221,14 @@ static void limit_cost(struct band_plan *plan, const struct quire_packet_gemm *p
 		plan->batch_step = batches;
 }
 
+/* What is read for each k, or takes as long. */
+static uint64_t lanes_read(uint32_t rows, uint32_t columns)
+{
+	if ((uint64_t)rows * columns <= FEW_SUMS)
+		return rows * (columns + 1);
+	return (uint64_t)most(rows, TILE_ROWS) + most(columns, TILE_COLUMNS);
+}
+
 /* Long sums of few rows and columns: what they cost is to read numbers, and each row its own. */
 static void limit_length(struct band_plan *plan, const struct quire_packet_gemm *p,
 			 uint32_t products)
@@ -226,7 +238,7 @@ static void limit_length(struct band_plan *plan, const struct quire_packet_gemm 
 
 	if (p->a.format == QUIRE_FORMAT_TILED || p->b.format == QUIRE_FORMAT_TILED)
 		return;
-	while ((plan->row_step + plan->column_step) * length > band_macs) {
+	while (lanes_read(plan->row_step, plan->column_step) * length > band_macs) {
 		plan->batch_step = 1;
 		if (plan->row_step > row_unit && (plan->row_step >= plan->column_step ||
 						  plan->column_step <= column_unit))

@@ -109,36 +109,35 @@ static void tiles_task(void *argument, unsigned int index, unsigned int worker)
 	block->tally[worker * GEMM_TALLY_STRIDE].exceptional += tally.exceptional;
 }
 
+#define SUMS_TOGETHER 32u		/* of a row */
+
 /* The plain kernel is what all others are compared with. */
-static void sum_of(const struct block *block, uint32_t row, uint32_t column, struct gemm_sum *sum)
+static void sums_of(const struct block *block, uint32_t row, uint32_t column, uint32_t columns,
+		    struct gemm_sum *sums)
 {
 	if (block->kernel)
-		gemm_direct_sum(block->gemm, &block->a, &block->b, row, column, sum);
-	else
-		gemm_plain_sum(&block->a, &block->b, row, column, block->gemm->k, sum);
+		gemm_direct_sums(block->gemm, &block->a, &block->b, row, column, columns, sums);
+	for (uint32_t j = 0; j < columns && !block->kernel && !gemm_cancelled(block->gemm); j++)
+		gemm_plain_sum(&block->a, &block->b, row, column + j, block->gemm->k, &sums[j]);
 }
 
-/* k == 0 or alpha == 0, single sums, and the plain kernel: a row of D at a time. */
+/* k == 0 or alpha == 0, few sums, and the plain kernel: a row of D at a time. */
 static void row_task(void *argument, unsigned int index, unsigned int worker)
 {
 	struct block *block = argument;
 	const struct quire_gemm *g = block->gemm;
 	struct gemm_tally *tally = &block->tally[worker * GEMM_TALLY_STRIDE];
-	bool product;
 	fenv_t saved;
 
 	environment_enter(&saved);
-	product = g->k && g->alpha != 0;
-	for (uint32_t j = 0; j < g->n; j++) {
-		struct gemm_sum sum = { .special = GEMM_FINITE };
+	for (uint32_t j = 0; j < g->n && !gemm_cancelled(g); j += SUMS_TOGETHER) {
+		struct gemm_sum sums[SUMS_TOGETHER] = { 0 };
+		const uint32_t columns = least(SUMS_TOGETHER, g->n - j);
 
-		if (gemm_cancelled(g))
-			break;
-		if (product)
-			sum_of(block, index, j, &sum);
-		if (gemm_cancelled(g))
-			break;
-		gemm_finish_sum(&block->finish, index, j, &sum, tally);
+		if (g->k && g->alpha != 0)
+			sums_of(block, index, j, columns, sums);
+		for (uint32_t i = 0; i < columns && !gemm_cancelled(g); i++)
+			gemm_finish_sum(&block->finish, index, j + i, &sums[i], tally);
 	}
 	environment_leave(&saved);
 }
@@ -434,8 +433,8 @@ static ENVIRONMENT_OWN int multiply(const struct quire_gemm *gemm, struct quire_
 		else if (gemm->arithmetic == QUIRE_GEMM_FP32)
 			error = gemm_run_fp32(gemm, block.kernel, block.tally);
 		else
-			error = block.kernel && !gemm_direct_always(gemm) ? run_exact(&block) :
-									    run_rows(&block);
+			error = block.kernel && !gemm_direct_always(block.kernel, gemm) ?
+				run_exact(&block) : run_rows(&block);
 		for (uint32_t i = 0; i < workers; i++) {
 			total.digest += block.tally[i * GEMM_TALLY_STRIDE].digest;
 			total.exceptional += block.tally[i * GEMM_TALLY_STRIDE].exceptional;

@@ -31,9 +31,17 @@ _Static_assert(EXPONENTS % GROUP == 0 && EXPONENTS >= 2 * (FINITE_END + 4),
 #define SPLIT_COST 4
 #define SUM_COST 800
 
-bool gemm_direct_always(const struct quire_gemm *gemm)
+/* A panel takes as long with few lanes as with all. */
+static uint32_t few_sums(const struct gemm_kernel *kernel)
 {
-	return (uint64_t)gemm->m * gemm->n <= GEMM_DIRECT_SUMS && gemm->k >= GEMM_DIRECT_LEAST &&
+	const uint32_t few = kernel->mr * kernel->nr / 24;
+
+	return few > GEMM_DIRECT_SUMS ? few : GEMM_DIRECT_SUMS;
+}
+
+bool gemm_direct_always(const struct gemm_kernel *kernel, const struct quire_gemm *gemm)
+{
+	return (uint64_t)gemm->m * gemm->n <= few_sums(kernel) && gemm->k >= GEMM_DIRECT_LEAST &&
 	       gemm->a.format != QUIRE_FORMAT_TILED && gemm->b.format != QUIRE_FORMAT_TILED;
 }
 
@@ -118,15 +126,28 @@ static ALWAYS_INLINE void split_posit(const struct split *out, const uint8_t *fr
 	}
 }
 
-static void split_others(const struct split *out, const struct gemm_source *source, uint64_t lane,
-			 uint64_t k, uint32_t count)
+static void split_int8(const struct split *out, const uint8_t *from, uint64_t step, uint32_t count)
 {
-	for (uint32_t i = 0; i < count; i++) {
-		const struct gemm_number x = gemm_load_source(source, lane, k + i);
+	for (uint32_t i = 0; i < count; i++, from += step) {
+		out->significand[i] = (int8_t)*from;
+		out->at[i] = BIAS;
+	}
+}
 
-		put(out, i, x.negative, (uint32_t)x.significand,
-		    x.special ? FINITE_END + x.special :
-		    x.significand ? (uint32_t)(x.exponent + BIAS) : 0);
+/* Elements index, index + step ... of blocks, data at a scale: see split_ieee(). */
+static void split_mx(const struct split *out, const uint8_t *data, uint64_t index, uint64_t step,
+		     uint32_t count)
+{
+	const uint32_t base = BIAS - 7 - 3 - QUIRE_MX_SCALE_BIAS;
+
+	for (uint32_t i = 0; i < count; i++, index += step) {
+		const uint8_t *block = data + index / QUIRE_MX_ELEMENTS * QUIRE_MX_BLOCK_BYTES;
+		const uint32_t word = block[1 + index % QUIRE_MX_ELEMENTS];
+		const uint32_t f = word & 7, field = word >> 3 & 15;
+		const bool nan = (word & 0x7f) == 0x7f || block[0] == QUIRE_MX_SCALE_NAN;
+
+		put(out, i, word >> 7, nan ? 0 : f | (uint32_t)(field != 0) << 3,
+		    nan ? FINITE_END + GEMM_NAN : base + block[0] + (field ? field : 1));
 	}
 }
 
@@ -135,9 +156,9 @@ static void split_lane(const struct split *out, const struct gemm_source *source
 {
 	const uint32_t format = source->format, bits = QUIRE_FORMAT_BITS(format);
 	const uint32_t bytes = source->element;
+	const uint64_t index = lane * source->lane_stride + k * source->k_stride;
 	const uint64_t step = source->k_stride * bytes;
-	const uint8_t *from = source->data +
-			      (lane * source->lane_stride + k * source->k_stride) * bytes;
+	const uint8_t *from = source->data + index * bytes;
 
 	if (format == QUIRE_FORMAT_FP32)
 		split_ieee(out, from, step, count, 4, 23, 8, false);
@@ -149,14 +170,16 @@ static void split_lane(const struct split *out, const struct gemm_source *source
 		split_ieee(out, from, step, count, 1, 3, 4, true);
 	else if (format == QUIRE_FORMAT_E5M2)
 		split_ieee(out, from, step, count, 1, 2, 5, false);
-	else if (QUIRE_FORMAT_KIND(format) == QUIRE_KIND_POSIT && bytes == 1)
+	else if (format == QUIRE_FORMAT_INT8)
+		split_int8(out, from, step, count);
+	else if (format == QUIRE_FORMAT_MXFP8)
+		split_mx(out, source->data, index, step, count);
+	else if (bytes == 1)
 		split_posit(out, from, step, count, 1, bits);
-	else if (QUIRE_FORMAT_KIND(format) == QUIRE_KIND_POSIT && bytes == 2)
+	else if (bytes == 2)
 		split_posit(out, from, step, count, 2, bits);
-	else if (QUIRE_FORMAT_KIND(format) == QUIRE_KIND_POSIT)
-		split_posit(out, from, step, count, 4, bits);
 	else
-		split_others(out, source, lane, k, count);
+		split_posit(out, from, step, count, 4, bits);
 }
 
 /* A significand's bits, at most. */
@@ -267,27 +290,50 @@ void gemm_direct_tile(const struct gemm_source *a, const struct gemm_panel *pane
 	}
 }
 
-void gemm_direct_sum(const struct quire_gemm *gemm, const struct gemm_source *a,
-		     const struct gemm_source *b, uint64_t row, uint64_t column,
-		     struct gemm_sum *sum)
+/* An operand's run of a lane. */
+struct run {
+	const struct gemm_source *source;
+	uint64_t lane, k;
+	uint32_t count, specials;
+	struct split split;
+};
+
+static void split_run(struct run *run)
+{
+	split_lane(&run->split, run->source, run->lane, run->k, run->count);
+	run->specials = specials_of(&run->split, run->count);
+}
+
+static void add_runs(struct gemm_sum *sum, const struct run *x, const struct run *y, bool narrow)
+{
+	const uint32_t specials = x->specials | y->specials;
+
+	if (specials & GEMM_SPECIAL_NAN)
+		gemm_sum_special(sum, GEMM_NAN);
+	else if (specials)
+		gemm_sum_special(sum, gemm_special_sum(x->source, x->lane, y->source, y->lane, x->k,
+						       x->count));
+	else if (!sum->special)
+		add_products(sum, &x->split, &y->split, x->count, narrow);
+}
+
+void gemm_direct_sums(const struct quire_gemm *gemm, const struct gemm_source *a,
+		      const struct gemm_source *b, uint64_t row, uint64_t column, uint32_t columns,
+		      struct gemm_sum *sums)
 {
 	int32_t room[2][2 * GEMM_KC];
-	const struct split x = split_of(room[0], 0, GEMM_KC), y = split_of(room[1], 0, GEMM_KC);
+	struct run x = { .source = a, .lane = row, .split = split_of(room[0], 0, GEMM_KC) };
+	struct run y = { .source = b, .split = split_of(room[1], 0, GEMM_KC) };
 	const bool narrow = are_narrow(a, b);
-	uint32_t count;
 
-	for (uint32_t k = 0; k < gemm->k && !gemm_cancelled(gemm); k += count) {
-		uint32_t specials;
-
-		count = gemm->k - k < GEMM_KC ? gemm->k - k : GEMM_KC;
-		split_lane(&x, a, row, k, count);
-		split_lane(&y, b, column, k, count);
-		specials = specials_of(&x, count) | specials_of(&y, count);
-		if (specials & GEMM_SPECIAL_NAN)
-			gemm_sum_special(sum, GEMM_NAN);
-		else if (specials)
-			gemm_sum_special(sum, gemm_special_sum(a, row, b, column, k, count));
-		else if (!sum->special)
-			add_products(sum, &x, &y, count, narrow);
+	for (uint32_t k = 0; k < gemm->k && !gemm_cancelled(gemm); k += x.count) {
+		x.k = y.k = k;
+		x.count = y.count = gemm->k - k < GEMM_KC ? gemm->k - k : GEMM_KC;
+		split_run(&x);
+		for (uint32_t j = 0; j < columns; j++) {
+			y.lane = column + j;
+			split_run(&y);
+			add_runs(&sums[j], &x, &y, narrow);
+		}
 	}
 }

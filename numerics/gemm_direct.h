@@ -9,12 +9,15 @@
 
 #include "gemm_internal.h"
 
-/* So many sums are taken so without a look at the operands, when k is no less. */
+/*
+ * So many sums, with large panels more, are taken so without a look at the operands, when k is no
+ * less.
+ */
 #define GEMM_DIRECT_SUMS 4
 #define GEMM_DIRECT_LEAST 512
 
 /* Are sums of the job's own size taken so, whatever the numbers are? */
-bool gemm_direct_always(const struct quire_gemm *gemm);
+bool gemm_direct_always(const struct gemm_kernel *kernel, const struct quire_gemm *gemm);
 
 /*
  * Is the tile of two panels that are weighed taken so?  It depends on nothing that is planned for
@@ -32,11 +35,11 @@ void gemm_direct_tile(const struct gemm_source *a, const struct gemm_panel *pane
 		      void *room, struct gemm_sum *sums, uint32_t stride);
 
 /*
- * The sum over all k of one element of two dense operands, as gemm_plain_sum(); less when it is
- * cancelled.
+ * The sums over all k of elements of one row of two dense operands' product, as gemm_plain_sum();
+ * less when it is cancelled.
  */
-void gemm_direct_sum(const struct quire_gemm *gemm, const struct gemm_source *a,
-		     const struct gemm_source *b, uint64_t row, uint64_t column,
-		     struct gemm_sum *sum);
+void gemm_direct_sums(const struct quire_gemm *gemm, const struct gemm_source *a,
+		      const struct gemm_source *b, uint64_t row, uint64_t column, uint32_t columns,
+		      struct gemm_sum *sums);
 
 #endif /* QUIRE_GEMM_DIRECT_H */

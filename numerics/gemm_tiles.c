@@ -53,7 +53,7 @@ static void sum_anew(const struct block *block, uint32_t row, uint32_t column, s
 	if (block->gather)
 		gemm_plain_sum(&block->a, &block->b, row, column, block->gemm->k, sum);
 	else
-		gemm_direct_sum(block->gemm, &block->a, &block->b, row, column, sum);
+		gemm_direct_sums(block->gemm, &block->a, &block->b, row, column, 1, sum);
 }
 
 /* Rows of a tile from sums; some are infinite, or lost. */

@@ -43,9 +43,9 @@ static void bands_of_one_packet_share_a_serial_that_no_other_has(void **state)
 static void bands_tile_the_output_exactly(void **state)
 {
 	static const struct { uint32_t m, n, k, batch, most; } cases[] = {
-		{ 64, 64, 64, 1, 1 },	   { 512, 512, 64, 1, 32 },    { 100, 300, 5000, 1, 400 },
+		{ 64, 64, 64, 1, 1 },	   { 512, 512, 64, 1, 32 },    { 100, 300, 5000, 1, 2500 },
 		{ 1, 1, 1u << 30, 1, 1 },  { 7, 5, 3, 1000, 4 },       { 65, 1000, 1000, 3, 600 },
-		{ 2000, 1, 2000, 1, 32 },   { 1, 2000, 2000, 1, 40 },   { 130, 70, 30000, 1, 2275 },
+		{ 2000, 1, 2000, 1, 63 },   { 1, 2000, 2000, 1, 63 },   { 130, 70, 20000, 1, 2300 },
 		{ 3, 5, 1 << 19, 1, 15 },
 	};
 
@@ -81,8 +81,10 @@ static void bands_of_numbers_that_may_be_far_apart_are_short(void **state)
 		{ 40, 1, 1 << 14, QUIRE_FORMAT_FP32, 0, 10 },
 		{ 1, 40, 1 << 14, QUIRE_FORMAT_FP32, 0, 10 },
 		{ 40, 1, 1 << 14, QUIRE_FORMAT_POSIT32, 0, 10 },
-		{ 40, 1, 1 << 14, QUIRE_FORMAT_POSIT16, 0, 8 },
-		{ 40, 1, 1 << 14, QUIRE_FORMAT_BF16, QUIRE_GEMM_MODE_FP32, 8 },
+		{ 40, 1, 1 << 14, QUIRE_FORMAT_POSIT16, 0, 14 },
+		{ 40, 1, 1 << 14, QUIRE_FORMAT_BF16, QUIRE_GEMM_MODE_FP32, 14 },
+		{ 6, 8, 1 << 12, QUIRE_FORMAT_POSIT16, 0, 2 },
+		{ 4, 2, 1 << 14, QUIRE_FORMAT_POSIT16, 0, 2 },
 		{ 1, 1, 1 << 14, QUIRE_FORMAT_FP32, 0, 1 },
 		{ 64, 64, 1 << 8, QUIRE_FORMAT_FP32, 0, 4 },
 		{ 64, 64, 128, QUIRE_FORMAT_FP32, 0, 2 },

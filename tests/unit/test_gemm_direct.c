@@ -15,7 +15,7 @@
 
 #include "gemm_jobs.h"
 
-static const uint32_t shapes[][2] = { { 1, 1 }, { 40, 1 }, { 1, 40 }, { 5, 9 }, { 2, 1 }, { 1, 50 } };
+static const uint32_t shapes[][2] = { { 1, 1 }, { 40, 1 }, { 1, 40 }, { 4, 7 }, { 2, 1 }, { 1, 50 } };
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
 /* Around the least k of single sums, the runs of k, and where none is whole. */

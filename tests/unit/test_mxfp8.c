@@ -114,15 +114,19 @@ static void fill(uint8_t *data, size_t blocks, int spread, bool nan)
 	}
 }
 
-/* MXFP8 times MXFP8 in all layouts and kernels; sizes that cut blocks, and a batch. */
-static void products(void **state)
+struct shape {
+	uint32_t m, n, k, batch;
+	uint32_t leading, rows;		/* of each matrix, in any layout */
+};
+
+/* MXFP8 times MXFP8 in all layouts and kernels. */
+static void check_products(const struct shape *s)
 {
-	enum { M = 21, N = 35, K = 75, BATCH = 2, LEADING = 96 };
-	static uint8_t a[BATCH * 80 * 3 * 33], b[BATCH * 80 * 3 * 33];
-	static float d[BATCH * M * N];
+	const uint64_t stride = s->rows * s->leading, blocks = s->batch * stride / 32;
+	uint8_t *a = malloc(blocks * 33), *b = malloc(blocks * 33);
+	float *d = malloc(s->batch * s->m * s->n * sizeof(*d));
 	struct dyadic sum, x, y, p;
 
-	(void)state;
 	dyadic_init(&sum);
 	dyadic_init(&x);
 	dyadic_init(&y);
@@ -131,31 +135,31 @@ static void products(void **state)
 		uint32_t ta = round & 1, tb = round >> 1 & 1;
 		static const int spreads[] = { 3, 40, 254 };
 
-		fill(a, sizeof(a) / 33, spreads[round / 4], false);
-		fill(b, sizeof(b) / 33, spreads[round / 4], round % 4 == 3);
+		fill(a, blocks, spreads[round / 4], false);
+		fill(b, blocks, spreads[round / 4], round % 4 == 3);
 		for (size_t kernel = 0; kernel < KERNELS; kernel++) {
 			struct quire_gemm g = {
-				.m = M, .n = N, .k = K, .batch = BATCH, .alpha = 1,
-				.a = { a, QUIRE_FORMAT_MXFP8, ta, LEADING, 80 * LEADING },
-				.b = { b, QUIRE_FORMAT_MXFP8, tb, LEADING, 80 * LEADING },
-				.d = { d, QUIRE_FORMAT_FP32, 0, N, M * N },
+				.m = s->m, .n = s->n, .k = s->k, .batch = s->batch, .alpha = 1,
+				.a = { a, QUIRE_FORMAT_MXFP8, ta, s->leading, stride },
+				.b = { b, QUIRE_FORMAT_MXFP8, tb, s->leading, stride },
+				.d = { d, QUIRE_FORMAT_FP32, 0, s->n, s->m * s->n },
 			};
 
 			if (quire_kernel_select(kernels[kernel]))
 				continue;
 			assert_int_equal(quire_gemm(&g, NULL), 0);
-			for (uint64_t e = 0; e < BATCH * M * N; e++) {
-				const uint8_t *za = a + e / (M * N) * 80 * 3 * 33;
-				const uint8_t *zb = b + e / (M * N) * 80 * 3 * 33;
-				uint64_t i = e % (M * N) / N, j = e % N;
+			for (uint64_t e = 0; e < s->batch * s->m * s->n; e++) {
+				const uint8_t *za = a + e / (s->m * s->n) * stride / 32 * 33;
+				const uint8_t *zb = b + e / (s->m * s->n) * stride / 32 * 33;
+				uint64_t i = e % (s->m * s->n) / s->n, j = e % s->n;
 				bool nan = false;
 				uint32_t word;
 
 				mpz_set_ui(sum.m, 0);
 				sum.e = 0;
-				for (uint64_t k = 0; k < K; k++) {
-					nan |= value(za, LEADING, ta ? k : i, ta ? i : k, &x) != ORACLE_FINITE;
-					nan |= value(zb, LEADING, tb ? j : k, tb ? k : j, &y) != ORACLE_FINITE;
+				for (uint64_t k = 0; k < s->k; k++) {
+					nan |= value(za, s->leading, ta ? k : i, ta ? i : k, &x) != ORACLE_FINITE;
+					nan |= value(zb, s->leading, tb ? j : k, tb ? k : j, &y) != ORACLE_FINITE;
 					dyadic_multiply(&p, &x, &y);
 					dyadic_add(&sum, &sum, &p);
 				}
@@ -172,6 +176,24 @@ static void products(void **state)
 	dyadic_clear(&x);
 	dyadic_clear(&y);
 	dyadic_clear(&p);
+	free(a);
+	free(b);
+	free(d);
+}
+
+/* Sizes that cut blocks, and a batch. */
+static void products(void **state)
+{
+	(void)state;
+	check_products(&(struct shape){ 21, 35, 75, 2, 96, 80 });
+}
+
+/* Which are taken one by one. */
+static void few_long_sums(void **state)
+{
+	(void)state;
+	check_products(&(struct shape){ 1, 2, 523, 1, 544, 523 });
+	check_products(&(struct shape){ 2, 7, 515, 1, 544, 515 });
 }
 
 /* round(sa * sb * sum of INT8 products), sa * sb as the FP32 number that alpha is */
@@ -268,6 +290,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_element_and_scale),
 		cmocka_unit_test(products),
+		cmocka_unit_test(few_long_sums),
 		cmocka_unit_test(scaled_int8),
 		cmocka_unit_test(bad_jobs),
 	};
