@@ -45,7 +45,7 @@ struct quire_job *quire_job_alloc(gfp_t gfp)
 	if (job) {
 		spin_lock_init(&job->fence_lock);
 		INIT_LIST_HEAD(&job->node);
-		job->error = -ECANCELED;
+		job->error = QUIRE_JOB_DROPPED;
 	}
 	return job;
 }

@@ -187,7 +187,7 @@ void quire_queue_close(struct quire_queue *queue)
 	queues->closing++;
 	quire_slot_forget_vm(queue);
 	mutex_unlock(&queues->lock);
-	quire_ring_abort(queue, -ECANCELED);
+	quire_ring_abort(queue, QUIRE_JOB_DROPPED);
 	/* The works signal, too: lockdep does not let one such path wait for another. */
 	dma_fence_end_signalling(signalling);
 	flush_work(&queue->end);

@@ -32,6 +32,9 @@ struct quire_slot;
 #define QUIRE_KERNEL_RING 0
 #define QUIRE_KERNEL_CONTEXT 0
 
+/* Error of a job that does not run, unless another is known. */
+#define QUIRE_JOB_DROPPED (-ECANCELED)
+
 /** struct quire_job - one command stream on its way; owned by its fence */
 struct quire_job {
 	/** @fence: signals when the job has ended; holds the memory of the job */
@@ -58,7 +61,7 @@ struct quire_job {
 	u8 begun;
 	/** @sequence: ring sequence number, once on the ring */
 	u64 sequence;
-	/** @error: to set when the fence signals: that of a dropped job until the card tells */
+	/** @error: to set when the fence signals: QUIRE_JOB_DROPPED until the card tells */
 	int error;
 	/** @busy_ns: time the card worked on it, in all its runs, once they have ended */
 	u64 busy_ns;
@@ -148,6 +151,10 @@ struct quire_queue {
 	struct list_head running;
 	/** @dropped: never to run or failed, not ended yet, oldest first */
 	struct list_head dropped;
+	/** @aborted: number of the last of these to end with @abort_error, unless it failed */
+	u64 aborted;
+	/** @abort_error: an error */
+	int abort_error;
 	/** @dropping: some of these have not ended: nothing goes to the ring before */
 	bool dropping;
 	/** @spent: ended, and what they waited for is to be given back */

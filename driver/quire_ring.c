@@ -100,10 +100,14 @@ static void quire_ring_end_work(struct work_struct *work)
 	LIST_HEAD(dropped);
 	LIST_HEAD(spent);
 	size_t count;
+	u64 aborted;
+	int error;
 
 	spin_lock_irq(&queue->lock);
 	list_splice_init(&queue->dropped, &dropped);
 	list_splice_init(&queue->spent, &spent);
+	aborted = queue->aborted;
+	error = queue->abort_error;
 	spin_unlock_irq(&queue->lock);
 	count = list_count_nodes(&dropped);
 	/* Whoever sees one of them end finds it counted. */
@@ -111,6 +115,8 @@ static void quire_ring_end_work(struct work_struct *work)
 	queue->completed += count;
 	spin_unlock_irq(&queue->lock);
 	list_for_each_entry_safe(job, next, &dropped, node) {
+		if (job->error == QUIRE_JOB_DROPPED && job->fence.seqno <= aborted)
+			job->error = error;
 		quire_ring_signal(job);
 		quire_ring_release(job);
 		cond_resched();
@@ -395,17 +401,30 @@ void quire_ring_init(struct quire_queue *queue)
 	INIT_WORK(&queue->end, quire_ring_end_work);
 }
 
-/* All jobs are to end with @error.  The card no longer runs any of them. */
+/* The newest job on the lists, or NULL. */
+static struct quire_job *quire_ring_newest(struct quire_queue *queue)
+{
+	struct list_head *list = list_empty(&queue->pending) ? &queue->running : &queue->pending;
+
+	lockdep_assert_held(&queue->lock);
+	return list_empty(list) ? NULL : list_last_entry(list, struct quire_job, node);
+}
+
+/*
+ * All jobs are to end with @error.  The card no longer runs any of them.  They may be many: which
+ * they are is written down, and quire_ring_end_work() tells each.
+ */
 void quire_ring_abort(struct quire_queue *queue, int error)
 {
-	struct quire_job *job;
+	struct quire_job *newest;
 	unsigned long flags;
 
 	spin_lock_irqsave(&queue->lock, flags);
-	list_for_each_entry(job, &queue->running, node)
-		job->error = error;
-	list_for_each_entry(job, &queue->pending, node)
-		job->error = error;
+	newest = quire_ring_newest(queue);
+	if (newest && error != QUIRE_JOB_DROPPED) {
+		queue->aborted = newest->fence.seqno;
+		queue->abort_error = error;
+	}
 	quire_ring_drop(queue);
 	spin_unlock_irqrestore(&queue->lock, flags);
 	quire_ring_end_later(queue);
