@@ -82,142 +82,48 @@ static int quire_debugfs_registers_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(quire_debugfs_registers);
 
-/* Calls @show for each open file; it stays open meanwhile. */
-static void quire_debugfs_each_file(struct seq_file *m,
-				    void (*show)(struct seq_file *m, struct quire_file *qfile))
-{
-	struct quire_device *qdev = m->private;
-	struct drm_file *file;
-
-	mutex_lock(&qdev->drm.filelist_mutex);
-	list_for_each_entry(file, &qdev->drm.filelist, lhead) {
-		/* All is shown again, with room for twice as much. */
-		if (seq_has_overflowed(m))
-			break;
-		show(m, file->driver_priv);
-	}
-	mutex_unlock(&qdev->drm.filelist_mutex);
-}
-
-static void quire_debugfs_show_queue(struct seq_file *m, u32 id, struct quire_queue *queue)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&queue->lock, flags);
-	seq_printf(m, "%6u %6u %-16s %4d %-6s %10llu %10llu %5u %6u %14llu\n", id, queue->pid,
-		   queue->comm, queue->priority,
-		   queue->banned ? "banned" : queue->live ? "live" : "idle",
-		   READ_ONCE(queue->submitted), queue->completed, queue->on_ring,
-		   (u32)(queue->limit_us / USEC_PER_MSEC), quire_queue_busy_ns(queue));
-	spin_unlock_irqrestore(&queue->lock, flags);
-}
-
-static void quire_debugfs_show_file_queues(struct seq_file *m, struct quire_file *qfile)
-{
-	struct quire_queue *queue;
-	unsigned long id;
-
-	seq_printf(m, "client %llu\n", qfile->drm->client_id);
-	xa_lock(&qfile->queues);
-	xa_for_each(&qfile->queues, id, queue) {
-		if (seq_has_overflowed(m))
-			break;
-		quire_debugfs_show_queue(m, id, queue);
-	}
-	xa_unlock(&qfile->queues);
-}
-
-static int quire_debugfs_queues_show(struct seq_file *m, void *unused)
-{
-	seq_puts(m, " queue    pid command          prio state   submitted  completed  ring  limit        busy_ns\n");
-	quire_debugfs_each_file(m, quire_debugfs_show_file_queues);
-	return 0;
-}
-DEFINE_SHOW_ATTRIBUTE(quire_debugfs_queues);
-
-static void quire_debugfs_show_ring(struct seq_file *m, u32 id, struct quire_queue *queue)
-{
-	u64 first;
-
-	seq_printf(m, "queue %u (%s[%d]): tail %llu\n", id, queue->comm, queue->pid, queue->tail);
-	first = queue->tail > QUIRE_RING_ENTRIES ? queue->tail - QUIRE_RING_ENTRIES + 1 : 1;
-	for (u64 s = first; s <= queue->tail; s++) {
-		const struct quire_ring_entry *entry = &queue->ring[s % QUIRE_RING_ENTRIES];
-		const struct quire_fence_record *record = &queue->records[s % QUIRE_RING_ENTRIES];
-
-		seq_printf(m, "%10llu stream %012llx+%05x flags %x", entry->sequence,
-			   entry->stream_address, entry->stream_bytes, entry->flags);
-		if (READ_ONCE(record->sequence) == s)
-			seq_printf(m, " status %u busy_ns %llu", record->status, record->busy_ns);
-		seq_putc(m, '\n');
-	}
-}
-
-/*
- * The ring of a queue that its file still has goes only with the card: a queue that is being
- * destroyed leaves the file first.
- */
-static void quire_debugfs_show_file_rings(struct seq_file *m, struct quire_file *qfile)
-{
-	struct quire_queue *queue;
-	unsigned long flags, id;
-	int index;
-
-	if (!drm_dev_enter(&qfile->qdev->drm, &index))
-		return;
-	xa_lock(&qfile->queues);
-	xa_for_each(&qfile->queues, id, queue) {
-		if (seq_has_overflowed(m))
-			break;
-		spin_lock_irqsave(&queue->lock, flags);
-		quire_debugfs_show_ring(m, id, queue);
-		spin_unlock_irqrestore(&queue->lock, flags);
-	}
-	xa_unlock(&qfile->queues);
-	drm_dev_exit(index);
-}
-
-static int quire_debugfs_rings_show(struct seq_file *m, void *unused)
-{
-	quire_debugfs_each_file(m, quire_debugfs_show_file_rings);
-	return 0;
-}
-DEFINE_SHOW_ATTRIBUTE(quire_debugfs_rings);
-
 /* Mappings are shown in parts of so many, with nothing held from one to the next. */
 #define QUIRE_DEBUGFS_MAPPINGS 64
 /* Milliseconds for its lock: VM_BIND may hold that while it waits for jobs. */
 #define QUIRE_DEBUGFS_TRY_MS 20
 
-/** struct quire_debugfs_vm - an address space that there was when the file was read first */
-struct quire_debugfs_vm {
-	/** @client: number of its file */
+/** struct quire_debugfs_entry - what a file had when debugfs was read first */
+struct quire_debugfs_entry {
+	/** @client: number of the file */
 	u64 client;
-	/** @id: in its file */
+	/** @id: in it */
 	u32 id;
-	/** @vm: with a reference */
+	/** @vm: address space, with a reference, or NULL */
 	struct quire_vm *vm;
+	/** @queue: queue, with a reference, or NULL */
+	struct quire_queue *queue;
 };
 
-/** struct quire_debugfs_vms - one reader of address_spaces */
-struct quire_debugfs_vms {
+/** struct quire_debugfs_list - one reader of queues, rings or address_spaces */
+struct quire_debugfs_list {
 	/** @qdev: card */
 	struct quire_device *qdev;
-	/** @count: of @vms */
+	/** @add: adds what a file has */
+	void (*add)(struct quire_debugfs_list *all, struct quire_file *qfile);
+	/** @count: of @entries */
 	size_t count;
 	/** @room: for so many */
 	size_t room;
-	/** @at: of @vms, the one whose turn it is */
+	/** @at: of @entries, the one whose turn it is */
 	size_t at;
-	/** @va: where in it the next part begins; 0: at its headline */
+	/** @va: where in an address space the next part begins; 0: at its headline */
 	u64 va;
-	/** @next: where the part after that begins, or 0: in the next address space */
+	/** @next: where the part after that begins, or 0: in the next entry */
 	u64 next;
-	/** @vms: with a reference each */
-	struct quire_debugfs_vm *vms;
+	/** @entries: in the order of files */
+	struct quire_debugfs_entry *entries;
+	/** @ring: of the queue that is shown: entries and records */
+	struct quire_ring_entry ring[QUIRE_RING_ENTRIES];
+	/** @records: and these */
+	struct quire_fence_record records[QUIRE_RING_ENTRIES];
 };
 
-static void quire_debugfs_collect_file(struct quire_debugfs_vms *all, struct quire_file *qfile)
+static void quire_debugfs_add_vms(struct quire_debugfs_list *all, struct quire_file *qfile)
 {
 	struct quire_vm *vm;
 	unsigned long id;
@@ -225,7 +131,7 @@ static void quire_debugfs_collect_file(struct quire_debugfs_vms *all, struct qui
 	xa_lock(&qfile->vms);
 	xa_for_each(&qfile->vms, id, vm) {
 		if (all->count < all->room)
-			all->vms[all->count] = (struct quire_debugfs_vm){
+			all->entries[all->count] = (struct quire_debugfs_entry){
 				.client = qfile->drm->client_id, .id = id, .vm = quire_vm_get(vm),
 			};
 		all->count++;
@@ -233,18 +139,38 @@ static void quire_debugfs_collect_file(struct quire_debugfs_vms *all, struct qui
 	xa_unlock(&qfile->vms);
 }
 
-static void quire_debugfs_let_go(struct quire_debugfs_vms *all)
+static void quire_debugfs_add_queues(struct quire_debugfs_list *all, struct quire_file *qfile)
+{
+	struct quire_queue *queue;
+	unsigned long id;
+
+	xa_lock(&qfile->queues);
+	xa_for_each(&qfile->queues, id, queue) {
+		if (all->count < all->room) {
+			kref_get(&queue->ref);
+			all->entries[all->count] = (struct quire_debugfs_entry){
+				.client = qfile->drm->client_id, .id = id, .queue = queue,
+			};
+		}
+		all->count++;
+	}
+	xa_unlock(&qfile->queues);
+}
+
+static void quire_debugfs_let_go(struct quire_debugfs_list *all)
 {
 	for (size_t i = 0; i < min(all->count, all->room); i++) {
-		quire_vm_put(all->vms[i].vm);
+		quire_vm_put(all->entries[i].vm);
+		if (all->entries[i].queue)
+			quire_queue_put(all->entries[i].queue);
 		cond_resched();
 	}
-	kvfree(all->vms);
-	all->vms = NULL;
+	kvfree(all->entries);
+	all->entries = NULL;
 }
 
 /* Opening and closing the card waits for the lock, so nothing but counting happens under it. */
-static int quire_debugfs_collect(struct quire_debugfs_vms *all)
+static int quire_debugfs_collect(struct quire_debugfs_list *all)
 {
 	struct drm_device *drm = &all->qdev->drm;
 	struct drm_file *file;
@@ -253,15 +179,15 @@ static int quire_debugfs_collect(struct quire_debugfs_vms *all)
 		all->count = 0;
 		mutex_lock(&drm->filelist_mutex);
 		list_for_each_entry(file, &drm->filelist, lhead)
-			quire_debugfs_collect_file(all, file->driver_priv);
+			all->add(all, file->driver_priv);
 		mutex_unlock(&drm->filelist_mutex);
 		if (all->count <= all->room)
 			return 0;
 		quire_debugfs_let_go(all);
 		/* Others may come meanwhile. */
 		all->room = all->count + all->count / 8 + 64;
-		all->vms = kvcalloc(all->room, sizeof(*all->vms), GFP_KERNEL);
-		if (!all->vms) {
+		all->entries = kvcalloc(all->room, sizeof(*all->entries), GFP_KERNEL);
+		if (!all->entries) {
 			all->room = 0;
 			return -ENOMEM;
 		}
@@ -270,9 +196,9 @@ static int quire_debugfs_collect(struct quire_debugfs_vms *all)
 	}
 }
 
-static void *quire_debugfs_vms_start(struct seq_file *m, loff_t *pos)
+static void *quire_debugfs_list_start(struct seq_file *m, loff_t *pos)
 {
-	struct quire_debugfs_vms *all = m->private;
+	struct quire_debugfs_list *all = m->private;
 
 	if (!*pos) {
 		all->at = 0;
@@ -281,9 +207,9 @@ static void *quire_debugfs_vms_start(struct seq_file *m, loff_t *pos)
 	return all->at < all->count ? all : NULL;
 }
 
-static void *quire_debugfs_vms_next(struct seq_file *m, void *unused, loff_t *pos)
+static void *quire_debugfs_list_next(struct seq_file *m, void *unused, loff_t *pos)
 {
-	struct quire_debugfs_vms *all = m->private;
+	struct quire_debugfs_list *all = m->private;
 
 	++*pos;
 	all->va = all->next;
@@ -292,8 +218,67 @@ static void *quire_debugfs_vms_next(struct seq_file *m, void *unused, loff_t *po
 	return all->at < all->count ? all : NULL;
 }
 
-static void quire_debugfs_vms_stop(struct seq_file *m, void *unused)
+static void quire_debugfs_list_stop(struct seq_file *m, void *unused)
 {
+}
+
+static int quire_debugfs_queues_show(struct seq_file *m, void *unused)
+{
+	struct quire_debugfs_list *all = m->private;
+	struct quire_debugfs_entry *entry = &all->entries[all->at];
+	struct quire_queue *queue = entry->queue;
+	unsigned long flags;
+
+	if (!all->at)
+		seq_puts(m, " queue    pid command          prio state   submitted  completed  ring  limit        busy_ns\n");
+	if (!all->at || entry[-1].client != entry->client)
+		seq_printf(m, "client %llu\n", entry->client);
+	spin_lock_irqsave(&queue->lock, flags);
+	seq_printf(m, "%6u %6u %-16s %4d %-6s %10llu %10llu %5u %6u %14llu\n", entry->id,
+		   queue->pid, queue->comm, queue->priority,
+		   queue->banned ? "banned" : queue->live ? "live" : "idle",
+		   READ_ONCE(queue->submitted), queue->completed, queue->on_ring,
+		   (u32)(queue->limit_us / USEC_PER_MSEC), quire_queue_busy_ns(queue));
+	spin_unlock_irqrestore(&queue->lock, flags);
+	return 0;
+}
+
+/* The newest entry of the ring as it is now, or 0: there are none, or the queue has gone. */
+static u64 quire_debugfs_copy_ring(struct quire_debugfs_list *all, struct quire_queue *queue)
+{
+	unsigned long flags;
+	u64 tail = 0;
+
+	spin_lock_irqsave(&queue->lock, flags);
+	if (queue->ring) {
+		tail = queue->tail;
+		memcpy(all->ring, queue->ring, QUIRE_RING_BYTES);
+		memcpy(all->records, queue->records, QUIRE_RECORDS_BYTES);
+	}
+	spin_unlock_irqrestore(&queue->lock, flags);
+	return tail;
+}
+
+static int quire_debugfs_rings_show(struct seq_file *m, void *unused)
+{
+	struct quire_debugfs_list *all = m->private;
+	struct quire_debugfs_entry *entry = &all->entries[all->at];
+	u64 tail = quire_debugfs_copy_ring(all, entry->queue);
+	u64 first = tail > QUIRE_RING_ENTRIES ? tail - QUIRE_RING_ENTRIES + 1 : 1;
+
+	seq_printf(m, "queue %u (%s[%d]): tail %llu\n", entry->id, entry->queue->comm,
+		   entry->queue->pid, tail);
+	for (u64 s = first; s <= tail; s++) {
+		const struct quire_ring_entry *at = &all->ring[s % QUIRE_RING_ENTRIES];
+		const struct quire_fence_record *record = &all->records[s % QUIRE_RING_ENTRIES];
+
+		seq_printf(m, "%10llu stream %012llx+%05x flags %x", at->sequence,
+			   at->stream_address, at->stream_bytes, at->flags);
+		if (record->sequence == s)
+			seq_printf(m, " status %u busy_ns %llu", record->status, record->busy_ns);
+		seq_putc(m, '\n');
+	}
+	return 0;
 }
 
 static void quire_debugfs_show_mapping(struct seq_file *m, struct drm_gpuva *va)
@@ -328,8 +313,8 @@ static u64 quire_debugfs_show_part(struct seq_file *m, struct quire_vm *vm, u64 
 
 static int quire_debugfs_vms_show(struct seq_file *m, void *unused)
 {
-	struct quire_debugfs_vms *all = m->private;
-	struct quire_debugfs_vm *entry = &all->vms[all->at];
+	struct quire_debugfs_list *all = m->private;
+	struct quire_debugfs_entry *entry = &all->entries[all->at];
 	struct quire_vm *vm = entry->vm;
 	unsigned int tries = 0;
 
@@ -350,43 +335,66 @@ static int quire_debugfs_vms_show(struct seq_file *m, void *unused)
 	return 0;
 }
 
-static const struct seq_operations quire_debugfs_vms_ops = {
-	.start = quire_debugfs_vms_start,
-	.next = quire_debugfs_vms_next,
-	.stop = quire_debugfs_vms_stop,
-	.show = quire_debugfs_vms_show,
-};
-
-static int quire_debugfs_vms_release(struct inode *inode, struct file *file)
+static int quire_debugfs_list_release(struct inode *inode, struct file *file)
 {
 	struct seq_file *m = file->private_data;
+	struct quire_debugfs_list *all = m->private;
 
-	quire_debugfs_let_go(m->private);
-	return seq_release_private(inode, file);
+	quire_debugfs_let_go(all);
+	m->private = NULL;
+	kvfree(all);
+	return seq_release(inode, file);
 }
 
-static int quire_debugfs_vms_open(struct inode *inode, struct file *file)
+static int quire_debugfs_list_open(struct inode *inode, struct file *file,
+				   const struct seq_operations *ops,
+				   void (*add)(struct quire_debugfs_list *all,
+					       struct quire_file *qfile))
 {
-	struct quire_debugfs_vms *all;
+	struct quire_debugfs_list *all = kvzalloc(sizeof(*all), GFP_KERNEL);
 	int ret;
 
-	all = __seq_open_private(file, &quire_debugfs_vms_ops, sizeof(*all));
 	if (!all)
 		return -ENOMEM;
 	all->qdev = inode->i_private;
+	all->add = add;
 	ret = quire_debugfs_collect(all);
-	if (ret)
-		quire_debugfs_vms_release(inode, file);
-	return ret;
+	if (!ret)
+		ret = seq_open(file, ops);
+	if (ret) {
+		quire_debugfs_let_go(all);
+		kvfree(all);
+		return ret;
+	}
+	((struct seq_file *)file->private_data)->private = all;
+	return 0;
 }
 
-static const struct file_operations quire_debugfs_vms_fops = {
-	.owner = THIS_MODULE,
-	.open = quire_debugfs_vms_open,
-	.read = seq_read,
-	.llseek = seq_lseek,
-	.release = quire_debugfs_vms_release,
-};
+#define QUIRE_DEBUGFS_LIST(name, what)							\
+static const struct seq_operations quire_debugfs_##name##_ops = {			\
+	.start = quire_debugfs_list_start,						\
+	.next = quire_debugfs_list_next,						\
+	.stop = quire_debugfs_list_stop,						\
+	.show = quire_debugfs_##name##_show,						\
+};											\
+											\
+static int quire_debugfs_##name##_open(struct inode *inode, struct file *file)		\
+{											\
+	return quire_debugfs_list_open(inode, file, &quire_debugfs_##name##_ops,		\
+				       quire_debugfs_add_##what);				\
+}											\
+											\
+static const struct file_operations quire_debugfs_##name##_fops = {			\
+	.owner = THIS_MODULE,								\
+	.open = quire_debugfs_##name##_open,						\
+	.read = seq_read,								\
+	.llseek = seq_lseek,								\
+	.release = quire_debugfs_list_release,						\
+}
+
+QUIRE_DEBUGFS_LIST(queues, queues);
+QUIRE_DEBUGFS_LIST(rings, queues);
+QUIRE_DEBUGFS_LIST(vms, vms);
 
 static int quire_debugfs_memory_show(struct seq_file *m, void *unused)
 {

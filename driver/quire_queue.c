@@ -46,10 +46,15 @@ struct quire_queue *quire_queue_lookup(struct quire_file *qfile, u32 id)
 
 static void quire_queue_free_ring(struct quire_queue *queue)
 {
-	if (queue->ring)
-		dma_free_coherent(queue->qdev->drm.dev, QUIRE_QUEUE_BYTES, queue->ring,
-				  queue->ring_bus);
+	struct quire_ring_entry *ring;
+
+	/* Somebody may look at it still. */
+	spin_lock_irq(&queue->lock);
+	ring = queue->ring;
 	queue->ring = NULL;
+	spin_unlock_irq(&queue->lock);
+	if (ring)
+		dma_free_coherent(queue->qdev->drm.dev, QUIRE_QUEUE_BYTES, ring, queue->ring_bus);
 }
 
 /* A process may be called anything: lines of logs and tables stay lines. */
