@@ -198,7 +198,7 @@ static struct quire_bind_job *quire_bind_next(struct quire_vm *vm)
 
 	spin_lock(&vm->job_lock);
 	job = list_first_entry_or_null(&vm->jobs, struct quire_bind_job, node);
-	if (job && quire_syncs_waiting(&job->syncs))
+	if (job && !job->error && quire_syncs_waiting(&job->syncs))
 		job = NULL;
 	spin_unlock(&vm->job_lock);
 	return job;
@@ -228,6 +228,7 @@ void quire_bind_work(struct work_struct *work)
 	quire_vm_put(vm);
 }
 
+/* What they wait for may be much: quire_bind_job_free() gives it up. */
 void quire_bind_cancel(struct quire_vm *vm)
 {
 	struct quire_bind_job *job;
@@ -241,7 +242,6 @@ void quire_bind_cancel(struct quire_vm *vm)
 			continue;
 		given_up = true;
 		job->error = -ECANCELED;
-		quire_syncs_disarm(&job->syncs);
 	}
 	if (!list_empty(&vm->jobs))
 		quire_bind_kick(vm);

@@ -251,6 +251,17 @@ static void quire_waits_remove(struct quire_waits *waits, struct quire_wait *wai
 	spin_unlock_irqrestore(&waits->lock, flags);
 }
 
+/* Nothing is waited for any more, and no callback touches it: they run under locks taken here. */
+static void quire_syncs_disarm(struct quire_syncs *syncs)
+{
+	if (!syncs->over)
+		return;
+	for (u32 i = 0; i < syncs->count; i++)
+		dma_fence_remove_callback(syncs->wait[i].fence, &syncs->wait[i].callback);
+	atomic_set(&syncs->left, 0);
+	syncs->over = NULL;
+}
+
 void quire_syncs_put(struct quire_syncs *syncs)
 {
 	quire_syncs_disarm(syncs);
@@ -290,16 +301,6 @@ void quire_syncs_arm(struct quire_syncs *syncs, struct quire_waits *waits,
 			atomic_dec(&syncs->left);
 	}
 	atomic_dec(&syncs->left);
-}
-
-void quire_syncs_disarm(struct quire_syncs *syncs)
-{
-	if (!syncs->over)
-		return;
-	for (u32 i = 0; i < syncs->count; i++)
-		dma_fence_remove_callback(syncs->wait[i].fence, &syncs->wait[i].callback);
-	atomic_set(&syncs->left, 0);
-	syncs->over = NULL;
 }
 
 void quire_signals_give(struct quire_signals *signals)

@@ -124,9 +124,6 @@ void quire_waits_forget(struct quire_waits *waits);
  */
 void quire_syncs_arm(struct quire_syncs *syncs, struct quire_waits *waits,
 		     void (*over)(struct quire_syncs *syncs));
-/* Nothing is waited for any more, and no callback touches it: they run under locks taken here. */
-void quire_syncs_disarm(struct quire_syncs *syncs);
-
 static inline bool quire_syncs_waiting(struct quire_syncs *syncs)
 {
 	return atomic_read(&syncs->left);
