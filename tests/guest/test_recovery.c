@@ -105,7 +105,8 @@ TEST_F_TIMEOUT(recovery, queue_alone_on_firmware_that_crashes_is_guilty, 60)
 TEST_F_TIMEOUT(recovery, jobs_that_can_be_begun_again_are_and_others_end_with_eio, 60)
 {
 	struct drm_quire_queue_query state;
-	uint64_t other, digest, behind;
+	uint64_t other, digest, behind, lost;
+	struct card waiting;
 	uint32_t bytes;
 
 	ASSERT_EQ(0, card_long_stream(&self->innocent, &bytes));
@@ -120,11 +121,18 @@ TEST_F_TIMEOUT(recovery, jobs_that_can_be_begun_again_are_and_others_end_with_ei
 	ASSERT_EQ(0, breaking_start_other(&self->innocent, DRM_QUIRE_JOB_RESTARTABLE, &other));
 	ASSERT_EQ(0, card_submit(&self->innocent, 0, 0, &behind));
 	ASSERT_EQ(0, breaking_start_guilty(&self->guilty, &self->point));
+	/* Behind it, more than a ring holds. */
+	waiting = self->guilty;
+	ASSERT_EQ(0, card_syncobj_create(waiting.fd, &waiting.syncobj));
+	for (int i = 0; i < 200; i++)
+		ASSERT_EQ(0, card_submit(&waiting, 0, 0, &lost));
 	ASSERT_EQ(0, breaking_begun(&self->innocent));
 	ASSERT_EQ(0, breaking_begun(&self->guilty));
 	ASSERT_EQ(0, monitor_inject("crash-firmware", 1));
 	ASSERT_EQ(0, card_wait(self->guilty.fd, self->guilty.syncobj, self->point, 20000 * MS));
 	EXPECT_EQ(-EIO, card_fence_error(self->guilty.fd, self->guilty.syncobj, self->point));
+	ASSERT_EQ(0, card_wait(waiting.fd, waiting.syncobj, lost, 20000 * MS));
+	EXPECT_EQ(-EIO, card_fence_error(waiting.fd, waiting.syncobj, lost));
 	ASSERT_EQ(0, card_queue_state(self->guilty.fd, self->guilty.queue, &state));
 	EXPECT_EQ(DRM_QUIRE_QUEUE_STATE_ACTIVE, state.state);
 	EXPECT_EQ(DRM_QUIRE_QUEUE_RESET_INNOCENT, state.reset);
