@@ -108,7 +108,7 @@ check: vm $(DATA) $(PHOTOGRAPHS)
 
 # All 2^32 pairs of posit16 added and multiplied, ten million calls of the driver: hours.
 check-long: vm
-	@tools/quire-vm run --check-kernel --timeout 14400 -- \
+	@tools/quire-vm run --check-kernel --cards 2 --timeout 14400 -- \
 		$(BUILD)/user/tests/guest/fuzz_ioctl --calls 10000000
 	@meson test -C $(BUILD)/user --no-rebuild --print-errorlogs --suite long
 
