@@ -203,8 +203,9 @@ void quire_gemm_workspace_destroy(struct quire_gemm_workspace *workspace);
 
 /*
  * Bytes that the elements of A and B took as they were packed, of the last pair of blocks of
- * the last exact job with this workspace, which must be through; 0 when there is none.  What
- * else working memory is is a small part of them when the product is large.
+ * the last exact job with this workspace that packed any, which must be through; 0 when there
+ * is none.  Few sums are taken as they lie.  What else working memory is is a small part of them
+ * when the product is large.
  */
 uint64_t quire_gemm_workspace_packed_bytes(const struct quire_gemm_workspace *workspace);
 
