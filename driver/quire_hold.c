@@ -30,6 +30,8 @@
 
 /* For a page that comes from a busy disk; below what makes a hung task, and any limit of jobs. */
 #define QUIRE_HOLD_MOST (5ul * HZ)
+/* While the machine goes to sleep its work is frozen: longer than processes have for that. */
+#define QUIRE_HOLD_SLEEP (30ul * HZ)
 /* Where memory goes again and again, jobs run a twentieth of the time. */
 #define QUIRE_HOLD_SHARE 19ul
 /* Who has waited for jobs finds them at rest for an eighth of that, with all he takes away. */
@@ -482,6 +484,13 @@ void quire_hold_end(struct quire_vm *vm)
 	quire_slots_wake(vm->qdev);
 }
 
+static unsigned long quire_hold_most(const struct quire_vm *vm)
+{
+	unsigned long most = max(vm->hold.most, 0L);
+
+	return vm->qdev->queues->sleepy ? max(most, QUIRE_HOLD_SLEEP) : most;
+}
+
 bool quire_hold_watch(struct quire_queues *queues)
 {
 	struct quire_vm *vm, *next;
@@ -489,9 +498,22 @@ bool quire_hold_watch(struct quire_queues *queues)
 	lockdep_assert_held(&queues->lock);
 	list_for_each_entry_safe(vm, next, &queues->held, hold.node)
 		if (quire_hold_look(vm) &&
-		    time_after_eq(jiffies, vm->hold.since + vm->hold.most))
+		    time_after_eq(jiffies, vm->hold.since + quire_hold_most(vm)))
 			quire_hold_end(vm);
 	return !list_empty(&queues->held);
+}
+
+void quire_hold_sleep(struct quire_queues *queues, bool sleepy)
+{
+	struct quire_vm *vm;
+
+	mutex_lock(&queues->lock);
+	queues->sleepy = sleepy;
+	/* What could not come meanwhile has its time from here on. */
+	list_for_each_entry(vm, &queues->held, hold.node)
+		if (vm->hold.resting)
+			vm->hold.since = jiffies;
+	mutex_unlock(&queues->lock);
 }
 
 void quire_hold_end_all(struct quire_queues *queues)
@@ -585,8 +607,11 @@ void quire_hold_fini(struct quire_hold *hold)
 
 int quire_hold_module_init(void)
 {
-	/* What is there may take its time to come: others' works do not wait for it. */
-	quire_hold_wq = alloc_workqueue("quire-hold", WQ_UNBOUND, WQ_MAX_ACTIVE);
+	/*
+	 * What is there may take its time to come: others' works do not wait for it.  Frozen with
+	 * the processes: an image of the machine must not miss pages that come from swap space.
+	 */
+	quire_hold_wq = alloc_workqueue("quire-hold", WQ_UNBOUND | WQ_FREEZABLE, WQ_MAX_ACTIVE);
 	return quire_hold_wq ? 0 : -ENOMEM;
 }
 

@@ -97,6 +97,9 @@ bool quire_hold_watch(struct quire_queues *queues);
 /* The card goes: all of them. */
 void quire_hold_end_all(struct quire_queues *queues);
 
+/* The machine is about to sleep; and processes and works go on, with or without sleep. */
+void quire_hold_sleep(struct quire_queues *queues, bool sleepy);
+
 int quire_hold_module_init(void);
 void quire_hold_module_exit(void);
 

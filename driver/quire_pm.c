@@ -8,6 +8,7 @@
 #include <linux/pm_runtime.h>
 #include <linux/suspend.h>
 
+#include "quire_hold.h"
 #include "quire_power.h"
 #include "quire_queue.h"
 #include "quire_reach.h"
@@ -162,10 +163,12 @@ static int quire_pm_notify(struct notifier_block *sleep, unsigned long action, v
 			quire_pm_let_go(qdev);
 			return notifier_from_errno(-ENOMEM);
 		}
+		quire_hold_sleep(qdev->queues, true);
 		break;
 	case PM_POST_HIBERNATION:
 	case PM_POST_RESTORE:
 	case PM_POST_SUSPEND:
+		quire_hold_sleep(qdev->queues, false);
 		if (READ_ONCE(power->away) == QUIRE_HERE)
 			quire_rescue_drop(qdev);
 		quire_pm_let_go(qdev);

@@ -298,6 +298,8 @@ struct quire_queues {
 	struct hlist_head spaces[BIT(QUIRE_SPACES_BITS)];
 	/** @held: address spaces (quire_vm.hold) whose queues get no ring */
 	struct list_head held;
+	/** @sleepy: the machine is about to sleep, or has slept: no memory may come for @held */
+	bool sleepy;
 	/** @takings: whose memory goes now (struct quire_taking): they are held for as long */
 	struct list_head takings;
 	/** @kernel: the kernel's queue, or NULL */
