@@ -19,6 +19,7 @@
  */
 #include <linux/cred.h>
 #include <linux/delay.h>
+#include <linux/freezer.h>
 #include <linux/hash.h>
 #include <linux/slab.h>
 
@@ -180,6 +181,18 @@ static bool quire_restore_begin(struct quire_hold *hold)
 	}
 	spin_unlock(&quire_restorers_lock);
 	return added;
+}
+
+/* Not in a loop: its workqueue may be about to be frozen.  False: it is begun, or will be. */
+static bool quire_restore_again(struct quire_hold *hold)
+{
+	bool queued;
+
+	/* Who begins it looks whether it is to begin already, under the same lock. */
+	spin_lock(&quire_restorers_lock);
+	queued = list_empty(&hold->waiting) && queue_work(quire_hold_wq, &hold->restore);
+	spin_unlock(&quire_restorers_lock);
+	return queued;
 }
 
 /* The work is over: the next of this user's. */
@@ -484,11 +497,21 @@ void quire_hold_end(struct quire_vm *vm)
 	quire_slots_wake(vm->qdev);
 }
 
+bool quire_hold_frozen(const struct quire_queues *queues)
+{
+#ifdef CONFIG_FREEZER
+	/* There are freezers of control groups, too. */
+	return READ_ONCE(queues->sleepy) && static_branch_unlikely(&freezer_active);
+#else
+	return false;
+#endif
+}
+
 static unsigned long quire_hold_most(const struct quire_vm *vm)
 {
 	unsigned long most = max(vm->hold.most, 0L);
 
-	return vm->qdev->queues->sleepy ? max(most, QUIRE_HOLD_SLEEP) : most;
+	return quire_hold_frozen(vm->qdev->queues) ? max(most, QUIRE_HOLD_SLEEP) : most;
 }
 
 bool quire_hold_watch(struct quire_queues *queues)
@@ -508,7 +531,7 @@ void quire_hold_sleep(struct quire_queues *queues, bool sleepy)
 	struct quire_vm *vm;
 
 	mutex_lock(&queues->lock);
-	queues->sleepy = sleepy;
+	WRITE_ONCE(queues->sleepy, sleepy);
 	/* What could not come meanwhile has its time from here on. */
 	list_for_each_entry(vm, &queues->held, hold.node)
 		if (vm->hold.resting)
@@ -580,8 +603,11 @@ static void quire_hold_restore(struct work_struct *work)
 {
 	struct quire_vm *vm = container_of(work, struct quire_vm, hold.restore);
 
-	while (quire_hold_active(&vm->hold) && quire_hold_try(vm))
+	if (quire_hold_active(&vm->hold) && quire_hold_try(vm)) {
 		msleep(QUIRE_HOLD_PAUSE_MS);
+		if (quire_restore_again(&vm->hold))
+			return;
+	}
 	quire_restore_end(&vm->hold);
 	quire_vm_put(vm);
 }

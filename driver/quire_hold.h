@@ -99,6 +99,8 @@ void quire_hold_end_all(struct quire_queues *queues);
 
 /* The machine is about to sleep; and processes and works go on, with or without sleep. */
 void quire_hold_sleep(struct quire_queues *queues, bool sleepy);
+/* For that, processes are being frozen, or are: none of their memory is asked for. */
+bool quire_hold_frozen(const struct quire_queues *queues);
 
 int quire_hold_module_init(void);
 void quire_hold_module_exit(void);

@@ -298,7 +298,7 @@ struct quire_queues {
 	struct hlist_head spaces[BIT(QUIRE_SPACES_BITS)];
 	/** @held: address spaces (quire_vm.hold) whose queues get no ring */
 	struct list_head held;
-	/** @sleepy: the machine is about to sleep, or has slept: no memory may come for @held */
+	/** @sleepy: the machine is about to sleep, or has slept; no lock to read it */
 	bool sleepy;
 	/** @takings: whose memory goes now (struct quire_taking): they are held for as long */
 	struct list_head takings;

@@ -18,6 +18,8 @@
 
 /* Pages that are taken away again and again while we ask for them. */
 #define QUIRE_USERPTR_TRIES_MS 1000
+/* Pages that are asked for between two looks whether to go on. */
+#define QUIRE_USERPTR_PIECE 512ul
 
 struct workqueue_struct *quire_userptr_wq;
 
@@ -204,7 +206,31 @@ static const struct mmu_interval_notifier_ops quire_userptr_ops = {
 	.invalidate = quire_userptr_invalidate,
 };
 
-static int quire_userptr_ask(struct quire_userptr *userptr, struct hmm_range *range)
+/* @rest: work for a process that may be frozen, and then asks for nothing. */
+static bool quire_userptr_may_ask(struct quire_userptr *userptr, bool rest)
+{
+	struct quire_device *qdev = to_quire_device(userptr->bo->base.base.dev);
+
+	return !rest || !quire_hold_frozen(qdev->queues);
+}
+
+static int quire_userptr_ask_pieces(struct quire_userptr *userptr, const struct hmm_range *range,
+				    bool rest)
+{
+	struct hmm_range piece = *range;
+	int ret = 0;
+
+	for (; !ret && piece.start < range->end; piece.start = piece.end) {
+		if (!quire_userptr_may_ask(userptr, rest))
+			return -EAGAIN;
+		piece.end = min(piece.start + QUIRE_USERPTR_PIECE * PAGE_SIZE, range->end);
+		piece.hmm_pfns = range->hmm_pfns + ((piece.start - range->start) >> PAGE_SHIFT);
+		ret = hmm_range_fault(&piece);
+	}
+	return ret;
+}
+
+static int quire_userptr_ask(struct quire_userptr *userptr, struct hmm_range *range, bool rest)
 {
 	struct mm_struct *mm = userptr->notifier.mm;
 	int ret;
@@ -214,7 +240,7 @@ static int quire_userptr_ask(struct quire_userptr *userptr, struct hmm_range *ra
 	range->notifier_seq = mmu_interval_read_begin(&userptr->notifier);
 	ret = mmap_read_lock_killable(mm) ? -ERESTARTSYS : 0;
 	if (!ret) {
-		ret = hmm_range_fault(range);
+		ret = quire_userptr_ask_pieces(userptr, range, rest);
 		mmap_read_unlock(mm);
 	}
 	mmput(mm);
@@ -283,11 +309,12 @@ static int quire_userptr_try(struct quire_userptr *userptr, struct hmm_range *ra
 		memset(range->hmm_pfns, 0, count * sizeof(*range->hmm_pfns));
 		if (rest && READ_ONCE(userptr->over))
 			return -EFAULT;
-		ret = quire_userptr_ask(userptr, range);
+		ret = quire_userptr_ask(userptr, range, rest);
 		if (!ret)
 			ret = quire_userptr_take(userptr, range->hmm_pfns, count,
 						 range->notifier_seq, rest);
-	} while ((ret == -EBUSY || ret == -EAGAIN) && time_before(jiffies, deadline));
+	} while ((ret == -EBUSY || ret == -EAGAIN) && quire_userptr_may_ask(userptr, rest) &&
+		 time_before(jiffies, deadline));
 	return ret == -EBUSY ? -EAGAIN : ret;
 }
 

@@ -102,7 +102,7 @@ int quire_vm_restore_userptrs(struct quire_vm *vm)
 	if (IS_ERR(bos))
 		return PTR_ERR(bos);
 	for (unsigned long i = 0; i < count; i++) {
-		if (!quire_hold_active(&vm->hold)) {
+		if (!quire_hold_active(&vm->hold) || quire_hold_frozen(vm->qdev->queues)) {
 			ret = -EAGAIN;
 			break;
 		}
