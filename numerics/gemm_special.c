@@ -82,14 +82,19 @@ static void look_at_tiled(const struct gemm_source *source, uint64_t lane, uint6
 static void map_piece(const struct gemm_source *source, uint64_t lane, uint64_t k, uint32_t count,
 		      uint32_t *maps, uint32_t words)
 {
-	const struct look look = look_of(source->format);
 	const uint64_t index = lane * source->lane_stride + k * source->k_stride;
 	const uint64_t step = source->k_stride * source->element;
-	const uint8_t *from = source->data + index * source->element;
+	const uint8_t *from;
+	struct look look;
 
-	if (source->tiled)
+	/* No rows of one format that could be looked at. */
+	if (source->tiled) {
 		look_at_tiled(source, lane, k, count, maps, words);
-	else if (source->format == QUIRE_FORMAT_MXFP8)
+		return;
+	}
+	look = look_of(source->format);
+	from = source->data + index * source->element;
+	if (source->format == QUIRE_FORMAT_MXFP8)
 		look_at(look, source->data + index / QUIRE_MX_ELEMENTS * QUIRE_MX_BLOCK_BYTES + 1 +
 				index % QUIRE_MX_ELEMENTS,
 			step == 1 ? 1 : gemm_offset(source->format, step), count, 1, maps, words);
