@@ -8,7 +8,8 @@
  * had, may wait for a fence.  So a hold ends in any case, with the memory or without: some seconds
  * after the jobs have come to rest.  They come to rest when the bands that run have ended; one
  * that does not end is ended by who waits for the card to drain (quire_reach_wait()).  What is not
- * there when the hold ends is not there for jobs: they fault.
+ * there when the hold ends is not there for jobs: they fault.  It lasts longer while the machine
+ * goes to sleep: from when processes are frozen nobody may ask for their memory.
  *
  * Its time runs from rest on, for all memory that goes meanwhile, and it does not end at once where
  * bands are long: whoever takes much away waits for bands once, not for each buffer.  Holds that

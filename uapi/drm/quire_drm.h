@@ -271,8 +271,9 @@ struct drm_quire_bo_info {
  *
  * Pages are not pinned and no limit of locked memory counts: the process may unmap, protect or
  * fork as it likes.  Jobs see the memory as its threads do: while the kernel takes pages away or
- * exchanges them, those of the address space rest, for 5 s at the most, and then go on.  What is
- * unmapped while they run (munmap, mremap) is gone for them.
+ * exchanges them, those of the address space rest, for 5 s at the most (30 s while the machine
+ * goes to sleep), and then go on.  What is unmapped while they run (munmap, mremap) is gone for
+ * them.
  * Where nothing lies that the card may use, jobs fault, on all of the buffer if one page of it
  * is missing.  An address space has memory of one process at a time.
  * -EFAULT: no memory there now, or not writable without READ_ONLY; -ENOMEM; -EBUSY: the process
