@@ -47,7 +47,7 @@ int fuzz_once(struct file *file, unsigned long request, void *args);
 int fuzz_call(struct file *file, struct rng *rng, unsigned long request, void *args, size_t bytes);
 /* As it is; but the pages of the arguments may come late, or not be there. */
 int fuzz_send(struct file *file, struct rng *rng, unsigned long request, void *args, size_t bytes);
-/* Where the call, or jobs, write: in the area, or where nothing of ours lies that they could hit. */
+/* Where the call, or jobs, write: in the area, or where nothing of ours lies to be hit. */
 uint64_t fuzz_harmless(uint64_t address, const uint8_t *area, size_t bytes);
 /* Mostly an id of ours, but also one that is gone, or none. */
 uint32_t fuzz_pick(struct rng *rng, _Atomic uint32_t *slots, uint32_t count);

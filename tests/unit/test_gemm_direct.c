@@ -15,7 +15,8 @@
 
 #include "gemm_jobs.h"
 
-static const uint32_t shapes[][2] = { { 1, 1 }, { 40, 1 }, { 1, 40 }, { 4, 7 }, { 2, 1 }, { 1, 50 } };
+static const uint32_t shapes[][2] = { { 1, 1 }, { 40, 1 }, { 1, 40 }, { 4, 7 }, { 2, 1 },
+				      { 1, 50 } };
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
 /* Around the least k of single sums, the runs of k, and where none is whole. */
@@ -87,7 +88,8 @@ static void all_but_the_least_cancels(void **state)
 /* The largest of all, of one sign: each accumulator is as full as it gets. */
 static void the_largest_sums(void **state)
 {
-	static const uint32_t operands[] = { QUIRE_FORMAT_FP32, QUIRE_FORMAT_POSIT32, QUIRE_FORMAT_POSIT8 };
+	static const uint32_t operands[] = { QUIRE_FORMAT_FP32, QUIRE_FORMAT_POSIT32,
+					     QUIRE_FORMAT_POSIT8 };
 
 	(void)state;
 	for (size_t s = 0; s < 3; s++)
