@@ -20,12 +20,14 @@ results=$(cd "$results" && pwd)
 passed=0
 failed=0
 skipped=0
+: >"$results/failures"
 
 add() { # NAME PASSED FAILED SKIPPED
 	printf '%-44s %5d passed %3d failed %3d skipped\n' "$1" "$2" "$3" "$4"
 	passed=$((passed + $2))
 	failed=$((failed + $3))
 	skipped=$((skipped + $4))
+	[ "$3" -eq 0 ] || echo "FAILED: $1" >>"$results/failures"
 }
 
 # Sum one attribute over the test suites of a JUnit file.
@@ -56,6 +58,7 @@ meson_tests() {
 		[ "$bad" -ne 0 ] || bad=1
 	fi
 	add "host and device" "$good" "$bad" "$skips"
+	grep -E '^ *[0-9]+/[0-9]+ .* (FAIL|ERROR|TIMEOUT)' "$results/meson.log" >>"$results/failures"
 }
 
 static_checks() {
@@ -147,6 +150,7 @@ guest_result() {
 		echo "----"
 	fi
 	add "guest: $1" "$good" "$bad" "$skips"
+	grep '^not ok ' "$tap" >>"$results/failures"
 }
 
 if [ "$part" = all ]; then
@@ -155,5 +159,7 @@ if [ "$part" = all ]; then
 fi
 guest_tests
 echo
+# What failed stands at the end once more: who sees only the last lines of a log needs the names.
+head -n 40 "$results/failures"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
