@@ -18,9 +18,10 @@
 #include "quire_dmabuf.h"
 #include "quire_gem.h"
 #include "quire_hwmon.h"
-#include "quire_ras.h"
 #include "quire_power.h"
+#include "quire_ras.h"
 #include "quire_reach.h"
+#include "quire_restorer.h"
 #include "quire_userptr.h"
 #include "quire_vm.h"
 
@@ -250,7 +251,7 @@ static int __init quire_init(void)
 	ret = quire_userptr_module_init();
 	if (ret)
 		goto err_reach;
-	ret = quire_hold_module_init();
+	ret = quire_restorer_module_init();
 	if (ret)
 		goto err_userptr;
 	ret = pci_register_driver(&quire_pci_driver);
@@ -259,7 +260,7 @@ static int __init quire_init(void)
 	return 0;
 
 err_hold:
-	quire_hold_module_exit();
+	quire_restorer_module_exit();
 err_userptr:
 	quire_userptr_module_exit();
 err_reach:
@@ -272,7 +273,7 @@ static void __exit quire_exit(void)
 {
 	pci_unregister_driver(&quire_pci_driver);
 	/* What address spaces still had to ask for, and to give back. */
-	quire_hold_module_exit();
+	quire_restorer_module_exit();
 	quire_reach_module_exit();
 	quire_userptr_module_exit();
 	/* Whoever put the last reference to the module from its own code has left it by then. */

@@ -14,20 +14,16 @@
  * Its time runs from rest on, for all memory that goes meanwhile, and it does not end at once where
  * bands are long: whoever takes much away waits for bands once, not for each buffer.  Holds that
  * follow each other have no more time than one and some of what passes in between.
- *
- * The work may be stuck in a page fault for ever.  So a user has some at a time, and his others
- * wait for those.
  */
-#include <linux/cred.h>
 #include <linux/delay.h>
 #include <linux/freezer.h>
 #include <linux/hash.h>
-#include <linux/slab.h>
 
 #include <drm/drm_drv.h>
 
 #include "quire_hold.h"
 #include "quire_queue.h"
+#include "quire_restorer.h"
 #include "quire_vm.h"
 
 /* For a page that comes from a busy disk; below what makes a hung task, and any limit of jobs. */
@@ -40,178 +36,13 @@
 #define QUIRE_HOLD_REST_PART 8
 /* Between attempts that failed. */
 #define QUIRE_HOLD_PAUSE_MS 10
-/* Works of a user at a time; the kernel has 512 for all. */
-#define QUIRE_HOLD_WORKS 32
-/* So long others wait for bands of a user, or a twentieth of the time if that is less. */
-#define QUIRE_HOLD_PATIENCE ((long)HZ)
-#define QUIRE_HOLD_PATIENCE_PART 20
-/* And in any case so long, which counts if it takes longer: most bands last some milliseconds. */
+/* So long others wait in any case; and what counts: most bands last some milliseconds. */
 #define QUIRE_HOLD_PATIENCE_LEAST (HZ / 8)
 #define QUIRE_HOLD_PATIENCE_FREE (HZ / 20)
 /* How long an end of bands, or of the card's firmware, may take. */
 #define QUIRE_HOLD_CUT (2 * HZ)
 /* Should nobody be woken. */
 #define QUIRE_HOLD_LOOK (HZ / 20)
-
-/** struct quire_restorer - a user who has address spaces; his works beyond some wait for these */
-struct quire_restorer {
-	/** @node: in quire_restorers; under quire_restorers_lock, as all here */
-	struct list_head node;
-	/** @uid: the user */
-	kuid_t uid;
-	/** @spaces: address spaces of his */
-	unsigned int spaces;
-	/** @works: that have begun or are about to, and may never end */
-	unsigned int works;
-	/** @patience: of others with his bands when @charged; less than nothing if he had more */
-	long patience;
-	/** @charged: in jiffies; some of what has passed since comes to @patience */
-	unsigned long charged;
-	/** @waiting: holds (quire_hold.waiting) whose work waits for one to end, oldest first */
-	struct list_head waiting;
-};
-
-static struct workqueue_struct *quire_hold_wq;
-static LIST_HEAD(quire_restorers);
-static DEFINE_SPINLOCK(quire_restorers_lock);
-
-static struct quire_restorer *quire_restorer_of(kuid_t uid)
-{
-	struct quire_restorer *restorer;
-
-	lockdep_assert_held(&quire_restorers_lock);
-	list_for_each_entry(restorer, &quire_restorers, node)
-		if (uid_eq(restorer->uid, uid))
-			return restorer;
-	return NULL;
-}
-
-/* The caller's, or @fresh, which is taken over. */
-static struct quire_restorer *quire_restorer_find(struct quire_restorer **fresh)
-{
-	struct quire_restorer *restorer = quire_restorer_of(current_uid());
-
-	if (restorer)
-		return restorer;
-	restorer = *fresh;
-	*fresh = NULL;
-	restorer->uid = current_uid();
-	restorer->patience = QUIRE_HOLD_PATIENCE;
-	restorer->charged = jiffies;
-	INIT_LIST_HEAD(&restorer->waiting);
-	list_add(&restorer->node, &quire_restorers);
-	return restorer;
-}
-
-static struct quire_restorer *quire_restorer_get(void)
-{
-	struct quire_restorer *fresh = kzalloc(sizeof(*fresh), QUIRE_GFP_CALL), *restorer;
-
-	if (!fresh)
-		return NULL;
-	spin_lock(&quire_restorers_lock);
-	restorer = quire_restorer_find(&fresh);
-	restorer->spaces++;
-	spin_unlock(&quire_restorers_lock);
-	kfree(fresh);
-	return restorer;
-}
-
-static void quire_restorer_put(struct quire_restorer *restorer)
-{
-	bool last;
-
-	spin_lock(&quire_restorers_lock);
-	last = !--restorer->spaces;
-	if (last)
-		list_del(&restorer->node);
-	spin_unlock(&quire_restorers_lock);
-	if (last)
-		kfree(restorer);
-}
-
-/* What is left, and what has come to it since. */
-static long quire_restorer_patience(const struct quire_restorer *restorer)
-{
-	unsigned long passed = (jiffies - restorer->charged) / QUIRE_HOLD_PATIENCE_PART;
-
-	return min(restorer->patience + (long)passed, QUIRE_HOLD_PATIENCE);
-}
-
-static long quire_hold_patience(const struct quire_hold *hold)
-{
-	long patience;
-
-	spin_lock(&quire_restorers_lock);
-	patience = quire_restorer_patience(hold->restorer);
-	spin_unlock(&quire_restorers_lock);
-	return patience;
-}
-
-/* Somebody has waited: the time counts. */
-static void quire_hold_charge(const struct quire_taking *taking)
-{
-	unsigned long waited = jiffies - taking->begun;
-	struct quire_restorer *restorer;
-
-	if (!taking->patience || waited <= QUIRE_HOLD_PATIENCE_FREE || taking->own)
-		return;
-	spin_lock(&quire_restorers_lock);
-	restorer = quire_restorer_of(taking->uid);
-	if (restorer) {
-		restorer->patience = max(quire_restorer_patience(restorer) - (long)waited,
-					 -QUIRE_HOLD_PATIENCE);
-		restorer->charged = jiffies;
-	}
-	spin_unlock(&quire_restorers_lock);
-}
-
-/* False: a work that has not begun is there already. */
-static bool quire_restore_begin(struct quire_hold *hold)
-{
-	struct quire_restorer *restorer = hold->restorer;
-	bool added;
-
-	spin_lock(&quire_restorers_lock);
-	added = list_empty(&hold->waiting) && !work_pending(&hold->restore);
-	if (added && restorer->works < QUIRE_HOLD_WORKS) {
-		restorer->works++;
-		queue_work(quire_hold_wq, &hold->restore);
-	} else if (added) {
-		list_add_tail(&hold->waiting, &restorer->waiting);
-	}
-	spin_unlock(&quire_restorers_lock);
-	return added;
-}
-
-/* Not in a loop: its workqueue may be about to be frozen.  False: it is begun, or will be. */
-static bool quire_restore_again(struct quire_hold *hold)
-{
-	bool queued;
-
-	/* Who begins it looks whether it is to begin already, under the same lock. */
-	spin_lock(&quire_restorers_lock);
-	queued = list_empty(&hold->waiting) && queue_work(quire_hold_wq, &hold->restore);
-	spin_unlock(&quire_restorers_lock);
-	return queued;
-}
-
-/* The work is over: the next of this user's. */
-static void quire_restore_end(struct quire_hold *hold)
-{
-	struct quire_restorer *restorer = hold->restorer;
-	struct quire_hold *next;
-
-	spin_lock(&quire_restorers_lock);
-	next = list_first_entry_or_null(&restorer->waiting, struct quire_hold, waiting);
-	if (next) {
-		list_del_init(&next->waiting);
-		queue_work(quire_hold_wq, &next->restore);
-	} else {
-		restorer->works--;
-	}
-	spin_unlock(&quire_restorers_lock);
-}
 
 static bool quire_hold_has_jobs(struct quire_vm *vm)
 {
@@ -343,16 +174,18 @@ static bool quire_hold_has(const struct quire_vm *vm, const struct mm_struct *mm
 /* Or it rests beside those. */
 static bool quire_hold_concerns(const struct quire_taking *taking, const struct quire_vm *vm)
 {
-	return quire_hold_has(vm, taking->mm) ||
-	       (taking->all && vm->hold.mm && uid_eq(vm->hold.restorer->uid, taking->uid));
+	if (quire_hold_has(vm, taking->mm))
+		return true;
+	return taking->all && vm->hold.mm &&
+	       uid_eq(quire_restorer_uid(vm->hold.restorer), taking->uid);
 }
 
 /* The first address space whose bands somebody waits for tells whose patience it is. */
 static void quire_hold_ask(struct quire_taking *taking, const struct quire_vm *vm)
 {
-	long patience = quire_hold_patience(&vm->hold);
+	long patience = quire_restorer_left(vm->hold.restorer);
 
-	taking->uid = vm->hold.restorer->uid;
+	taking->uid = quire_restorer_uid(vm->hold.restorer);
 	taking->all = patience <= QUIRE_HOLD_PATIENCE_LEAST;
 	taking->patience = max_t(long, patience, QUIRE_HOLD_PATIENCE_LEAST);
 }
@@ -408,7 +241,7 @@ static void quire_hold_stay(struct quire_taking *taking)
 
 	lockdep_assert_held(&taking->qdev->queues->lock);
 	if (taking->all)
-		least = waited * (QUIRE_HOLD_PATIENCE_PART - 1);
+		least = waited * (QUIRE_RESTORER_PATIENCE_PART - 1);
 	list_for_each_entry(vm, &taking->qdev->queues->held, hold.node)
 		if (quire_hold_concerns(taking, vm))
 			vm->hold.least = max(vm->hold.least, least);
@@ -464,6 +297,15 @@ void quire_hold_take(struct quire_taking *taking)
 	while (!quire_hold_taken(taking))
 		wait_woken(&wait, TASK_UNINTERRUPTIBLE, QUIRE_HOLD_LOOK);
 	remove_wait_queue(&queues->changed, &wait);
+}
+
+/* Somebody has waited: the time counts. */
+static void quire_hold_charge(const struct quire_taking *taking)
+{
+	unsigned long waited = jiffies - taking->begun;
+
+	if (taking->patience && waited > QUIRE_HOLD_PATIENCE_FREE && !taking->own)
+		quire_restorer_charge(taking->uid, waited);
 }
 
 void quire_hold_give(struct quire_taking *taking)
@@ -630,19 +472,4 @@ int quire_hold_init(struct quire_hold *hold)
 void quire_hold_fini(struct quire_hold *hold)
 {
 	quire_restorer_put(hold->restorer);
-}
-
-int quire_hold_module_init(void)
-{
-	/*
-	 * What is there may take its time to come: others' works do not wait for it.  Frozen with
-	 * the processes: an image of the machine must not miss pages that come from swap space.
-	 */
-	quire_hold_wq = alloc_workqueue("quire-hold", WQ_UNBOUND | WQ_FREEZABLE, WQ_MAX_ACTIVE);
-	return quire_hold_wq ? 0 : -ENOMEM;
-}
-
-void quire_hold_module_exit(void)
-{
-	destroy_workqueue(quire_hold_wq);
 }

@@ -102,7 +102,4 @@ void quire_hold_sleep(struct quire_queues *queues, bool sleepy);
 /* For that, processes are being frozen, or are: none of their memory is asked for. */
 bool quire_hold_frozen(const struct quire_queues *queues);
 
-int quire_hold_module_init(void);
-void quire_hold_module_exit(void);
-
 #endif /* QUIRE_HOLD_H */
