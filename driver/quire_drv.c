@@ -272,9 +272,10 @@ module_init(quire_init);
 static void __exit quire_exit(void)
 {
 	pci_unregister_driver(&quire_pci_driver);
-	/* What address spaces still had to ask for, and to give back. */
-	quire_restorer_module_exit();
+	/* What address spaces still had to ask for, and to give back; with them their users. */
+	quire_restorer_module_drain();
 	quire_reach_module_exit();
+	quire_restorer_module_exit();
 	quire_userptr_module_exit();
 	/* Whoever put the last reference to the module from its own code has left it by then. */
 	synchronize_rcu_tasks();

@@ -18,7 +18,10 @@
 /* So long others wait for bands of a user, or a part of the time if that is less. */
 #define QUIRE_RESTORER_PATIENCE ((long)HZ)
 
-/** struct quire_restorer - a user who has address spaces; his works beyond some wait for these */
+/**
+ * struct quire_restorer - a user who has address spaces, or had some when others waited too often:
+ * he has not all their patience again because he comes anew.  His works beyond some wait for these.
+ */
 struct quire_restorer {
 	/** @node: in quire_restorers; under quire_restorers_lock, as all here */
 	struct list_head node;
@@ -59,6 +62,20 @@ static long quire_restorer_patience(const struct quire_restorer *restorer)
 	return min(restorer->patience + (long)passed, QUIRE_RESTORER_PATIENCE);
 }
 
+/* Those that tell nothing any more. */
+static void quire_restorers_prune(void)
+{
+	struct quire_restorer *restorer, *next;
+
+	lockdep_assert_held(&quire_restorers_lock);
+	list_for_each_entry_safe(restorer, next, &quire_restorers, node) {
+		if (restorer->spaces || quire_restorer_patience(restorer) < QUIRE_RESTORER_PATIENCE)
+			continue;
+		list_del(&restorer->node);
+		kfree(restorer);
+	}
+}
+
 /* The caller's, or @fresh, which is taken over. */
 static struct quire_restorer *quire_restorer_find(struct quire_restorer **fresh)
 {
@@ -92,15 +109,10 @@ struct quire_restorer *quire_restorer_get(void)
 
 void quire_restorer_put(struct quire_restorer *restorer)
 {
-	bool last;
-
 	spin_lock(&quire_restorers_lock);
-	last = !--restorer->spaces;
-	if (last)
-		list_del(&restorer->node);
+	restorer->spaces--;
+	quire_restorers_prune();
 	spin_unlock(&quire_restorers_lock);
-	if (last)
-		kfree(restorer);
 }
 
 long quire_restorer_left(const struct quire_restorer *restorer)
@@ -186,7 +198,18 @@ int quire_restorer_module_init(void)
 	return quire_restorer_wq ? 0 : -ENOMEM;
 }
 
+void quire_restorer_module_drain(void)
+{
+	drain_workqueue(quire_restorer_wq);
+}
+
 void quire_restorer_module_exit(void)
 {
+	struct quire_restorer *restorer, *next;
+
 	destroy_workqueue(quire_restorer_wq);
+	list_for_each_entry_safe(restorer, next, &quire_restorers, node) {
+		WARN_ON(restorer->spaces);
+		kfree(restorer);
+	}
 }

@@ -32,6 +32,9 @@ bool quire_restore_again(struct quire_hold *hold);
 void quire_restore_end(struct quire_hold *hold);
 
 int quire_restorer_module_init(void);
+/* All cards have gone: their works end. */
+void quire_restorer_module_drain(void);
+/* All address spaces have. */
 void quire_restorer_module_exit(void);
 
 #endif /* QUIRE_RESTORER_H */

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -39,7 +40,7 @@ struct owner {
 	pid_t pid;
 	int ask;		/* a byte: query the queues, 1: drop all pages before */
 	int answer;		/* struct outcome */
-	uid_t user;		/* a new one each time: others have all their patience with him */
+	uid_t user;		/* 0: a new one, with whom others have all their patience */
 	/* What it is to have: */
 	uint32_t spaces;
 	uint32_t queues;	/* in each of them */
@@ -193,16 +194,18 @@ static int owner_main(const struct owner *owner, int ask, int answer)
 	return 0;
 }
 
+static uid_t users = 10000;
+
 /* Its bands are on the engines (bits) and hang when this returns. */
 static bool owner_start(struct owner *owner, unsigned int engines)
 {
-	static uid_t users = 10000;
 	struct outcome nothing;
 	int ask[2], answer[2];
 
 	if (pipe(ask) || pipe(answer) || monitor_inject("engine-hang", engines))
 		return false;
-	owner->user = users++;
+	if (!owner->user)
+		owner->user = users++;
 	owner->pid = fork();
 	if (!owner->pid) {
 		close(ask[1]);
@@ -257,6 +260,32 @@ TEST_F_TIMEOUT(takeaway, who_truncates_a_file_waits_once_for_all_address_spaces,
 	/* Who had nothing on an engine loses nothing. */
 	EXPECT_GT(self->owner.spaces, outcome.banned);
 	EXPECT_GT(10 * test_patience(), owner_kill(&self->owner));
+}
+
+static double owner_truncate(struct owner *owner, int file)
+{
+	double start;
+
+	if (ftruncate(file, PAGE) || !owner_start(owner, BOTH))
+		return HUGE_VAL;
+	start = seconds_now();
+	if (ftruncate(file, 0))
+		return HUGE_VAL;
+	return seconds_now() - start;
+}
+
+/* What others have waited for a user counts when he comes back. */
+TEST_F_TIMEOUT(takeaway, who_ends_and_comes_again_is_not_waited_for_as_long_again, 120)
+{
+	struct owner *owner = &self->owner;
+	double first, again;
+
+	*owner = (struct owner){ .spaces = 1, .queues = 2, .pages = 1, .file = true };
+	first = owner_truncate(owner, self->file);
+	owner_kill(owner);
+	again = owner_truncate(owner, self->file);
+	TH_LOG("waited %.1f s, and %.1f s again", first, again);
+	EXPECT_GT(first - 0.5, again);
 }
 
 /* Page after page, as memory is reclaimed: nobody waits for another's bands each time. */
