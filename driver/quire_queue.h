@@ -300,6 +300,8 @@ struct quire_queues {
 	struct list_head held;
 	/** @sleepy: the machine is about to sleep, or has slept; no lock to read it */
 	bool sleepy;
+	/** @frozen: processes were frozen for that when holds were looked at; under @lock */
+	bool frozen;
 	/** @takings: whose memory goes now (struct quire_taking): they are held for as long */
 	struct list_head takings;
 	/** @kernel: the kernel's queue, or NULL */
