@@ -194,8 +194,6 @@ static int owner_main(const struct owner *owner, int ask, int answer)
 	return 0;
 }
 
-static uid_t users = 10000;
-
 /* Its bands are on the engines (bits) and hang when this returns. */
 static bool owner_start(struct owner *owner, unsigned int engines)
 {
@@ -205,7 +203,7 @@ static bool owner_start(struct owner *owner, unsigned int engines)
 	if (pipe(ask) || pipe(answer) || monitor_inject("engine-hang", engines))
 		return false;
 	if (!owner->user)
-		owner->user = users++;
+		owner->user = 10000 + (uid_t)getpid();
 	owner->pid = fork();
 	if (!owner->pid) {
 		close(ask[1]);
