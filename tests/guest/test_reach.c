@@ -16,11 +16,13 @@
 
 #include "card.h"
 #include "harness.h"
+#include "patience.h"
 
 #define N 1024u				/* of a product, posit8 */
 #define LATE_BYTES ((uint64_t)N * N)
 #define LATE_VA 0x5000000000ull
-#define OWN_PACKETS 6u			/* write an own buffer, while the other is being bound */
+/* Write an own buffer, while the other is being bound. */
+#define OWN_PACKETS (6u * (unsigned int)test_patience())
 #define LATE_PACKETS 60u		/* write at LATE_VA */
 #define GATE_PACKETS 15u		/* of another job, which writes an own buffer only */
 #define GATE_OFFSET QUIRE_STREAM_MAX_BYTES
