@@ -357,27 +357,25 @@ static unsigned long quire_hold_most(const struct quire_vm *vm)
 	return quire_hold_frozen(vm->qdev->queues) ? max(most, QUIRE_HOLD_SLEEP) : most;
 }
 
-/* What could not come meanwhile has its time from here on. */
-static void quire_hold_again(struct quire_queues *queues)
+/* Processes have gone on: what could not come meanwhile has its time from here on. */
+static void quire_hold_thaw(struct quire_queues *queues)
 {
+	bool frozen = quire_hold_frozen(queues);
 	struct quire_vm *vm;
 
 	lockdep_assert_held(&queues->lock);
 	list_for_each_entry(vm, &queues->held, hold.node)
-		if (vm->hold.resting)
+		if (vm->hold.resting && queues->frozen && !frozen)
 			vm->hold.since = jiffies;
+	queues->frozen = frozen;
 }
 
 bool quire_hold_watch(struct quire_queues *queues)
 {
-	bool frozen = quire_hold_frozen(queues);
 	struct quire_vm *vm, *next;
 
 	lockdep_assert_held(&queues->lock);
-	/* Processes go on before quire_hold_sleep() is told. */
-	if (queues->frozen && !frozen)
-		quire_hold_again(queues);
-	queues->frozen = frozen;
+	quire_hold_thaw(queues);
 	list_for_each_entry_safe(vm, next, &queues->held, hold.node)
 		if (quire_hold_look(vm) &&
 		    time_after_eq(jiffies, vm->hold.since + quire_hold_most(vm)))
@@ -389,7 +387,7 @@ void quire_hold_sleep(struct quire_queues *queues, bool sleepy)
 {
 	mutex_lock(&queues->lock);
 	WRITE_ONCE(queues->sleepy, sleepy);
-	quire_hold_again(queues);
+	quire_hold_thaw(queues);
 	mutex_unlock(&queues->lock);
 }
 
