@@ -291,8 +291,11 @@ static bool quire_reset_keeps(struct quire_slot *slot, unsigned long patience)
 		quire_slot_park(slot);
 		return false;
 	}
-	if (time_before(jiffies, slot->parked_at + patience) || READ_ONCE(queue->banned))
+	if (time_before(jiffies, slot->parked_at + patience))
 		return false;
+	/* It ends anyway, but maybe others of its file before it. */
+	if (READ_ONCE(queue->banned))
+		return true;
 	queue->overdue = queue->overdue ?: quire_limit_oldest(queue);
 	if (!queue->overdue || queue->keeps)
 		return queue->overdue;

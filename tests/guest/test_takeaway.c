@@ -17,12 +17,15 @@
 #include "breaking.h"
 #include "harness.h"
 #include "monitor.h"
+#include "patience.h"
 
 #define PAGES_VA 0x4000000000ull
 #define WORK_VA 0x5000000000ull
 #define WORK_BYTES (16 * PAGE)
 #define SIDE 64u /* of a small product */
 #define QUEUES_MOST 32
+#define WAITING_JOBS (32768u / (unsigned int)test_patience())
+#define JOBS_OF_CALL 256u
 #define BOTH 3u /* engines */
 #define FILE_PATH "/tmp/takeaway-file"
 
@@ -35,10 +38,12 @@ struct outcome {
 	double waited;		/* by himself, to drop his pages */
 };
 
+enum ask { QUERY, DROP_PAGES, CLOSE_FILE };
+
 /* A process with jobs that may use memory: its own, or a file's. */
 struct owner {
 	pid_t pid;
-	int ask;		/* a byte: query the queues, 1: drop all pages before */
+	int ask;		/* a byte, of what it is to do */
 	int answer;		/* struct outcome */
 	uid_t user;		/* 0: a new one, with whom others have all their patience */
 	/* What it is to have: */
@@ -46,6 +51,7 @@ struct owner {
 	uint32_t queues;	/* in each of them */
 	uint32_t decoys;	/* the last so many begin when the others' bands hang */
 	uint32_t pages;		/* in each, a buffer of its own each */
+	uint32_t waiting;	/* queues before all those, with as many jobs as there may be */
 	bool file;
 };
 
@@ -148,10 +154,29 @@ static double drop_pages(char *memory, uint32_t pages)
 	return waited;
 }
 
+/* Jobs that wait for the point, and take long to end when the file is closed. */
+static int fill_queue(struct card *card, uint32_t queue, uint64_t point)
+{
+	static struct drm_quire_job jobs[JOBS_OF_CALL];
+	struct drm_quire_sync wait = {
+		.flags = DRM_QUIRE_SYNC_WAIT | DRM_QUIRE_SYNC_TIMELINE,
+		.handle = card->syncobj, .point = point,
+	};
+	struct drm_quire_submit args = {
+		.queue_id = queue, .jobs = { sizeof(jobs[0]), JOBS_OF_CALL, (uintptr_t)jobs },
+	};
+	int ret = 0;
+
+	jobs[0].syncs = (struct drm_quire_obj_array){ sizeof(wait), 1, (uintptr_t)&wait };
+	for (uint32_t n = 0; n + JOBS_OF_CALL <= WAITING_JOBS && !ret; n += JOBS_OF_CALL)
+		ret = card_ioctl(card->fd, DRM_IOCTL_QUIRE_SUBMIT, &args);
+	return ret;
+}
+
 static int owner_main(const struct owner *owner, int ask, int answer)
 {
 	size_t bytes = owner->pages * PAGE;
-	uint32_t queues[QUEUES_MOST], decoy_bytes = 0, n = 0;
+	uint32_t queues[QUEUES_MOST], waiting[QUEUES_MOST], decoy_bytes = 0, n = 0;
 	struct bo work;
 	struct outcome outcome;
 	uint64_t point;
@@ -165,6 +190,10 @@ static int owner_main(const struct owner *owner, int ask, int answer)
 	    make_work(&card, &work) ||
 	    (owner->decoys && card_long_stream(&card, &decoy_bytes)))
 		return 1;
+	/* The queue that card_setup made is older. */
+	for (uint32_t i = 0; i < owner->waiting; i++)
+		if (card_queue_create(card.fd, card.vm, 600000, &waiting[i]))
+			return 6;
 	for (uint32_t i = 0; i < owner->spaces; i++) {
 		if ((i && card_vm_create(card.fd, &card.vm)) ||
 		    fill_space(&card, owner, &work, memory))
@@ -184,9 +213,18 @@ static int owner_main(const struct owner *owner, int ask, int answer)
 				decoy ? decoy_bytes : 8 * sizeof(struct quire_packet_gemm), &point))
 			return 4;
 	}
+	for (uint32_t i = 0; i < owner->waiting; i++)
+		if (fill_queue(&card, waiting[i], point))
+			return 7;
 	while (write(answer, &outcome, sizeof(outcome)) == sizeof(outcome) &&
 	       read(ask, &byte, 1) == 1) {
-		double waited = byte ? drop_pages(memory, owner->pages) : 0;
+		if (byte == CLOSE_FILE) {
+			munmap(card.stream.map, card.stream.size);
+			munmap(work.map, work.size);
+			close(card.fd);
+			continue;
+		}
+		double waited = byte == DROP_PAGES ? drop_pages(memory, owner->pages) : 0;
 
 		outcome = query(&card, owner, queues);
 		outcome.waited = waited;
@@ -220,9 +258,16 @@ static bool owner_start(struct owner *owner, unsigned int engines)
 	return true;
 }
 
+static bool owner_ask(struct owner *owner, enum ask ask)
+{
+	char byte = (char)ask;
+
+	return write(owner->ask, &byte, 1) == 1;
+}
+
 static bool owner_query(struct owner *owner, bool drop, struct outcome *outcome)
 {
-	return write(owner->ask, drop ? "\1" : "", 1) == 1 &&
+	return owner_ask(owner, drop ? DROP_PAGES : QUERY) &&
 	       read(owner->answer, outcome, sizeof(*outcome)) == sizeof(*outcome);
 }
 
@@ -284,6 +329,30 @@ TEST_F_TIMEOUT(takeaway, who_ends_and_comes_again_is_not_waited_for_as_long_agai
 	again = owner_truncate(owner, self->file);
 	TH_LOG("waited %.1f s, and %.1f s again", first, again);
 	EXPECT_GT(first - 0.5, again);
+}
+
+/* Its queues are closed one after the other, but what memory waits for ends before that. */
+TEST_F_TIMEOUT(takeaway, band_of_a_file_that_is_being_closed_does_not_wait_for_its_queues, 180)
+{
+	struct owner *owner = &self->owner;
+	struct outcome nothing;
+	double start, took;
+
+	*owner = (struct owner){ .spaces = 1, .queues = 2, .pages = 1, .file = true };
+	/* There is little patience with this user from here on. */
+	ASSERT_GT(HUGE_VAL, owner_truncate(owner, self->file));
+	owner_kill(owner);
+	owner->waiting = 12;
+	ASSERT_EQ(0, ftruncate(self->file, PAGE));
+	ASSERT_TRUE(owner_start(owner, BOTH));
+	ASSERT_TRUE(owner_ask(owner, CLOSE_FILE));
+	usleep(30000);
+	start = seconds_now();
+	ASSERT_EQ(0, ftruncate(self->file, 0));
+	took = seconds_now() - start;
+	EXPECT_EQ(sizeof(nothing), read(owner->answer, &nothing, sizeof(nothing)));
+	TH_LOG("truncate took %.2f s, close %.2f s", took, seconds_now() - start);
+	EXPECT_GT(0.6 * test_patience(), took);
 }
 
 /* Page after page, as memory is reclaimed: nobody waits for another's bands each time. */
