@@ -259,6 +259,8 @@ TEST_F_TIMEOUT(slots, queues_are_destroyed_in_every_state, 60)
 /* Keep the queues of a user busy for so long; the products that were computed meanwhile. */
 static uint64_t keep_busy(uid_t user, unsigned int queues, double seconds, int go)
 {
+	/* Jobs of each queue at any time: it has work also while this process waits for its turn. */
+	enum { AHEAD = 16 };
 	static struct card cards[64];
 	struct drm_quire_usage_info usage = { 0 };
 	struct drm_quire_dev_query query = { .type = DRM_QUIRE_QUERY_USAGE, .size = sizeof(usage),
@@ -281,14 +283,13 @@ static uint64_t keep_busy(uid_t user, unsigned int queues, double seconds, int g
 	}
 	if (read(go, &byte, 1) != 1)
 		return 0;
-	/* Two jobs of each queue at any time. */
 	for (end = seconds_now() + seconds; seconds_now() < end; usleep(1000)) {
 		for (unsigned int i = 0; i < queues; i++) {
 			struct card *c = &cards[i];
 			uint64_t point;
 
-			while (seconds_now() < end && (c->point < 2 ||
-			       !card_wait(c->fd, c->syncobj, c->point - 1, 0)))
+			while (seconds_now() < end && (c->point < AHEAD ||
+			       !card_wait(c->fd, c->syncobj, c->point - (AHEAD - 1), 0)))
 				if (card_submit(c, c->stream.va,
 						sizeof(struct quire_packet_gemm), &point))
 					return 0;
