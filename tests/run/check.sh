@@ -85,31 +85,6 @@ static_checks() {
 		"$(grep -c '^FAILED: ' "$results/style.log")" "$(grep -c '^skipped: ' "$results/style.log")"
 }
 
-# One line of the plan: NAME OPTIONS-OF-QUIRE-VM... -- COMMAND, run in a VM of its own.
-guest_test() {
-	name=${1%% *}
-	rest=${1#* }
-	options=${rest%%--\ *}
-	command=${rest#*-- }
-	for try in 1 2; do
-		# shellcheck disable=SC2086 # options are words
-		(cd "$build/user/tests/guest" && QUIRE_BUILD=$build "$top/tools/quire-vm" run \
-			--check-kernel --timeout 300 --console "$results/$name.console" \
-			$options $guest_options -- \
-			sh -c "top='$top' build='$build'; cd '$build/user/tests/guest' && $command") \
-			>"$results/$name.tap" 2>"$results/$name.errors"
-		echo $? >"$results/$name.status"
-		died_of_patching "$results/$name.console" || break
-		echo "$name: QEMU ran code that the guest's kernel had just patched (try $try)"
-	done
-}
-
-# QEMU before 8 may translate what another processor is patching, and run the breakpoint that stood
-# there for a moment: the kernel dies of an int3 nobody set, mostly while it boots on a busy machine.
-died_of_patching() { # CONSOLE
-	grep -q 'Oops: int3' "$1" && ! grep -q '\[quire\]' "$1"
-}
-
 guest_tests() {
 	echo "== guest tests"
 	grep -v '^ *\(#\|$\)' "$top/tests/guest/plan" |
@@ -117,16 +92,8 @@ guest_tests() {
 			!n || $1 in want' >"$results/plan"
 	workers=$(nproc)
 	[ "$workers" -le 3 ] || workers=3
-	running=0
-	while read -r line; do
-		guest_test "$line" &
-		running=$((running + 1))
-		if [ "$running" -ge "$workers" ]; then
-			wait
-			running=0
-		fi
-	done <"$results/plan"
-	wait
+	tr '\n' '\0' <"$results/plan" | xargs -0 -n 1 -P "$workers" \
+		"$top/tests/run/guest-test.sh" "$build" "$results" "$guest_options"
 	while read -r line; do
 		guest_result "${line%% *}"
 	done <"$results/plan"
