@@ -320,6 +320,31 @@ void quire_hold_give(struct quire_taking *taking)
 	quire_hold_charge(taking);
 }
 
+bool quire_hold_frozen(const struct quire_queues *queues)
+{
+#ifdef CONFIG_FREEZER
+	/* There are freezers of control groups, too. */
+	return READ_ONCE(queues->sleepy) && static_branch_unlikely(&freezer_active);
+#else
+	return false;
+#endif
+}
+
+/* Processes have gone on: what could not come meanwhile has its time from here on. */
+static void quire_hold_thaw(struct quire_queues *queues)
+{
+	bool frozen = quire_hold_frozen(queues);
+	struct quire_vm *vm;
+
+	lockdep_assert_held(&queues->lock);
+	if (queues->frozen == frozen)
+		return;
+	queues->frozen = frozen;
+	list_for_each_entry(vm, &queues->held, hold.node)
+		if (vm->hold.resting && !frozen)
+			vm->hold.since = jiffies;
+}
+
 void quire_hold_end(struct quire_vm *vm)
 {
 	struct quire_hold *hold = &vm->hold;
@@ -328,6 +353,7 @@ void quire_hold_end(struct quire_vm *vm)
 	lockdep_assert_held(&vm->qdev->queues->lock);
 	if (!quire_hold_active(hold))
 		return;
+	quire_hold_thaw(vm->qdev->queues);
 	if (hold->resting) {
 		hold->ended = jiffies;
 		hold->left = hold->most - (long)(hold->ended - hold->since);
@@ -340,34 +366,11 @@ void quire_hold_end(struct quire_vm *vm)
 	quire_slots_wake(vm->qdev);
 }
 
-bool quire_hold_frozen(const struct quire_queues *queues)
-{
-#ifdef CONFIG_FREEZER
-	/* There are freezers of control groups, too. */
-	return READ_ONCE(queues->sleepy) && static_branch_unlikely(&freezer_active);
-#else
-	return false;
-#endif
-}
-
 static unsigned long quire_hold_most(const struct quire_vm *vm)
 {
 	unsigned long most = max(vm->hold.most, 0L);
 
 	return quire_hold_frozen(vm->qdev->queues) ? max(most, QUIRE_HOLD_SLEEP) : most;
-}
-
-/* Processes have gone on: what could not come meanwhile has its time from here on. */
-static void quire_hold_thaw(struct quire_queues *queues)
-{
-	bool frozen = quire_hold_frozen(queues);
-	struct quire_vm *vm;
-
-	lockdep_assert_held(&queues->lock);
-	list_for_each_entry(vm, &queues->held, hold.node)
-		if (vm->hold.resting && queues->frozen && !frozen)
-			vm->hold.since = jiffies;
-	queues->frozen = frozen;
 }
 
 bool quire_hold_watch(struct quire_queues *queues)
@@ -423,6 +426,7 @@ static bool quire_hold_leave(struct quire_vm *vm)
 	struct quire_hold *hold = &vm->hold;
 
 	lockdep_assert_held(&vm->qdev->queues->lock);
+	quire_hold_thaw(vm->qdev->queues);
 	if (quire_hold_active(hold) && (!quire_hold_look(vm) || !quire_hold_may_end(vm)))
 		return false;
 	quire_hold_end(vm);
