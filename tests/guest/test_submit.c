@@ -139,6 +139,32 @@ TEST_F(submit, waits_for_another_queue)
 	EXPECT_EQ(0x600d, *(uint64_t *)to.map);
 }
 
+/* And a point that nobody has given yet cannot be waited for. */
+TEST_F(submit, a_wait_is_for_the_end_of_other_work_not_for_its_success)
+{
+	struct drm_quire_sync syncs[2];
+	struct drm_quire_job job = { .syncs = { sizeof(syncs[0]), 2, (uintptr_t)syncs } };
+	struct drm_quire_submit args = { .jobs = { sizeof(job), 1, (uintptr_t)&job } };
+	uint32_t other, done;
+	uint64_t point;
+
+	/* A stream that is not there. */
+	ASSERT_EQ(0, card_submit(&self->card, 0x5550000000ull, 16, &point));
+	ASSERT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 0, &other));
+	ASSERT_EQ(0, card_syncobj_create(self->card.fd, &done));
+	syncs[0] = (struct drm_quire_sync){ DRM_QUIRE_SYNC_WAIT | DRM_QUIRE_SYNC_TIMELINE,
+					    self->card.syncobj, point + 1 };
+	syncs[1] = (struct drm_quire_sync){ DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE, done,
+					    1 };
+	args.queue_id = other;
+	EXPECT_EQ(-EINVAL, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_SUBMIT, &args));
+	syncs[0].point = point;
+	ASSERT_EQ(0, card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_SUBMIT, &args));
+	EXPECT_EQ(0, card_wait(self->card.fd, done, 1, 5000 * MS));
+	EXPECT_EQ(-EFAULT, card_fence_error(self->card.fd, self->card.syncobj, point));
+	EXPECT_EQ(0, card_fence_error(self->card.fd, done, 1));
+}
+
 TEST_F(submit, fence_of_a_finished_job_does_not_wait_for_the_rest_of_its_call)
 {
 	struct drm_quire_sync first, second[2];

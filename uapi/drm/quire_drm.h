@@ -13,15 +13,15 @@
  *  - handles and ids belong to the open file.  0 is never a valid one.
  *
  * Errors common to all: -EINVAL (a field is wrong; drm.debug names it), -ENOENT
- * (no such handle or id), -EFAULT, -ENOMEM, -ENODEV (card unplugged), -EIO
- * (card wedged: not answering and reset failed).  Calls may be made from any
+ * (no such handle or id), -EFAULT, -ENOMEM, -ENODEV (card unplugged), -E2BIG
+ * (bytes behind what the kernel knows are not zero).  Calls may be made from any
  * thread; calls on one queue are ordered by when they take the queue's lock.
  *
  * Fences are DRM's syncobjs (DRM_IOCTL_SYNCOBJ_*), binary and timeline; buffers
  * are shared by DRM's PRIME ioctls.  A job that fails signals its fence with an
  * error: -EFAULT bad packet, stream or address, -ETIME time limit, -ECANCELED
  * after another job of its queue failed or the queue was destroyed, -ERANGE
- * accumulator limit, -EIO engine or card failure.
+ * accumulator limit, -EIO engine or card failure, -ENODEV card unplugged.
  */
 #ifndef QUIRE_DRM_H
 #define QUIRE_DRM_H
@@ -67,8 +67,10 @@ struct drm_quire_obj_array {
 /**
  * struct drm_quire_sync - something to wait for or to signal
  *
- * Syncobjs have got their fences when the call returns 0.  A process that is killed in the call
- * may leave some without.
+ * What is waited for has a fence when the call is made (-EINVAL): a binary syncobj's, or one of
+ * the point or behind it.  It is waited for its end, not its success: errors do not pass on.
+ * Syncobjs to signal have got their fences when the call returns 0.  A process that is killed in
+ * the call may leave some without.
  */
 #define DRM_QUIRE_SYNC_WAIT (0u << 31)
 #define DRM_QUIRE_SYNC_SIGNAL (1u << 31)
@@ -100,8 +102,8 @@ enum drm_quire_dev_query_type {
  * struct drm_quire_dev_query - ask for an information structure
  * @type:    enum drm_quire_dev_query_type
  * @size:    in: bytes at @pointer; out: bytes the kernel knows of this type.
- *           A shorter buffer gets the leading bytes, a longer one, of up to 4096 bytes,
- *           zeros behind.
+ *           A shorter buffer gets the leading bytes, a longer one, of up to 4096 bytes
+ *           (-EINVAL, also without @pointer), zeros behind.
  * @pointer: user pointer, or 0 to learn only @size
  */
 struct drm_quire_dev_query {
@@ -249,11 +251,11 @@ struct drm_quire_bo_info {
 	__u32 pad;
 	/** @size: out: bytes */
 	__u64 size;
-	/** @placement: out: as created */
+	/** @placement: out: as created; memory of the process, or imported: SYSTEM */
 	__u32 placement;
-	/** @resident: out: where it is now */
+	/** @resident: out: where it is now, or will be when it gets its memory */
 	__u32 resident;
-	/** @vm_id: out: as created */
+	/** @vm_id: out: as created; that address space may be gone, and another have its id */
 	__u32 vm_id;
 	/** @flags: out: DRM_QUIRE_BO_INFO_* */
 	__u32 flags;
@@ -331,8 +333,9 @@ struct drm_quire_vm_bind_op {
  * -ECANCELED.
  *
  * A job may use what was mapped when it was submitted, and what calls made before that map.
- * Unmapping, replacing and closing are safe at any time: a job that uses what is gone faults,
- * and memory goes to others when the card cannot reach it any more.
+ * Unmapping and replacing are safe at any time: a job that uses what is gone faults, and memory
+ * goes to others when the card cannot reach it any more.  A closed handle leaves mappings as
+ * they are: they keep the buffer.
  *
  * -E2BIG, -EFAULT, -EINVAL, -ENOENT: @ops or @syncs; -ENOMEM, also if there is no room for all
  * the page tables that the operations, taken one by one, may need;
@@ -367,7 +370,8 @@ enum drm_quire_queue_priority {
  * @flags:         must be 0
  * @queue_id:      out
  * @pad:           must be 0
- * -EMFILE: the file has DRM_QUIRE_FILE_MAX_QUEUES of them
+ * -EMFILE: the file has DRM_QUIRE_FILE_MAX_QUEUES of them; -EIO: the card is wedged, no reset
+ * has helped
  */
 #define DRM_QUIRE_FILE_MAX_QUEUES 1024
 struct drm_quire_queue_create {
@@ -421,7 +425,7 @@ struct drm_quire_queue_query {
 	__u64 fault_job;
 	/** @fault_status: out: enum quire_status of quire/packet.h */
 	__u32 fault_status;
-	/** @fault_packet: out: byte offset of the packet in its stream */
+	/** @fault_packet: out: byte offset of the packet in its stream, or the end: its outcome */
 	__u32 fault_packet;
 	/** @fault_detail: out: see enum quire_status */
 	__u32 fault_detail;
@@ -480,7 +484,7 @@ struct drm_quire_job {
  * @jobs:     array of struct drm_quire_job, 1 .. DRM_QUIRE_SUBMIT_MAX_JOBS
  *
  * Jobs of one queue start in order.  All is checked before the first is queued:
- * after an error none is.  -ECANCELED: the queue is banned.  -ENOBUFS:
+ * after an error none is.  -ECANCELED: the queue is banned.  -EIO: the card is wedged.  -ENOBUFS:
  * DRM_QUIRE_QUEUE_MAX_JOBS jobs of the queue have not ended, wait for one.  -EINTR: a
  * signal came while others had the locks, or while buffers were brought back; no job is queued.
  */
