@@ -539,7 +539,7 @@ TEST_F_TIMEOUT(pressure, waiting_jobs_are_limited, 60)
 					 .jobs = { sizeof(*jobs), DRM_QUIRE_SUBMIT_MAX_JOBS,
 						   (uintptr_t)jobs } };
 
-	ASSERT_EQ(0, busy_queue(card, 1, &gate));
+	ASSERT_EQ(0, busy_queue(card, test_patience(), &gate));
 	wait.point = gate;
 	jobs[0].syncs = (struct drm_quire_obj_array){ sizeof(wait), 1, (uintptr_t)&wait };
 	while (!ret && batches < BATCHES) {
