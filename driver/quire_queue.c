@@ -462,6 +462,8 @@ static void quire_queues_release(struct drm_device *drm, void *data)
 {
 	struct quire_queues *queues = data;
 
+	if (queues->ends)
+		destroy_workqueue(queues->ends);
 	destroy_workqueue(queues->wq);
 }
 
@@ -494,6 +496,10 @@ int quire_queues_init(struct quire_device *qdev)
 	ret = drmm_add_action_or_reset(&qdev->drm, quire_queues_release, queues);
 	if (ret)
 		return ret;
+	/* As many jobs as somebody has submitted: not before others' processes, nor before @wq. */
+	queues->ends = alloc_workqueue("quire-ends", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!queues->ends)
+		return -ENOMEM;
 	queues->count = min(qdev->queues_total, quire_irq_queue_vectors(qdev));
 	/* The card is probe's until it has booted. */
 	queues->blocked = true;
@@ -507,6 +513,13 @@ int quire_queues_init(struct quire_device *qdev)
 u32 quire_queues_count(struct quire_device *qdev)
 {
 	return qdev->queues->count;
+}
+
+/* What pushes jobs to rings, and what ends them: it may have some to end from the former. */
+static void quire_queues_flush(struct quire_queues *queues)
+{
+	flush_workqueue(queues->wq);
+	flush_workqueue(queues->ends);
 }
 
 void quire_queues_end(struct quire_device *qdev)
@@ -536,7 +549,7 @@ void quire_queues_end(struct quire_device *qdev)
 	mutex_unlock(&queues->lock);
 	dma_fence_end_signalling(signalling);
 	/* All jobs have ended when we return. */
-	flush_workqueue(queues->wq);
+	quire_queues_flush(queues);
 }
 
 /* Nobody is in a call any more: what belongs to the device of the system goes. */
@@ -548,7 +561,7 @@ void quire_queues_fini(struct quire_device *qdev)
 	quire_queues_end(qdev);
 	cancel_delayed_work_sync(&queues->watch);
 	cancel_delayed_work_sync(&queues->lend);
-	flush_workqueue(queues->wq);
+	quire_queues_flush(queues);
 	mutex_lock(&queues->lock);
 	list_for_each_entry(queue, &queues->all, listed)
 		quire_queue_free_ring(queue);

@@ -347,8 +347,10 @@ struct quire_queues {
 	u32 count;
 	/** @progressed: a job ended well since the last reset; no lock */
 	bool progressed;
-	/** @wq: what is below; constant */
+	/** @wq: what is below, and pushes of queues; constant */
 	struct workqueue_struct *wq;
+	/** @ends: ends of jobs; constant */
+	struct workqueue_struct *ends;
 	/** @lend: lends and takes back slots */
 	struct delayed_work lend;
 	/** @watch: looks at time limits and at the heartbeat while jobs are on rings */

@@ -64,7 +64,7 @@ static void quire_ring_release(struct quire_job *job)
 void quire_ring_end_later(struct quire_queue *queue)
 {
 	kref_get(&queue->ref);
-	if (!queue_work(queue->qdev->queues->wq, &queue->end))
+	if (!queue_work(queue->qdev->queues->ends, &queue->end))
 		quire_queue_put(queue);
 }
 
