@@ -223,7 +223,7 @@ enum drm_quire_placement {
  * out works from there and comes back with a submission that finds it idle and room for it.
  * System memory, and the zeros, come with the first job that could use the buffer or the first
  * touch by the CPU.
- * -ENOSPC: larger than what the placement can ever hold;
+ * -ENOSPC: larger than what the placement can ever hold: the card's memory, half of the machine's;
  * -ENOMEM: no memory, or not within the caller's limits
  */
 struct drm_quire_bo_create {
@@ -483,10 +483,11 @@ struct drm_quire_job {
  * @flags:    must be 0
  * @jobs:     array of struct drm_quire_job, 1 .. DRM_QUIRE_SUBMIT_MAX_JOBS
  *
- * Jobs of one queue start in order.  All is checked before the first is queued:
- * after an error none is.  -ECANCELED: the queue is banned.  -EIO: the card is wedged.  -ENOBUFS:
- * DRM_QUIRE_QUEUE_MAX_JOBS jobs of the queue have not ended, wait for one.  -EINTR: a
- * signal came while others had the locks, or while buffers were brought back; no job is queued.
+ * Jobs of one queue start in order.  All is checked before the first is queued: after an error none
+ * is.  -ECANCELED: the queue is banned, or being destroyed.  -EIO: the card is wedged.  -ENOBUFS:
+ * DRM_QUIRE_QUEUE_MAX_JOBS jobs of the queue have not ended, wait for one.  -EINTR: a signal came
+ * while others had the locks, while buffers were brought back, or while a reset kept the card away;
+ * no job is queued.
  */
 struct drm_quire_submit {
 	__u32 queue_id;
