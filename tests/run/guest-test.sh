@@ -20,12 +20,14 @@ died_of_patching() {
 	grep -q 'Oops: int3' "$results/$name.console" && ! grep -q '\[quire\]' "$results/$name.console"
 }
 
-cd "$build/user/tests/guest" || exit 1
+# Without links: an initramfs has only what was added to it, under its own name.
+tests=$(cd "$build/user/tests/guest" && pwd -P) || exit 1
+cd "$tests" || exit 1
 for try in 1 2; do
 	# shellcheck disable=SC2086 # options are words
 	QUIRE_BUILD=$build "$top/tools/quire-vm" run \
 		--check-kernel --timeout 300 --console "$results/$name.console" $options $all -- \
-		sh -c "top='$top' build='$build'; cd '$build/user/tests/guest' && $command" \
+		sh -c "top='$top' build='$build'; cd '$tests' && $command" \
 		>"$results/$name.tap" 2>"$results/$name.errors" </dev/null
 	echo $? >"$results/$name.status"
 	died_of_patching || break
