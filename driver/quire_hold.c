@@ -330,19 +330,40 @@ bool quire_hold_frozen(const struct quire_queues *queues)
 #endif
 }
 
-/* Processes have gone on: what could not come meanwhile has its time from here on. */
+/* Time does not count from when processes are frozen until they go on. */
 static void quire_hold_thaw(struct quire_queues *queues)
 {
 	bool frozen = quire_hold_frozen(queues);
+	struct quire_hold *hold;
 	struct quire_vm *vm;
 
 	lockdep_assert_held(&queues->lock);
 	if (queues->frozen == frozen)
 		return;
 	queues->frozen = frozen;
-	list_for_each_entry(vm, &queues->held, hold.node)
-		if (vm->hold.resting && !frozen)
-			vm->hold.since = jiffies;
+	if (frozen) {
+		queues->frozen_at = jiffies;
+		return;
+	}
+	list_for_each_entry(vm, &queues->held, hold.node) {
+		hold = &vm->hold;
+		if (!hold->resting)
+			continue;
+		if (time_after(queues->frozen_at, hold->since))
+			hold->since += jiffies - queues->frozen_at;
+		else
+			hold->since = jiffies;
+	}
+}
+
+/* Since its jobs rest. */
+static long quire_hold_lasted(const struct quire_vm *vm)
+{
+	const struct quire_queues *queues = vm->qdev->queues;
+	unsigned long end = queues->frozen ? queues->frozen_at : jiffies;
+
+	lockdep_assert_held(&queues->lock);
+	return max((long)(end - vm->hold.since), 0L);
 }
 
 void quire_hold_end(struct quire_vm *vm)
@@ -356,7 +377,7 @@ void quire_hold_end(struct quire_vm *vm)
 	quire_hold_thaw(vm->qdev->queues);
 	if (hold->resting) {
 		hold->ended = jiffies;
-		hold->left = hold->most - (long)(hold->ended - hold->since);
+		hold->left = hold->most - quire_hold_lasted(vm);
 	}
 	list_del_init(&hold->node);
 	list_for_each_entry(queue, &vm->open, of_vm)

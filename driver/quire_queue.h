@@ -302,6 +302,8 @@ struct quire_queues {
 	bool sleepy;
 	/** @frozen: processes were frozen for that when holds were looked at; under @lock */
 	bool frozen;
+	/** @frozen_at: since when, in jiffies */
+	unsigned long frozen_at;
 	/** @takings: whose memory goes now (struct quire_taking): they are held for as long */
 	struct list_head takings;
 	/** @kernel: the kernel's queue, or NULL */
