@@ -581,6 +581,8 @@ static int work_in_full_group(void)
 		ret = card_setup_limit(&card, 0, 60000);
 	memory = mmap(NULL, LIMIT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	args.address = (uintptr_t)memory;
+	/* Page by page: a huge one would take the rest of what is to be left for forks. */
+	madvise(memory, LIMIT, MADV_NOHUGEPAGE);
 	if (!ret)
 		ret = card_ioctl(card.fd, DRM_IOCTL_QUIRE_USERPTR, &args);
 	if (!ret)
