@@ -325,6 +325,7 @@ TEST_F_TIMEOUT(takeaway, who_ends_and_comes_again_is_not_waited_for_as_long_agai
 
 	*owner = (struct owner){ .spaces = 1, .queues = 2, .pages = 1, .file = true };
 	first = owner_truncate(owner, self->file);
+	ASSERT_GT(HUGE_VAL, first);
 	owner_kill(owner);
 	again = owner_truncate(owner, self->file);
 	TH_LOG("waited %.1f s, and %.1f s again", first, again);

@@ -39,7 +39,7 @@ enum quire_status {
 	QUIRE_STATUS_CANCELLED = 5,	/* stopped by the driver: time limit, reset, or queue destroyed */
 	QUIRE_STATUS_ENGINE_ERROR = 6,	/* the engine gave up; detail = engine's own code */
 	QUIRE_STATUS_LIMIT = 7,		/* over 2^31 - 1 products in one accumulator */
-	QUIRE_STATUS_FIRMWARE = 8,	/* it refused the ring entry, or crashed */
+	QUIRE_STATUS_FIRMWARE = 8,	/* the firmware refused the ring entry, or crashed */
 	/*
 	 * A tiled image is wrong: fault_address = tile row << 32 | tile column, detail = byte
 	 * offset of the field in struct quire_tile (the checksum also when padding is not
