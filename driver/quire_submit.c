@@ -222,15 +222,13 @@ static int quire_submit_enter(struct quire_queue *queue, struct drm_exec *exec,
 	return ret;
 }
 
-/* -EAGAIN: pages of the process have gone meanwhile. */
-static int quire_submit_try(struct quire_queue *queue, struct quire_submission *submission)
+/* With the pages of processes there: -EAGAIN if some have gone meanwhile. */
+static int quire_submit_lock_buffers(struct quire_queue *queue, struct quire_submission *submission)
 {
 	struct drm_exec exec;
 	int ret;
 
-	ret = quire_vm_fault_userptrs(queue->vm);
-	if (ret)
-		return ret;
+	lockdep_assert_held(&queue->submit_lock);
 	drm_exec_init(&exec, DRM_EXEC_INTERRUPTIBLE_WAIT | DRM_EXEC_IGNORE_DUPLICATES,
 		      QUIRE_SUBMIT_FEW_BUFFERS);
 	drm_exec_until_all_locked(&exec) {
@@ -245,19 +243,34 @@ static int quire_submit_try(struct quire_queue *queue, struct quire_submission *
 	return ret;
 }
 
-static int quire_submit_jobs(struct quire_queue *queue, struct quire_submission *submission)
+/*
+ * Pages of processes are asked for without submit_lock: that may last for ever, and who closes
+ * the queue waits for it.
+ */
+static int quire_submit_try(struct quire_queue *queue, struct quire_submission *submission)
 {
-	int ret;
+	int ret = quire_submit_late(queue);
 
-	ret = quire_restart(mutex_lock_interruptible(&queue->submit_lock));
+	if (!ret)
+		ret = quire_vm_fault_userptrs(queue->vm);
+	if (ret)
+		return ret;
+	ret = mutex_lock_interruptible(&queue->submit_lock);
 	if (ret)
 		return ret;
 	ret = quire_submit_check_room(queue, submission->count);
 	if (!ret)
-		ret = quire_submit_try(queue, submission);
+		ret = quire_submit_lock_buffers(queue, submission);
+	mutex_unlock(&queue->submit_lock);
+	return ret;
+}
+
+static int quire_submit_jobs(struct quire_queue *queue, struct quire_submission *submission)
+{
+	int ret = quire_submit_try(queue, submission);
+
 	while (ret == -EAGAIN)
 		ret = signal_pending(current) ? -ERESTARTSYS : quire_submit_try(queue, submission);
-	mutex_unlock(&queue->submit_lock);
 	return quire_restart(ret);
 }
 

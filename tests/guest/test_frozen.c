@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -230,6 +232,83 @@ TEST_F_TIMEOUT(frozen, memory_of_a_user_that_does_not_come_back_costs_others_not
 	close(go);
 	EXPECT_EQ(user, waitpid(user, &status, 0));
 	EXPECT_EQ(0, status);
+}
+
+/* A process that lets the file system go on when @go is closed, or after so long. */
+static pid_t start_thaw(int timeout_ms, int *go)
+{
+	int to[2];
+	pid_t child;
+
+	if (pipe(to))
+		return -1;
+	child = fork();
+	if (!child) {
+		struct pollfd closed = { .fd = to[0], .events = POLLIN };
+
+		close(to[1]);
+		poll(&closed, 1, timeout_ms);
+		_exit(-freeze(FITHAW));
+	}
+	close(to[0]);
+	*go = to[1];
+	return child;
+}
+
+struct submission {
+	struct card *card;
+	int ret;
+	bool ended;
+};
+
+static void *submit_empty(void *argument)
+{
+	struct submission *submission = argument;
+	uint64_t point;
+
+	submission->ret = card_submit(submission->card, 0, 0, &point);
+	__atomic_store_n(&submission->ended, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+TEST_F_TIMEOUT(frozen, closing_a_queue_does_not_wait_for_memory_that_a_submission_waits_for, 120)
+{
+	struct submission waiting = { .card = &self->card };
+	uint32_t handle = 0;
+	int go = -1, status, closed;
+	double start, took;
+	pthread_t thread;
+	pid_t thaw;
+	char *page;
+
+	if (mount_disk())
+		SKIP(return, "no disk with a file system");
+	self->file = open(DIRECTORY "/file", O_RDWR | O_CREAT, 0600);
+	ASSERT_LE(0, self->file);
+	ASSERT_EQ(0, ftruncate(self->file, PAGE));
+	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, self->file, 0);
+	ASSERT_NE(MAP_FAILED, page);
+	page[0] = 1;
+	ASSERT_EQ(0, bind_memory(&self->card, self->card.vm, page, &handle));
+	thaw = start_thaw(20000 * test_patience(), &go);
+	ASSERT_LT(0, thaw);
+	/* Its pages are written, and a page fault makes them ones that may be written to again. */
+	ASSERT_EQ(0, freeze(FIFREEZE));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, submit_empty, &waiting));
+	usleep(500000 * test_patience());
+	EXPECT_FALSE(__atomic_load_n(&waiting.ended, __ATOMIC_ACQUIRE));
+	start = seconds_now();
+	closed = card_queue_destroy(self->card.fd, self->card.queue);
+	took = seconds_now() - start;
+	EXPECT_FALSE(__atomic_load_n(&waiting.ended, __ATOMIC_ACQUIRE));
+	close(go);
+	EXPECT_EQ(thaw, waitpid(thaw, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(0, closed);
+	EXPECT_GT(5 * test_patience(), took);
+	EXPECT_EQ(-ECANCELED, waiting.ret);
+	EXPECT_EQ(0, munmap(page, PAGE));
 }
 
 TEST_HARNESS_MAIN
