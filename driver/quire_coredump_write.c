@@ -398,7 +398,7 @@ static void quire_coredump_hand_over(struct quire_coredump *dump, void *whole, s
 	} else if (quire_coredump_is_kept(dev)) {
 		/* Once for each that is kept: a process makes one a second. */
 		if (!all->refused)
-			drm_info(&all->qdev->drm, "core dump dropped, and so are others until the one that is there is released\n");
+			drm_info(&all->qdev->drm, "core dump dropped, as all are until the one kept is released\n");
 		all->refused = true;
 		vfree(whole);
 		return;
