@@ -311,4 +311,68 @@ TEST_F_TIMEOUT(frozen, closing_a_queue_does_not_wait_for_memory_that_a_submissio
 	EXPECT_EQ(0, munmap(page, PAGE));
 }
 
+/* Jobs whose memory is a page that nobody can write to until the file system goes on. */
+static int take_page(struct card *card, char *page)
+{
+	uint32_t handle = 0, bytes;
+	uint64_t point;
+	int ret;
+
+	page[0] = 1;
+	ret = bind_memory(card, card->vm, page, &handle);
+	if (!ret)
+		ret = card_long_stream(card, &bytes);
+	if (!ret)
+		ret = card_submit(card, card->stream.va, bytes, &point);
+	if (ret)
+		return ret;
+	usleep(100000);
+	return freeze(FIFREEZE);
+}
+
+/* What the card has worked for the queue, in seconds. */
+static double seconds_worked(const struct card *card)
+{
+	struct drm_quire_queue_query state = {};
+
+	card_queue_state(card->fd, card->queue, &state);
+	return state.busy_ns / 1e9;
+}
+
+TEST_F_TIMEOUT(frozen, attempts_to_sleep_do_not_keep_jobs_at_rest, 120)
+{
+	double rested, awake = 0, start;
+	int attempts = 0;
+	char *page;
+
+	if (mount_disk() || sysfs_write("/sys/power/pm_test", "freezer"))
+		SKIP(return, "no disk with a file system, or no attempts to sleep");
+	self->file = open(DIRECTORY "/file", O_RDWR | O_CREAT, 0600);
+	ASSERT_LE(0, self->file);
+	ASSERT_EQ(0, ftruncate(self->file, PAGE));
+	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, self->file, 0);
+	ASSERT_NE(MAP_FAILED, page);
+	ASSERT_EQ(0, take_page(&self->card, page));
+	EXPECT_EQ(0, sysfs_write("/sys/power/pm_freeze_timeout", "1000"));
+	EXPECT_EQ(0, sysfs_write("/sys/power/sync_on_suspend", "0"));
+	usleep(500000 * test_patience());
+	rested = seconds_worked(&self->card);
+	while (seconds_worked(&self->card) < rested + 0.3 && awake < 10 * test_patience()) {
+		/* The thread that waits for the page cannot be frozen. */
+		EXPECT_EQ(-EBUSY, sysfs_write("/sys/power/state", "mem"));
+		start = seconds_now();
+		usleep(500000);
+		awake += seconds_now() - start;
+		attempts++;
+	}
+	TH_LOG("%d attempts, awake for %.1f s", attempts, awake);
+	EXPECT_LT(3, attempts);
+	EXPECT_GT(10 * test_patience(), awake);
+	EXPECT_EQ(0, freeze(FITHAW));
+	sysfs_write("/sys/power/pm_freeze_timeout", "20000");
+	sysfs_write("/sys/power/sync_on_suspend", "1");
+	sysfs_write("/sys/power/pm_test", "none");
+	EXPECT_EQ(0, munmap(page, PAGE));
+}
+
 TEST_HARNESS_MAIN
