@@ -14,6 +14,10 @@
  * Its time runs from rest on, for all memory that goes meanwhile, and it does not end at once where
  * bands are long: whoever takes much away waits for bands once, not for each buffer.  Holds that
  * follow each other have no more time than one and some of what passes in between.
+ *
+ * Whoever takes memory away looks at rings, of which there are few, and not at queues and address
+ * spaces, of which a process may have as many as it can pay for.  Those without a ring find out
+ * when they want one.
  */
 #include <linux/delay.h>
 #include <linux/freezer.h>
@@ -44,26 +48,15 @@
 /* Should nobody be woken. */
 #define QUIRE_HOLD_LOOK (HZ / 20)
 
-static bool quire_hold_has_jobs(struct quire_vm *vm)
+/* Rings of the address space. */
+static u32 quire_hold_rings(const struct quire_vm *vm)
 {
-	struct quire_queue *queue;
+	const struct quire_queues *queues = vm->qdev->queues;
 
-	lockdep_assert_held(&vm->qdev->queues->lock);
-	list_for_each_entry(queue, &vm->open, of_vm)
-		if (quire_ring_has_jobs(queue))
-			return true;
-	return false;
-}
-
-static bool quire_hold_on_rings(struct quire_vm *vm)
-{
-	struct quire_queue *queue;
-
-	lockdep_assert_held(&vm->qdev->queues->lock);
-	list_for_each_entry(queue, &vm->open, of_vm)
-		if (queue->slot)
-			return true;
-	return false;
+	lockdep_assert_held(&queues->lock);
+	if (vm->mmu.context == QUIRE_NO_CONTEXT)
+		return 0;
+	return queues->contexts[vm->mmu.context].rings;
 }
 
 /* What is left, and what has come to it while jobs could run. */
@@ -74,32 +67,13 @@ static long quire_hold_budget(const struct quire_hold *hold)
 	return min(hold->left + (long)(QUIRE_HOLD_SHARE * passed), (long)QUIRE_HOLD_MOST);
 }
 
-/* False: no job could notice, or there is no time left. */
-static bool quire_hold_enter(struct quire_vm *vm)
-{
-	struct quire_hold *hold = &vm->hold;
-
-	if (quire_hold_active(hold)) {
-		hold->taken = jiffies;
-		return true;
-	}
-	if (!quire_hold_has_jobs(vm) || quire_hold_budget(hold) <= 0)
-		return false;
-	hold->taken = jiffies;
-	hold->least = 0;
-	hold->resting = false;
-	list_add_tail(&hold->node, &vm->qdev->queues->held);
-	return true;
-}
-
-/* Whether the jobs are at rest; from the first look that finds them so, the time runs. */
-static bool quire_hold_look(struct quire_vm *vm)
+bool quire_hold_look(struct quire_vm *vm)
 {
 	struct quire_hold *hold = &vm->hold;
 
 	if (hold->resting)
 		return true;
-	if (quire_hold_on_rings(vm))
+	if (quire_hold_rings(vm))
 		return false;
 	hold->resting = true;
 	hold->since = jiffies;
@@ -107,41 +81,26 @@ static bool quire_hold_look(struct quire_vm *vm)
 	return true;
 }
 
-/* Nothing of it is on a ring, or goes there, from the end of the band that runs. */
-static bool quire_hold_park(struct quire_vm *vm)
+/* False: there is no time left, or nobody goes on. */
+static bool quire_hold_begin(struct quire_vm *vm)
 {
-	struct quire_device *qdev = vm->qdev;
-	struct quire_queues *queues = qdev->queues;
-	struct quire_queue *queue;
+	struct quire_queues *queues = vm->qdev->queues;
+	struct quire_hold *hold = &vm->hold;
 
 	lockdep_assert_held(&queues->lock);
-	if (queues->ended || qdev->wedged || !quire_hold_enter(vm))
-		return false;
-	quire_limit_watch(qdev);
-	/* Whoever has the card, or resets it, takes all rings. */
-	if (queues->blocked || queues->ailing)
+	if (quire_hold_active(hold))
 		return true;
-	list_for_each_entry(queue, &vm->open, of_vm)
-		if (queue->slot)
-			quire_slot_park(queue->slot);
-	return true;
-}
-
-static void quire_hold_begin(struct quire_vm *vm)
-{
-	lockdep_assert_held(&vm->qdev->queues->lock);
-	if (!quire_hold_park(vm))
-		return;
-	/* One that runs already waits for the caller, too, or sees that the memory has gone. */
+	if (queues->ended || vm->qdev->wedged || quire_hold_budget(hold) <= 0)
+		return false;
+	hold->resting = false;
+	list_add_tail(&hold->node, &queues->held);
+	quire_hold_look(vm);
+	quire_limit_watch(vm->qdev);
 	quire_vm_get(vm);
-	if (!quire_restore_begin(&vm->hold))
+	/* The work of the hold before may be there still, and finds this one. */
+	if (!quire_restore_begin(hold))
 		quire_vm_put(vm);
-}
-
-static struct hlist_head *quire_hold_spaces(struct quire_queues *queues,
-					    const struct mm_struct *mm)
-{
-	return &queues->spaces[hash_ptr(mm, QUIRE_SPACES_BITS)];
+	return true;
 }
 
 void quire_hold_join(struct quire_vm *vm, const struct mm_struct *mm)
@@ -150,18 +109,12 @@ void quire_hold_join(struct quire_vm *vm, const struct mm_struct *mm)
 
 	mutex_lock(&queues->lock);
 	vm->hold.mm = mm;
-	hlist_add_head(&vm->hold.of_mm, quire_hold_spaces(queues, mm));
 	mutex_unlock(&queues->lock);
 }
 
 void quire_hold_quit(struct quire_vm *vm)
 {
-	struct quire_queues *queues = vm->qdev->queues;
-
-	mutex_lock(&queues->lock);
-	hlist_del_init(&vm->hold.of_mm);
-	vm->hold.mm = NULL;
-	mutex_unlock(&queues->lock);
+	quire_hold_join(vm, NULL);
 }
 
 /* It has memory of the process: it is waited for. */
@@ -190,38 +143,65 @@ static void quire_hold_ask(struct quire_taking *taking, const struct quire_vm *v
 	taking->patience = max_t(long, patience, QUIRE_HOLD_PATIENCE_LEAST);
 }
 
-static void quire_hold_begin_some(const struct quire_taking *taking, struct hlist_head *spaces)
+/* The address space of a ring, if what happens concerns it. */
+static struct quire_vm *quire_hold_on_ring(const struct quire_taking *taking, u32 ring)
 {
-	struct quire_vm *vm;
+	struct quire_queue *queue = taking->qdev->queues->slots[ring].queue;
 
-	hlist_for_each_entry(vm, spaces, hold.of_mm)
-		if (quire_hold_concerns(taking, vm))
-			quire_hold_begin(vm);
+	lockdep_assert_held(&taking->qdev->queues->lock);
+	return queue && quire_hold_concerns(taking, queue->vm) ? queue->vm : NULL;
 }
 
-/* Address spaces that have joined, too. */
+/* Nothing of it is on a ring, or goes there, from the end of the band that runs. */
+static void quire_hold_park(struct quire_vm *vm)
+{
+	struct quire_queues *queues = vm->qdev->queues;
+
+	lockdep_assert_held(&queues->lock);
+	for (u32 i = 0; i < queues->count && quire_hold_rings(vm); i++) {
+		struct quire_slot *slot = &queues->slots[i];
+
+		/* Whoever has the card, or resets it, takes all rings. */
+		if (queues->blocked || queues->ailing)
+			return;
+		if (slot->queue && slot->queue->vm == vm)
+			quire_slot_park(slot);
+	}
+}
+
+/* Address spaces whose jobs are on rings: others' do not begin meanwhile (quire_hold_keeps()). */
 static void quire_hold_begin_all(struct quire_taking *taking)
 {
 	struct quire_queues *queues = taking->qdev->queues;
+	struct quire_vm *vm;
+	bool any = false;
 
 	lockdep_assert_held(&queues->lock);
-	if (!taking->all)
-		quire_hold_begin_some(taking, quire_hold_spaces(queues, taking->mm));
-	for (u32 i = 0; taking->all && i < ARRAY_SIZE(queues->spaces); i++)
-		quire_hold_begin_some(taking, &queues->spaces[i]);
+	for (u32 i = 0; i < queues->count; i++) {
+		vm = quire_hold_on_ring(taking, i);
+		if (!vm || (!quire_hold_active(&vm->hold) &&
+			    !quire_ring_has_jobs(queues->slots[i].queue)))
+			continue;
+		if (!quire_hold_begin(vm))
+			continue;
+		any = true;
+		quire_hold_park(vm);
+	}
 	/* Many are at rest as soon as they are asked. */
-	if (!queues->blocked && !queues->ailing && !queues->ended)
+	if (any && !queues->blocked && !queues->ailing && !queues->ended)
 		quire_slots_collect(taking->qdev);
 }
 
 static bool quire_hold_all_rest(struct quire_taking *taking)
 {
+	struct quire_queues *queues = taking->qdev->queues;
 	struct quire_vm *vm;
 	bool rest = true;
 
-	lockdep_assert_held(&taking->qdev->queues->lock);
-	list_for_each_entry(vm, &taking->qdev->queues->held, hold.node) {
-		if (!quire_hold_has(vm, taking->mm) || quire_hold_look(vm))
+	lockdep_assert_held(&queues->lock);
+	for (u32 i = 0; i < queues->count; i++) {
+		vm = quire_hold_on_ring(taking, i);
+		if (!vm || !quire_hold_has(vm, taking->mm) || !quire_hold_active(&vm->hold))
 			continue;
 		rest = false;
 		if (!taking->patience)
@@ -231,20 +211,50 @@ static bool quire_hold_all_rest(struct quire_taking *taking)
 }
 
 /*
+ * Of a process.  Two may have one place: then it is that of whom somebody has waited for, and who
+ * is forgotten is waited for again.
+ */
+static struct quire_rest *quire_hold_rest(struct quire_queues *queues, const struct mm_struct *mm)
+{
+	return &queues->rests[hash_ptr(mm, QUIRE_RESTS_BITS)];
+}
+
+static bool quire_hold_is_over(const struct quire_rest *rest)
+{
+	return time_after_eq(jiffies, rest->taken + rest->least);
+}
+
+/*
  * Whoever has waited finds them at rest for a while; and for as many times longer as jobs run
  * otherwise where others have waited too often.
  */
 static void quire_hold_stay(struct quire_taking *taking)
 {
-	long waited = jiffies - taking->begun, least = waited / QUIRE_HOLD_REST_PART;
-	struct quire_vm *vm;
+	struct quire_rest *rest = quire_hold_rest(taking->qdev->queues, taking->mm);
+	unsigned long waited = taking->patience ? jiffies - taking->begun : 0;
 
 	lockdep_assert_held(&taking->qdev->queues->lock);
 	if (taking->all)
-		least = waited * (QUIRE_RESTORER_PATIENCE_PART - 1);
-	list_for_each_entry(vm, &taking->qdev->queues->held, hold.node)
-		if (quire_hold_concerns(taking, vm))
-			vm->hold.least = max(vm->hold.least, least);
+		quire_restorer_rest(taking->uid, waited * (QUIRE_RESTORER_PATIENCE_PART - 1));
+	if (rest->mm != taking->mm && !quire_hold_is_over(rest) && !waited)
+		return;
+	if (rest->mm != taking->mm || quire_hold_is_over(rest))
+		rest->least = 0;
+	rest->mm = taking->mm;
+	rest->taken = jiffies;
+	rest->least = max(rest->least, waited / QUIRE_HOLD_REST_PART);
+}
+
+/* Somebody may come for more of its memory who would have to wait for a band again. */
+static bool quire_hold_stays(const struct quire_vm *vm)
+{
+	const struct quire_rest *rest = quire_hold_rest(vm->qdev->queues, vm->hold.mm);
+
+	lockdep_assert_held(&vm->qdev->queues->lock);
+	if (!vm->hold.mm)
+		return false;
+	return (rest->mm == vm->hold.mm && !quire_hold_is_over(rest)) ||
+	       quire_restorer_rests(vm->hold.restorer);
 }
 
 /* All whose bands last that long, together. */
@@ -254,10 +264,12 @@ static void quire_hold_cut(struct quire_taking *taking)
 	struct quire_vm *vm;
 
 	lockdep_assert_held(&qdev->queues->lock);
-	list_for_each_entry(vm, &qdev->queues->held, hold.node)
-		if (quire_hold_has(vm, taking->mm) && !quire_hold_look(vm))
-			quire_reset_undrained(qdev, quire_reach_flush(qdev, vm->mmu.context),
-					      taking->patience);
+	for (u32 i = 0; i < QUIRE_CONTEXTS; i++) {
+		vm = qdev->queues->contexts[i].vm;
+		if (vm && quire_hold_has(vm, taking->mm) && quire_hold_active(&vm->hold) &&
+		    quire_hold_rings(vm))
+			quire_reset_undrained(qdev, quire_reach_flush(qdev, i), taking->patience);
+	}
 }
 
 bool quire_hold_taken(struct quire_taking *taking)
@@ -379,9 +391,11 @@ void quire_hold_end(struct quire_vm *vm)
 		hold->ended = jiffies;
 		hold->left = hold->most - quire_hold_lasted(vm);
 	}
+	WRITE_ONCE(hold->due, false);
 	list_del_init(&hold->node);
+	/* Jobs that come now are pushed by who submits them. */
 	list_for_each_entry(queue, &vm->open, of_vm)
-		if (!queue->slot && quire_ring_wants(queue))
+		if (!queue->slot && !quire_ring_is_empty(queue) && quire_ring_wants(queue))
 			quire_slot_want(queue);
 	wake_up_all(&vm->qdev->queues->changed);
 	quire_slots_wake(vm->qdev);
@@ -424,6 +438,17 @@ void quire_hold_end_all(struct quire_queues *queues)
 		quire_hold_end(vm);
 }
 
+static bool quire_hold_is_taken_from(const struct quire_vm *vm)
+{
+	struct quire_taking *taking;
+
+	lockdep_assert_held(&vm->qdev->queues->lock);
+	list_for_each_entry(taking, &vm->qdev->queues->takings, node)
+		if (quire_hold_concerns(taking, vm))
+			return true;
+	return false;
+}
+
 /*
  * No memory goes now, or went a moment ago where that takes the jobs long.  But there is some time
  * for it to come, too.
@@ -431,14 +456,31 @@ void quire_hold_end_all(struct quire_queues *queues)
 static bool quire_hold_may_end(const struct quire_vm *vm)
 {
 	const struct quire_hold *hold = &vm->hold;
-	struct quire_taking *taking;
 
+	if (quire_hold_is_taken_from(vm))
+		return false;
+	return !quire_hold_stays(vm) || time_after_eq(jiffies, hold->since + hold->most / 2);
+}
+
+/* Where it has stayed for half of its time, it does not begin again to stay. */
+static bool quire_hold_is_due(const struct quire_vm *vm)
+{
+	const struct quire_hold *hold = &vm->hold;
+
+	if (READ_ONCE(hold->due) || quire_hold_is_taken_from(vm))
+		return true;
+	return quire_hold_stays(vm) && quire_hold_budget(hold) > (long)QUIRE_HOLD_MOST / 2;
+}
+
+bool quire_hold_keeps(struct quire_vm *vm)
+{
 	lockdep_assert_held(&vm->qdev->queues->lock);
-	list_for_each_entry(taking, &vm->qdev->queues->takings, node)
-		if (quire_hold_concerns(taking, vm))
-			return false;
-	return time_after_eq(jiffies, hold->taken + hold->least) ||
-	       time_after_eq(jiffies, hold->since + hold->most / 2);
+	if (quire_hold_active(&vm->hold))
+		return true;
+	if (!vm->hold.mm || !quire_hold_is_due(vm) || !quire_hold_begin(vm))
+		return false;
+	quire_hold_park(vm);
+	return true;
 }
 
 /* The memory is there: false if more may go that somebody would wait for the jobs for again. */
@@ -496,7 +538,6 @@ int quire_hold_init(struct quire_hold *hold)
 		return -ENOMEM;
 	INIT_LIST_HEAD(&hold->waiting);
 	INIT_LIST_HEAD(&hold->node);
-	INIT_HLIST_NODE(&hold->of_mm);
 	INIT_WORK(&hold->restore, quire_hold_restore);
 	hold->left = QUIRE_HOLD_MOST;
 	hold->ended = jiffies;

@@ -18,18 +18,17 @@ struct quire_hold {
 	struct list_head node;
 	/** @mm: whose memory it has, or NULL; only to be compared */
 	const struct mm_struct *mm;
-	/** @of_mm: in quire_queues.spaces while it has such */
-	struct hlist_node of_mm;
-	/** @taken: when memory went for the last time, in jiffies */
-	unsigned long taken;
+	/**
+	 * @due: memory has gone since its jobs had all of it, and it was not held; set by who
+	 * takes it, under quire_userptr.ties_lock
+	 */
+	bool due;
 	/** @resting: its jobs have come to rest, since when its time runs */
 	bool resting;
 	/** @since: when they had, in jiffies */
 	unsigned long since;
 	/** @most: how long it may last from there on */
 	long most;
-	/** @least: and how long it does from @taken on, though the memory be there */
-	long least;
 	/** @ended: when the last one that rested ended, in jiffies */
 	unsigned long ended;
 	/**
@@ -43,6 +42,16 @@ struct quire_hold {
 	struct quire_restorer *restorer;
 	/** @waiting: in quire_restorer.waiting while @restore waits for other works of the user */
 	struct list_head waiting;
+};
+
+/** struct quire_rest - a process, or what is left of it, whose jobs were waited for */
+struct quire_rest {
+	/** @mm: only to be compared; under quire_queues.lock, as all here */
+	const struct mm_struct *mm;
+	/** @taken: when memory of it went for the last time, in jiffies */
+	unsigned long taken;
+	/** @least: how long holds last from there on, though the memory be there */
+	unsigned long least;
 };
 
 /** struct quire_taking - memory of a process goes, and its jobs rest; the caller's */
@@ -91,6 +100,13 @@ bool quire_hold_taken(struct quire_taking *taking);
 void quire_hold_give(struct quire_taking *taking);
 
 /* Under quire_queues.lock: */
+/*
+ * A queue of the address space wants a ring: true if it has to wait for memory, be it that a hold
+ * begins now.
+ */
+bool quire_hold_keeps(struct quire_vm *vm);
+/* Of one that is held: whether its jobs are at rest.  From the first look on its time runs. */
+bool quire_hold_look(struct quire_vm *vm);
 void quire_hold_end(struct quire_vm *vm);
 /* Ends holds that have lasted too long; true if some are left. */
 bool quire_hold_watch(struct quire_queues *queues);

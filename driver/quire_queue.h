@@ -11,6 +11,7 @@
 #include <linux/workqueue.h>
 
 #include "quire_device.h"
+#include "quire_hold.h"
 #include "quire_reach.h"
 #include "quire_sync.h"
 
@@ -27,7 +28,7 @@ struct quire_slot;
 #define QUIRE_SLOT_STOP_MS 2000
 #define QUIRE_PRIORITIES (DRM_QUIRE_QUEUE_PRIORITY_HIGH - DRM_QUIRE_QUEUE_PRIORITY_LOW + 1)
 #define QUIRE_SHARE_BITS 8
-#define QUIRE_SPACES_BITS 8
+#define QUIRE_RESTS_BITS 8
 /* Ring and context of the kernel's own jobs; these are not lent. */
 #define QUIRE_KERNEL_RING 0
 #define QUIRE_KERNEL_CONTEXT 0
@@ -294,8 +295,8 @@ struct quire_queues {
 	struct mutex lock;
 	/** @all: queues that are not closed */
 	struct list_head all;
-	/** @spaces: address spaces (quire_vm.hold) with memory of a process, by hash of its mm */
-	struct hlist_head spaces[BIT(QUIRE_SPACES_BITS)];
+	/** @rests: processes whose jobs were waited for a moment ago, by hash of the mm */
+	struct quire_rest rests[BIT(QUIRE_RESTS_BITS)];
 	/** @held: address spaces (quire_vm.hold) whose queues get no ring */
 	struct list_head held;
 	/** @sleepy: the machine is about to sleep, or has slept; no lock to read it */
@@ -411,6 +412,8 @@ int quire_ring_start(struct quire_queue *queue);
 void quire_ring_add(struct quire_queue *queue, struct quire_job *job, int late);
 void quire_ring_end_later(struct quire_queue *queue);
 bool quire_ring_has_jobs(struct quire_queue *queue);
+/* The same, without a lock: what comes now may be missed. */
+bool quire_ring_is_empty(const struct quire_queue *queue);
 /* Whether jobs are on the ring, or could be. */
 bool quire_ring_busy(struct quire_queue *queue);
 bool quire_ring_wants(struct quire_queue *queue);

@@ -35,6 +35,8 @@ struct quire_restorer {
 	long patience;
 	/** @charged: in jiffies; some of what has passed since comes to @patience */
 	unsigned long charged;
+	/** @rests: others have waited too often: until when, in jiffies; no lock to read it */
+	unsigned long rests;
 	/** @waiting: holds (quire_hold.waiting) whose work waits for one to end, oldest first */
 	struct list_head waiting;
 };
@@ -88,6 +90,7 @@ static struct quire_restorer *quire_restorer_find(struct quire_restorer **fresh)
 	restorer->uid = current_uid();
 	restorer->patience = QUIRE_RESTORER_PATIENCE;
 	restorer->charged = jiffies;
+	restorer->rests = jiffies;
 	INIT_LIST_HEAD(&restorer->waiting);
 	list_add(&restorer->node, &quire_restorers);
 	return restorer;
@@ -142,6 +145,22 @@ void quire_restorer_charge(kuid_t uid, unsigned long waited)
 		restorer->charged = jiffies;
 	}
 	spin_unlock(&quire_restorers_lock);
+}
+
+void quire_restorer_rest(kuid_t uid, unsigned long least)
+{
+	struct quire_restorer *restorer;
+
+	spin_lock(&quire_restorers_lock);
+	restorer = quire_restorer_of(uid);
+	if (restorer && time_before(restorer->rests, jiffies + least))
+		WRITE_ONCE(restorer->rests, jiffies + least);
+	spin_unlock(&quire_restorers_lock);
+}
+
+bool quire_restorer_rests(const struct quire_restorer *restorer)
+{
+	return time_before(jiffies, READ_ONCE(restorer->rests));
 }
 
 bool quire_restore_begin(struct quire_hold *hold)

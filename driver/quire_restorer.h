@@ -20,6 +20,9 @@ kuid_t quire_restorer_uid(const struct quire_restorer *restorer);
 long quire_restorer_left(const struct quire_restorer *restorer);
 /* Somebody has waited for them; nothing if he has no address space any more. */
 void quire_restorer_charge(kuid_t uid, unsigned long waited);
+/* All his address spaces with memory of processes rest for so long, in jiffies. */
+void quire_restorer_rest(kuid_t uid, unsigned long least);
+bool quire_restorer_rests(const struct quire_restorer *restorer);
 
 /* The hold's work, now or when the user has less.  False: one that has not begun is there. */
 bool quire_restore_begin(struct quire_hold *hold);

@@ -362,6 +362,12 @@ bool quire_ring_has_jobs(struct quire_queue *queue)
 	return any;
 }
 
+bool quire_ring_is_empty(const struct quire_queue *queue)
+{
+	/* In the order in which a job goes through them. */
+	return list_empty_careful(&queue->pending) && list_empty_careful(&queue->running);
+}
+
 bool quire_ring_wants(struct quire_queue *queue)
 {
 	unsigned long flags;

@@ -93,6 +93,8 @@ void quire_slot_detach(struct quire_slot *slot)
 	quire_share_give(queue);
 	context->rings--;
 	context->used = jiffies;
+	if (quire_hold_active(&queue->vm->hold))
+		quire_hold_look(queue->vm);
 	wake_up_all(&slot->qdev->queues->changed);
 	if (quire_ring_wants(queue)) {
 		quire_slot_want(queue);
@@ -331,7 +333,7 @@ static void quire_slots_search(struct quire_device *qdev, struct list_head *star
 	quire_share_count(queues);
 	coming = quire_slots_count_parking(queues);
 	while (!queues->ailing && tries && (queue = quire_share_next(queues))) {
-		if (!quire_ring_wants(queue)) {
+		if (!quire_ring_wants(queue) || quire_hold_keeps(queue->vm)) {
 			quire_share_unwait(queue);
 			continue;
 		}

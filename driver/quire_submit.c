@@ -215,6 +215,8 @@ static int quire_submit_enter(struct quire_queue *queue, struct drm_exec *exec,
 	if (!ret)
 		ret = quire_vm_begin_submit(queue->vm);
 	if (!ret) {
+		/* All of its memory is there, and goes, if so, after us. */
+		WRITE_ONCE(queue->vm->hold.due, false);
 		quire_submit_commit(queue, exec, submission);
 		quire_vm_end_submit(queue->vm);
 	}

@@ -241,7 +241,8 @@ void quire_turn_search(struct quire_queues *queues, struct list_head *started)
 	lockdep_assert_held(&queues->lock);
 	quire_share_count(queues);
 	quire_turn_count(queues);
-	while ((queue = quire_turn_next(queues)) && !quire_ring_wants(queue))
+	while ((queue = quire_turn_next(queues)) &&
+	       (!quire_ring_wants(queue) || quire_hold_keeps(queue->vm)))
 		quire_share_unwait(queue);
 	if (!queue || !quire_turn_clear(queue) || !quire_slot_lend(queue))
 		return;

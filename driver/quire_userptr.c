@@ -71,8 +71,13 @@ static void quire_userptr_hide(struct quire_userptr *userptr)
 
 	mutex_lock(&userptr->ties_lock);
 	list_for_each_entry(tie, &userptr->ties, of_bo) {
-		quire_vm_hide_bo(to_quire_vm(tie->base.vm), tie);
-		quire_reach_later(to_quire_vm(tie->base.vm));
+		struct quire_vm *vm = to_quire_vm(tie->base.vm);
+
+		quire_vm_hide_bo(vm, tie);
+		quire_reach_later(vm);
+		/* Jobs that have no ring ask for it before they get one. */
+		if (!READ_ONCE(userptr->over))
+			WRITE_ONCE(vm->hold.due, true);
 	}
 	mutex_unlock(&userptr->ties_lock);
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -424,6 +425,82 @@ TEST_F_TIMEOUT(many, card_is_opened_while_debugfs_shows_rings, 90)
 {
 	ASSERT_EQ(0, fill_rings(&self->crowd));
 	EXPECT_EQ(0, look_beside_others("rings", (size_t)QUEUES * RING_JOBS));
+}
+
+/* The page, as often as there are buffers, in the card's address space from @va on. */
+static int show_page(const struct card *card, const void *page, unsigned int buffers, uint64_t va)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < buffers && !ret; i++) {
+		struct drm_quire_userptr args = { .address = (uintptr_t)page, .size = PAGE };
+
+		ret = card_ioctl(card->fd, DRM_IOCTL_QUIRE_USERPTR, &args);
+		if (!ret)
+			ret = card_bind(card->fd, card->vm, args.handle, va + i * PAGE, PAGE, 0);
+	}
+	return ret;
+}
+
+/* How long it takes to give the page away, which no job uses at that time. */
+static int64_t drop_us(struct card *card, char *page)
+{
+	int64_t best = INT64_MAX;
+
+	for (int i = 0; i < SHORT_TRIES; i++) {
+		int64_t start, took;
+		uint64_t point;
+
+		page[0] = 1;
+		if (card_submit(card, 0, 0, &point) ||
+		    card_wait(card->fd, card->syncobj, point, 10000 * MS))
+			return -1;
+		start = now_us();
+		if (madvise(page, PAGE, MADV_DONTNEED))
+			return -1;
+		took = now_us() - start;
+		if (took < best)
+			best = took;
+	}
+	return best;
+}
+
+/* Queues of the card's address space, and address spaces that have another page. */
+static int add_queues_and_spaces(struct card *card, const void *page)
+{
+	struct drm_quire_userptr args = { .address = (uintptr_t)page, .size = PAGE };
+	int ret = card_ioctl(card->fd, DRM_IOCTL_QUIRE_USERPTR, &args);
+
+	for (int i = 0; i < QUEUES && !ret; i++) {
+		uint32_t vm, queue;
+
+		ret = card_queue_create(card->fd, card->vm, 0, &queue);
+		if (!ret)
+			ret = card_vm_create(card->fd, &vm);
+		if (!ret)
+			ret = card_bind(card->fd, vm, args.handle, 1ull << 32, PAGE, 0);
+	}
+	return ret;
+}
+
+TEST_F_TIMEOUT(many, queues_and_address_spaces_are_not_looked_at_for_each_buffer_that_goes, 90)
+{
+	struct card *card = &self->crowd.card;
+	int64_t few, many;
+	char *pages;
+
+	pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, pages);
+	ASSERT_EQ(0, madvise(pages, 2 * PAGE, MADV_NOHUGEPAGE));
+	memset(pages, 1, 2 * PAGE);
+	ASSERT_EQ(0, show_page(card, pages, 200, 1ull << 40));
+	few = drop_us(card, pages);
+	ASSERT_EQ(0, add_queues_and_spaces(card, pages + PAGE));
+	many = drop_us(card, pages);
+	TH_LOG("%lld us with few, %lld us with many", (long long)few, (long long)many);
+	ASSERT_LE(0, few);
+	ASSERT_LE(0, many);
+	EXPECT_GE(2 * few, many);
 }
 
 TEST_HARNESS_MAIN
