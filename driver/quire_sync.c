@@ -60,15 +60,21 @@ int quire_copy_array(struct drm_device *drm, const char *name,
 	return 0;
 }
 
+/*
+ * Fences of one context signal in order, and are one wait.  Not points of timelines: a point that
+ * was put on two of them lends its context to what follows on either.
+ */
 static int quire_wait_compare(struct rb_node *a, const struct rb_node *b)
 {
-	u64 first = rb_entry(a, struct quire_wait, node)->fence->context;
-	u64 second = rb_entry(b, struct quire_wait, node)->fence->context;
+	const struct dma_fence *first = rb_entry(a, struct quire_wait, node)->fence;
+	const struct dma_fence *second = rb_entry(b, struct quire_wait, node)->fence;
 
-	return first < second ? -1 : first > second;
+	if (first->context == second->context && dma_fence_is_chain((struct dma_fence *)first))
+		return first < second ? -1 : first > second;
+	return first->context < second->context ? -1 : first->context > second->context;
 }
 
-/* Fences of one context signal in order: the later of two is enough. */
+/* Of two that are one wait the later is enough. */
 static void quire_syncs_add(struct quire_syncs *syncs, struct quire_wait *wait)
 {
 	struct rb_node *node = rb_find_add(&wait->node, &syncs->seen, quire_wait_compare);

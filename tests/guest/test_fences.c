@@ -131,6 +131,42 @@ TEST_F(fences, jobs_behind_each_other_wait_for_all_they_name)
 	EXPECT_TRUE(over(&self->card, quick));
 }
 
+/* A point of @card is put on the timeline of @other, too: what follows on either has one context. */
+static int part_timelines(struct card *card, struct card *other)
+{
+	struct drm_syncobj_transfer transfer = { .src_handle = card->syncobj,
+						 .dst_handle = other->syncobj };
+	uint64_t point;
+	int ret = card_submit(card, 0, 0, &point);
+
+	other->point = card->point;
+	if (!ret)
+		ret = ends(card, point);
+	transfer.src_point = point;
+	return ret ? ret : card_ioctl(card->fd, DRM_IOCTL_SYNCOBJ_TRANSFER, &transfer);
+}
+
+TEST_F(fences, points_of_two_timelines_are_two_waits_though_they_have_one_context)
+{
+	struct card other;
+	struct drm_quire_sync waits[2];
+	uint64_t quick, slow, points[3];
+
+	ASSERT_EQ(0, add_queue(&self->card, &other));
+	ASSERT_EQ(0, part_timelines(&self->card, &other));
+	ASSERT_EQ(0, submit_products(&other, 12, &slow));
+	ASSERT_EQ(0, card_submit(&self->card, 0, 0, &quick));
+	ASSERT_EQ(0, ends(&self->card, quick));
+	waits[0] = wait_for(&self->card, quick);
+	waits[1] = wait_for(&other, slow);
+	ASSERT_EQ(0, submit_waiting(&self->late, waits, 1, &points[0]));
+	ASSERT_EQ(0, submit_waiting(&self->late, waits, 2, &points[1]));
+	ASSERT_EQ(0, submit_waiting(&self->late, &waits[1], 1, &points[2]));
+	ASSERT_EQ(0, ends(&self->late, points[1]));
+	EXPECT_TRUE(over(&other, slow));
+	ASSERT_EQ(0, ends(&self->late, points[2]));
+}
+
 static int bind_waiting(const struct card *card, uint32_t handle, uint64_t va,
 			const struct drm_quire_sync *waits, uint32_t count, uint64_t point)
 {
