@@ -211,23 +211,27 @@ static const struct mmu_interval_notifier_ops quire_userptr_ops = {
 	.invalidate = quire_userptr_invalidate,
 };
 
-/* @rest: work for a process that may be frozen, and then asks for nothing. */
-static bool quire_userptr_may_ask(struct quire_userptr *userptr, bool rest)
+/*
+ * Whether to go on: 0, or who is killed does not wait for the rest (-ERESTARTSYS), and whoever asks
+ * for @vm, whose jobs rest, does so only as long as they do, and its process is not frozen
+ * (-EAGAIN).
+ */
+static int quire_userptr_may_ask(struct quire_vm *vm)
 {
-	struct quire_device *qdev = to_quire_device(userptr->bo->base.base.dev);
-
-	return !rest || !quire_hold_frozen(qdev->queues);
+	if (!vm)
+		return fatal_signal_pending(current) ? -ERESTARTSYS : 0;
+	return quire_hold_active(&vm->hold) && !quire_hold_frozen(vm->qdev->queues) ? 0 : -EAGAIN;
 }
 
-static int quire_userptr_ask_pieces(struct quire_userptr *userptr, const struct hmm_range *range,
-				    bool rest)
+static int quire_userptr_ask_pieces(const struct hmm_range *range, struct quire_vm *vm)
 {
 	struct hmm_range piece = *range;
 	int ret = 0;
 
 	for (; !ret && piece.start < range->end; piece.start = piece.end) {
-		if (!quire_userptr_may_ask(userptr, rest))
-			return -EAGAIN;
+		ret = quire_userptr_may_ask(vm);
+		if (ret)
+			break;
 		piece.end = min(piece.start + QUIRE_USERPTR_PIECE * PAGE_SIZE, range->end);
 		piece.hmm_pfns = range->hmm_pfns + ((piece.start - range->start) >> PAGE_SHIFT);
 		ret = hmm_range_fault(&piece);
@@ -235,7 +239,8 @@ static int quire_userptr_ask_pieces(struct quire_userptr *userptr, const struct 
 	return ret;
 }
 
-static int quire_userptr_ask(struct quire_userptr *userptr, struct hmm_range *range, bool rest)
+static int quire_userptr_ask(struct quire_userptr *userptr, struct hmm_range *range,
+			     struct quire_vm *vm)
 {
 	struct mm_struct *mm = userptr->notifier.mm;
 	int ret;
@@ -245,7 +250,7 @@ static int quire_userptr_ask(struct quire_userptr *userptr, struct hmm_range *ra
 	range->notifier_seq = mmu_interval_read_begin(&userptr->notifier);
 	ret = mmap_read_lock_killable(mm) ? -ERESTARTSYS : 0;
 	if (!ret) {
-		ret = quire_userptr_ask_pieces(userptr, range, rest);
+		ret = quire_userptr_ask_pieces(range, vm);
 		mmap_read_unlock(mm);
 	}
 	mmput(mm);
@@ -265,11 +270,11 @@ static struct page **quire_userptr_pages(unsigned long *pfns, unsigned long coun
 }
 
 /*
- * -EAGAIN: pages have gone meanwhile.  What the process has unmapped, be it a moment ago, @rest
- * does not get (-EFAULT): something else may lie there.
+ * -EAGAIN: pages have gone meanwhile.  What the process has unmapped, be it a moment ago, jobs
+ * that rest do not get (-EFAULT): something else may lie there.
  */
 static int quire_userptr_take(struct quire_userptr *userptr, unsigned long *pfns,
-			      unsigned long count, unsigned long sequence, bool rest)
+			      unsigned long count, unsigned long sequence, struct quire_vm *vm)
 {
 	struct quire_device *qdev = to_quire_device(userptr->bo->base.base.dev);
 	struct quire_dma dma = {};
@@ -282,7 +287,7 @@ static int quire_userptr_take(struct quire_userptr *userptr, unsigned long *pfns
 	/* Others that go keep it, until the card has drained. */
 	ret = quire_restart(mutex_lock_interruptible(&userptr->lock));
 	if (!ret) {
-		if (rest && userptr->over) {
+		if (vm && userptr->over) {
 			ret = -EFAULT;
 		} else if (mmu_interval_read_retry(&userptr->notifier, sequence)) {
 			ret = -EAGAIN;
@@ -303,28 +308,26 @@ static int quire_userptr_take(struct quire_userptr *userptr, unsigned long *pfns
 }
 
 static int quire_userptr_try(struct quire_userptr *userptr, struct hmm_range *range,
-			     unsigned long count, bool rest)
+			     unsigned long count, struct quire_vm *vm)
 {
 	unsigned long deadline = jiffies + msecs_to_jiffies(QUIRE_USERPTR_TRIES_MS);
 	int ret;
 
 	do {
-		if (fatal_signal_pending(current))
-			return -ERESTARTSYS;
 		memset(range->hmm_pfns, 0, count * sizeof(*range->hmm_pfns));
-		if (rest && READ_ONCE(userptr->over))
+		if (vm && READ_ONCE(userptr->over))
 			return -EFAULT;
-		ret = quire_userptr_ask(userptr, range, rest);
+		ret = quire_userptr_ask(userptr, range, vm);
 		if (!ret)
 			ret = quire_userptr_take(userptr, range->hmm_pfns, count,
-						 range->notifier_seq, rest);
-	} while ((ret == -EBUSY || ret == -EAGAIN) && quire_userptr_may_ask(userptr, rest) &&
+						 range->notifier_seq, vm);
+	} while ((ret == -EBUSY || ret == -EAGAIN) && !quire_userptr_may_ask(vm) &&
 		 time_before(jiffies, deadline));
 	return ret == -EBUSY ? -EAGAIN : ret;
 }
 
 static int quire_userptr_fault_locked(struct quire_userptr *userptr, unsigned long *pfns,
-				      unsigned long count, bool rest)
+				      unsigned long count, struct quire_vm *vm)
 {
 	struct hmm_range range = {
 		.notifier = &userptr->notifier,
@@ -338,14 +341,14 @@ static int quire_userptr_fault_locked(struct quire_userptr *userptr, unsigned lo
 
 	lockdep_assert_held(&userptr->faulting);
 	if (!quire_userptr_valid(userptr))
-		ret = quire_userptr_try(userptr, &range, count, rest);
+		ret = quire_userptr_try(userptr, &range, count, vm);
 	if (ret)
 		WRITE_ONCE(userptr->absent, ret == -EFAULT);
 	return ret;
 }
 
-/* @rest: for jobs that rest.  -EAGAIN if another thread asks for the pages already. */
-static int quire_userptr_fault_once(struct quire_userptr *userptr, bool rest)
+/* For jobs of @vm that rest: -EAGAIN if another thread asks for the pages already. */
+static int quire_userptr_fault_once(struct quire_userptr *userptr, struct quire_vm *vm)
 {
 	unsigned long count = userptr->bo->base.base.size >> PAGE_SHIFT, *pfns;
 	struct mem_cgroup *before;
@@ -358,12 +361,12 @@ static int quire_userptr_fault_once(struct quire_userptr *userptr, bool rest)
 	pfns = kvmalloc_array(count, sizeof(*pfns), QUIRE_GFP_CALL);
 	if (!pfns)
 		ret = -ENOMEM;
-	else if (rest)
+	else if (vm)
 		ret = mutex_trylock(&userptr->faulting) ? 0 : -EAGAIN;
 	else
 		ret = quire_restart(mutex_lock_interruptible(&userptr->faulting));
 	if (!ret) {
-		ret = quire_userptr_fault_locked(userptr, pfns, count, rest);
+		ret = quire_userptr_fault_locked(userptr, pfns, count, vm);
 		mutex_unlock(&userptr->faulting);
 	}
 	kvfree(pfns);
@@ -373,7 +376,7 @@ static int quire_userptr_fault_once(struct quire_userptr *userptr, bool rest)
 
 int quire_userptr_fault(struct quire_userptr *userptr)
 {
-	return quire_userptr_fault_once(userptr, false);
+	return quire_userptr_fault_once(userptr, NULL);
 }
 
 static struct quire_vm_bo *quire_userptr_find_tie(struct quire_userptr *userptr,
@@ -413,7 +416,7 @@ int quire_userptr_restore(struct quire_userptr *userptr, struct quire_vm *vm)
 	struct quire_table_plan plan;
 	struct quire_table_pool pool;
 	struct mem_cgroup *before;
-	int ret = quire_userptr_fault_once(userptr, true);
+	int ret = quire_userptr_fault_once(userptr, vm);
 
 	if (ret)
 		return ret;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Memory of a process that jobs wait for, and a machine that goes to sleep: while processes are
- * frozen nobody asks for it.  An image of the machine says which pages lie in swap space and which
+ * Memory of a process that comes slowly, and nobody waits for it any more: who has asked for it is
+ * killed, or its jobs have gone, or the machine goes to sleep.  While processes are frozen nobody
+ * asks for it.  An image of the machine says which pages lie in swap space and which
  * blocks of a file system are in use; what is taken from there afterwards is wrong when it wakes.
  * Needs a slow disk, /dev/vda.
  */
@@ -11,7 +12,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "card.h"
@@ -142,6 +145,41 @@ TEST_F_TIMEOUT(asleep, no_memory_is_asked_for_while_processes_are_frozen, 120)
 	EXPECT_EQ(0, card_wait(self->card.fd, self->card.syncobj, self->point, 60000 * MS));
 	EXPECT_EQ(0, card_fence_error(self->card.fd, self->card.syncobj, self->point));
 	EXPECT_LT(after, count_reads());
+}
+
+/* All of it would take five seconds. */
+TEST_F_TIMEOUT(asleep, who_is_killed_while_he_asks_for_memory_is_gone_soon, 60)
+{
+	double start;
+	pid_t child;
+
+	child = fork();
+	if (!child) {
+		uint32_t handle;
+
+		_exit(-make_userptr(&self->card, self->slow, BYTES, &handle));
+	}
+	ASSERT_LT(0, child);
+	usleep(500000);
+	ASSERT_EQ(0, waitpid(child, NULL, WNOHANG));
+	start = seconds_now();
+	ASSERT_EQ(0, kill(child, SIGKILL));
+	ASSERT_EQ(child, waitpid(child, NULL, 0));
+	EXPECT_GT(2.5 * test_patience(), seconds_now() - start);
+}
+
+TEST_F_TIMEOUT(asleep, memory_of_jobs_that_have_gone_is_not_asked_for, 60)
+{
+	long before, after;
+
+	ASSERT_EQ(0, start_hold(self));
+	usleep(500000);
+	before = count_reads();
+	ASSERT_EQ(0, card_queue_destroy(self->card.fd, self->card.queue));
+	sleep(4);
+	after = count_reads();
+	TH_LOG("%ld reads before, %ld after", before, after);
+	EXPECT_GE(READS_MOST, after - before);
 }
 
 TEST_HARNESS_MAIN
