@@ -9,6 +9,7 @@
 #include <linux/pci.h>
 #include <linux/sizes.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 #include <drm/drm_device.h>
@@ -180,7 +181,7 @@ struct quire_usage {
 struct quire_file {
 	/** @qdev: card */
 	struct quire_device *qdev;
-	/** @drm: the file */
+	/** @drm: the file, until DRM has it closed */
 	struct drm_file *drm;
 	/** @vms: struct quire_vm by id */
 	struct xarray vms;
@@ -192,6 +193,8 @@ struct quire_file {
 	atomic_t queue_count;
 	/** @past: of queues that are not in @queues any more; under its lock */
 	struct quire_usage past;
+	/** @close: ends it where whoever has closed the file does not wait */
+	struct work_struct close;
 };
 
 static inline struct quire_device *to_quire_device(struct drm_device *drm)

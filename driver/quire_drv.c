@@ -16,6 +16,7 @@
 #include "quire_debugfs.h"
 #include "quire_device.h"
 #include "quire_dmabuf.h"
+#include "quire_file.h"
 #include "quire_gem.h"
 #include "quire_hwmon.h"
 #include "quire_power.h"
@@ -24,31 +25,6 @@
 #include "quire_restorer.h"
 #include "quire_userptr.h"
 #include "quire_vm.h"
-
-static int quire_open(struct drm_device *drm, struct drm_file *file)
-{
-	struct quire_file *qfile = kzalloc(sizeof(*qfile), QUIRE_GFP_CALL);
-
-	if (!qfile)
-		return -ENOMEM;
-	qfile->qdev = to_quire_device(drm);
-	qfile->drm = file;
-	/* 0 is never a valid id. */
-	xa_init_flags(&qfile->vms, XA_FLAGS_ALLOC1);
-	xa_init_flags(&qfile->queues, XA_FLAGS_ALLOC1);
-	file->driver_priv = qfile;
-	return 0;
-}
-
-static void quire_postclose(struct drm_device *drm, struct drm_file *file)
-{
-	struct quire_file *qfile = file->driver_priv;
-
-	quire_queues_close_file(qfile);
-	quire_vm_close_file(qfile);
-	xa_destroy(&qfile->queues);
-	kfree(qfile);
-}
 
 #define QUIRE_IOCTL(name, function) \
 	DRM_IOCTL_DEF_DRV(QUIRE_##name, function, 0)
@@ -175,8 +151,8 @@ static const struct file_operations quire_fops = {
 static const struct drm_driver quire_driver = {
 	.driver_features = DRIVER_COMPUTE_ACCEL | DRIVER_GEM | DRIVER_SYNCOBJ |
 			   DRIVER_SYNCOBJ_TIMELINE | QUIRE_DRIVER_GEM_GPUVA,
-	.open = quire_open,
-	.postclose = quire_postclose,
+	.open = quire_file_open,
+	.postclose = quire_file_close,
 	.prime_fd_to_handle = quire_import_handle,
 	.gem_prime_import = quire_import,
 	.show_fdinfo = quire_show_fdinfo,
@@ -254,12 +230,17 @@ static int __init quire_init(void)
 	ret = quire_restorer_module_init();
 	if (ret)
 		goto err_userptr;
+	ret = quire_file_module_init();
+	if (ret)
+		goto err_restorer;
 	ret = pci_register_driver(&quire_pci_driver);
 	if (ret)
-		goto err_hold;
+		goto err_file;
 	return 0;
 
-err_hold:
+err_file:
+	quire_file_module_exit();
+err_restorer:
 	quire_restorer_module_exit();
 err_userptr:
 	quire_userptr_module_exit();
@@ -272,6 +253,7 @@ module_init(quire_init);
 static void __exit quire_exit(void)
 {
 	pci_unregister_driver(&quire_pci_driver);
+	quire_file_module_exit();
 	/* What address spaces still had to ask for, and to give back; with them their users. */
 	quire_restorer_module_drain();
 	quire_reach_module_exit();

@@ -4,9 +4,14 @@
  * it, and whoever waits for memory.
  */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include <drm.h>
 
 #include "breaking.h"
 #include "harness.h"
@@ -251,6 +256,98 @@ TEST_F_TIMEOUT(stubborn, queue_that_comes_to_rest_too_late_is_not_run_twice, 120
 		if (!error)
 			EXPECT_EQ(DRM_QUIRE_QUEUE_RESET_NONE, state.reset);
 	}
+}
+
+/* Files that are on their way through a socket that nobody has when this process has ended. */
+static int send_to_nobody(const int *files, unsigned int count)
+{
+	char control[CMSG_SPACE(4 * sizeof(int))] = { 0 }, byte = 0;
+	struct iovec data = { &byte, 1 };
+	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control,
+				  .msg_controllen = CMSG_SPACE((count + 1) * sizeof(int)) };
+	struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+	int sockets[2];
+
+	if (socketpair(AF_UNIX, SOCK_DGRAM, 0, sockets))
+		return -errno;
+	rights->cmsg_level = SOL_SOCKET;
+	rights->cmsg_type = SCM_RIGHTS;
+	rights->cmsg_len = CMSG_LEN((count + 1) * sizeof(int));
+	memcpy(CMSG_DATA(rights), files, count * sizeof(int));
+	memcpy(CMSG_DATA(rights) + count * sizeof(int), &sockets[1], sizeof(int));
+	return sendmsg(sockets[0], &message, 0) == 1 ? 0 : -errno;
+}
+
+/* The end of the card's jobs, as another file sees it. */
+static int share_timeline(const struct card *card, int other, uint32_t *syncobj)
+{
+	struct drm_syncobj_handle from = { .handle = card->syncobj }, to = { .fd = -1 };
+	int ret = card_ioctl(card->fd, DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, &from);
+
+	to.fd = from.fd;
+	if (!ret)
+		ret = card_ioctl(other, DRM_IOCTL_SYNCOBJ_FD_TO_HANDLE, &to);
+	close(from.fd);
+	*syncobj = to.handle;
+	return ret;
+}
+
+static bool closed_soon(int pipe)
+{
+	struct pollfd end = { .fd = pipe };
+
+	return poll(&end, 1, 30000) == 1 && end.revents & POLLHUP;
+}
+
+/* A job that hangs, of a file that nobody has when this process ends, among others. */
+static int leave_to_kernel(int before, int after, int other, uint32_t *syncobj)
+{
+	struct card card;
+	uint32_t bytes;
+	uint64_t point;
+	int ret = card_setup_limit(&card, 0, 600000);
+
+	if (!ret)
+		ret = card_long_stream(&card, &bytes);
+	if (!ret)
+		ret = share_timeline(&card, other, syncobj);
+	if (!ret)
+		ret = monitor_inject("engine-hang", 1);
+	if (!ret)
+		ret = card_submit(&card, card.stream.va, bytes, &point);
+	if (!ret)
+		ret = breaking_let_begin(&card);
+	return ret ? ret : send_to_nobody((int[]){ before, card.fd, after }, 3);
+}
+
+TEST_F_TIMEOUT(stubborn, file_that_the_kernel_closes_holds_up_no_other_that_it_closes, 120)
+{
+	int before[2], after[2], fd = self->innocent.fd, status;
+	uint32_t *syncobj;
+	pid_t child;
+
+	syncobj = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, syncobj);
+	ASSERT_EQ(0, pipe(before));
+	ASSERT_EQ(0, pipe(after));
+	child = fork();
+	if (!child)
+		_exit(-leave_to_kernel(before[1], after[1], fd, syncobj));
+	close(before[1]);
+	close(after[1]);
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	ASSERT_EQ(0, status);
+	/* The kernel looks for such files when a socket is closed. */
+	close(socket(AF_UNIX, SOCK_DGRAM, 0));
+	EXPECT_TRUE(closed_soon(before[0]));
+	EXPECT_TRUE(closed_soon(after[0]));
+	/* It is closed all the same, which takes a while. */
+	EXPECT_EQ(-ETIME, card_wait(fd, *syncobj, 1, 0));
+	EXPECT_EQ(0, card_wait(fd, *syncobj, 1, 30000 * MS));
+	ASSERT_EQ(0, monitor_inject("engine-hang", 0));
+	EXPECT_EQ(0, card_answers(&self->innocent));
+	close(before[0]);
+	close(after[0]);
 }
 
 TEST_HARNESS_MAIN

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Open files.  Who closes one waits until the card does nothing for it any more, and that is his
+ * own affair.  But a thread of the kernel closes files of others, too, one after the other: those
+ * that nobody can close any more because they were only on their way through a Unix socket, or
+ * whose call ended elsewhere.  That thread does not wait: a work closes for it.
+ */
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+
+#include "quire_device.h"
+#include "quire_file.h"
+#include "quire_vm.h"
+
+static struct workqueue_struct *quire_file_wq;
+
+static void quire_file_end(struct quire_file *qfile)
+{
+	quire_queues_close_file(qfile);
+	quire_vm_close_file(qfile);
+	xa_destroy(&qfile->queues);
+	kfree(qfile);
+}
+
+/* It may be the last user of the card. */
+static void quire_file_close_work(struct work_struct *work)
+{
+	struct quire_file *qfile = container_of(work, struct quire_file, close);
+	struct drm_device *drm = &qfile->qdev->drm;
+
+	quire_file_end(qfile);
+	drm_dev_put(drm);
+}
+
+int quire_file_open(struct drm_device *drm, struct drm_file *file)
+{
+	struct quire_file *qfile = kzalloc(sizeof(*qfile), QUIRE_GFP_CALL);
+
+	if (!qfile)
+		return -ENOMEM;
+	qfile->qdev = to_quire_device(drm);
+	qfile->drm = file;
+	/* 0 is never a valid id. */
+	xa_init_flags(&qfile->vms, XA_FLAGS_ALLOC1);
+	xa_init_flags(&qfile->queues, XA_FLAGS_ALLOC1);
+	INIT_WORK(&qfile->close, quire_file_close_work);
+	file->driver_priv = qfile;
+	return 0;
+}
+
+void quire_file_close(struct drm_device *drm, struct drm_file *file)
+{
+	struct quire_file *qfile = file->driver_priv;
+
+	if (!(current->flags & PF_KTHREAD)) {
+		quire_file_end(qfile);
+		return;
+	}
+	/* @file goes when we return. */
+	qfile->drm = NULL;
+	drm_dev_get(drm);
+	queue_work(quire_file_wq, &qfile->close);
+}
+
+int quire_file_module_init(void)
+{
+	quire_file_wq = alloc_workqueue("quire-file", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	return quire_file_wq ? 0 : -ENOMEM;
+}
+
+void quire_file_module_exit(void)
+{
+	destroy_workqueue(quire_file_wq);
+}
