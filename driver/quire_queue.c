@@ -195,7 +195,7 @@ void quire_queue_close(struct quire_queue *queue)
 	quire_ring_abort(queue, QUIRE_JOB_DROPPED);
 	/* The works signal, too: lockdep does not let one such path wait for another. */
 	dma_fence_end_signalling(signalling);
-	flush_work(&queue->end);
+	quire_ring_await_ends(queue);
 	cancel_work_sync(&queue->push);
 	quire_queue_free_ring(queue);
 	mutex_lock(&queues->lock);
@@ -496,8 +496,12 @@ int quire_queues_init(struct quire_device *qdev)
 	ret = drmm_add_action_or_reset(&qdev->drm, quire_queues_release, queues);
 	if (ret)
 		return ret;
-	/* As many jobs as somebody has submitted: not before others' processes, nor before @wq. */
-	queues->ends = alloc_workqueue("quire-ends", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	/*
+	 * As many jobs as somebody has submitted: not before others' processes, nor before @wq, nor
+	 * by more threads than there are processors.
+	 */
+	queues->ends = alloc_workqueue("quire-ends", WQ_UNBOUND | WQ_MEM_RECLAIM,
+				       num_possible_cpus());
 	if (!queues->ends)
 		return -ENOMEM;
 	queues->count = min(qdev->queues_total, quire_irq_queue_vectors(qdev));
@@ -515,11 +519,31 @@ u32 quire_queues_count(struct quire_device *qdev)
 	return qdev->queues->count;
 }
 
-/* What pushes jobs to rings, and what ends them: it may have some to end from the former. */
+static bool quire_queues_end_jobs(struct quire_queues *queues)
+{
+	struct quire_queue *queue;
+	bool more = false;
+
+	mutex_lock(&queues->lock);
+	list_for_each_entry(queue, &queues->all, listed) {
+		more = quire_ring_ends(queue);
+		if (more)
+			break;
+	}
+	mutex_unlock(&queues->lock);
+	return more;
+}
+
+/*
+ * What pushes jobs to rings, and what ends them: it may have some to end from the former.  Who
+ * closes a queue waits for its jobs himself.
+ */
 static void quire_queues_flush(struct quire_queues *queues)
 {
-	flush_workqueue(queues->wq);
-	flush_workqueue(queues->ends);
+	do {
+		flush_workqueue(queues->wq);
+		flush_workqueue(queues->ends);
+	} while (quire_queues_end_jobs(queues));
 }
 
 void quire_queues_end(struct quire_device *qdev)

@@ -411,6 +411,9 @@ int quire_ring_start(struct quire_queue *queue);
 /* Under quire_queue.lock; @late: an error, and quire_ring_end_later() follows. */
 void quire_ring_add(struct quire_queue *queue, struct quire_job *job, int late);
 void quire_ring_end_later(struct quire_queue *queue);
+/* Whether there are some that have been dropped, and have not ended; and until there are none. */
+bool quire_ring_ends(struct quire_queue *queue);
+void quire_ring_await_ends(struct quire_queue *queue);
 bool quire_ring_has_jobs(struct quire_queue *queue);
 /* The same, without a lock: what comes now may be missed. */
 bool quire_ring_is_empty(const struct quire_queue *queue);

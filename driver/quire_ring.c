@@ -13,6 +13,9 @@
 #include "quire_trace.h"
 #include "quire_vm.h"
 
+/* Jobs of a queue that are ended before those of others. */
+#define QUIRE_RING_ENDS 256
+
 #ifdef __BIG_ENDIAN
 #error "Ring entries and records are written in the byte order of the CPU, which must be little"
 #endif
@@ -91,28 +94,45 @@ static void quire_ring_end_jobs(struct quire_queue *queue, struct list_head *end
 	quire_ring_end_later(queue);
 }
 
-/* Dropped jobs end, in order; whoever may wait for that flushes this work. */
+/* The first jobs of a list, at most @most; how many. */
+static unsigned int quire_ring_take_some(struct list_head *from, struct list_head *to,
+					 unsigned int most)
+{
+	unsigned int count;
+
+	for (count = 0; count < most && !list_empty(from); count++)
+		list_move_tail(from->next, to);
+	return count;
+}
+
+static bool quire_ring_has_ends(struct quire_queue *queue)
+{
+	lockdep_assert_held(&queue->lock);
+	return !list_empty(&queue->dropped) || !list_empty(&queue->spent);
+}
+
+/*
+ * Dropped jobs end, in order.  A queue may have many, and there may be many such queues: each has
+ * some of its jobs ended and waits behind the others.
+ */
 static void quire_ring_end_work(struct work_struct *work)
 {
 	struct quire_queue *queue = container_of(work, struct quire_queue, end);
-	bool signalling = dma_fence_begin_signalling();
+	bool signalling = dma_fence_begin_signalling(), more;
 	struct quire_job *job, *next;
 	LIST_HEAD(dropped);
 	LIST_HEAD(spent);
-	size_t count;
+	unsigned int count;
 	u64 aborted;
 	int error;
 
 	spin_lock_irq(&queue->lock);
-	list_splice_init(&queue->dropped, &dropped);
-	list_splice_init(&queue->spent, &spent);
+	count = quire_ring_take_some(&queue->dropped, &dropped, QUIRE_RING_ENDS);
+	quire_ring_take_some(&queue->spent, &spent, QUIRE_RING_ENDS - count);
+	/* Whoever sees one of them end finds it counted. */
+	queue->completed += count;
 	aborted = queue->aborted;
 	error = queue->abort_error;
-	spin_unlock_irq(&queue->lock);
-	count = list_count_nodes(&dropped);
-	/* Whoever sees one of them end finds it counted. */
-	spin_lock_irq(&queue->lock);
-	queue->completed += count;
 	spin_unlock_irq(&queue->lock);
 	list_for_each_entry_safe(job, next, &dropped, node) {
 		if (job->error == QUIRE_JOB_DROPPED && job->fence.seqno <= aborted)
@@ -130,9 +150,30 @@ static void quire_ring_end_work(struct work_struct *work)
 	/* Those that came meanwhile. */
 	if (!queue->dropping && !list_empty(&queue->pending))
 		queue_work(queue->qdev->queues->wq, &queue->push);
+	more = quire_ring_has_ends(queue);
 	spin_unlock_irq(&queue->lock);
+	if (more)
+		quire_ring_end_later(queue);
 	dma_fence_end_signalling(signalling);
 	quire_queue_put(queue);
+}
+
+bool quire_ring_ends(struct quire_queue *queue)
+{
+	bool more;
+
+	spin_lock_irq(&queue->lock);
+	more = quire_ring_has_ends(queue);
+	spin_unlock_irq(&queue->lock);
+	return more;
+}
+
+void quire_ring_await_ends(struct quire_queue *queue)
+{
+	/* Once for each time that it queues itself. */
+	do {
+		flush_work(&queue->end);
+	} while (quire_ring_ends(queue));
 }
 
 static void quire_ring_write(struct quire_queue *queue, struct quire_job *job)

@@ -296,7 +296,7 @@ int quire_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file
 		quire_submit_signal(&submission);
 	/* Nothing of a queue that is closed meanwhile outlives its file. */
 	if (submission.late)
-		flush_work(&queue->end);
+		quire_ring_await_ends(queue);
 out:
 	quire_queue_put(queue);
 	return ret;
