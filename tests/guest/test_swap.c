@@ -19,6 +19,7 @@
 
 #include "card.h"
 #include "harness.h"
+#include "patience.h"
 #include "swap.h"
 
 #define MIB (1ull << 20)
@@ -229,7 +230,7 @@ static pid_t start_swapper(int push)
 			_exit(1);
 		if (push && swap_push())
 			_exit(2);
-		usleep(5000);
+		usleep(5000 * test_patience());
 	}
 }
 
