@@ -329,7 +329,7 @@ static int quire_debugfs_vms_show(struct seq_file *m, void *unused)
 	}
 	if (!all->va)
 		seq_printf(m, "address space %u of client %llu: %u queues\n", entry->id,
-			   entry->client, vm->queues);
+			   entry->client, atomic_read(&vm->queues));
 	all->next = quire_debugfs_show_part(m, vm, all->va ?: QUIRE_VA_START);
 	mutex_unlock(&vm->lock);
 	return 0;

@@ -30,16 +30,15 @@ int quire_vm_attach_queue(struct quire_vm *vm)
 	if (vm->closed)
 		ret = -ENOENT;
 	else
-		vm->queues++;
+		atomic_inc(&vm->queues);
 	mutex_unlock(&vm->lock);
 	return ret;
 }
 
+/* Without its lock, which a VM_BIND may have that waits for another card's jobs. */
 void quire_vm_detach_queue(struct quire_vm *vm)
 {
-	mutex_lock(&vm->lock);
-	vm->queues--;
-	mutex_unlock(&vm->lock);
+	atomic_dec(&vm->queues);
 }
 
 void quire_vm_add_fence(struct quire_vm *vm, struct drm_exec *exec, struct dma_fence *fence)
@@ -506,18 +505,22 @@ int quire_vm_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *
 	struct quire_file *qfile = file->driver_priv;
 	struct drm_quire_vm_destroy *args = data;
 	struct quire_vm *vm;
-	int ret = 0;
+	u32 queues;
+	int ret;
 
 	if (args->pad)
 		return quire_inval(drm, "vm_destroy.pad %#x must be 0", args->pad);
 	vm = quire_vm_lookup(qfile, args->vm_id);
 	if (!vm)
 		return -ENOENT;
-	mutex_lock(&vm->lock);
+	ret = quire_restart(mutex_lock_interruptible(&vm->lock));
+	if (ret)
+		goto out;
+	queues = atomic_read(&vm->queues);
 	if (vm->closed) {
 		ret = -ENOENT;
-	} else if (vm->queues) {
-		drm_dbg(drm, "vm_destroy: vm_id %u has %u queues\n", args->vm_id, vm->queues);
+	} else if (queues) {
+		drm_dbg(drm, "vm_destroy: vm_id %u has %u queues\n", args->vm_id, queues);
 		ret = -EBUSY;
 	} else {
 		vm->closed = true;
@@ -527,6 +530,7 @@ int quire_vm_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *
 	mutex_unlock(&vm->lock);
 	if (!ret)
 		quire_vm_close(vm);
+out:
 	quire_vm_put(vm);
 	return ret;
 }

@@ -42,8 +42,8 @@ struct quire_vm {
 	struct mutex lock;
 	/** @closed: destroyed by its file, under @lock */
 	bool closed;
-	/** @queues: queues that use it, under @lock */
-	unsigned int queues;
+	/** @queues: queues that use it; grows under @lock */
+	atomic_t queues;
 	/** @open: of these, that may still be lent a ring (of_vm), under quire_queues.lock */
 	struct list_head open;
 	/** @hold: they are not while memory of a process is asked for again */

@@ -137,6 +137,18 @@ TEST_F_TIMEOUT(waits, another_card_is_removed_while_a_call_waits, 60)
 		EXPECT_EQ(-EBUSY, self->answer);
 }
 
+TEST_F_TIMEOUT(waits, queue_of_the_same_address_space_is_destroyed_while_a_call_waits, 60)
+{
+	uint32_t more;
+
+	ASSERT_EQ(0, card_queue_create(self->b.fd, self->b.vm, 0, &more));
+	ASSERT_EQ(0, pthread_create(&self->thread, NULL, bind_import, self));
+	usleep(500000);
+	ASSERT_EQ(0, card_queue_destroy(self->b.fd, more));
+	EXPECT_EQ(0, atomic_load(&self->bound));
+	pthread_join(self->thread, NULL);
+}
+
 static void *import_again(void *argument)
 {
 	FIXTURE_DATA(waits) *self = argument;

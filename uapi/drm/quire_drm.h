@@ -195,7 +195,7 @@ struct drm_quire_vm_create {
 
 /**
  * struct drm_quire_vm_destroy - destroy an address space
- * -EBUSY: a queue still uses it
+ * -EBUSY: a queue still uses it; -EINTR: it waited for another call, and nothing has happened
  */
 struct drm_quire_vm_destroy {
 	__u32 vm_id;
