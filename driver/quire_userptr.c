@@ -23,6 +23,20 @@
 
 struct workqueue_struct *quire_userptr_wq;
 
+/* Pages that follow each other, each folio once. */
+static void quire_userptr_mark_pages(struct page *page, unsigned long count)
+{
+	while (count) {
+		struct folio *folio = page_folio(page);
+		unsigned long end = folio_pfn(folio) + folio_nr_pages(folio);
+		unsigned long here = min(end - page_to_pfn(page), count);
+
+		folio_mark_dirty(folio);
+		page += here;
+		count -= here;
+	}
+}
+
 /*
  * What the card may have written is dirty: its writes leave no trace in page tables.  The pages
  * are mapped still, or whoever takes them away waits for us: so they are nobody else's, and
@@ -30,17 +44,15 @@ struct workqueue_struct *quire_userptr_wq;
  */
 static void quire_userptr_mark(struct quire_userptr *userptr)
 {
-	struct folio *folio, *last = NULL;
-	struct sg_page_iter at;
+	struct scatterlist *sg;
+	unsigned int i;
 
 	lockdep_assert_held(&userptr->lock);
 	if (userptr->bo->read_only)
 		return;
-	for_each_sgtable_page(&userptr->dma.sgt, &at, 0) {
-		folio = page_folio(sg_page_iter_page(&at));
-		if (folio != last)
-			folio_mark_dirty(folio);
-		last = folio;
+	for_each_sgtable_sg(&userptr->dma.sgt, sg, i) {
+		quire_userptr_mark_pages(sg_page(sg), sg->length >> PAGE_SHIFT);
+		cond_resched();
 	}
 }
 

@@ -21,6 +21,9 @@
 
 #define QUEUES 512
 #define BUFFERS 30000
+#define LARGE_BYTES (32ull << 20)
+#define LARGE_BUFFERS 8
+#define HUGE (2ull << 20)
 #define TRIES 3
 /* Short calls: on a busy machine few of them are undisturbed. */
 #define SHORT_TRIES 15
@@ -501,6 +504,44 @@ TEST_F_TIMEOUT(many, queues_and_address_spaces_are_not_looked_at_for_each_buffer
 	ASSERT_LE(0, few);
 	ASSERT_LE(0, many);
 	EXPECT_GE(2 * few, many);
+}
+
+/* Buffers of large pieces of memory, of which a page goes: how long that takes. */
+static int64_t drop_of_large_us(struct card *card, char *memory, uint64_t va, uint32_t flags)
+{
+	for (int i = 0; i < LARGE_BUFFERS; i++) {
+		struct drm_quire_userptr args = { .address = (uintptr_t)memory,
+						  .size = LARGE_BYTES, .flags = flags };
+
+		if (card_ioctl(card->fd, DRM_IOCTL_QUIRE_USERPTR, &args) ||
+		    card_bind(card->fd, card->vm, args.handle, va + i * LARGE_BYTES, LARGE_BYTES,
+			      flags ? DRM_QUIRE_VM_BIND_READ_ONLY : 0))
+			return -1;
+	}
+	return drop_us(card, memory + LARGE_BYTES - PAGE);
+}
+
+/* What a card may have written is marked; what it may only have read is not. */
+TEST_F_TIMEOUT(many, pages_are_not_looked_at_one_by_one_when_one_of_them_goes, 90)
+{
+	int64_t read_only, writable;
+	char *memory, *other;
+
+	memory = mmap(NULL, 3 * LARGE_BYTES, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, memory);
+	memory = (char *)(((uintptr_t)memory + HUGE - 1) & -HUGE);
+	other = memory + LARGE_BYTES;
+	if (madvise(memory, 2 * LARGE_BYTES, MADV_HUGEPAGE))
+		SKIP(return, "no huge pages");
+	memset(memory, 1, 2 * LARGE_BYTES);
+	read_only = drop_of_large_us(&self->crowd.card, memory, 1ull << 40,
+				     DRM_QUIRE_USERPTR_READ_ONLY);
+	writable = drop_of_large_us(&self->crowd.card, other, 2ull << 40, 0);
+	TH_LOG("%lld us if read only, %lld us if not", (long long)read_only, (long long)writable);
+	ASSERT_LE(0, read_only);
+	ASSERT_LE(0, writable);
+	EXPECT_GE(3 * read_only, writable);
 }
 
 TEST_HARNESS_MAIN
