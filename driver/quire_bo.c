@@ -15,6 +15,7 @@
 #include "quire_power.h"
 #include "quire_resv.h"
 #include "quire_room.h"
+#include "quire_user.h"
 #include "quire_userptr.h"
 
 static struct quire_device *quire_from_ttm(struct ttm_device *ttm)
@@ -158,8 +159,21 @@ static void quire_gem_fini(struct drm_device *drm, void *unused)
 	struct quire_device *qdev = to_quire_device(drm);
 
 	ttm_range_man_fini(&qdev->ttm, TTM_PL_VRAM);
-	ttm_range_man_fini(&qdev->ttm, TTM_PL_TT);
+	quire_tt_manager_fini(qdev);
 	ttm_device_fini(&qdev->ttm);
+}
+
+/*
+ * DRM's range has 1 TiB for all of a card's buffers, which a process fills in a moment with some
+ * that have no pages yet.  This one is all that a file offset can say.
+ */
+static void quire_gem_widen_offsets(struct drm_device *drm)
+{
+	struct drm_vma_offset_manager *manager = drm->vma_offset_manager;
+
+	drm_vma_offset_manager_destroy(manager);
+	drm_vma_offset_manager_init(manager, DRM_FILE_PAGE_OFFSET_START,
+				    (LLONG_MAX >> PAGE_SHIFT) - DRM_FILE_PAGE_OFFSET_START);
 }
 
 /* The last buffers may still be there: somebody had their reservation when they were let go. */
@@ -185,6 +199,8 @@ int quire_gem_init(struct quire_device *qdev)
 	if (ret)
 		return ret;
 	INIT_LIST_HEAD(&qdev->dma_list);
+	qdev->foreign_most = quire_dma_foreign_most(qdev);
+	quire_gem_widen_offsets(drm);
 	ret = quire_ttm_device_init(&qdev->ttm, &quire_ttm_funcs, drm);
 	if (ret)
 		return ret;
@@ -197,10 +213,7 @@ int quire_gem_init(struct quire_device *qdev)
 	if (ret)
 		goto err_card;
 	quire_rescue_attach(qdev, ttm_manager_type(&qdev->ttm, TTM_PL_VRAM));
-	/* System memory is bounded by TTM's own limit, not by this range. */
-	ret = ttm_range_man_init(&qdev->ttm, TTM_PL_TT, true, U32_MAX);
-	if (ret)
-		goto err_card;
+	quire_tt_manager_init(qdev);
 	return drmm_add_action_or_reset(drm, quire_gem_fini, NULL);
 
 err_card:
@@ -234,7 +247,28 @@ void quire_bo_end(struct quire_bo *bo)
 	if (bo->vm_object)
 		drm_gem_object_put(bo->vm_object);
 	mem_cgroup_put(bo->memcg);
+	if (bo->user) {
+		quire_user_give_foreign(bo->user, object->size);
+		quire_user_put(bo->user);
+	}
 	kfree(bo);
+}
+
+static int quire_bo_take_foreign(struct quire_device *qdev, struct quire_bo *bo, u64 size)
+{
+	struct quire_user *user = quire_user_get();
+	int ret;
+
+	if (!user)
+		return -ENOMEM;
+	ret = quire_user_take_foreign(user, size, qdev->foreign_most);
+	if (ret) {
+		drm_dbg(&qdev->drm, "the user has too much memory of processes or other devices\n");
+		quire_user_put(user);
+		return ret;
+	}
+	bo->user = user;
+	return 0;
 }
 
 static void quire_bo_destroy(struct ttm_buffer_object *base)
@@ -264,6 +298,13 @@ struct quire_bo *quire_bo_new(struct quire_device *qdev, struct quire_bo *bo, u6
 	u32 alignment = size >= QUIRE_BLOCK_BYTES ? QUIRE_BLOCK_BYTES >> PAGE_SHIFT : 1;
 	int ret;
 
+	if (type == ttm_bo_type_sg) {
+		ret = quire_bo_take_foreign(qdev, bo, size);
+		if (ret) {
+			kfree(bo);
+			return ERR_PTR(ret);
+		}
+	}
 	INIT_LIST_HEAD(&bo->peers);
 	bo->memcg = get_mem_cgroup_from_mm(current->mm);
 	drm_gem_private_object_init(&qdev->drm, &bo->base.base, size);
@@ -272,6 +313,9 @@ struct quire_bo *quire_bo_new(struct quire_device *qdev, struct quire_bo *bo, u6
 				   alignment, &ctx, sgt, resv, quire_bo_destroy);
 	if (ret)
 		return ERR_PTR(ret);
+	/* It is mapped where it comes from. */
+	if (type == ttm_bo_type_sg)
+		drm_vma_offset_remove(qdev->ttm.vma_manager, &bo->base.base.vma_node);
 	if (!resv)
 		ttm_bo_unreserve(&bo->base);
 	return bo;

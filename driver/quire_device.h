@@ -92,6 +92,10 @@ struct quire_device {
 
 	/** @ttm: buffer placement */
 	struct ttm_device ttm;
+	/** @system: place TTM_PL_TT of @ttm */
+	struct ttm_resource_manager system;
+	/** @foreign_most: bytes of memory of processes and other devices that a user may have */
+	u64 foreign_most;
 	/** @dma_lock: protects @dma_list */
 	struct mutex dma_lock;
 	/** @dma_list: live DMA mappings (struct quire_dma), ended at unplug */

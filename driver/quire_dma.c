@@ -18,6 +18,10 @@
  * synchronise.  So the same pages may also be those of several buffers.
  */
 #define QUIRE_DMA_ATTRS DMA_ATTR_SKIP_CPU_SYNC
+/* Cards of a machine. */
+#define QUIRE_DMA_CARDS 8
+/* So many users there may be who have as many addresses behind an IOMMU as each may. */
+#define QUIRE_DMA_USERS 32
 
 int quire_dma_map(struct quire_device *qdev, struct quire_dma *dma, struct page **pages,
 		  unsigned long count, enum dma_data_direction direction)
@@ -89,6 +93,19 @@ void quire_dma_unplug(struct quire_device *qdev)
 	list_for_each_entry_safe(dma, next, &qdev->dma_list, node)
 		quire_dma_end(qdev, dma);
 	mutex_unlock(&qdev->dma_lock);
+}
+
+u64 quire_dma_foreign_most(struct quire_device *qdev)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(&qdev->pdev->dev);
+	u64 most = (u64)totalram_pages() << PAGE_SHIFT;
+
+	/* As many cards as a machine has may have all memory of a process. */
+	most *= QUIRE_DMA_CARDS;
+
+	if (domain && domain->type & __IOMMU_DOMAIN_PAGING)
+		most = min_t(u64, most, domain->geometry.aperture_end / QUIRE_DMA_USERS);
+	return most;
 }
 
 /* The memory behind a bus address, or 0. */

@@ -22,7 +22,7 @@
 #include "quire_power.h"
 #include "quire_ras.h"
 #include "quire_reach.h"
-#include "quire_restorer.h"
+#include "quire_user.h"
 #include "quire_userptr.h"
 #include "quire_vm.h"
 
@@ -227,12 +227,12 @@ static int __init quire_init(void)
 	ret = quire_userptr_module_init();
 	if (ret)
 		goto err_reach;
-	ret = quire_restorer_module_init();
+	ret = quire_user_module_init();
 	if (ret)
 		goto err_userptr;
 	ret = quire_file_module_init();
 	if (ret)
-		goto err_restorer;
+		goto err_user;
 	ret = pci_register_driver(&quire_pci_driver);
 	if (ret)
 		goto err_file;
@@ -240,8 +240,8 @@ static int __init quire_init(void)
 
 err_file:
 	quire_file_module_exit();
-err_restorer:
-	quire_restorer_module_exit();
+err_user:
+	quire_user_module_exit();
 err_userptr:
 	quire_userptr_module_exit();
 err_reach:
@@ -255,9 +255,9 @@ static void __exit quire_exit(void)
 	pci_unregister_driver(&quire_pci_driver);
 	quire_file_module_exit();
 	/* What address spaces still had to ask for, and to give back; with them their users. */
-	quire_restorer_module_drain();
+	quire_user_module_drain();
 	quire_reach_module_exit();
-	quire_restorer_module_exit();
+	quire_user_module_exit();
 	quire_userptr_module_exit();
 	/* Whoever put the last reference to the module from its own code has left it by then. */
 	synchronize_rcu_tasks();

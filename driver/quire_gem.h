@@ -60,6 +60,8 @@ struct quire_bo {
 	struct drm_gem_object *vm_object;
 	/** @memcg: whom its system memory is charged to, with a reference, or NULL */
 	struct mem_cgroup *memcg;
+	/** @user: who has it, if it is memory of a process or of another device, or NULL */
+	struct quire_user *user;
 	/** @userptr: a process's own memory, or NULL */
 	struct quire_userptr *userptr;
 	/** @import: memory of another device, or NULL */
@@ -91,6 +93,8 @@ u64 quire_gem_usage_shown(struct quire_device *qdev, u64 bytes);
 
 /* quire_dma.c: mappings of pages for the card; -EOPNOTSUPP if it cannot have any. */
 int quire_dma_check(struct quire_device *qdev);
+/* Bytes that all buffers of foreign memory of a user may have together. */
+u64 quire_dma_foreign_most(struct quire_device *qdev);
 int quire_dma_map(struct quire_device *qdev, struct quire_dma *dma, struct page **pages,
 		  unsigned long count, enum dma_data_direction direction);
 void quire_dma_unmap(struct quire_device *qdev, struct quire_dma *dma);
@@ -99,6 +103,9 @@ void quire_dma_move(struct quire_device *qdev, struct quire_dma *to, struct quir
 void quire_dma_unplug(struct quire_device *qdev);
 
 /* quire_tt.c: pages of system memory. */
+/* System memory as a place: what lies there is counted; TTM bounds it. */
+void quire_tt_manager_init(struct quire_device *qdev);
+void quire_tt_manager_fini(struct quire_device *qdev);
 struct ttm_tt *quire_tt_create(struct ttm_buffer_object *base, u32 page_flags);
 int quire_tt_populate(struct ttm_device *ttm, struct ttm_tt *tt, struct ttm_operation_ctx *ctx);
 void quire_tt_unpopulate(struct ttm_device *ttm, struct ttm_tt *tt);

@@ -27,7 +27,7 @@
 
 #include "quire_hold.h"
 #include "quire_queue.h"
-#include "quire_restorer.h"
+#include "quire_user.h"
 #include "quire_vm.h"
 
 /* For a page that comes from a busy disk; below what makes a hung task, and any limit of jobs. */
@@ -130,15 +130,15 @@ static bool quire_hold_concerns(const struct quire_taking *taking, const struct 
 	if (quire_hold_has(vm, taking->mm))
 		return true;
 	return taking->all && vm->hold.mm &&
-	       uid_eq(quire_restorer_uid(vm->hold.restorer), taking->uid);
+	       uid_eq(quire_user_uid(vm->hold.user), taking->uid);
 }
 
 /* The first address space whose bands somebody waits for tells whose patience it is. */
 static void quire_hold_ask(struct quire_taking *taking, const struct quire_vm *vm)
 {
-	long patience = quire_restorer_left(vm->hold.restorer);
+	long patience = quire_user_left(vm->hold.user);
 
-	taking->uid = quire_restorer_uid(vm->hold.restorer);
+	taking->uid = quire_user_uid(vm->hold.user);
 	taking->all = patience <= QUIRE_HOLD_PATIENCE_LEAST;
 	taking->patience = max_t(long, patience, QUIRE_HOLD_PATIENCE_LEAST);
 }
@@ -235,7 +235,7 @@ static void quire_hold_stay(struct quire_taking *taking)
 
 	lockdep_assert_held(&taking->qdev->queues->lock);
 	if (taking->all)
-		quire_restorer_rest(taking->uid, waited * (QUIRE_RESTORER_PATIENCE_PART - 1));
+		quire_user_rest(taking->uid, waited * (QUIRE_USER_PATIENCE_PART - 1));
 	if (rest->mm != taking->mm && !quire_hold_is_over(rest) && !waited)
 		return;
 	if (rest->mm != taking->mm || quire_hold_is_over(rest))
@@ -254,7 +254,7 @@ static bool quire_hold_stays(const struct quire_vm *vm)
 	if (!vm->hold.mm)
 		return false;
 	return (rest->mm == vm->hold.mm && !quire_hold_is_over(rest)) ||
-	       quire_restorer_rests(vm->hold.restorer);
+	       quire_user_rests(vm->hold.user);
 }
 
 /* All whose bands last that long, together. */
@@ -317,7 +317,7 @@ static void quire_hold_charge(const struct quire_taking *taking)
 	unsigned long waited = jiffies - taking->begun;
 
 	if (taking->patience && waited > QUIRE_HOLD_PATIENCE_FREE && !taking->own)
-		quire_restorer_charge(taking->uid, waited);
+		quire_user_charge(taking->uid, waited);
 }
 
 void quire_hold_give(struct quire_taking *taking)
@@ -533,8 +533,8 @@ static void quire_hold_restore(struct work_struct *work)
 
 int quire_hold_init(struct quire_hold *hold)
 {
-	hold->restorer = quire_restorer_get();
-	if (!hold->restorer)
+	hold->user = quire_user_get();
+	if (!hold->user)
 		return -ENOMEM;
 	INIT_LIST_HEAD(&hold->waiting);
 	INIT_LIST_HEAD(&hold->node);
@@ -546,5 +546,5 @@ int quire_hold_init(struct quire_hold *hold)
 
 void quire_hold_fini(struct quire_hold *hold)
 {
-	quire_restorer_put(hold->restorer);
+	quire_user_put(hold->user);
 }

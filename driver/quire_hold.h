@@ -9,7 +9,7 @@
 struct mm_struct;
 struct quire_device;
 struct quire_queues;
-struct quire_restorer;
+struct quire_user;
 struct quire_vm;
 
 /** struct quire_hold - an address space whose jobs rest while memory of theirs is asked for */
@@ -38,9 +38,9 @@ struct quire_hold {
 	long left;
 	/** @restore: asks for the memory; holds the address space, as while it waits */
 	struct work_struct restore;
-	/** @restorer: whose work it is */
-	struct quire_restorer *restorer;
-	/** @waiting: in quire_restorer.waiting while @restore waits for other works of the user */
+	/** @user: whose work it is */
+	struct quire_user *user;
+	/** @waiting: in quire_user.waiting while @restore waits for other works of the user */
 	struct list_head waiting;
 };
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Pages of buffers in system memory, charged to the control group of whoever made the buffer
- * and mapped for the card.
+ * System memory as a place for buffers: pages, charged to the control group of whoever made the
+ * buffer and mapped for the card.
  */
 #include <linux/memcontrol.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
+#include <drm/ttm/ttm_device.h>
+#include <drm/ttm/ttm_resource.h>
 #include <drm/ttm/ttm_tt.h>
 
 #include "quire_compat.h"
@@ -197,4 +199,50 @@ void quire_tt_destroy(struct ttm_device *ttm, struct ttm_tt *base)
 const struct quire_segments *quire_tt_segments(struct ttm_tt *tt)
 {
 	return &to_quire_tt(tt)->dma.segments;
+}
+
+/* The pages are where they are: there is no range to look for one in, which could be full. */
+static int quire_tt_manager_alloc(struct ttm_resource_manager *manager,
+				  struct ttm_buffer_object *base, const struct ttm_place *place,
+				  struct ttm_resource **out)
+{
+	struct mem_cgroup *before = set_active_memcg(to_quire_bo(&base->base)->memcg);
+	struct ttm_resource *resource = kzalloc(sizeof(*resource), QUIRE_GFP_CALL);
+
+	set_active_memcg(before);
+	if (!resource)
+		return -ENOMEM;
+	ttm_resource_init(base, place, resource);
+	*out = resource;
+	return 0;
+}
+
+static void quire_tt_manager_free(struct ttm_resource_manager *manager,
+				  struct ttm_resource *resource)
+{
+	ttm_resource_fini(manager, resource);
+	kfree(resource);
+}
+
+static const struct ttm_resource_manager_func quire_tt_manager_funcs = {
+	.alloc = quire_tt_manager_alloc,
+	.free = quire_tt_manager_free,
+};
+
+void quire_tt_manager_init(struct quire_device *qdev)
+{
+	struct ttm_resource_manager *manager = &qdev->system;
+
+	manager->use_tt = true;
+	manager->func = &quire_tt_manager_funcs;
+	ttm_resource_manager_init(manager, &qdev->ttm, 0);
+	ttm_set_driver_manager(&qdev->ttm, TTM_PL_TT, manager);
+	ttm_resource_manager_set_used(manager, true);
+}
+
+void quire_tt_manager_fini(struct quire_device *qdev)
+{
+	ttm_resource_manager_set_used(&qdev->system, false);
+	ttm_resource_manager_cleanup(&qdev->system);
+	ttm_set_driver_manager(&qdev->ttm, TTM_PL_TT, NULL);
 }

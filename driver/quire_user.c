@@ -1,34 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Users whose memory is held (quire_hold.c): the works that ask for it again, and how long others
- * wait for their jobs.
+ * Users: what each has of what others want, too.
  *
- * A work may be stuck in a page fault for ever.  So a user has some at a time, and his others wait
- * for those.
+ * Works that ask for memory again that is held (quire_hold.c): one may be stuck in a page fault for
+ * ever, so a user has some at a time, and his others wait for those.  How long others wait for his
+ * jobs.  How much memory the card reaches that is not its driver's: it costs the user little, as
+ * the same memory may be in many buffers, but each takes addresses of the bus, and whoever takes a
+ * page away goes through all that have it.
  */
 #include <linux/cred.h>
 #include <linux/slab.h>
 
 #include "quire_hold.h"
 #include "quire_queue.h"
-#include "quire_restorer.h"
+#include "quire_user.h"
 
 /* Works of a user at a time; the kernel has 512 for all. */
-#define QUIRE_RESTORER_WORKS 32
+#define QUIRE_USER_WORKS 32
+/* Buffers of foreign memory of a user: as many as a process has mappings of its own. */
+#define QUIRE_USER_FOREIGN 65536
 /* So long others wait for bands of a user, or a part of the time if that is less. */
-#define QUIRE_RESTORER_PATIENCE ((long)HZ)
+#define QUIRE_USER_PATIENCE ((long)HZ)
 
 /**
- * struct quire_restorer - a user who has address spaces, or had some when others waited too often:
- * he has not all their patience again because he comes anew.  His works beyond some wait for these.
+ * struct quire_user - a user who has address spaces or buffers of foreign memory, or had some when
+ * others waited too often: he has not all their patience again because he comes anew.  His works
+ * beyond some wait for these.
  */
-struct quire_restorer {
-	/** @node: in quire_restorers; under quire_restorers_lock, as all here */
+struct quire_user {
+	/** @node: in quire_users; under quire_users_lock, as all here */
 	struct list_head node;
 	/** @uid: the user */
 	kuid_t uid;
-	/** @spaces: address spaces of his */
-	unsigned int spaces;
+	/** @things: address spaces and buffers of foreign memory of his */
+	unsigned int things;
+	/** @foreign: of these, the buffers */
+	unsigned int foreign;
+	/** @foreign_bytes: what they are together */
+	u64 foreign_bytes;
 	/** @works: that have begun or are about to, and may never end */
 	unsigned int works;
 	/** @patience: of others with his bands when @charged; less than nothing if he had more */
@@ -41,142 +50,167 @@ struct quire_restorer {
 	struct list_head waiting;
 };
 
-static struct workqueue_struct *quire_restorer_wq;
-static LIST_HEAD(quire_restorers);
-static DEFINE_SPINLOCK(quire_restorers_lock);
+static struct workqueue_struct *quire_user_wq;
+static LIST_HEAD(quire_users);
+static DEFINE_SPINLOCK(quire_users_lock);
 
-static struct quire_restorer *quire_restorer_of(kuid_t uid)
+static struct quire_user *quire_user_of(kuid_t uid)
 {
-	struct quire_restorer *restorer;
+	struct quire_user *user;
 
-	lockdep_assert_held(&quire_restorers_lock);
-	list_for_each_entry(restorer, &quire_restorers, node)
-		if (uid_eq(restorer->uid, uid))
-			return restorer;
+	lockdep_assert_held(&quire_users_lock);
+	list_for_each_entry(user, &quire_users, node)
+		if (uid_eq(user->uid, uid))
+			return user;
 	return NULL;
 }
 
 /* What is left, and what has come to it since. */
-static long quire_restorer_patience(const struct quire_restorer *restorer)
+static long quire_user_patience(const struct quire_user *user)
 {
-	unsigned long passed = (jiffies - restorer->charged) / QUIRE_RESTORER_PATIENCE_PART;
+	unsigned long passed = (jiffies - user->charged) / QUIRE_USER_PATIENCE_PART;
 
-	return min(restorer->patience + (long)passed, QUIRE_RESTORER_PATIENCE);
+	return min(user->patience + (long)passed, QUIRE_USER_PATIENCE);
 }
 
 /* Those that tell nothing any more. */
-static void quire_restorers_prune(void)
+static void quire_users_prune(void)
 {
-	struct quire_restorer *restorer, *next;
+	struct quire_user *user, *next;
 
-	lockdep_assert_held(&quire_restorers_lock);
-	list_for_each_entry_safe(restorer, next, &quire_restorers, node) {
-		if (restorer->spaces || quire_restorer_patience(restorer) < QUIRE_RESTORER_PATIENCE)
+	lockdep_assert_held(&quire_users_lock);
+	list_for_each_entry_safe(user, next, &quire_users, node) {
+		if (user->things || quire_user_patience(user) < QUIRE_USER_PATIENCE)
 			continue;
-		list_del(&restorer->node);
-		kfree(restorer);
+		list_del(&user->node);
+		kfree(user);
 	}
 }
 
 /* The caller's, or @fresh, which is taken over. */
-static struct quire_restorer *quire_restorer_find(struct quire_restorer **fresh)
+static struct quire_user *quire_user_find(struct quire_user **fresh)
 {
-	struct quire_restorer *restorer = quire_restorer_of(current_uid());
+	struct quire_user *user = quire_user_of(current_uid());
 
-	if (restorer)
-		return restorer;
-	restorer = *fresh;
+	if (user)
+		return user;
+	user = *fresh;
 	*fresh = NULL;
-	restorer->uid = current_uid();
-	restorer->patience = QUIRE_RESTORER_PATIENCE;
-	restorer->charged = jiffies;
-	restorer->rests = jiffies;
-	INIT_LIST_HEAD(&restorer->waiting);
-	list_add(&restorer->node, &quire_restorers);
-	return restorer;
+	user->uid = current_uid();
+	user->patience = QUIRE_USER_PATIENCE;
+	user->charged = jiffies;
+	user->rests = jiffies;
+	INIT_LIST_HEAD(&user->waiting);
+	list_add(&user->node, &quire_users);
+	return user;
 }
 
-struct quire_restorer *quire_restorer_get(void)
+struct quire_user *quire_user_get(void)
 {
-	struct quire_restorer *fresh = kzalloc(sizeof(*fresh), QUIRE_GFP_CALL), *restorer;
+	struct quire_user *fresh = kzalloc(sizeof(*fresh), QUIRE_GFP_CALL), *user;
 
 	if (!fresh)
 		return NULL;
-	spin_lock(&quire_restorers_lock);
-	restorer = quire_restorer_find(&fresh);
-	restorer->spaces++;
-	spin_unlock(&quire_restorers_lock);
+	spin_lock(&quire_users_lock);
+	user = quire_user_find(&fresh);
+	user->things++;
+	spin_unlock(&quire_users_lock);
 	kfree(fresh);
-	return restorer;
+	return user;
 }
 
-void quire_restorer_put(struct quire_restorer *restorer)
+void quire_user_put(struct quire_user *user)
 {
-	spin_lock(&quire_restorers_lock);
-	restorer->spaces--;
-	quire_restorers_prune();
-	spin_unlock(&quire_restorers_lock);
+	spin_lock(&quire_users_lock);
+	user->things--;
+	quire_users_prune();
+	spin_unlock(&quire_users_lock);
 }
 
-long quire_restorer_left(const struct quire_restorer *restorer)
+int quire_user_take_foreign(struct quire_user *user, u64 bytes, u64 most)
+{
+	int ret = 0;
+
+	spin_lock(&quire_users_lock);
+	if (user->foreign == QUIRE_USER_FOREIGN)
+		ret = -EMFILE;
+	else if (bytes > most || user->foreign_bytes > most - bytes)
+		ret = -ENOMEM;
+	if (!ret) {
+		user->foreign++;
+		user->foreign_bytes += bytes;
+	}
+	spin_unlock(&quire_users_lock);
+	return ret;
+}
+
+void quire_user_give_foreign(struct quire_user *user, u64 bytes)
+{
+	spin_lock(&quire_users_lock);
+	user->foreign--;
+	user->foreign_bytes -= bytes;
+	spin_unlock(&quire_users_lock);
+}
+
+long quire_user_left(const struct quire_user *user)
 {
 	long patience;
 
-	spin_lock(&quire_restorers_lock);
-	patience = quire_restorer_patience(restorer);
-	spin_unlock(&quire_restorers_lock);
+	spin_lock(&quire_users_lock);
+	patience = quire_user_patience(user);
+	spin_unlock(&quire_users_lock);
 	return patience;
 }
 
-kuid_t quire_restorer_uid(const struct quire_restorer *restorer)
+kuid_t quire_user_uid(const struct quire_user *user)
 {
-	return restorer->uid;
+	return user->uid;
 }
 
-void quire_restorer_charge(kuid_t uid, unsigned long waited)
+void quire_user_charge(kuid_t uid, unsigned long waited)
 {
-	struct quire_restorer *restorer;
+	struct quire_user *user;
 
-	spin_lock(&quire_restorers_lock);
-	restorer = quire_restorer_of(uid);
-	if (restorer) {
-		restorer->patience = max(quire_restorer_patience(restorer) - (long)waited,
-					 -QUIRE_RESTORER_PATIENCE);
-		restorer->charged = jiffies;
+	spin_lock(&quire_users_lock);
+	user = quire_user_of(uid);
+	if (user) {
+		user->patience = max(quire_user_patience(user) - (long)waited,
+				     -QUIRE_USER_PATIENCE);
+		user->charged = jiffies;
 	}
-	spin_unlock(&quire_restorers_lock);
+	spin_unlock(&quire_users_lock);
 }
 
-void quire_restorer_rest(kuid_t uid, unsigned long least)
+void quire_user_rest(kuid_t uid, unsigned long least)
 {
-	struct quire_restorer *restorer;
+	struct quire_user *user;
 
-	spin_lock(&quire_restorers_lock);
-	restorer = quire_restorer_of(uid);
-	if (restorer && time_before(restorer->rests, jiffies + least))
-		WRITE_ONCE(restorer->rests, jiffies + least);
-	spin_unlock(&quire_restorers_lock);
+	spin_lock(&quire_users_lock);
+	user = quire_user_of(uid);
+	if (user && time_before(user->rests, jiffies + least))
+		WRITE_ONCE(user->rests, jiffies + least);
+	spin_unlock(&quire_users_lock);
 }
 
-bool quire_restorer_rests(const struct quire_restorer *restorer)
+bool quire_user_rests(const struct quire_user *user)
 {
-	return time_before(jiffies, READ_ONCE(restorer->rests));
+	return time_before(jiffies, READ_ONCE(user->rests));
 }
 
 bool quire_restore_begin(struct quire_hold *hold)
 {
-	struct quire_restorer *restorer = hold->restorer;
+	struct quire_user *user = hold->user;
 	bool added;
 
-	spin_lock(&quire_restorers_lock);
+	spin_lock(&quire_users_lock);
 	added = list_empty(&hold->waiting) && !work_pending(&hold->restore);
-	if (added && restorer->works < QUIRE_RESTORER_WORKS) {
-		restorer->works++;
-		queue_work(quire_restorer_wq, &hold->restore);
+	if (added && user->works < QUIRE_USER_WORKS) {
+		user->works++;
+		queue_work(quire_user_wq, &hold->restore);
 	} else if (added) {
-		list_add_tail(&hold->waiting, &restorer->waiting);
+		list_add_tail(&hold->waiting, &user->waiting);
 	}
-	spin_unlock(&quire_restorers_lock);
+	spin_unlock(&quire_users_lock);
 	return added;
 }
 
@@ -185,50 +219,50 @@ bool quire_restore_again(struct quire_hold *hold)
 	bool queued;
 
 	/* Who begins it looks whether it is to begin already, under the same lock. */
-	spin_lock(&quire_restorers_lock);
-	queued = list_empty(&hold->waiting) && queue_work(quire_restorer_wq, &hold->restore);
-	spin_unlock(&quire_restorers_lock);
+	spin_lock(&quire_users_lock);
+	queued = list_empty(&hold->waiting) && queue_work(quire_user_wq, &hold->restore);
+	spin_unlock(&quire_users_lock);
 	return queued;
 }
 
 void quire_restore_end(struct quire_hold *hold)
 {
-	struct quire_restorer *restorer = hold->restorer;
+	struct quire_user *user = hold->user;
 	struct quire_hold *next;
 
-	spin_lock(&quire_restorers_lock);
-	next = list_first_entry_or_null(&restorer->waiting, struct quire_hold, waiting);
+	spin_lock(&quire_users_lock);
+	next = list_first_entry_or_null(&user->waiting, struct quire_hold, waiting);
 	if (next) {
 		list_del_init(&next->waiting);
-		queue_work(quire_restorer_wq, &next->restore);
+		queue_work(quire_user_wq, &next->restore);
 	} else {
-		restorer->works--;
+		user->works--;
 	}
-	spin_unlock(&quire_restorers_lock);
+	spin_unlock(&quire_users_lock);
 }
 
-int quire_restorer_module_init(void)
+int quire_user_module_init(void)
 {
 	/*
 	 * What is there may take its time to come: others' works do not wait for it.  Frozen with
 	 * the processes: an image of the machine must not miss pages that come from swap space.
 	 */
-	quire_restorer_wq = alloc_workqueue("quire-hold", WQ_UNBOUND | WQ_FREEZABLE, WQ_MAX_ACTIVE);
-	return quire_restorer_wq ? 0 : -ENOMEM;
+	quire_user_wq = alloc_workqueue("quire-hold", WQ_UNBOUND | WQ_FREEZABLE, WQ_MAX_ACTIVE);
+	return quire_user_wq ? 0 : -ENOMEM;
 }
 
-void quire_restorer_module_drain(void)
+void quire_user_module_drain(void)
 {
-	drain_workqueue(quire_restorer_wq);
+	drain_workqueue(quire_user_wq);
 }
 
-void quire_restorer_module_exit(void)
+void quire_user_module_exit(void)
 {
-	struct quire_restorer *restorer, *next;
+	struct quire_user *user, *next;
 
-	destroy_workqueue(quire_restorer_wq);
-	list_for_each_entry_safe(restorer, next, &quire_restorers, node) {
-		WARN_ON(restorer->spaces);
-		kfree(restorer);
+	destroy_workqueue(quire_user_wq);
+	list_for_each_entry_safe(user, next, &quire_users, node) {
+		WARN_ON(user->things);
+		kfree(user);
 	}
 }

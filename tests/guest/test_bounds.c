@@ -18,8 +18,10 @@
 #include "card.h"
 #include "harness.h"
 
+#define MIB (1ull << 20)
 #define VA 0x6000000000ull
 #define SYNCS DRM_QUIRE_MAX_SYNCS
+#define USER 1000
 
 FIXTURE(bounds) {
 	struct card card;
@@ -498,6 +500,78 @@ TEST_F_TIMEOUT(bounds, nobody_waits_for_a_context_while_page_tables_of_others_ch
 	EXPECT_EQ(0, other.ret);
 	card_teardown(&other.card);
 	free(binder);
+}
+
+/* The largest there may be, and how many are 1.25 TiB: they have no pages before they are used. */
+TEST_F_TIMEOUT(bounds, buffers_without_pages_leave_room_for_those_of_others, 60)
+{
+	uint64_t size = 1ull << 40, all;
+	uint32_t handle;
+	int other, ret;
+
+	do {
+		size /= 2;
+		ret = card_bo_create(self->card.fd, size, DRM_QUIRE_PLACEMENT_SYSTEM, 0, &handle);
+	} while (ret == -ENOSPC);
+	for (all = size; !ret && all < 1280ull << 30; all += size)
+		ret = card_bo_create(self->card.fd, size, DRM_QUIRE_PLACEMENT_SYSTEM, 0, &handle);
+	EXPECT_EQ(0, ret) TH_LOG("after %llu GiB", (unsigned long long)all >> 30);
+	other = card_open_node(0);
+	EXPECT_EQ(0, card_bo_create(other, PAGE, DRM_QUIRE_PLACEMENT_CARD, 0, &handle));
+	EXPECT_EQ(0, card_bo_create(other, PAGE, DRM_QUIRE_PLACEMENT_SYSTEM, 0, &handle));
+	close(other);
+}
+
+static int make_userptr(int fd, void *memory, uint64_t size)
+{
+	struct drm_quire_userptr args = { .address = (uintptr_t)memory, .size = size,
+					  .flags = DRM_QUIRE_USERPTR_READ_ONLY };
+
+	return card_ioctl(fd, DRM_IOCTL_QUIRE_USERPTR, &args);
+}
+
+/* The same pages, of zeros, in as many buffers as there may be; bytes of all of them. */
+static uint64_t fill_with_userptrs(int fd, int *why)
+{
+	const uint64_t size = 16 * MIB;
+	void *memory = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t all = 0;
+
+	while (!(*why = make_userptr(fd, memory, size)))
+		all += size;
+	return all;
+}
+
+TEST_F_TIMEOUT(bounds, memory_of_processes_is_limited_for_each_user, 120)
+{
+	uint64_t most = 8ull * sysconf(_SC_PHYS_PAGES) * PAGE, all;
+	int why, status, other, to[2];
+	uint32_t queue;
+	pid_t child;
+	char *page;
+
+	ASSERT_EQ(0, pipe(to));
+	child = fork();
+	if (!child) {
+		if (setgid(USER) || setuid(USER))
+			_exit(1);
+		all = fill_with_userptrs(self->card.fd, &why);
+		if (write(to[1], &all, sizeof(all)) != sizeof(all))
+			_exit(2);
+		_exit(why == -ENOMEM ? 0 : 3);
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	/* The file, and so its buffers, are still there. */
+	ASSERT_EQ(sizeof(all), read(to[0], &all, sizeof(all)));
+	EXPECT_LE(all, most);
+	EXPECT_LT(0, all);
+	other = card_open_node(0);
+	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, page);
+	EXPECT_EQ(0, make_userptr(other, page, PAGE));
+	EXPECT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 0, &queue));
+	close(other);
 }
 
 TEST_HARNESS_MAIN

@@ -278,9 +278,10 @@ struct drm_quire_bo_info {
  * them.
  * Where nothing lies that the card may use, jobs fault, on all of the buffer if one page of it
  * is missing.  An address space has memory of one process at a time.
- * -EFAULT: no memory there now, or not writable without READ_ONLY; -ENOMEM; -EBUSY: the process
- * has dropped or changed pages all the time for a second (SUBMIT goes on until they stay, or
- * a signal comes)
+ * -EFAULT: no memory there now, or not writable without READ_ONLY; -ENOMEM, also where all such and
+ * imported buffers of the user are more than eight times the machine's memory, or a 32nd of what
+ * addresses an IOMMU has for the card; -EMFILE: they are 65536; -EBUSY: the process has dropped
+ * or changed pages all the time for a second (SUBMIT goes on until they stay, or a signal comes)
  */
 #define DRM_QUIRE_USERPTR_READ_ONLY (1u << 0)
 struct drm_quire_userptr {
