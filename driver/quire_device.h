@@ -197,7 +197,9 @@ struct quire_file {
 	atomic_t queue_count;
 	/** @past: of queues that are not in @queues any more; under its lock */
 	struct quire_usage past;
-	/** @close: ends it where whoever has closed the file does not wait */
+	/** @opener: process that has opened it */
+	struct pid *opener;
+	/** @close: ends it where another has closed it, who does not wait */
 	struct work_struct close;
 };
 

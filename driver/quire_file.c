@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Open files.  Who closes one waits until the card does nothing for it any more, and that is his
- * own affair.  But a thread of the kernel closes files of others, too, one after the other: those
- * that nobody can close any more because they were only on their way through a Unix socket, or
- * whose call ended elsewhere.  That thread does not wait: a work closes for it.
+ * Open files.  The process that has opened one and closes it waits until the card does nothing for
+ * it any more, and that is its own affair.  But others close files, too: who was sent one, be it
+ * that he has not asked for it, and threads of the kernel those that are only on their way through
+ * a Unix socket.  They do not wait: a work closes for them.
  */
+#include <linux/pid.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
@@ -22,6 +23,7 @@ static void quire_file_end(struct quire_file *qfile)
 	quire_queues_close_file(qfile);
 	quire_vm_close_file(qfile);
 	xa_destroy(&qfile->queues);
+	put_pid(qfile->opener);
 	kfree(qfile);
 }
 
@@ -43,6 +45,7 @@ int quire_file_open(struct drm_device *drm, struct drm_file *file)
 		return -ENOMEM;
 	qfile->qdev = to_quire_device(drm);
 	qfile->drm = file;
+	qfile->opener = get_pid(task_tgid(current));
 	/* 0 is never a valid id. */
 	xa_init_flags(&qfile->vms, XA_FLAGS_ALLOC1);
 	xa_init_flags(&qfile->queues, XA_FLAGS_ALLOC1);
@@ -55,7 +58,7 @@ void quire_file_close(struct drm_device *drm, struct drm_file *file)
 {
 	struct quire_file *qfile = file->driver_priv;
 
-	if (!(current->flags & PF_KTHREAD)) {
+	if (task_tgid(current) == qfile->opener) {
 		quire_file_end(qfile);
 		return;
 	}

@@ -258,24 +258,29 @@ TEST_F_TIMEOUT(stubborn, queue_that_comes_to_rest_too_late_is_not_run_twice, 120
 	}
 }
 
-/* Files that are on their way through a socket that nobody has when this process has ended. */
-static int send_to_nobody(const int *files, unsigned int count)
+static int send_files(int to, const int *files, unsigned int count)
 {
 	char control[CMSG_SPACE(4 * sizeof(int))] = { 0 }, byte = 0;
 	struct iovec data = { &byte, 1 };
 	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control,
-				  .msg_controllen = CMSG_SPACE((count + 1) * sizeof(int)) };
+				  .msg_controllen = CMSG_SPACE(count * sizeof(int)) };
 	struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+
+	rights->cmsg_level = SOL_SOCKET;
+	rights->cmsg_type = SCM_RIGHTS;
+	rights->cmsg_len = CMSG_LEN(count * sizeof(int));
+	memcpy(CMSG_DATA(rights), files, count * sizeof(int));
+	return sendmsg(to, &message, 0) == 1 ? 0 : -errno;
+}
+
+/* Files that are on their way through a socket that nobody has when this process has ended. */
+static int send_to_nobody(int before, int file, int after)
+{
 	int sockets[2];
 
 	if (socketpair(AF_UNIX, SOCK_DGRAM, 0, sockets))
 		return -errno;
-	rights->cmsg_level = SOL_SOCKET;
-	rights->cmsg_type = SCM_RIGHTS;
-	rights->cmsg_len = CMSG_LEN((count + 1) * sizeof(int));
-	memcpy(CMSG_DATA(rights), files, count * sizeof(int));
-	memcpy(CMSG_DATA(rights) + count * sizeof(int), &sockets[1], sizeof(int));
-	return sendmsg(sockets[0], &message, 0) == 1 ? 0 : -errno;
+	return send_files(sockets[0], (int[]){ before, file, after, sockets[1] }, 4);
 }
 
 /* The end of the card's jobs, as another file sees it. */
@@ -299,31 +304,29 @@ static bool closed_soon(int pipe)
 	return poll(&end, 1, 30000) == 1 && end.revents & POLLHUP;
 }
 
-/* A job that hangs, of a file that nobody has when this process ends, among others. */
-static int leave_to_kernel(int before, int after, int other, uint32_t *syncobj)
+/* A job that hangs, and whose end the other file can see. */
+static int hang_job(struct card *card, int other, uint32_t *syncobj)
 {
-	struct card card;
 	uint32_t bytes;
 	uint64_t point;
-	int ret = card_setup_limit(&card, 0, 600000);
+	int ret = card_setup_limit(card, 0, 600000);
 
 	if (!ret)
-		ret = card_long_stream(&card, &bytes);
+		ret = card_long_stream(card, &bytes);
 	if (!ret)
-		ret = share_timeline(&card, other, syncobj);
+		ret = share_timeline(card, other, syncobj);
 	if (!ret)
 		ret = monitor_inject("engine-hang", 1);
 	if (!ret)
-		ret = card_submit(&card, card.stream.va, bytes, &point);
-	if (!ret)
-		ret = breaking_let_begin(&card);
-	return ret ? ret : send_to_nobody((int[]){ before, card.fd, after }, 3);
+		ret = card_submit(card, card->stream.va, bytes, &point);
+	return ret ? ret : breaking_let_begin(card);
 }
 
 TEST_F_TIMEOUT(stubborn, file_that_the_kernel_closes_holds_up_no_other_that_it_closes, 120)
 {
 	int before[2], after[2], fd = self->innocent.fd, status;
 	uint32_t *syncobj;
+	struct card card;
 	pid_t child;
 
 	syncobj = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -332,7 +335,8 @@ TEST_F_TIMEOUT(stubborn, file_that_the_kernel_closes_holds_up_no_other_that_it_c
 	ASSERT_EQ(0, pipe(after));
 	child = fork();
 	if (!child)
-		_exit(-leave_to_kernel(before[1], after[1], fd, syncobj));
+		_exit(-(hang_job(&card, fd, syncobj) ?:
+			send_to_nobody(before[1], card.fd, after[1])));
 	close(before[1]);
 	close(after[1]);
 	ASSERT_EQ(child, waitpid(child, &status, 0));
@@ -348,6 +352,36 @@ TEST_F_TIMEOUT(stubborn, file_that_the_kernel_closes_holds_up_no_other_that_it_c
 	EXPECT_EQ(0, card_answers(&self->innocent));
 	close(before[0]);
 	close(after[0]);
+}
+
+/* What it has not opened itself, be it that it was sent. */
+TEST_F_TIMEOUT(stubborn, who_closes_the_file_of_another_does_not_wait_for_its_jobs, 120)
+{
+	char control[CMSG_SPACE(sizeof(int))], byte;
+	struct iovec data = { &byte, 1 };
+	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control,
+				  .msg_controllen = sizeof(control) };
+	int sockets[2], fd = self->innocent.fd, status, sent;
+	uint32_t *syncobj;
+	struct card card;
+	pid_t child;
+
+	syncobj = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, syncobj);
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_DGRAM, 0, sockets));
+	child = fork();
+	if (!child)
+		_exit(-(hang_job(&card, fd, syncobj) ?: send_files(sockets[0], &card.fd, 1)));
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	ASSERT_EQ(0, status);
+	ASSERT_EQ(1, recvmsg(sockets[1], &message, 0));
+	memcpy(&sent, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(sent));
+	close(sent);
+	/* It takes a while, but not ours. */
+	EXPECT_EQ(-ETIME, card_wait(fd, *syncobj, 1, 0));
+	EXPECT_EQ(0, card_wait(fd, *syncobj, 1, 30000 * MS));
+	ASSERT_EQ(0, monitor_inject("engine-hang", 0));
+	EXPECT_EQ(0, card_answers(&self->innocent));
 }
 
 TEST_HARNESS_MAIN
