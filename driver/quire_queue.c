@@ -22,6 +22,7 @@ static void quire_queue_release(struct kref *ref)
 	/* It holds no reference. */
 	WARN_ON(work_pending(&queue->push));
 	quire_vm_put(queue->vm);
+	mutex_destroy(&queue->end_lock);
 	mutex_destroy(&queue->submit_lock);
 	kfree(queue);
 }
@@ -82,6 +83,7 @@ struct quire_queue *quire_queue_new(struct quire_device *qdev, struct quire_vm *
 	quire_queue_take_name(queue);
 	queue->fence_context = dma_fence_context_alloc(1);
 	mutex_init(&queue->submit_lock);
+	mutex_init(&queue->end_lock);
 	quire_ring_init(queue);
 	INIT_LIST_HEAD(&queue->listed);
 	INIT_LIST_HEAD(&queue->of_vm);
@@ -193,9 +195,8 @@ void quire_queue_close(struct quire_queue *queue)
 	quire_slot_forget_vm(queue);
 	mutex_unlock(&queues->lock);
 	quire_ring_abort(queue, QUIRE_JOB_DROPPED);
-	/* The works signal, too: lockdep does not let one such path wait for another. */
 	dma_fence_end_signalling(signalling);
-	quire_ring_await_ends(queue);
+	quire_ring_end(queue);
 	cancel_work_sync(&queue->push);
 	quire_queue_free_ring(queue);
 	mutex_lock(&queues->lock);

@@ -181,6 +181,8 @@ struct quire_queue {
 	struct work_struct push;
 	/** @end: ends jobs in @dropped, releases those in @spent; holds the queue */
 	struct work_struct end;
+	/** @end_lock: who does so, one at a time: fences signal in order */
+	struct mutex end_lock;
 };
 
 /**
@@ -411,9 +413,16 @@ int quire_ring_start(struct quire_queue *queue);
 /* Under quire_queue.lock; @late: an error, and quire_ring_end_later() follows. */
 void quire_ring_add(struct quire_queue *queue, struct quire_job *job, int late);
 void quire_ring_end_later(struct quire_queue *queue);
-/* Whether there are some that have been dropped, and have not ended; and until there are none. */
+/*
+ * Jobs that the card has ended, at most those that a ring holds.  With @failed there are others
+ * behind them, as many as the queue may have: they are not for the interrupt.
+ */
+void quire_ring_end_jobs(struct quire_queue *queue, struct list_head *ended, bool failed);
+void quire_ring_end_work(struct work_struct *work);
+/* Whether there are some that have been dropped, and have not ended. */
 bool quire_ring_ends(struct quire_queue *queue);
-void quire_ring_await_ends(struct quire_queue *queue);
+/* They end now, by the caller, who waits for nobody else's. */
+void quire_ring_end(struct quire_queue *queue);
 bool quire_ring_has_jobs(struct quire_queue *queue);
 /* The same, without a lock: what comes now may be missed. */
 bool quire_ring_is_empty(const struct quire_queue *queue);

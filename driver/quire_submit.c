@@ -296,7 +296,7 @@ int quire_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file
 		quire_submit_signal(&submission);
 	/* Nothing of a queue that is closed meanwhile outlives its file. */
 	if (submission.late)
-		quire_ring_await_ends(queue);
+		quire_ring_end(queue);
 out:
 	quire_queue_put(queue);
 	return ret;
