@@ -389,10 +389,10 @@ static pid_t start_filler(int (*fill)(int ready, int go), int *go)
 	return child;
 }
 
-/* What takes much that is easily charged to nobody, and how much of it. */
+/* What takes much that is easily charged to nobody, and how much of it: less than a user may. */
 static const struct greedy hidden[] = {
 	{ "unused buffers", more_unused_buffers, 0, 1500, false },
-	{ "user memory", more_user_memory, 0, 250, false },
+	{ "user memory", more_user_memory, 0, 100, false },
 	{ "points of timelines", more_points, 0, 600, false },
 };
 
