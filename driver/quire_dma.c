@@ -98,10 +98,8 @@ void quire_dma_unplug(struct quire_device *qdev)
 u64 quire_dma_foreign_most(struct quire_device *qdev)
 {
 	struct iommu_domain *domain = iommu_get_domain_for_dev(&qdev->pdev->dev);
-	u64 most = (u64)totalram_pages() << PAGE_SHIFT;
-
 	/* As many cards as a machine has may have all memory of a process. */
-	most *= QUIRE_DMA_CARDS;
+	u64 most = QUIRE_DMA_CARDS * ((u64)totalram_pages() << PAGE_SHIFT);
 
 	if (domain && domain->type & __IOMMU_DOMAIN_PAGING)
 		most = min_t(u64, most, domain->geometry.aperture_end / QUIRE_DMA_USERS);

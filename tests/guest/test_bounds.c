@@ -577,4 +577,27 @@ TEST_F_TIMEOUT(bounds, memory_of_processes_is_limited_for_each_user, 120)
 	close(other);
 }
 
+/* As many as a user may have, of one page each. */
+TEST_F_TIMEOUT(bounds, buffers_of_processes_are_counted_for_each_user, 120)
+{
+	void *page = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned int count = 0;
+	int status, ret;
+	pid_t child;
+
+	if (test_patience() > 1)
+		SKIP(return, "a kernel that checks DMA complains of many mappings of a page");
+	ASSERT_NE(MAP_FAILED, page);
+	child = fork();
+	if (!child) {
+		int fd = card_open_node(0);
+
+		while (!(ret = make_userptr(fd, page, PAGE)))
+			count++;
+		_exit(ret == -EMFILE && count == 65536 ? 0 : 1);
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+}
+
 TEST_HARNESS_MAIN

@@ -131,7 +131,7 @@ TEST_F(fences, jobs_behind_each_other_wait_for_all_they_name)
 	EXPECT_TRUE(over(&self->card, quick));
 }
 
-/* A point of @card is put on the timeline of @other, too: what follows on either has one context. */
+/* A point is put on another timeline, too: what follows on either has one fence context. */
 static int part_timelines(struct card *card, struct card *other)
 {
 	struct drm_syncobj_transfer transfer = { .src_handle = card->syncobj,

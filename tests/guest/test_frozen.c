@@ -43,6 +43,15 @@ static int mount_disk(void)
 	return 0;
 }
 
+/* A page of a file there. */
+static char *map_file(int *file)
+{
+	*file = open(DIRECTORY "/file", O_RDWR | O_CREAT, 0600);
+	if (*file < 0 || ftruncate(*file, PAGE))
+		return MAP_FAILED;
+	return mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, *file, 0);
+}
+
 /* Works of the kernel that had waited for its pages let go of it within a moment. */
 static int unmount_disk(void)
 {
@@ -283,10 +292,7 @@ TEST_F_TIMEOUT(frozen, closing_a_queue_does_not_wait_for_memory_that_a_submissio
 
 	if (mount_disk())
 		SKIP(return, "no disk with a file system");
-	self->file = open(DIRECTORY "/file", O_RDWR | O_CREAT, 0600);
-	ASSERT_LE(0, self->file);
-	ASSERT_EQ(0, ftruncate(self->file, PAGE));
-	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, self->file, 0);
+	page = map_file(&self->file);
 	ASSERT_NE(MAP_FAILED, page);
 	page[0] = 1;
 	ASSERT_EQ(0, bind_memory(&self->card, self->card.vm, page, &handle));
@@ -347,10 +353,7 @@ TEST_F_TIMEOUT(frozen, attempts_to_sleep_do_not_keep_jobs_at_rest, 120)
 
 	if (mount_disk() || sysfs_write("/sys/power/pm_test", "freezer"))
 		SKIP(return, "no disk with a file system, or no attempts to sleep");
-	self->file = open(DIRECTORY "/file", O_RDWR | O_CREAT, 0600);
-	ASSERT_LE(0, self->file);
-	ASSERT_EQ(0, ftruncate(self->file, PAGE));
-	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, self->file, 0);
+	page = map_file(&self->file);
 	ASSERT_NE(MAP_FAILED, page);
 	ASSERT_EQ(0, take_page(&self->card, page));
 	EXPECT_EQ(0, sysfs_write("/sys/power/pm_freeze_timeout", "1000"));
