@@ -13,10 +13,10 @@
 #include "quire_vm.h"
 
 /* Jobs of a queue that are ended before those of others. */
-#define QUIRE_RING_ENDS 256
+#define QUIRE_END_SLICE 256
 
 /* The job has ended.  No locks of queues held: whoever waits may be another one. */
-static void quire_ring_signal(struct quire_job *job)
+static void quire_end_signal(struct quire_job *job)
 {
 	lockdep_assert_not_held(&job->queue->lock);
 	trace_quire_job_done(job);
@@ -28,7 +28,7 @@ static void quire_ring_signal(struct quire_job *job)
 }
 
 /* Its fence has signalled: give back what the lists held. */
-static void quire_ring_release(struct quire_job *job)
+static void quire_end_release(struct quire_job *job)
 {
 	struct quire_queue *queue = job->queue;
 
@@ -39,35 +39,35 @@ static void quire_ring_release(struct quire_job *job)
 	quire_queue_put(queue);
 }
 
-void quire_ring_end_later(struct quire_queue *queue)
+void quire_end_later(struct quire_queue *queue)
 {
 	kref_get(&queue->ref);
 	if (!queue_work(queue->qdev->queues->ends, &queue->end))
 		quire_queue_put(queue);
 }
 
-void quire_ring_end_jobs(struct quire_queue *queue, struct list_head *ended, bool failed)
+void quire_end_jobs(struct quire_queue *queue, struct list_head *ended, bool failed)
 {
 	struct quire_job *job, *next;
 	unsigned long flags;
 
 	list_for_each_entry_safe(job, next, ended, node) {
-		quire_ring_signal(job);
+		quire_end_signal(job);
 		/* What they waited for may be much, and is not for the interrupt. */
 		if (!job->syncs.count || !in_hardirq())
-			quire_ring_release(job);
+			quire_end_release(job);
 	}
 	if (!failed && list_empty(ended))
 		return;
 	spin_lock_irqsave(&queue->lock, flags);
 	list_splice_tail_init(ended, &queue->spent);
 	spin_unlock_irqrestore(&queue->lock, flags);
-	quire_ring_end_later(queue);
+	quire_end_later(queue);
 }
 
 /* The first jobs of a list, at most @most; how many. */
-static unsigned int quire_ring_take_some(struct list_head *from, struct list_head *to,
-					 unsigned int most)
+static unsigned int quire_end_take_some(struct list_head *from, struct list_head *to,
+					unsigned int most)
 {
 	unsigned int count;
 
@@ -76,14 +76,14 @@ static unsigned int quire_ring_take_some(struct list_head *from, struct list_hea
 	return count;
 }
 
-static bool quire_ring_has_ends(struct quire_queue *queue)
+static bool quire_end_is_due_locked(struct quire_queue *queue)
 {
 	lockdep_assert_held(&queue->lock);
 	return !list_empty(&queue->dropped) || !list_empty(&queue->spent);
 }
 
 /* Dropped jobs end, in order: some of them.  True: there are more. */
-static bool quire_ring_end_some(struct quire_queue *queue)
+static bool quire_end_some(struct quire_queue *queue)
 {
 	bool signalling = dma_fence_begin_signalling(), more;
 	struct quire_job *job, *next;
@@ -95,8 +95,8 @@ static bool quire_ring_end_some(struct quire_queue *queue)
 
 	mutex_lock(&queue->end_lock);
 	spin_lock_irq(&queue->lock);
-	count = quire_ring_take_some(&queue->dropped, &dropped, QUIRE_RING_ENDS);
-	quire_ring_take_some(&queue->spent, &spent, QUIRE_RING_ENDS - count);
+	count = quire_end_take_some(&queue->dropped, &dropped, QUIRE_END_SLICE);
+	quire_end_take_some(&queue->spent, &spent, QUIRE_END_SLICE - count);
 	/* Whoever sees one of them end finds it counted. */
 	queue->completed += count;
 	aborted = queue->aborted;
@@ -105,12 +105,12 @@ static bool quire_ring_end_some(struct quire_queue *queue)
 	list_for_each_entry_safe(job, next, &dropped, node) {
 		if (job->error == QUIRE_JOB_DROPPED && job->fence.seqno <= aborted)
 			job->error = error;
-		quire_ring_signal(job);
-		quire_ring_release(job);
+		quire_end_signal(job);
+		quire_end_release(job);
 		cond_resched();
 	}
 	list_for_each_entry_safe(job, next, &spent, node) {
-		quire_ring_release(job);
+		quire_end_release(job);
 		cond_resched();
 	}
 	spin_lock_irq(&queue->lock);
@@ -118,7 +118,7 @@ static bool quire_ring_end_some(struct quire_queue *queue)
 	/* Those that came meanwhile. */
 	if (!queue->dropping && !list_empty(&queue->pending))
 		queue_work(queue->qdev->queues->wq, &queue->push);
-	more = quire_ring_has_ends(queue);
+	more = quire_end_is_due_locked(queue);
 	spin_unlock_irq(&queue->lock);
 	mutex_unlock(&queue->end_lock);
 	dma_fence_end_signalling(signalling);
@@ -126,33 +126,33 @@ static bool quire_ring_end_some(struct quire_queue *queue)
 }
 
 /* There may be many such queues: each waits behind the others when some of its jobs have ended. */
-void quire_ring_end_work(struct work_struct *work)
+void quire_end_work(struct work_struct *work)
 {
 	struct quire_queue *queue = container_of(work, struct quire_queue, end);
 
-	if (quire_ring_end_some(queue))
-		quire_ring_end_later(queue);
+	if (quire_end_some(queue))
+		quire_end_later(queue);
 	quire_queue_put(queue);
 }
 
-bool quire_ring_ends(struct quire_queue *queue)
+bool quire_end_is_due(struct quire_queue *queue)
 {
 	bool more;
 
 	spin_lock_irq(&queue->lock);
-	more = quire_ring_has_ends(queue);
+	more = quire_end_is_due_locked(queue);
 	spin_unlock_irq(&queue->lock);
 	return more;
 }
 
-void quire_ring_end(struct quire_queue *queue)
+void quire_end_all(struct quire_queue *queue)
 {
 	do {
-		while (quire_ring_end_some(queue))
+		while (quire_end_some(queue))
 			;
 		/* There is nothing left for the work, but the queue would stay for it. */
 		if (cancel_work_sync(&queue->end))
 			quire_queue_put(queue);
 		/* But for what has come meanwhile. */
-	} while (quire_ring_ends(queue));
+	} while (quire_end_is_due(queue));
 }

@@ -86,7 +86,7 @@ struct dma_fence *quire_kernel_job_submit(struct quire_queue *queue, struct quir
 	quire_ring_add(queue, job, late);
 	spin_unlock_irqrestore(&queue->lock, flags);
 	if (late)
-		quire_ring_end_later(queue);
+		quire_end_later(queue);
 	else if (READ_ONCE(queue->live))
 		quire_ring_kick(queue);
 	else

@@ -196,7 +196,7 @@ void quire_queue_close(struct quire_queue *queue)
 	mutex_unlock(&queues->lock);
 	quire_ring_abort(queue, QUIRE_JOB_DROPPED);
 	dma_fence_end_signalling(signalling);
-	quire_ring_end(queue);
+	quire_end_all(queue);
 	cancel_work_sync(&queue->push);
 	quire_queue_free_ring(queue);
 	mutex_lock(&queues->lock);
@@ -527,7 +527,7 @@ static bool quire_queues_end_jobs(struct quire_queues *queues)
 
 	mutex_lock(&queues->lock);
 	list_for_each_entry(queue, &queues->all, listed) {
-		more = quire_ring_ends(queue);
+		more = quire_end_is_due(queue);
 		if (more)
 			break;
 	}

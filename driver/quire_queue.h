@@ -410,25 +410,27 @@ void quire_ring_rerun(struct quire_queue *queue);
 void quire_ring_worked(struct quire_queue *queue, u32 job, u32 job_us);
 void quire_ring_leave(struct quire_queue *queue, u32 job_us);
 int quire_ring_start(struct quire_queue *queue);
-/* Under quire_queue.lock; @late: an error, and quire_ring_end_later() follows. */
+/* Under quire_queue.lock; @late: an error, and quire_end_later() follows. */
 void quire_ring_add(struct quire_queue *queue, struct quire_job *job, int late);
-void quire_ring_end_later(struct quire_queue *queue);
-/*
- * Jobs that the card has ended, at most those that a ring holds.  With @failed there are others
- * behind them, as many as the queue may have: they are not for the interrupt.
- */
-void quire_ring_end_jobs(struct quire_queue *queue, struct list_head *ended, bool failed);
-void quire_ring_end_work(struct work_struct *work);
-/* Whether there are some that have been dropped, and have not ended. */
-bool quire_ring_ends(struct quire_queue *queue);
-/* They end now, by the caller, who waits for nobody else's. */
-void quire_ring_end(struct quire_queue *queue);
 bool quire_ring_has_jobs(struct quire_queue *queue);
 /* The same, without a lock: what comes now may be missed. */
 bool quire_ring_is_empty(const struct quire_queue *queue);
 /* Whether jobs are on the ring, or could be. */
 bool quire_ring_busy(struct quire_queue *queue);
 bool quire_ring_wants(struct quire_queue *queue);
+
+/* quire_end.c */
+void quire_end_later(struct quire_queue *queue);
+/*
+ * Jobs that the card has ended, at most those that a ring holds.  With @failed there are others
+ * behind them, as many as the queue may have: they are not for the interrupt.
+ */
+void quire_end_jobs(struct quire_queue *queue, struct list_head *ended, bool failed);
+void quire_end_work(struct work_struct *work);
+/* Whether there are some that have been dropped, and have not ended. */
+bool quire_end_is_due(struct quire_queue *queue);
+/* They end now, by the caller, who waits for nobody else's. */
+void quire_end_all(struct quire_queue *queue);
 
 /* quire_slot.c */
 void quire_slot_request(struct quire_queue *queue);

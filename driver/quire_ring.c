@@ -87,7 +87,7 @@ static void quire_ring_count_spent(struct quire_queue *queue)
 	queue->job_ns = 0;
 }
 
-/* All jobs are to end, with the errors that they have.  quire_ring_end_later() is to follow. */
+/* All jobs are to end, with the errors that they have.  quire_end_later() is to follow. */
 static void quire_ring_drop(struct quire_queue *queue)
 {
 	lockdep_assert_held(&queue->lock);
@@ -223,7 +223,7 @@ void quire_ring_reap(struct quire_queue *queue)
 	if (!list_empty(&queue->pending))
 		failed = quire_ring_push(queue, &ended);
 	spin_unlock_irqrestore(&queue->lock, flags);
-	quire_ring_end_jobs(queue, &ended, failed);
+	quire_end_jobs(queue, &ended, failed);
 	dma_fence_end_signalling(signalling);
 }
 
@@ -237,7 +237,7 @@ void quire_ring_kick(struct quire_queue *queue)
 	spin_lock_irqsave(&queue->lock, flags);
 	failed = quire_ring_push(queue, &ended);
 	spin_unlock_irqrestore(&queue->lock, flags);
-	quire_ring_end_jobs(queue, &ended, failed);
+	quire_end_jobs(queue, &ended, failed);
 	dma_fence_end_signalling(signalling);
 }
 
@@ -305,7 +305,7 @@ void quire_ring_init(struct quire_queue *queue)
 	INIT_LIST_HEAD(&queue->dropped);
 	INIT_LIST_HEAD(&queue->spent);
 	INIT_WORK(&queue->push, quire_ring_push_work);
-	INIT_WORK(&queue->end, quire_ring_end_work);
+	INIT_WORK(&queue->end, quire_end_work);
 }
 
 /* The newest job on the lists, or NULL. */
@@ -319,7 +319,7 @@ static struct quire_job *quire_ring_newest(struct quire_queue *queue)
 
 /*
  * All jobs are to end with @error.  The card no longer runs any of them.  They may be many: which
- * they are is written down, and quire_ring_end_work() tells each.
+ * they are is written down, and quire_end_work() tells each.
  */
 void quire_ring_abort(struct quire_queue *queue, int error)
 {
@@ -334,7 +334,7 @@ void quire_ring_abort(struct quire_queue *queue, int error)
 	}
 	quire_ring_drop(queue);
 	spin_unlock_irqrestore(&queue->lock, flags);
-	quire_ring_end_later(queue);
+	quire_end_later(queue);
 }
 
 /*
@@ -365,7 +365,7 @@ bool quire_ring_expel(struct quire_queue *queue, u64 sequence, u32 status, int e
 		quire_ring_drop(queue);
 	}
 	spin_unlock_irqrestore(&queue->lock, flags);
-	quire_ring_end_jobs(queue, &ended, failed || oldest);
+	quire_end_jobs(queue, &ended, failed || oldest);
 	dma_fence_end_signalling(signalling);
 	return oldest;
 }
@@ -405,7 +405,7 @@ void quire_ring_leave(struct quire_queue *queue, u32 job_us)
 	failed = quire_ring_collect(queue, &ended);
 	quire_ring_worked_locked(queue, job_us);
 	spin_unlock_irqrestore(&queue->lock, flags);
-	quire_ring_end_jobs(queue, &ended, failed);
+	quire_end_jobs(queue, &ended, failed);
 	dma_fence_end_signalling(signalling);
 }
 

@@ -180,7 +180,7 @@ static void quire_submit_commit(struct quire_queue *queue, struct drm_exec *exec
 		quire_ring_add(queue, job, submission->late);
 	spin_unlock_irqrestore(&queue->lock, flags);
 	if (submission->late)
-		quire_ring_end_later(queue);
+		quire_end_later(queue);
 	else if (READ_ONCE(queue->live))
 		quire_ring_kick(queue);
 	else
@@ -296,7 +296,7 @@ int quire_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file
 		quire_submit_signal(&submission);
 	/* Nothing of a queue that is closed meanwhile outlives its file. */
 	if (submission.late)
-		quire_ring_end(queue);
+		quire_end_all(queue);
 out:
 	quire_queue_put(queue);
 	return ret;

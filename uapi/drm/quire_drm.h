@@ -119,7 +119,7 @@ struct drm_quire_device_info {
 	__u32 fw_release;
 	/** @interface_version: negotiated between driver and firmware */
 	__u32 interface_version;
-	/** @queues: hardware queues of the card: one the driver's own, others lent to who has work */
+	/** @queues: hardware queues: one the driver's own, others lent to whoever has work */
 	__u32 queues;
 	/** @contexts: hardware address spaces of the card, lent likewise */
 	__u32 contexts;
