@@ -301,6 +301,8 @@ struct quire_bo *quire_bo_new(struct quire_device *qdev, struct quire_bo *bo, u6
 	if (type == ttm_bo_type_sg) {
 		ret = quire_bo_take_foreign(qdev, bo, size);
 		if (ret) {
+			if (bo->import)
+				quire_import_put(bo->import);
 			kfree(bo);
 			return ERR_PTR(ret);
 		}

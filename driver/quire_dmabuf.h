@@ -73,6 +73,8 @@ int quire_import_map(struct quire_bo *bo);
 bool quire_import_failed_for_now(int error);
 /* The reservation is held: give back the addresses if no address space has the buffer. */
 void quire_import_idle(struct quire_bo *bo);
+/* A buffer that was not made has none. */
+void quire_import_put(struct quire_import *import);
 /* The buffer goes: quire_bo_end() is called from a worker, when nobody has the reservation. */
 void quire_import_detach(struct quire_bo *bo);
 void quire_imports_init(struct quire_device *qdev);

@@ -27,7 +27,7 @@ static void quire_import_free(struct kref *ref)
 	kfree(import);
 }
 
-static void quire_import_put(struct quire_import *import)
+void quire_import_put(struct quire_import *import)
 {
 	kref_put(&import->ref, quire_import_free);
 }
@@ -80,8 +80,11 @@ static int quire_import_ask(struct quire_import *import)
 	struct sg_table *sgt = dma_buf_map_attachment(import->attach, DMA_BIDIRECTIONAL);
 	long left;
 
+	/* What -ENODEV and -EAGAIN mean here, an exporter does not know. */
+	if (IS_ERR(sgt) && PTR_ERR(sgt) == -ENODEV)
+		return -ENXIO;
 	if (IS_ERR(sgt))
-		return PTR_ERR(sgt) == -ENODEV ? -ENXIO : PTR_ERR(sgt);
+		return PTR_ERR(sgt) == -EAGAIN ? -EBUSY : PTR_ERR(sgt);
 	import->sgt = sgt;
 	/* The exporter may still be bringing the contents there. */
 	left = dma_resv_wait_timeout(import->dmabuf->resv, DMA_RESV_USAGE_KERNEL, true,
@@ -115,6 +118,7 @@ bool quire_import_failed_for_now(int error)
 {
 	switch (error) {
 	case -ENODEV: /* our own card's */
+	case -EBUSY: /* the exporter's jobs */
 	case -ENOMEM:
 	case -EINTR:
 	case -ERESTARTSYS:

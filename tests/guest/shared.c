@@ -3,8 +3,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/udmabuf.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -83,6 +86,24 @@ int shared_import(int fd, int buffer, uint32_t *handle)
 
 	*handle = args.handle;
 	return ret;
+}
+
+int shared_udmabuf(uint64_t size, int *memfd)
+{
+	int device = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), buffer = -1;
+	int pages = memfd_create("dmabuf", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+	struct udmabuf_create args = { .memfd = (uint32_t)pages, .size = size };
+
+	if (device >= 0 && !ftruncate(pages, (off_t)size) &&
+	    !fcntl(pages, F_ADD_SEALS, F_SEAL_SHRINK))
+		buffer = ioctl(device, UDMABUF_CREATE, &args);
+	buffer = buffer < 0 ? -errno : buffer;
+	close(device);
+	if (memfd)
+		*memfd = pages;
+	else
+		close(pages);
+	return buffer;
 }
 
 int shared_make(struct card *a, struct card *b, uint64_t size, uint32_t placement,

@@ -23,6 +23,8 @@ int shared_teardown(struct card *a, struct card *b, int swap);
 int shared_node(const char *bdf);
 int shared_export(int fd, uint32_t handle);
 int shared_import(int fd, int buffer, uint32_t *handle);
+/* A dma-buf of pages of a memfd: -ENOENT, the kernel has no udmabuf.  @memfd: or NULL. */
+int shared_udmabuf(uint64_t size, int *memfd);
 int shared_make(struct card *a, struct card *b, uint64_t size, uint32_t placement,
 		struct shared *shared);
 uint32_t shared_resident(int fd, uint32_t handle);

@@ -8,9 +8,11 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +20,7 @@
 #include "card.h"
 #include "harness.h"
 #include "patience.h"
+#include "shared.h"
 
 #define MIB (1ull << 20)
 #define VA 0x6000000000ull
@@ -575,6 +578,62 @@ TEST_F_TIMEOUT(bounds, memory_of_processes_is_limited_for_each_user, 120)
 	EXPECT_EQ(0, make_userptr(other, page, PAGE));
 	EXPECT_EQ(0, card_queue_create(self->card.fd, self->card.vm, 0, &queue));
 	close(other);
+}
+
+/* Buffers that drivers share, or -1. */
+static int count_dmabufs(void)
+{
+	FILE *file = fopen("/sys/kernel/debug/dma_buf/bufinfo", "r");
+	char line[1024];
+	int count = -1;
+
+	while (file && fgets(line, sizeof(line), file))
+		sscanf(line, "Total %d objects", &count);
+	if (file)
+		fclose(file);
+	return count;
+}
+
+/* Who has all the memory of others that he may have imports more: 0, or what went wrong. */
+static int import_too_much(int fd)
+{
+	int ret, why, buffer;
+	uint32_t handle;
+
+	if (chmod("/dev/udmabuf", 0666))
+		return ENOENT;
+	if (setgid(USER) || setuid(USER))
+		return EPERM;
+	fill_with_userptrs(fd, &why);
+	for (int i = 0; i < 4; i++) {
+		buffer = shared_udmabuf(16 * MIB, NULL);
+		ret = buffer < 0 ? buffer : shared_import(fd, buffer, &handle);
+		close(buffer);
+		if (ret != -ENOMEM)
+			return ret ? -ret : EEXIST;
+	}
+	return 0;
+}
+
+TEST_F_TIMEOUT(bounds, an_import_that_is_refused_keeps_nothing, 120)
+{
+	int before = count_dmabufs(), status, fd;
+	pid_t child;
+
+	if (test_patience() > 1)
+		SKIP(return, "a kernel that checks DMA complains of many mappings of a page");
+	if (before < 0)
+		SKIP(return, "this kernel does not tell of dma-bufs");
+	fd = card_open_node(0);
+	child = fork();
+	if (!child)
+		_exit(import_too_much(fd));
+	close(fd);
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	if (WEXITSTATUS(status) == ENOENT)
+		SKIP(return, "this kernel has no udmabuf");
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(before, count_dmabufs());
 }
 
 /* As many as a user may have, of one page each. */

@@ -8,7 +8,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/udmabuf.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -202,24 +201,6 @@ TEST_F_TIMEOUT(closing, user_memory_goes_while_jobs_run, 60)
 	EXPECT_TRUE(no_deleter_waits());
 }
 
-static int udmabuf_create(uint64_t size)
-{
-	int device = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), buffer;
-	struct udmabuf_create args = { .size = size };
-
-	if (device < 0)
-		return -errno;
-	args.memfd = (uint32_t)memfd_create("closing", MFD_ALLOW_SEALING);
-	if (ftruncate((int)args.memfd, (off_t)size) ||
-	    fcntl((int)args.memfd, F_ADD_SEALS, F_SEAL_SHRINK))
-		return -errno;
-	buffer = ioctl(device, UDMABUF_CREATE, &args);
-	buffer = buffer < 0 ? -errno : buffer;
-	close((int)args.memfd);
-	close(device);
-	return buffer;
-}
-
 /* The exporter still has it, and fences of jobs are in its reservation. */
 TEST_F_TIMEOUT(closing, imported_memory_goes_while_jobs_run, 60)
 {
@@ -232,7 +213,7 @@ TEST_F_TIMEOUT(closing, imported_memory_goes_while_jobs_run, 60)
 	if (deleters() < 0)
 		SKIP(return, "this kernel shows no stacks");
 	for (unsigned int i = 0; i < BUFFERS; i++) {
-		buffer[i] = udmabuf_create(MIB);
+		buffer[i] = shared_udmabuf(MIB, NULL);
 		if (buffer[i] == -ENOENT)
 			SKIP(return, "this kernel has no udmabuf");
 		ASSERT_LE(0, buffer[i]);

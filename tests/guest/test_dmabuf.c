@@ -197,6 +197,39 @@ TEST_F_TIMEOUT(dmabuf, products_are_right_while_others_push_the_buffer_out, 120)
 	free(right);
 }
 
+/* Work for longer than anybody waits for it, that may use all buffers of the address space. */
+static int start_long_jobs(struct card *card)
+{
+	uint32_t bytes;
+	uint64_t point;
+	int ret = card_long_stream(card, &bytes);
+
+	for (int i = 0; i < 8 && !ret; i++)
+		ret = card_submit(card, card->stream.va, bytes, &point);
+	return ret;
+}
+
+/* It is not the fault of a job that the exporter needs its memory for long. */
+TEST_F_TIMEOUT(dmabuf, submission_that_the_exporter_keeps_waiting_fails_and_can_be_tried_again, 150)
+{
+	struct shared s;
+	uint64_t point;
+
+	ASSERT_EQ(0, shared_make(&self->a, &self->b, MIB, DRM_QUIRE_PLACEMENT_CARD, &s));
+	ASSERT_EQ(0, card_bind(self->b.fd, self->b.vm, s.theirs, VA, MIB, 0));
+	ASSERT_EQ(0, shared_fill(&self->b, VA, MIB, 0x4444));
+	if (!shared_memory_moves() || self->swap < 0 || swap_out_buffers(self->a.fd))
+		SKIP(return, "buffers that another device has mapped do not move");
+	ASSERT_EQ(0, start_long_jobs(&self->a));
+	EXPECT_EQ(DRM_QUIRE_PLACEMENT_CARD, shared_resident(self->a.fd, s.bo.handle));
+	EXPECT_EQ(-EBUSY, card_submit(&self->b, 0, 0, &point));
+	ASSERT_EQ(0, card_queue_destroy(self->a.fd, self->a.queue));
+	ASSERT_EQ(0, card_queue_create(self->a.fd, self->a.vm, 600000, &self->a.queue));
+	EXPECT_EQ(0, shared_fill(&self->b, VA, PAGE, 0x5555));
+	EXPECT_EQ(0x5555, ((uint64_t *)s.bo.map)[0]);
+	EXPECT_EQ(0x4444, ((uint64_t *)s.bo.map)[PAGE / 8]);
+}
+
 TEST_F(dmabuf, importer_goes_on_when_the_exporter_has_closed_everything)
 {
 	struct shared s;

@@ -7,7 +7,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/udmabuf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -16,6 +15,7 @@
 
 #include "card.h"
 #include "harness.h"
+#include "shared.h"
 #include "swap.h"
 
 #define MIB (1ull << 20)
@@ -442,21 +442,15 @@ TEST_F_TIMEOUT(failslab, prime_export, 300)
 /* A dma-buf of the process's own pages: of another driver, for the card to map. */
 TEST_F_TIMEOUT(failslab, prime_import, 300)
 {
-	struct udmabuf_create args = { .size = MIB };
-	int fd = self->card.fd, device = open("/dev/udmabuf", O_RDWR), buffer;
+	int fd = self->card.fd, buffer = shared_udmabuf(MIB, NULL);
 	uint32_t handle;
 
-	if (device < 0)
+	if (buffer == -ENOENT)
 		SKIP(return, "this kernel has no udmabuf");
-	args.memfd = (uint32_t)memfd_create("failslab", MFD_ALLOW_SEALING);
-	ASSERT_EQ(0, ftruncate((int)args.memfd, MIB));
-	ASSERT_EQ(0, fcntl((int)args.memfd, F_ADD_SEALS, F_SEAL_SHRINK));
-	buffer = ioctl(device, UDMABUF_CREATE, &args);
 	ASSERT_GE(buffer, 0);
 	EACH_FAILURE(import(fd, buffer, &handle), card_close_handle(fd, handle),
 		     works(&self->card));
 	close(buffer);
-	close(device);
 }
 
 /* A buffer of another card, bound here: what the exporter has to allocate may fail as well. */

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dma-heap.h>
-#include <linux/udmabuf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,23 +37,6 @@ FIXTURE_SETUP(foreign)
 FIXTURE_TEARDOWN(foreign)
 {
 	EXPECT_EQ(0, shared_teardown(&self->a, &self->b, self->swap));
-}
-
-static int udmabuf_create(uint64_t size, int *memfd)
-{
-	struct udmabuf_create args = { .size = size };
-	int device = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), buffer;
-
-	if (device < 0)
-		return -errno;
-	*memfd = memfd_create("dmabuf", MFD_ALLOW_SEALING);
-	if (*memfd < 0 || ftruncate(*memfd, (off_t)size) || fcntl(*memfd, F_ADD_SEALS, F_SEAL_SHRINK))
-		return -errno;
-	args.memfd = (uint32_t)*memfd;
-	buffer = ioctl(device, UDMABUF_CREATE, &args);
-	buffer = buffer < 0 ? -errno : buffer;
-	close(device);
-	return buffer;
 }
 
 static int heap_create(uint64_t size)
@@ -101,7 +83,7 @@ TEST_F(foreign, memory_of_udmabuf)
 	uint64_t *map;
 	int buffer, memfd = -1;
 
-	buffer = udmabuf_create(MIB, &memfd);
+	buffer = shared_udmabuf(MIB, &memfd);
 	if (buffer == -ENOENT)
 		SKIP(return, "this kernel has no udmabuf");
 	ASSERT_GE(buffer, 0);
