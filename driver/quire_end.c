@@ -46,17 +46,24 @@ void quire_end_later(struct quire_queue *queue)
 		quire_queue_put(queue);
 }
 
-void quire_end_jobs(struct quire_queue *queue, struct list_head *ended, bool failed)
+void quire_end_signal_jobs(struct quire_queue *queue, struct list_head *ended)
+{
+	struct quire_job *job;
+
+	lockdep_assert_held(&queue->order);
+	list_for_each_entry(job, ended, node)
+		quire_end_signal(job);
+}
+
+void quire_end_release_jobs(struct quire_queue *queue, struct list_head *ended, bool failed)
 {
 	struct quire_job *job, *next;
 	unsigned long flags;
 
-	list_for_each_entry_safe(job, next, ended, node) {
-		quire_end_signal(job);
-		/* What they waited for may be much, and is not for the interrupt. */
+	/* What they waited for may be much, and is not for the interrupt. */
+	list_for_each_entry_safe(job, next, ended, node)
 		if (!job->syncs.count || !in_hardirq())
 			quire_end_release(job);
-	}
 	if (!failed && list_empty(ended))
 		return;
 	spin_lock_irqsave(&queue->lock, flags);
@@ -102,6 +109,9 @@ static bool quire_end_some(struct quire_queue *queue)
 	aborted = queue->aborted;
 	error = queue->abort_error;
 	spin_unlock_irq(&queue->lock);
+	/* Whoever has taken those before them off the ring signals them first. */
+	spin_lock_irq(&queue->order);
+	spin_unlock_irq(&queue->order);
 	list_for_each_entry_safe(job, next, &dropped, node) {
 		if (job->error == QUIRE_JOB_DROPPED && job->fence.seqno <= aborted)
 			job->error = error;

@@ -140,6 +140,11 @@ struct quire_queue {
 	/** @waits: what jobs that have not ended wait for; added to under @submit_lock */
 	struct quire_waits waits;
 
+	/**
+	 * @order: who takes jobs off the ring signals their fences before anybody else does so:
+	 * they signal in order; taken in the interrupt handler
+	 */
+	spinlock_t order;
 	/** @lock: protects all below; taken in the interrupt handler */
 	spinlock_t lock;
 	/** @live: the ring takes entries */
@@ -422,10 +427,12 @@ bool quire_ring_wants(struct quire_queue *queue);
 /* quire_end.c */
 void quire_end_later(struct quire_queue *queue);
 /*
- * Jobs that the card has ended, at most those that a ring holds.  With @failed there are others
- * behind them, as many as the queue may have: they are not for the interrupt.
+ * Jobs that the card has ended, at most those that a ring holds: their fences signal, under
+ * quire_queue.order, and then, without it, what they held is given back.  With @failed there are
+ * others behind them, as many as the queue may have: they are not for the interrupt.
  */
-void quire_end_jobs(struct quire_queue *queue, struct list_head *ended, bool failed);
+void quire_end_signal_jobs(struct quire_queue *queue, struct list_head *ended);
+void quire_end_release_jobs(struct quire_queue *queue, struct list_head *ended, bool failed);
 void quire_end_work(struct work_struct *work);
 /* Whether there are some that have been dropped, and have not ended. */
 bool quire_end_is_due(struct quire_queue *queue);

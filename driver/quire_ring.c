@@ -130,6 +130,7 @@ static bool quire_ring_collect(struct quire_queue *queue, struct list_head *ende
 	struct quire_queues *queues = queue->qdev->queues;
 	struct quire_job *job, *next;
 
+	lockdep_assert_held(&queue->order);
 	lockdep_assert_held(&queue->lock);
 	list_for_each_entry_safe(job, next, &queue->running, node) {
 		struct quire_fence_record *slot =
@@ -218,12 +219,15 @@ void quire_ring_reap(struct quire_queue *queue)
 	LIST_HEAD(ended);
 	bool failed, signalling = dma_fence_begin_signalling();
 
-	spin_lock_irqsave(&queue->lock, flags);
+	spin_lock_irqsave(&queue->order, flags);
+	spin_lock(&queue->lock);
 	failed = quire_ring_collect(queue, &ended);
 	if (!list_empty(&queue->pending))
 		failed = quire_ring_push(queue, &ended);
-	spin_unlock_irqrestore(&queue->lock, flags);
-	quire_end_jobs(queue, &ended, failed);
+	spin_unlock(&queue->lock);
+	quire_end_signal_jobs(queue, &ended);
+	spin_unlock_irqrestore(&queue->order, flags);
+	quire_end_release_jobs(queue, &ended, failed);
 	dma_fence_end_signalling(signalling);
 }
 
@@ -234,10 +238,13 @@ void quire_ring_kick(struct quire_queue *queue)
 	LIST_HEAD(ended);
 	bool failed, signalling = dma_fence_begin_signalling();
 
-	spin_lock_irqsave(&queue->lock, flags);
+	spin_lock_irqsave(&queue->order, flags);
+	spin_lock(&queue->lock);
 	failed = quire_ring_push(queue, &ended);
-	spin_unlock_irqrestore(&queue->lock, flags);
-	quire_end_jobs(queue, &ended, failed);
+	spin_unlock(&queue->lock);
+	quire_end_signal_jobs(queue, &ended);
+	spin_unlock_irqrestore(&queue->order, flags);
+	quire_end_release_jobs(queue, &ended, failed);
 	dma_fence_end_signalling(signalling);
 }
 
@@ -298,6 +305,7 @@ static void quire_ring_push_work(struct work_struct *work)
 
 void quire_ring_init(struct quire_queue *queue)
 {
+	spin_lock_init(&queue->order);
 	spin_lock_init(&queue->lock);
 	quire_waits_init(&queue->waits);
 	INIT_LIST_HEAD(&queue->pending);
@@ -351,7 +359,8 @@ bool quire_ring_expel(struct quire_queue *queue, u64 sequence, u32 status, int e
 	LIST_HEAD(ended);
 	bool failed, signalling = dma_fence_begin_signalling();
 
-	spin_lock_irqsave(&queue->lock, flags);
+	spin_lock_irqsave(&queue->order, flags);
+	spin_lock(&queue->lock);
 	failed = quire_ring_collect(queue, &ended);
 	oldest = list_first_entry_or_null(&queue->running, struct quire_job, node);
 	if (oldest && oldest->sequence != sequence)
@@ -364,8 +373,10 @@ bool quire_ring_expel(struct quire_queue *queue, u64 sequence, u32 status, int e
 		quire_ring_fault(queue, oldest, &record);
 		quire_ring_drop(queue);
 	}
-	spin_unlock_irqrestore(&queue->lock, flags);
-	quire_end_jobs(queue, &ended, failed || oldest);
+	spin_unlock(&queue->lock);
+	quire_end_signal_jobs(queue, &ended);
+	spin_unlock_irqrestore(&queue->order, flags);
+	quire_end_release_jobs(queue, &ended, failed || oldest);
 	dma_fence_end_signalling(signalling);
 	return oldest;
 }
@@ -401,11 +412,14 @@ void quire_ring_leave(struct quire_queue *queue, u32 job_us)
 	LIST_HEAD(ended);
 	bool failed, signalling = dma_fence_begin_signalling();
 
-	spin_lock_irqsave(&queue->lock, flags);
+	spin_lock_irqsave(&queue->order, flags);
+	spin_lock(&queue->lock);
 	failed = quire_ring_collect(queue, &ended);
 	quire_ring_worked_locked(queue, job_us);
-	spin_unlock_irqrestore(&queue->lock, flags);
-	quire_end_jobs(queue, &ended, failed);
+	spin_unlock(&queue->lock);
+	quire_end_signal_jobs(queue, &ended);
+	spin_unlock_irqrestore(&queue->order, flags);
+	quire_end_release_jobs(queue, &ended, failed);
 	dma_fence_end_signalling(signalling);
 }
 

@@ -278,6 +278,108 @@ static long long still_ns(const struct card *card)
 }
 
 /* Who signals a fence runs all callbacks of those who wait for it, with interrupts off. */
+#define ORDERED 32u
+#define ASKING 1
+
+/* Jobs of one queue, a binary fence each, and who looks at these meanwhile. */
+struct orderly {
+	struct card *card;
+	uint32_t fences[ORDERED];
+	atomic_uint round;	/* that the watcher is to look at */
+	atomic_uint watched;	/* up to this one he has */
+	atomic_uint wrong;	/* fences that signalled before an earlier one */
+	atomic_bool stop;
+};
+
+static bool has_signalled(const struct card *card, uint32_t fence)
+{
+	struct drm_syncobj_wait args = { .handles = (uintptr_t)&fence, .count_handles = 1 };
+
+	return !card_ioctl(card->fd, DRM_IOCTL_SYNCOBJ_WAIT, &args);
+}
+
+/* From the last to the first: who sees one that has signalled finds that those before it have. */
+static void *orderly_watch(void *argument)
+{
+	struct orderly *all = argument;
+	bool over;
+
+	while (!all->stop) {
+		unsigned int round = all->round;
+
+		if (round == all->watched)
+			continue;
+		do {
+			uint32_t last = ORDERED;
+
+			while (last && !has_signalled(all->card, all->fences[last - 1]))
+				last--;
+			for (uint32_t i = 0; i + 1 < last; i++)
+				all->wrong += !has_signalled(all->card, all->fences[i]);
+			over = last == ORDERED;
+		} while (!over && !all->stop);
+		all->watched = round;
+	}
+	return NULL;
+}
+
+/* Each question ends jobs whose records are there. */
+static void *orderly_ask(void *argument)
+{
+	struct orderly *all = argument;
+	struct drm_quire_queue_query state;
+
+	while (!all->stop)
+		card_queue_state(all->card->fd, all->card->queue, &state);
+	return NULL;
+}
+
+/* Short jobs that have no fence yet, submitted together. */
+static int orderly_submit(struct orderly *all)
+{
+	struct drm_quire_sync signals[ORDERED];
+	struct drm_quire_job jobs[ORDERED];
+	struct drm_syncobj_array reset = { (uintptr_t)all->fences, ORDERED, 0 };
+	struct drm_quire_submit args = {
+		.queue_id = all->card->queue, .jobs = { sizeof(jobs[0]), ORDERED, (uintptr_t)jobs },
+	};
+	int ret = card_ioctl(all->card->fd, DRM_IOCTL_SYNCOBJ_RESET, &reset);
+
+	for (uint32_t i = 0; i < ORDERED; i++) {
+		signals[i] = (struct drm_quire_sync){ DRM_QUIRE_SYNC_SIGNAL, all->fences[i], 0 };
+		jobs[i] = (struct drm_quire_job){
+			.syncs = { sizeof(signals[i]), 1, (uintptr_t)&signals[i] } };
+	}
+	all->round++;
+	return ret ? ret : card_ioctl(all->card->fd, DRM_IOCTL_QUIRE_SUBMIT, &args);
+}
+
+TEST_F_TIMEOUT(fences, those_of_a_queue_signal_in_order, 60)
+{
+	struct orderly all = { .card = &self->card };
+	double end = seconds_now() + 8;
+	pthread_t watcher, asking[ASKING];
+	int ret = 0;
+
+	for (uint32_t i = 0; i < ORDERED; i++)
+		ASSERT_EQ(0, card_syncobj_create(self->card.fd, &all.fences[i]));
+	ASSERT_EQ(0, pthread_create(&watcher, NULL, orderly_watch, &all));
+	for (int i = 0; i < ASKING; i++)
+		ASSERT_EQ(0, pthread_create(&asking[i], NULL, orderly_ask, &all));
+	while (!ret && seconds_now() < end) {
+		ret = orderly_submit(&all);
+		while (!ret && all.watched != all.round)
+			sched_yield();
+	}
+	all.stop = true;
+	ASSERT_EQ(0, pthread_join(watcher, NULL));
+	for (int i = 0; i < ASKING; i++)
+		ASSERT_EQ(0, pthread_join(asking[i], NULL));
+	EXPECT_EQ(0, ret);
+	TH_LOG("%u rounds", all.round);
+	EXPECT_EQ(0, all.wrong);
+}
+
 TEST_F_TIMEOUT(fences, one_that_millions_name_stops_no_processor, 180)
 {
 	long long least = ~0ull >> 1;
