@@ -72,8 +72,8 @@ static void quire_limit_end_unrecorded(struct quire_slot *slot)
 	u64 sequence = quire_limit_oldest(queue);
 
 	quire_warn_ratelimited(&slot->qdev->drm,
-			       "%s[%d]: the record of a job did not arrive\n",
-			       queue->comm, queue->pid);
+			       "%s[%d]: the record of job %llu did not arrive\n",
+			       queue->comm, queue->pid, quire_ring_oldest_job(queue));
 	if (quire_slot_stop(slot, QUIRE_LIMIT_STOP_MS))
 		quire_slot_ailing(slot->qdev, "a queue could not be stopped");
 	else
@@ -99,8 +99,9 @@ static void quire_limit_check(struct quire_slot *slot)
 		return;
 	quire_coredump_overdue(queue);
 	quire_warn_ratelimited(&slot->qdev->drm,
-			       "%s[%d]: a job is over its limit of %llu ms, stopping its queue\n",
-			       queue->comm, queue->pid, queue->limit_us / USEC_PER_MSEC);
+			       "%s[%d]: job %llu is over its limit of %llu ms, stopping its queue\n",
+			       queue->comm, queue->pid, quire_ring_oldest_job(queue),
+			       queue->limit_us / USEC_PER_MSEC);
 	quire_slot_park(slot);
 }
 

@@ -423,6 +423,8 @@ bool quire_ring_is_empty(const struct quire_queue *queue);
 /* Whether jobs are on the ring, or could be. */
 bool quire_ring_busy(struct quire_queue *queue);
 bool quire_ring_wants(struct quire_queue *queue);
+/* Number of the oldest job that has not ended, or that is to come. */
+u64 quire_ring_oldest_job(struct quire_queue *queue);
 
 /* quire_end.c */
 void quire_end_later(struct quire_queue *queue);

@@ -302,8 +302,8 @@ static bool quire_reset_keeps(struct quire_slot *slot, unsigned long patience)
 	queue->keeps = true;
 	quire_coredump_overdue(queue);
 	quire_warn_ratelimited(&slot->qdev->drm,
-			       "%s[%d]: a job keeps an engine and memory waits, stopping its queue\n",
-			       queue->comm, queue->pid);
+			       "%s[%d]: job %llu keeps an engine and memory waits, stopping its queue\n",
+			       queue->comm, queue->pid, quire_ring_oldest_job(queue));
 	return true;
 }
 

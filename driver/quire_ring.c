@@ -276,6 +276,17 @@ bool quire_ring_is_empty(const struct quire_queue *queue)
 	return list_empty_careful(&queue->pending) && list_empty_careful(&queue->running);
 }
 
+u64 quire_ring_oldest_job(struct quire_queue *queue)
+{
+	unsigned long flags;
+	u64 job;
+
+	spin_lock_irqsave(&queue->lock, flags);
+	job = queue->completed + 1;
+	spin_unlock_irqrestore(&queue->lock, flags);
+	return job;
+}
+
 bool quire_ring_wants(struct quire_queue *queue)
 {
 	unsigned long flags;

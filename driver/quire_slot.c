@@ -244,8 +244,8 @@ void quire_slot_forget_vm(struct quire_queue *queue)
 static void quire_slot_forget_page(struct quire_queue *queue)
 {
 	lockdep_assert_held(&queue->qdev->queues->lock);
-	drm_err_ratelimited(&queue->qdev->drm, "%s[%d]: a parked queue could not go on\n",
-			    queue->comm, queue->pid);
+	drm_err_ratelimited(&queue->qdev->drm, "%s[%d]: parked in job %llu, could not go on\n",
+			    queue->comm, queue->pid, quire_ring_oldest_job(queue));
 	queue->parked = false;
 	quire_ring_abort(queue, -EIO);
 }
