@@ -58,9 +58,10 @@ static struct ttm_placement quire_placement_idle = {
 
 struct ttm_placement *quire_bo_placement(struct quire_bo *bo)
 {
+	struct quire_device *qdev = to_quire_device(bo->base.base.dev);
 	/* What another device has mapped, pinned or not, stays in system memory. */
 	bool card = bo->placement == DRM_QUIRE_PLACEMENT_CARD && !bo->base.pin_count &&
-		    list_empty(&bo->peers);
+		    list_empty(&bo->peers) && !READ_ONCE(qdev->wedged);
 
 	return card ? &quire_placement_card : &quire_placement_system;
 }
@@ -105,8 +106,7 @@ bool quire_bo_resident(struct quire_bo *bo)
  * For a submission, which must not wait for jobs: a buffer that was swapped out gets pages,
  * which needs no wait; one that was pushed out of card memory goes back there if there is
  * room, no job uses it now and its user owes no time for such work, and else works from where it
- * is.  Memory that another device
- * refuses is absent: jobs that use it fault, others do not suffer.
+ * is.  Memory that another device refuses is absent: jobs that use it fault, others do not suffer.
  */
 int quire_bo_make_resident(struct quire_bo *bo)
 {

@@ -50,8 +50,12 @@ static int quire_rescue_alloc(struct ttm_resource_manager *man, struct ttm_buffe
 
 	if (ret)
 		return ret;
-	ret = xa_err(xa_store(&rescue->used, (*res)->start, xa_mk_value(PFN_UP((*res)->size)),
-			      GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN));
+	/* A card that may not have stopped goes on where a job's buffer was: that is not given. */
+	if (READ_ONCE(to_quire_device(bo->base.dev)->wedged))
+		ret = -ENOSPC;
+	else
+		ret = xa_err(xa_store(&rescue->used, (*res)->start,
+				      xa_mk_value(PFN_UP((*res)->size)), QUIRE_GFP_CALL));
 	if (ret) {
 		rescue->range->free(man, *res);
 		*res = NULL;
@@ -216,7 +220,7 @@ int quire_rescue_init(struct quire_device *qdev)
 	ret = drmm_mutex_init(&qdev->drm, &rescue->lock);
 	if (ret)
 		return ret;
-	xa_init(&rescue->used);
+	xa_init_flags(&rescue->used, XA_FLAGS_ACCOUNT);
 	INIT_LIST_HEAD(&rescue->spare);
 	INIT_LIST_HEAD(&rescue->saved);
 	qdev->rescue = rescue;

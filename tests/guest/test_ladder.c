@@ -245,6 +245,18 @@ static int uevent_has(int events, const char *const strings[], int count)
 	return 0;
 }
 
+/* Where a buffer is that was asked for in card memory, or an error. */
+static int fresh_buffer_lies_in(int fd)
+{
+	struct drm_quire_bo_info args = { 0 };
+	int ret = card_bo_create(fd, PAGE, DRM_QUIRE_PLACEMENT_CARD, 0, &args.handle);
+
+	if (!ret)
+		ret = card_ioctl(fd, DRM_IOCTL_QUIRE_BO_INFO, &args);
+	card_close_handle(fd, args.handle);
+	return ret ? ret : (int)args.resident;
+}
+
 TEST_F_TIMEOUT(ladder, card_whose_reset_fails_says_so_and_comes_back_with_the_function, 60)
 {
 	static const char *const wedged[] = { "ACTION=change", "SUBSYSTEM=accel",
@@ -271,12 +283,15 @@ TEST_F_TIMEOUT(ladder, card_whose_reset_fails_says_so_and_comes_back_with_the_fu
 	EXPECT_TRUE(told);
 	close(events);
 	EXPECT_EQ(-EIO, card_submit(&self->innocent, 0, 0, &point));
+	/* It may not have stopped: what it writes to is nobody else's. */
+	EXPECT_EQ(DRM_QUIRE_PLACEMENT_SYSTEM, fresh_buffer_lies_in(self->innocent.fd));
 	EXPECT_EQ(-EIO, card_queue_create(self->innocent.fd, self->innocent.vm, 0, &queue));
 	ASSERT_EQ(0, monitor_inject("engine-deaf", 0));
 	EXPECT_EQ(0, sysfs_write(PCI_DEVICE "reset", "1"));
 	EXPECT_TRUE(card_is("ready"));
 	EXPECT_EQ(0, card_answers(&self->innocent));
 	EXPECT_EQ(0, card_queue_create(self->innocent.fd, self->innocent.vm, 0, &queue));
+	EXPECT_EQ(DRM_QUIRE_PLACEMENT_CARD, fresh_buffer_lies_in(self->innocent.fd));
 }
 
 /* A job that nothing but the reset of the function ends, and its queue goes in the middle of it. */
