@@ -122,7 +122,10 @@ static int quire_hwmon_read_string(struct device *dev, enum hwmon_sensor_types t
 static umode_t quire_hwmon_is_visible(const void *data, enum hwmon_sensor_types type,
 				      u32 attribute, int channel)
 {
-	return type == hwmon_energy && attribute == hwmon_energy_input ? 0400 : 0444;
+	/* They tell what others' jobs are like, as the telemetry counters do. */
+	if (type == hwmon_energy && attribute == hwmon_energy_input)
+		return 0400;
+	return type == hwmon_power && attribute == hwmon_power_average ? 0400 : 0444;
 }
 
 static const struct hwmon_channel_info *const quire_hwmon_channels[] = {
