@@ -185,6 +185,16 @@ static struct drm_gem_object *quire_gem_next(struct drm_file *file, int *id)
 /* Regions of fdinfo; "memory" is the name reserved for system memory. */
 static const char *const quire_gem_regions[] = { "memory", "card" };
 
+/* Not what has no pages yet, or is swapped out, or elsewhere with another device. */
+static bool quire_gem_is_resident(struct quire_bo *bo)
+{
+	if (bo->import)
+		return READ_ONCE(bo->import->sgt);
+	if (bo->userptr)
+		return quire_userptr_valid(bo->userptr);
+	return READ_ONCE(bo->on_card) || READ_ONCE(bo->backed);
+}
+
 static void quire_gem_count(struct quire_bo *bo, struct drm_memory_stats *stats)
 {
 	struct drm_memory_stats *wanted = &stats[bo->placement == DRM_QUIRE_PLACEMENT_CARD];
@@ -195,8 +205,7 @@ static void quire_gem_count(struct quire_bo *bo, struct drm_memory_stats *stats)
 		wanted->shared += bytes;
 	else
 		wanted->private += bytes;
-	/* What another device has elsewhere, or where nobody has asked, is not here. */
-	if (bo->import && !READ_ONCE(bo->import->sgt))
+	if (!quire_gem_is_resident(bo))
 		return;
 	here->resident += bytes;
 	if (quire_bo_busy(bo))

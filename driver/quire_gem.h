@@ -36,7 +36,7 @@ struct quire_dma {
 
 /**
  * struct quire_bo - a buffer object; constant after creation but for @base, @on_card,
- * @uncleared, @peers, @tie, @blank
+ * @backed, @uncleared, @peers, @tie, @blank
  */
 struct quire_bo {
 	/** @base: placement and reservation; the GEM object is @base.base */
@@ -47,6 +47,8 @@ struct quire_bo {
 	u32 vm_id;
 	/** @on_card: lies in card memory; written under the reservation, read anywhere */
 	bool on_card;
+	/** @backed: has pages of system memory of its own; the same */
+	bool backed;
 	/**
 	 * @uncleared: lies in card memory and holds what others left there: it is cleared before
 	 * anybody sees it (quire_bo_clear()); under the reservation

@@ -139,6 +139,8 @@ static int quire_tt_alloc(struct quire_tt *tt)
 			    base->num_pages, DMA_BIDIRECTIONAL);
 	if (ret)
 		quire_tt_free(base);
+	else
+		WRITE_ONCE(tt->bo->backed, true);
 	return ret;
 }
 
@@ -186,6 +188,7 @@ void quire_tt_unpopulate(struct ttm_device *ttm, struct ttm_tt *base)
 
 	if (base->page_flags & TTM_TT_FLAG_EXTERNAL)
 		return;
+	WRITE_ONCE(tt->bo->backed, false);
 	quire_dma_unmap(quire_tt_device(ttm), &tt->dma);
 	quire_tt_free(base);
 }

@@ -84,6 +84,7 @@ TEST_F(fdinfo, counts_memory_by_region)
 	unsigned long long card = bytes(fd, "drm-total-card"), system = bytes(fd, "drm-total-memory");
 	unsigned long long there = bytes(fd, "drm-resident-card");
 	uint32_t handle;
+	void *map;
 
 	ASSERT_NE(~0ull, card);
 	ASSERT_NE(~0ull, system);
@@ -95,6 +96,9 @@ TEST_F(fdinfo, counts_memory_by_region)
 	EXPECT_EQ(card, bytes(fd, "drm-total-card"));
 	ASSERT_EQ(0, card_bo_create(fd, 4 << 20, DRM_QUIRE_PLACEMENT_SYSTEM, 0, &handle));
 	EXPECT_EQ(system + (4 << 20), bytes(fd, "drm-total-memory"));
+	/* Its pages come when somebody wants them. */
+	EXPECT_EQ(system, bytes(fd, "drm-resident-memory"));
+	ASSERT_EQ(0, card_bo_map(fd, handle, 4 << 20, &map));
 	EXPECT_EQ(system + (4 << 20), bytes(fd, "drm-resident-memory"));
 }
 
