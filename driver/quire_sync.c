@@ -32,7 +32,7 @@ int quire_copy_array(struct drm_device *drm, const char *name,
 	if (array->stride < element)
 		return quire_inval(drm, "%s.stride %u must be at least %zu", name, array->stride,
 				   element);
-	if (array->stride > PAGE_SIZE)
+	if (array->stride > SZ_4K)
 		return -E2BIG;
 
 	to = room;
