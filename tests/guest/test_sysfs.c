@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* What anybody may read of a card without the right to open it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,18 @@ TEST_F(sysfs, says_the_same_as_the_query)
 		 self->info.fw_release >> 8 & 0xff, self->info.fw_release & 0xff);
 	EXPECT_STREQ(version, text("fw_release"));
 	EXPECT_STREQ("ready", text("state"));
+}
+
+/* As wide as an entry of a page table: an IOMMU may have more. */
+TEST_F(sysfs, card_has_addresses_of_52_bits)
+{
+	char bits[8] = "";
+	int file = open("/sys/class/accel/accel0/device/dma_mask_bits", O_RDONLY);
+
+	ASSERT_GE(file, 0);
+	EXPECT_LT(0, read(file, bits, sizeof(bits) - 1));
+	EXPECT_STREQ("52\n", bits);
+	close(file);
 }
 
 TEST_F(sysfs, counts_card_memory_in_use)
