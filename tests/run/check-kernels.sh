@@ -45,9 +45,11 @@ in_root() { # COMMAND...
 }
 
 # Another compiler than the kernel's own is told of in its headers; what counts is the driver.
-build_driver() { # KIT
+build_driver() { # KIT OUT [ARGUMENT-OF-MAKE...]
 	headers=$1/usr/src/linux-headers-$(cat "$1/version")
-	set -- "$top/tools/setup/driver.sh" "$headers" "$1/module" CC=gcc W=1
+	out=$2
+	shift 2
+	set -- "$top/tools/setup/driver.sh" "$headers" "$out" CC=gcc W=1 "$@"
 	compiler=$(sed -n 's/^#define CONFIG_GCC_VERSION //p' "$headers/include/generated/autoconf.h")
 	if [ "$compiler" -gt "$(gcc -dumpfullversion | awk -F. '{ print $1 * 10000 + $2 * 100 + $3 }')" ]; then
 		make_root && in_root "$@"
@@ -56,16 +58,28 @@ build_driver() { # KIT
 	fi
 }
 
+complains() { # LOG
+	grep -E '(^|/)quire_[a-z_]+\.[ch]:[0-9:]+ (warning|error)|(WARNING|ERROR): modpost' "$1"
+}
+
+# Debian's kernels have the header of drm-ras, and not drm-ras: what uses it is only compiled.
+check_ras() { # SUITE KIT
+	[ -n "$(find "$2/usr/src" -path '*/include/drm/drm_ras.h')" ] || return 0
+	build_driver "$2" "$2/ras" KCFLAGS=-DCONFIG_DRM_RAS=1 KBUILD_MODPOST_WARN=1 >"$kernels/$1.ras.log" 2>&1
+	! complains "$kernels/$1.ras.log" | grep -v 'drm_ras_node' && [ -e "$2/ras/driver/quire_ras.o" ]
+	verdict $? "$1: the driver compiles with drm-ras"
+}
+
 check_kernel() { # SUITE
 	kit=$kernels/$1
 	log=$kernels/$1.log
 	"$top/tools/setup/kernel-kit.sh" "$kit" "$1" || { verdict 1 "$1: kernel and headers"; return; }
 	version=$(cat "$kit/version")
-	build_driver "$kit" >"$log" 2>&1 &&
-		! grep -E '(^|/)quire_[a-z_]+\.[ch]:[0-9:]+ (warning|error)|(WARNING|ERROR): modpost' "$log"
+	build_driver "$kit" "$kit/module" >"$log" 2>&1 && ! complains "$log"
 	status=$?
 	[ "$status" -eq 0 ] || tail -n 20 "$log"
 	verdict $status "$1: the driver builds for $version with W=1 and no warning"
+	check_ras "$1" "$kit"
 	[ "$status" -eq 0 ] && [ "$1" != sid ] || return
 	"$top/tools/setup/initramfs.sh" "$kit" "$kit/module/driver/quire.ko" "$build/firmware/fw-v1.bin" \
 		"$kit/initramfs.gz" &&

@@ -100,7 +100,7 @@ static int run_create_map_free(void *argument)
 	return error ? error : destroy(memory, handle);
 }
 
-/* Where card memory is full, making one pushes another out: the one used longest ago. */
+/* Where card memory is full, making one pushes another out: the one that came first. */
 static int run_create_free(void *argument)
 {
 	const struct memory *memory = argument;

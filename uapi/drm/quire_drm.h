@@ -19,9 +19,10 @@
  *
  * Fences are DRM's syncobjs (DRM_IOCTL_SYNCOBJ_*), binary and timeline; buffers
  * are shared by DRM's PRIME ioctls.  A job that fails signals its fence with an
- * error: -EFAULT bad packet, stream or address, -ETIME time limit, -ECANCELED
- * after another job of its queue failed or the queue was destroyed, -ERANGE
- * accumulator limit, -EIO engine or card failure, -ENODEV card unplugged.
+ * error: -EFAULT bad packet, stream or address, -ETIME time limit, or an engine
+ * kept while memory waited, -ECANCELED after another job of its queue failed or
+ * the queue was destroyed, -ERANGE accumulator limit, -EIO engine or card
+ * failure, -ENODEV card unplugged.
  */
 #ifndef QUIRE_DRM_H
 #define QUIRE_DRM_H
@@ -139,7 +140,7 @@ struct drm_quire_device_info {
 	__u32 resets;
 	/**
 	 * @vram_lost: times since then that buffers lying in card memory lost their contents
-	 * (a reset of the function, a power cut).  They read as zeros or anything afterwards.
+	 * (a fatal error of the bus, a reset without memory to save them in).  They are zeros then.
 	 */
 	__u32 vram_lost;
 	/** @pad: reads as 0 */
@@ -154,7 +155,10 @@ struct drm_quire_memory_info {
 	 * the card's memory
 	 */
 	__u64 card_used;
-	/** @system_used: bytes of system memory in buffers, by all files; in the same steps */
+	/**
+	 * @system_used: bytes of buffers that do not lie on the card, with pages or without, by
+	 * all files; in the same steps
+	 */
 	__u64 system_used;
 	/** @pad: reads as 0 */
 	__u64 pad;
@@ -217,12 +221,11 @@ enum drm_quire_placement {
  * @handle:    out: GEM handle
  *
  * Memory counts to the caller's control group: system memory and page tables to memcg, card
- * memory to dmem where the kernel has it.  A CARD buffer pushes others, used longest ago, out
- * to system memory, but for those that jobs use; where that does not make room, it lies in
- * system memory itself.  What was pushed
- * out works from there and comes back with a submission that finds it idle and room for it.
- * System memory, and the zeros, come with the first job that could use the buffer or the first
- * touch by the CPU.
+ * memory to dmem where the kernel has it.  A CARD buffer pushes others out to system memory, in
+ * the order in which they came to the card, but for those that jobs use; where that does not make
+ * room, it lies in system memory itself.  What was pushed out works from there and comes back with
+ * a submission that finds it idle and room for it.  System memory, and the zeros, come with the
+ * first submission that could use the buffer, its mmap(), or another device that maps it.
  * -ENOSPC: larger than what the placement can ever hold: the card's memory, half of the machine's;
  * -ENOMEM: no memory, or not within the caller's limits
  */
@@ -384,7 +387,11 @@ struct drm_quire_queue_create {
 	__u32 pad;
 };
 
-/** struct drm_quire_queue_destroy - jobs that have not run end with -ECANCELED */
+/**
+ * struct drm_quire_queue_destroy - end a queue
+ * The job in progress is stopped, its output half written, and it and those behind it end with
+ * -ECANCELED.
+ */
 struct drm_quire_queue_destroy {
 	__u32 queue_id;
 	__u32 pad;
@@ -403,7 +410,8 @@ enum drm_quire_queue_reset {
 	/**
 	 * @DRM_QUIRE_QUEUE_RESET_INNOCENT: it had jobs on the card, and no part in the reset.
 	 * They were run again from the beginning; or, where one of them had begun and is not
-	 * DRM_QUIRE_JOB_RESTARTABLE, all it had accepted ended with -EIO.
+	 * DRM_QUIRE_JOB_RESTARTABLE, all it had accepted ended with -EIO; as all end that the
+	 * queues have, on the card or not, where card memory is lost or the card is wedged.
 	 */
 	DRM_QUIRE_QUEUE_RESET_INNOCENT = 1,
 	/**
