@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/udmabuf.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -69,6 +70,26 @@ int shared_teardown(struct card *a, struct card *b, int swap)
 	card_teardown(a);
 	card_teardown(b);
 	return swap ? swap_off() : 0;
+}
+
+int shared_vgem(void)
+{
+	char path[64];
+
+	if (system("modprobe -q vgem"))
+		return -ENOENT;
+	for (unsigned int i = 0; i < 8; i++) {
+		struct drm_version version = { .name_len = 8, .name = (char[8]){ "" } };
+		int fd;
+
+		snprintf(path, sizeof(path), "/dev/dri/card%u", i);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd >= 0 && !ioctl(fd, DRM_IOCTL_VERSION, &version) &&
+		    !strncmp(version.name, "vgem", 4))
+			return fd;
+		close(fd);
+	}
+	return -ENOENT;
 }
 
 int shared_export(int fd, uint32_t handle)

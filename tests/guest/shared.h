@@ -29,6 +29,8 @@ int shared_make(struct card *a, struct card *b, uint64_t size, uint32_t placemen
 		struct shared *shared);
 uint32_t shared_resident(int fd, uint32_t handle);
 int shared_fill(struct card *card, uint64_t va, uint64_t bytes, uint64_t pattern);
+/* A node of vgem, a driver without a device; -ENOENT: the kernel has none. */
+int shared_vgem(void);
 /* An empty job: brings back what may come back. */
 int shared_touch(struct card *card);
 /* "key: N unit" of fdinfo in bytes. */

@@ -110,31 +110,11 @@ TEST_F(foreign, memory_of_the_system_heap)
 	munmap(map, MIB);
 }
 
-/* vgem's node: it does not know moves, so what it imports is pinned. */
-static int vgem_open(void)
-{
-	char path[64];
-
-	if (system("modprobe -q vgem"))
-		return -ENOENT;
-	for (unsigned int i = 0; i < 8; i++) {
-		struct drm_version version = { .name_len = 8, .name = (char[8]){ "" } };
-		int fd;
-
-		snprintf(path, sizeof(path), "/dev/dri/card%u", i);
-		fd = open(path, O_RDWR | O_CLOEXEC);
-		if (fd >= 0 && !ioctl(fd, DRM_IOCTL_VERSION, &version) &&
-		    !strncmp(version.name, "vgem", 4))
-			return fd;
-		close(fd);
-	}
-	return -ENOENT;
-}
-
+/* vgem does not know moves, so what it imports is pinned. */
 TEST_F(foreign, importer_that_knows_no_moves_holds_the_buffer_in_memory)
 {
 	uint32_t handle, theirs;
-	int fd = vgem_open(), buffer;
+	int fd = shared_vgem(), buffer;
 	uint64_t *map = NULL;
 	struct bo bo;
 
@@ -188,7 +168,7 @@ static int vgem_create(int fd, uint64_t size, uint64_t **map)
 
 TEST_F(foreign, memory_of_vgem)
 {
-	int fd = vgem_open(), buffer;
+	int fd = shared_vgem(), buffer;
 	uint64_t *map = NULL;
 
 	if (fd < 0)

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "card.h"
+#include "gate.h"
 #include "harness.h"
 #include "patience.h"
 #include "swap.h"
@@ -29,6 +31,12 @@
 #define WORDS (BYTES / 8)
 /* Looks at each page, at another place of each. */
 #define STEP 509
+/* Small buffers that come back while calls map them, each in so many places. */
+#define SMALL 40
+#define PLACES 24
+#define CALLS (SMALL * PLACES) /* as many as may wait, nearly */
+#define SMALL_VA (VA + BUFFERS * 64 * MIB)
+#define ROUNDS 40
 
 static uint64_t word(uint64_t round, unsigned int buffer, uint64_t at)
 {
@@ -345,6 +353,172 @@ TEST_F_TIMEOUT(swap, killed_processes_leave_nothing_in_swap_space, 120)
 	}
 	EXPECT_GE(before, system_used(self->card.fd));
 	EXPECT_LT(swap_used(), (long long)(2 * BYTES));
+}
+
+FIXTURE(small) {
+	struct card card;
+	struct bo bo[SMALL];
+};
+
+FIXTURE_VARIANT(small) {
+	uint32_t placement;
+	int private;
+};
+
+FIXTURE_VARIANT_ADD(small, system_private) {
+	.placement = DRM_QUIRE_PLACEMENT_SYSTEM,
+	.private = 1,
+};
+
+FIXTURE_VARIANT_ADD(small, card_shareable) {
+	.placement = DRM_QUIRE_PLACEMENT_CARD,
+};
+
+FIXTURE_SETUP(small)
+{
+	int ret = swap_on();
+
+	if (ret == -ENOENT)
+		SKIP(return, "this kernel has no swap space in memory");
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, card_setup_limit(&self->card, 0, 60000));
+	for (unsigned int i = 0; i < SMALL; i++) {
+		struct bo *bo = &self->bo[i];
+
+		ASSERT_EQ(0, card_bo_create(self->card.fd, PAGE, variant->placement,
+					    variant->private ? self->card.vm : 0, &bo->handle));
+		ASSERT_EQ(0, card_bo_map(self->card.fd, bo->handle, PAGE, &bo->map));
+	}
+}
+
+FIXTURE_TEARDOWN(small)
+{
+	card_teardown(&self->card);
+	EXPECT_EQ(0, swap_off());
+}
+
+/* Who opens the gate, so long after the main thread has begun its call. */
+struct opener {
+	pthread_barrier_t begin;
+	struct gate gate;
+	double delay;
+	int ret;
+};
+
+static void *open_gate(void *argument)
+{
+	struct opener *opener = argument;
+	double begun;
+
+	pthread_barrier_wait(&opener->begin);
+	begun = seconds_now();
+	while (seconds_now() - begun < opener->delay)
+		;
+	opener->ret = gate_open(&opener->gate);
+	return NULL;
+}
+
+/* Calls that are to map a buffer in one place each, one buffer after the other. */
+static int bind_behind(FIXTURE_DATA(small) *self, uint32_t gate, uint32_t done)
+{
+	struct drm_quire_sync syncs[2] = { { DRM_QUIRE_SYNC_WAIT, gate, 0 },
+					   { DRM_QUIRE_SYNC_SIGNAL, done, 0 } };
+	struct drm_quire_vm_bind_op op = { .type = DRM_QUIRE_VM_BIND_MAP, .size = PAGE };
+	struct drm_quire_vm_bind args = { .vm_id = self->card.vm,
+					  .flags = DRM_QUIRE_VM_BIND_ASYNC,
+					  .ops = { sizeof(op), 1, (uintptr_t)&op },
+					  .syncs = { sizeof(syncs[0]), 2, (uintptr_t)syncs } };
+	int ret = 0;
+
+	for (unsigned int i = 0; i < CALLS && !ret; i++) {
+		op.handle = self->bo[i / PLACES].handle;
+		op.va = SMALL_VA + (uint64_t)i * PAGE;
+		ret = card_ioctl(self->card.fd, DRM_IOCTL_QUIRE_VM_BIND, &args);
+	}
+	return ret;
+}
+
+/* A job that reads a word in each place once the last call has been done. */
+static int read_behind(FIXTURE_DATA(small) *self, uint32_t done, uint64_t *point)
+{
+	struct card *card = &self->card;
+	struct drm_quire_sync syncs[2] = {
+		{ DRM_QUIRE_SYNC_WAIT, done, 0 },
+		{ DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE, card->syncobj, card->point + 1 },
+	};
+	struct drm_quire_job job = { .stream_va = card->stream.va,
+				     .stream_bytes = CALLS * sizeof(struct quire_packet_copy),
+				     .syncs = { sizeof(syncs[0]), 2, (uintptr_t)syncs } };
+	struct drm_quire_submit args = { .queue_id = card->queue,
+					 .jobs = { sizeof(job), 1, (uintptr_t)&job } };
+
+	*point = ++card->point;
+	return card_ioctl(card->fd, DRM_IOCTL_QUIRE_SUBMIT, &args);
+}
+
+static void prepare_round(FIXTURE_DATA(small) *self, uint64_t round)
+{
+	const uint64_t results = self->card.stream.va + QUIRE_STREAM_MAX_BYTES;
+	struct quire_packet_copy *copy = self->card.stream.map;
+
+	for (unsigned int i = 0; i < SMALL; i++)
+		*(volatile uint64_t *)self->bo[i].map = word(round, i, 0);
+	for (unsigned int i = 0; i < CALLS; i++)
+		packet_copy(&copy[i], results + i * 8, SMALL_VA + (uint64_t)i * PAGE, 8);
+	memset((char *)self->card.stream.map + QUIRE_STREAM_MAX_BYTES, 0xff, CALLS * 8);
+	leave_card();
+	ASSERT_EQ(0, swap_out_buffers(self->card.fd));
+}
+
+static unsigned int wrong_results(const struct card *card, uint64_t round)
+{
+	uint64_t *results = (uint64_t *)((char *)card->stream.map + QUIRE_STREAM_MAX_BYTES);
+	unsigned int wrong = 0;
+
+	for (unsigned int i = 0; i < CALLS; i++)
+		wrong += results[i] != word(round, i / PLACES, 0);
+	return wrong;
+}
+
+/*
+ * Calls that waited are applied at the very moment at which a submission brings their buffers
+ * back: whichever of the two comes to a buffer first, the job finds it mapped.
+ */
+TEST_F_TIMEOUT(small, buffers_are_mapped_while_they_come_back, 120)
+{
+	struct card *card = &self->card;
+	struct opener opener = { 0 };
+	double took = 0, begun;
+	uint32_t shut, done;
+	pthread_t thread;
+	uint64_t point;
+	int ret = gate_make(&opener.gate);
+
+	if (ret == -ENOENT)
+		SKIP(return, "this kernel has no vgem");
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, card_syncobj_create(card->fd, &shut));
+	ASSERT_EQ(0, card_syncobj_create(card->fd, &done));
+	ASSERT_EQ(0, pthread_barrier_init(&opener.begin, NULL, 2));
+	for (uint64_t round = 0; round < ROUNDS; round++) {
+		prepare_round(self, round);
+		ASSERT_EQ(0, gate_shut(&opener.gate, card->fd, shut));
+		ASSERT_EQ(0, bind_behind(self, shut, done));
+		/* Somewhere within a call that takes as long as the last one. */
+		opener.delay = took * (double)(round % 16) / 16;
+		ASSERT_EQ(0, pthread_create(&thread, NULL, open_gate, &opener));
+		pthread_barrier_wait(&opener.begin);
+		begun = seconds_now();
+		ASSERT_EQ(0, read_behind(self, done, &point));
+		took = seconds_now() - begun;
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+		ASSERT_EQ(0, opener.ret);
+		ASSERT_EQ(0, card_wait(card->fd, card->syncobj, point, 30000 * MS));
+		ASSERT_EQ(0, card_fence_error(card->fd, card->syncobj, point));
+		ASSERT_EQ(0, wrong_results(card, round));
+		ASSERT_EQ(0, card_unbind(card->fd, card->vm, SMALL_VA, CALLS * PAGE));
+	}
+	gate_end(&opener.gate);
 }
 
 TEST_HARNESS_MAIN
