@@ -2,6 +2,7 @@
 /* DEV_QUERY: what is told of the card, and how sizes are negotiated. */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -169,32 +170,77 @@ TEST_F(query, unknown_end_of_a_structure_is_not_ignored)
 	EXPECT_EQ(0, args.known.handle);
 }
 
+/* Counters that only jobs change, of which there are none meanwhile. */
+struct reader {
+	pthread_t thread;
+	int fd;
+	const struct drm_quire_telemetry_info *right;
+	atomic_bool *stop;
+	unsigned long reads;
+	unsigned long wrong;
+};
+
+static uint64_t high_word(const struct drm_quire_telemetry_info *info, unsigned int counter)
+{
+	return info->counters[counter] >> 32;
+}
+
 static void *read_counters(void *argument)
 {
-	unsigned long wrong = 0;
+	struct reader *reader = argument;
 
-	for (int i = 0; i < 3000; i++) {
-		struct drm_quire_telemetry_info info;
+	for (; !atomic_load(reader->stop); reader->reads++) {
+		struct drm_quire_telemetry_info info = { 0 };
 		uint32_t size = sizeof(info);
 
-		query(*(int *)argument, DRM_QUIRE_QUERY_TELEMETRY, &info, &size);
-		wrong += info.counters[QUIRE_COUNTER_JOBS] >> 32 != 0;
+		query(reader->fd, DRM_QUIRE_QUERY_TELEMETRY, &info, &size);
+		for (unsigned int i = QUIRE_COUNTER_JOBS; i <= QUIRE_COUNTER_ERRORS; i++)
+			reader->wrong += high_word(&info, i) != high_word(reader->right, i);
 	}
-	return (void *)wrong;
+	return NULL;
+}
+
+/* Energy in picojoule is what needs more than 32 bits soonest. */
+static void spend_energy(struct card *card, struct drm_quire_telemetry_info *info)
+{
+	struct quire_packet_fill fill;
+	uint32_t size = sizeof(*info);
+	struct bo bo;
+
+	ASSERT_EQ(0, card_buffer(card, 16 << 20, DRM_QUIRE_PLACEMENT_CARD, &bo));
+	packet_fill(&fill, bo.va, bo.size, 0x5a5a);
+	do {
+		ASSERT_EQ(0, card_run(card, &fill, sizeof(fill)));
+		ASSERT_EQ(0, query(card->fd, DRM_QUIRE_QUERY_TELEMETRY, info, &size));
+	} while (!high_word(info, QUIRE_COUNTER_MODELLED_PJ));
 }
 
 /* The card latches one high word: readers must not get each other's. */
 TEST_F(query, telemetry_is_right_with_two_readers)
 {
-	void *wrong[2];
-	pthread_t thread[2];
+	struct drm_quire_telemetry_info info;
+	struct reader readers[2];
+	atomic_bool stop = false;
+	struct card card;
 
-	for (int i = 0; i < 2; i++)
-		ASSERT_EQ(0, pthread_create(&thread[i], NULL, read_counters, &self->fd));
-	for (int i = 0; i < 2; i++)
-		ASSERT_EQ(0, pthread_join(thread[i], &wrong[i]));
-	EXPECT_EQ(NULL, wrong[0]);
-	EXPECT_EQ(NULL, wrong[1]);
+	ASSERT_EQ(0, card_setup(&card, 0));
+	spend_energy(&card, &info);
+	ASSERT_EQ(0, high_word(&info, QUIRE_COUNTER_JOBS));
+	ASSERT_NE(0, high_word(&info, QUIRE_COUNTER_MODELLED_PJ));
+	for (int i = 0; i < 2; i++) {
+		readers[i] = (struct reader){
+			.fd = self->fd, .right = &info, .stop = &stop,
+		};
+		ASSERT_EQ(0, pthread_create(&readers[i].thread, NULL, read_counters, &readers[i]));
+	}
+	sleep(6);
+	atomic_store(&stop, true);
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, pthread_join(readers[i].thread, NULL));
+		EXPECT_LT(0, readers[i].reads);
+		EXPECT_EQ(0, readers[i].wrong) TH_LOG("of %lu", readers[i].reads);
+	}
+	card_teardown(&card);
 }
 
 TEST_F(query, usage_is_of_this_file_and_keeps_what_destroyed_queues_did)
