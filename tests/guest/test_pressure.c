@@ -28,6 +28,7 @@
 #define PIECE (16 * MIB)
 #define PIECES 64
 #define VA 0x6000000000ull
+#define WAITING_CALLS 1024 /* that an address space may have */
 
 /* Buffers somebody else fills the card, or the machine's memory, with. */
 struct pressure {
@@ -554,6 +555,69 @@ TEST_F_TIMEOUT(pressure, waiting_jobs_are_limited, 60)
 	ASSERT_EQ(0, card_submit(card, 0, 0, &point));
 	EXPECT_EQ(0, card_wait(card->fd, card->syncobj, point, 10000 * MS));
 	free(jobs);
+}
+
+/* A page is mapped when the gate has opened: call @number of many. */
+static int bind_page_after(struct card *card, uint32_t handle, uint64_t gate, uint32_t done,
+			   unsigned int number)
+{
+	struct drm_quire_sync syncs[2] = {
+		{ DRM_QUIRE_SYNC_WAIT | DRM_QUIRE_SYNC_TIMELINE, card->syncobj, gate },
+		{ DRM_QUIRE_SYNC_SIGNAL | DRM_QUIRE_SYNC_TIMELINE, done, number + 1 },
+	};
+	struct drm_quire_vm_bind_op op = { .type = DRM_QUIRE_VM_BIND_MAP, .handle = handle,
+					   .va = VA + (uint64_t)number * PAGE, .size = PAGE };
+	struct drm_quire_vm_bind args = { .vm_id = card->vm, .flags = DRM_QUIRE_VM_BIND_ASYNC,
+					  .ops = { sizeof(op), 1, (uintptr_t)&op },
+					  .syncs = { sizeof(syncs[0]), 2, (uintptr_t)syncs } };
+
+	return card_ioctl(card->fd, DRM_IOCTL_QUIRE_VM_BIND, &args);
+}
+
+/* So do calls that wait: who has too many hurts only himself, and only as long as they wait. */
+TEST_F_TIMEOUT(pressure, waiting_calls_are_limited, 60)
+{
+	struct card *card = &self->card;
+	struct quire_packet_copy copy;
+	uint32_t handle, done, vm;
+	uint64_t gate, *map;
+	uint32_t bytes;
+
+	ASSERT_EQ(0, card_bo_create(card->fd, PAGE, DRM_QUIRE_PLACEMENT_SYSTEM, 0, &handle));
+	ASSERT_EQ(0, card_bo_map(card->fd, handle, PAGE, (void **)&map));
+	map[0] = 0x5eed;
+	ASSERT_EQ(0, card_syncobj_create(card->fd, &done));
+	ASSERT_EQ(0, card_long_stream(card, &bytes));
+	for (int i = 0; i < test_patience(); i++)
+		ASSERT_EQ(0, card_submit(card, card->stream.va, bytes, &gate));
+	for (unsigned int i = 0; i < WAITING_CALLS; i++)
+		ASSERT_EQ(0, bind_page_after(card, handle, gate, done, i)) TH_LOG("call %u", i);
+	EXPECT_EQ(-EBUSY, bind_page_after(card, handle, gate, done, WAITING_CALLS));
+	/* Only what was said before the gate opened says something. */
+	ASSERT_EQ(-ETIME, card_wait(card->fd, card->syncobj, gate, 0));
+	/* It is the address space that is full. */
+	ASSERT_EQ(0, card_vm_create(card->fd, &vm));
+	EXPECT_EQ(0, card_bind(card->fd, vm, handle, VA, PAGE, 0));
+	EXPECT_EQ(0, bind_page_after(&(struct card){ .fd = card->fd, .vm = vm,
+						     .syncobj = card->syncobj },
+				     handle, gate, done, WAITING_CALLS));
+
+	ASSERT_EQ(0, card_queue_destroy(card->fd, card->queue));
+	ASSERT_EQ(0, card_wait(card->fd, done, WAITING_CALLS + 1, 20000 * MS));
+	EXPECT_EQ(0, card_fence_error(card->fd, done, WAITING_CALLS));
+	EXPECT_EQ(0, bind_page_after(card, handle, gate, done, WAITING_CALLS + 1));
+	ASSERT_EQ(0, card_wait(card->fd, done, WAITING_CALLS + 2, 20000 * MS));
+	/* The first and the last, but not the one that there was no room for. */
+	ASSERT_EQ(0, card_queue_create(card->fd, card->vm, 0, &card->queue));
+	for (unsigned int i = 0; i <= WAITING_CALLS; i += WAITING_CALLS - 1) {
+		packet_copy(&copy, card->stream.va + 2 * PAGE, VA + (uint64_t)i * PAGE, 8);
+		EXPECT_EQ(0, card_run(card, &copy, sizeof(copy)));
+		EXPECT_EQ(0x5eed, ((uint64_t *)card->stream.map)[2 * PAGE / 8]);
+		((uint64_t *)card->stream.map)[2 * PAGE / 8] = 0;
+	}
+	packet_copy(&copy, card->stream.va + 2 * PAGE, VA + WAITING_CALLS * (uint64_t)PAGE, 8);
+	EXPECT_EQ(-EFAULT, card_run(card, &copy, sizeof(copy)));
+	munmap(map, PAGE);
 }
 
 /* More address spaces and queues than the card has; each of them works, and so do others'. */
