@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Address spaces: map, replace, unmap, permissions, and every documented error. */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -156,6 +157,83 @@ TEST_F(vm, asynchronous_bind_waits_and_signals)
 	packet_fill(&fill, VA, 8, 77);
 	ASSERT_EQ(0, card_run(&self->card, &fill, sizeof(fill)));
 	EXPECT_EQ(77, *(uint64_t *)bo.map);
+}
+
+/* A call of another address space that waits for a point of the card's timeline. */
+static int bind_after(struct card *card, uint32_t vm, uint64_t gate, uint32_t done)
+{
+	struct drm_quire_sync syncs[2] = {
+		{ DRM_QUIRE_SYNC_WAIT | DRM_QUIRE_SYNC_TIMELINE, card->syncobj, gate },
+		{ DRM_QUIRE_SYNC_SIGNAL, done, 0 },
+	};
+	struct drm_quire_vm_bind_op op = { .type = DRM_QUIRE_VM_BIND_MAP, .va = VA, .size = PAGE };
+	struct drm_quire_vm_bind args = { .vm_id = vm,
+					  .flags = DRM_QUIRE_VM_BIND_ASYNC,
+					  .ops = { sizeof(op), 1, (uintptr_t)&op },
+					  .syncs = { sizeof(syncs[0]), 2, (uintptr_t)syncs } };
+	int ret = card_bo_create(card->fd, PAGE, DRM_QUIRE_PLACEMENT_CARD, 0, &op.handle);
+
+	return ret ? ret : card_ioctl(card->fd, DRM_IOCTL_QUIRE_VM_BIND, &args);
+}
+
+/* A job of a minute, on a queue of its own. */
+static int begin_long_job(struct card *card, uint64_t *gate)
+{
+	uint32_t bytes;
+	int ret = card_queue_create(card->fd, card->vm, 60000, &card->queue);
+
+	if (!ret)
+		ret = card_long_stream(card, &bytes);
+	return ret ? ret : card_submit(card, card->stream.va, bytes, gate);
+}
+
+TEST_F(vm, destroying_it_gives_up_calls_that_wait_for_others)
+{
+	struct drm_quire_vm_destroy destroy = { 0 };
+	struct card *card = &self->card;
+	uint32_t done[2];
+	uint64_t gate;
+
+	ASSERT_EQ(0, begin_long_job(card, &gate));
+	ASSERT_EQ(0, card_vm_create(card->fd, &destroy.vm_id));
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, card_syncobj_create(card->fd, &done[i]));
+		ASSERT_EQ(0, bind_after(card, destroy.vm_id, gate, done[i]));
+	}
+	ASSERT_EQ(0, card_ioctl(card->fd, DRM_IOCTL_QUIRE_VM_DESTROY, &destroy));
+	for (int i = 0; i < 2; i++) {
+		EXPECT_EQ(0, card_wait(card->fd, done[i], 0, 0));
+		EXPECT_EQ(-ECANCELED, card_fence_error(card->fd, done[i], 0));
+	}
+	/* All of that before the job has ended. */
+	EXPECT_EQ(-ETIME, card_wait(card->fd, card->syncobj, gate, 0));
+	EXPECT_EQ(0, card_queue_destroy(card->fd, card->queue));
+}
+
+/* A synchronous call waits for the others before it; whoever is killed meanwhile is gone. */
+TEST_F(vm, a_call_that_waits_for_others_ends_with_its_process)
+{
+	struct card *card = &self->card;
+	uint64_t gate;
+	uint32_t done;
+	pid_t child;
+	int status;
+
+	ASSERT_EQ(0, begin_long_job(card, &gate));
+	ASSERT_EQ(0, card_syncobj_create(card->fd, &done));
+	ASSERT_EQ(0, bind_after(card, card->vm, gate, done));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (!child)
+		_exit(card_unbind(card->fd, card->vm, VA, PAGE) ? 1 : 0);
+	usleep(300000);
+	/* It cannot have ended by itself. */
+	ASSERT_EQ(0, waitpid(child, &status, WNOHANG));
+	ASSERT_EQ(0, kill(child, SIGKILL));
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_EQ(-ETIME, card_wait(card->fd, card->syncobj, gate, 0));
+	EXPECT_EQ(0, card_queue_destroy(card->fd, card->queue));
 }
 
 TEST_F(vm, bad_operations_change_nothing)
