@@ -149,6 +149,29 @@ TEST_F_TIMEOUT(waits, queue_of_the_same_address_space_is_destroyed_while_a_call_
 	pthread_join(self->thread, NULL);
 }
 
+/* A submission that needs the buffer waits for the call, but not longer than its process lives. */
+TEST_F_TIMEOUT(waits, killed_process_does_not_wait_in_a_submission, 60)
+{
+	uint64_t point;
+	pid_t child;
+	int status;
+
+	ASSERT_EQ(0, pthread_create(&self->thread, NULL, bind_import, self));
+	usleep(500000);
+	child = fork();
+	ASSERT_LE(0, child);
+	if (!child)
+		_exit(card_submit(&self->a, 0, 0, &point) ? 1 : 0);
+	usleep(500000);
+	/* Else it has not waited. */
+	ASSERT_EQ(0, waitpid(child, &status, WNOHANG));
+	ASSERT_EQ(0, kill(child, SIGKILL));
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_EQ(0, atomic_load(&self->bound));
+	pthread_join(self->thread, NULL);
+}
+
 static void *import_again(void *argument)
 {
 	FIXTURE_DATA(waits) *self = argument;
