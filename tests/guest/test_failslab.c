@@ -21,6 +21,7 @@
 #define MIB (1ull << 20)
 #define VA 0x6000000000ull
 #define MOST 3000 /* allocations of one call */
+#define MANY 600u
 
 static int fail_nth = -1;
 
@@ -528,11 +529,27 @@ TEST_F_TIMEOUT(failslab, mmap, 300)
 	EACH_FAILURE(card_bo_map(fd, args.handle, MIB, &map), munmap(map, MIB), works(&self->card));
 }
 
+/* So many shareable buffers that a list of their locks would not fit in the page it begins with. */
+static int make_many(int fd, struct drm_quire_vm_bind_op *ops)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < MANY && !ret; i++) {
+		ops[i] = (struct drm_quire_vm_bind_op){ .type = DRM_QUIRE_VM_BIND_MAP,
+							.va = VA + MIB + i * PAGE, .size = PAGE };
+		ret = card_bo_create(fd, PAGE, DRM_QUIRE_PLACEMENT_SYSTEM, 0, &ops[i].handle);
+	}
+	return ret;
+}
+
 /* Calls that end something have nothing to say but that it has ended; copies may fail. */
 TEST_F_TIMEOUT(failslab, what_ends_something_does_not_fail, 300)
 {
+	static struct drm_quire_vm_bind_op ops[MANY];
+	struct drm_quire_vm_bind bind = { .ops = { sizeof(ops[0]), MANY, (uintptr_t)ops } };
 	int fd = self->card.fd;
 
+	ASSERT_EQ(0, make_many(fd, ops));
 	for (unsigned int nth = 1; nth < 40; nth++) {
 		uint32_t vm, queue, handle;
 
@@ -540,6 +557,10 @@ TEST_F_TIMEOUT(failslab, what_ends_something_does_not_fail, 300)
 		ASSERT_EQ(0, card_queue_create(fd, vm, 0, &queue));
 		ASSERT_EQ(0, card_bo_create(fd, MIB, DRM_QUIRE_PLACEMENT_CARD, 0, &handle));
 		ASSERT_EQ(0, card_bind(fd, vm, handle, VA, MIB, 0));
+		bind.vm_id = vm;
+		/* Such a list would be one of the first things. */
+		if (nth <= 8)
+			ASSERT_EQ(0, card_ioctl(fd, DRM_IOCTL_QUIRE_VM_BIND, &bind));
 		arm(nth);
 		if (card_queue_destroy(fd, queue) == -EFAULT)
 			EXPECT_EQ(0, card_queue_destroy(fd, queue));
