@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 /* Queues: limits, state, banning, and every documented error. */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "card.h"
 #include "harness.h"
+
+#define LEAST_LIMIT_MS 10
+/* Empty jobs of a call, so that it spends its time with the queue. */
+#define BATCH 8
 
 FIXTURE(queue) {
 	struct card card;
@@ -163,6 +168,70 @@ TEST_F(queue, a_job_over_its_time_limit_ends_with_etime_and_others_run_on)
 	EXPECT_EQ(1, state.fault_job);
 	EXPECT_EQ(0, card_run(&self->card, &fill, sizeof(fill)));
 	card_teardown(&limited);
+}
+
+/* Empty jobs, one call after the other, until the queue takes no more. */
+struct behind {
+	const struct card *card;
+	uint32_t last; /* binary syncobj, of the last one that was taken */
+	unsigned int taken;
+	int ret;
+};
+
+static void *submit_on(void *argument)
+{
+	struct behind *behind = argument;
+	/* A timeline would take longer with each point. */
+	struct drm_quire_sync sync = { DRM_QUIRE_SYNC_SIGNAL, behind->last, 0 };
+	struct drm_quire_job jobs[BATCH] = { 0 };
+	struct drm_quire_submit args = { .queue_id = behind->card->queue,
+					 .jobs = { sizeof(jobs[0]), BATCH, (uintptr_t)jobs } };
+
+	jobs[BATCH - 1].syncs = (struct drm_quire_obj_array){ sizeof(sync), 1, (uintptr_t)&sync };
+	do {
+		behind->ret = card_ioctl(behind->card->fd, DRM_IOCTL_QUIRE_SUBMIT, &args);
+		behind->taken += !behind->ret;
+	} while (!behind->ret || behind->ret == -ENOBUFS);
+	return NULL;
+}
+
+/*
+ * One that is over its limit, with others coming all the time: each has the error of its own.
+ * True if some of the others came before it was stopped.
+ */
+static bool exceed_limit(struct card *card, uint32_t bytes)
+{
+	struct behind behind = { .card = card };
+	uint64_t guilty;
+	pthread_t thread;
+
+	ASSERT_EQ(0, card_queue_create(card->fd, card->vm, LEAST_LIMIT_MS, &card->queue));
+	ASSERT_EQ(0, card_syncobj_create(card->fd, &behind.last));
+	ASSERT_EQ(0, card_submit(card, card->stream.va, bytes, &guilty));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, submit_on, &behind));
+	ASSERT_EQ(0, card_wait(card->fd, card->syncobj, guilty, 20000 * MS));
+	EXPECT_EQ(-ETIME, card_fence_error(card->fd, card->syncobj, guilty));
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(-ECANCELED, behind.ret);
+	if (behind.taken) {
+		ASSERT_EQ(0, card_wait(card->fd, behind.last, 0, 20000 * MS));
+		EXPECT_EQ(-ECANCELED, card_fence_error(card->fd, behind.last, 0));
+	}
+	EXPECT_EQ(0, card_queue_destroy(card->fd, card->queue));
+	return behind.taken;
+}
+
+TEST_F_TIMEOUT(queue, who_is_over_the_limit_is_told_so_while_others_come, 60)
+{
+	int crowded = 0;
+	uint32_t bytes;
+
+	EXPECT_EQ(-EINVAL, card_queue_create(self->card.fd, self->card.vm, LEAST_LIMIT_MS - 1,
+					     &self->card.queue));
+	ASSERT_EQ(0, card_long_stream(&self->card, &bytes));
+	for (int round = 0; round < 30; round++)
+		crowded += exceed_limit(&self->card, bytes);
+	EXPECT_LT(0, crowded);
 }
 
 TEST_F(queue, destroying_it_in_mid_job_cancels_the_job)
