@@ -21,7 +21,6 @@
 #include "card.h"
 #include "gate.h"
 #include "harness.h"
-#include "patience.h"
 #include "swap.h"
 
 #define MIB (1ull << 20)
@@ -226,7 +225,7 @@ static unsigned int wrong_fills(const struct bo *bo, uint64_t round)
 	return wrong;
 }
 
-/* Swaps all that is idle out, again and again. */
+/* Swaps all that is idle out, again and again; others have as long to get some back. */
 static pid_t start_swapper(int push)
 {
 	pid_t pid = fork();
@@ -234,11 +233,13 @@ static pid_t start_swapper(int push)
 	if (pid)
 		return pid;
 	for (int fd = card_open_node(0);;) {
+		double start = seconds_now();
+
 		if (swap_out_buffers(fd))
 			_exit(1);
 		if (push && swap_push())
 			_exit(2);
-		usleep(5000 * test_patience());
+		usleep(5000 + (useconds_t)(1e6 * (seconds_now() - start)));
 	}
 }
 
