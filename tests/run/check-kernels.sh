@@ -30,7 +30,7 @@ make_root() {
 		return 1
 	}
 	rm -rf "$root"
-	mmdebstrap --quiet --variant=minbase --include=gcc,make,kmod,libelf1t64,pahole trixie "$root" \
+	mmdebstrap --quiet --variant=minbase --include=gcc,make,perl,kmod,libelf1t64,pahole trixie "$root" \
 		http://deb.debian.org/debian && touch "$root/complete"
 }
 
