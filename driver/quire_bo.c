@@ -67,6 +67,9 @@ static bool quire_eviction_valuable(struct ttm_buffer_object *bo, const struct t
 
 	if (swap && get_nr_swap_pages() <= 0)
 		return false;
+	/* Card memory is given to nobody then: it would be for nothing. */
+	if (!swap && READ_ONCE(quire_from_ttm(bo->bdev)->wedged))
+		return false;
 	/* Who is killed looks at no more of what may be many. */
 	if (fatal_signal_pending(current) || quire_bo_busy(quire_bo_from_ttm(bo)))
 		return false;

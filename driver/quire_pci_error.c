@@ -47,6 +47,11 @@ static void quire_error_wedge(struct quire_device *qdev)
 	quire_reach_stopped(qdev);
 	quire_power_begin_away();
 	quire_queues_cut_off(qdev, true);
+	/* Each boot that failed has put back what was saved, or zeros: from here on that counts. */
+	if (!quire_card_is_gone(qdev)) {
+		qdev->power->memory_lost = false;
+		quire_rescue_drop(qdev);
+	}
 	/* What can be read of its memory may be read. */
 	quire_power_set(qdev, QUIRE_HERE);
 	quire_power_end_away();
@@ -86,7 +91,8 @@ static void quire_error_leave(struct quire_device *qdev, bool save)
 	if (save && quire_rescue_reserve(qdev, !READ_ONCE(power->broken)))
 		save = false;
 	quire_power_begin_away();
-	if (!save)
+	/* A wedged card may still have to forget what it lost then, and what came since. */
+	if (!save || power->memory_lost)
 		quire_error_lose(qdev);
 	quire_power_stop(qdev);
 	quire_power_take(qdev, QUIRE_RESETTING);
@@ -200,7 +206,7 @@ const struct pci_error_handlers quire_error_handlers = {
 };
 
 /*
- * Both resets only try for the device's lock, and so does not wait for remove, which waits for
+ * Both resets only try for the device's lock, and so do not wait for remove, which waits for
  * this work; and both end in quire_error_reset_done().
  */
 static int quire_climb_reset(struct quire_device *qdev, enum quire_rung rung)
@@ -225,6 +231,26 @@ static int quire_climb_reset(struct quire_device *qdev, enum quire_rung rung)
 	return ret;
 }
 
+/* Nor does another reset come between: it would be of a card that has lost the bus.  Else false. */
+static bool quire_climb_lock(struct quire_device *qdev)
+{
+	while (!READ_ONCE(qdev->queues->ended)) {
+		if (device_trylock(&qdev->pdev->dev))
+			return true;
+		msleep(QUIRE_CLIMB_WAIT_MS);
+	}
+	return false;
+}
+
+static void quire_climb_wedge(struct quire_device *qdev)
+{
+	if (!quire_climb_lock(qdev))
+		return;
+	if (READ_ONCE(qdev->power->broken))
+		quire_error_wedge(qdev);
+	device_unlock(&qdev->pdev->dev);
+}
+
 void quire_climb_work(struct work_struct *work)
 {
 	struct quire_power *power =
@@ -236,7 +262,7 @@ void quire_climb_work(struct work_struct *work)
 		int ret;
 
 		if (rung == QUIRE_RUNG_WEDGED) {
-			quire_error_wedge(qdev);
+			quire_climb_wedge(qdev);
 			return;
 		}
 		power->rung++;

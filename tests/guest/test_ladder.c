@@ -22,6 +22,7 @@ FIXTURE(ladder) {
 	struct card guilty;	/* its job is on the card when it breaks */
 	struct card innocent;
 	uint32_t resets;
+	uint32_t vram_lost;
 	uint64_t point;		/* of the guilty job */
 };
 
@@ -30,6 +31,7 @@ FIXTURE_SETUP(ladder)
 	ASSERT_EQ(0, monitor_open());
 	ASSERT_EQ(0, breaking_setup(&self->guilty, &self->innocent));
 	self->resets = breaking_resets(self->innocent.fd);
+	self->vram_lost = card_info(self->innocent.fd).vram_lost;
 }
 
 FIXTURE_TEARDOWN(ladder)
@@ -208,7 +210,7 @@ TEST_F_TIMEOUT(ladder, card_that_does_not_boot_is_reset_with_its_function_or_its
 						 self->point));
 		EXPECT_EQ(0, card_answers(&self->innocent));
 		EXPECT_TRUE(card_is("ready"));
-		EXPECT_EQ(0, card_info(self->innocent.fd).vram_lost);
+		EXPECT_EQ(self->vram_lost, card_info(self->innocent.fd).vram_lost);
 	}
 }
 
@@ -294,6 +296,86 @@ TEST_F_TIMEOUT(ladder, card_whose_reset_fails_says_so_and_comes_back_with_the_fu
 	EXPECT_EQ(DRM_QUIRE_PLACEMENT_CARD, fresh_buffer_lies_in(self->innocent.fd));
 }
 
+static bool comes_to(const char *state)
+{
+	for (int i = 0; i < 1000 * test_patience() && !card_is(state); i++)
+		usleep(20000);
+	return card_is(state);
+}
+
+/* The bus has lost it with all that lay there, and then it does not boot. */
+TEST_F_TIMEOUT(ladder, what_is_written_to_a_wedged_card_is_kept_or_told_to_be_lost, 90)
+{
+	volatile uint64_t *words;
+	uint32_t lost;
+	struct bo bo;
+
+	if (access(PCI_DEVICE "aer_dev_fatal", F_OK))
+		SKIP(return, "the kernel has no AER");
+	ASSERT_EQ(0, card_buffer(&self->innocent, PAGE, DRM_QUIRE_PLACEMENT_CARD, &bo));
+	words = bo.map;
+	words[0] = 1;
+	ASSERT_EQ(0, monitor_inject("corrupt-firmware", 20));
+	ASSERT_EQ(0, monitor_command("{\"execute\":\"human-monitor-command\",\"arguments\":"
+				     "{\"command-line\":\"pcie_aer_inject_error quire0 DLP\"}}"));
+	EXPECT_TRUE(comes_to("wedged"));
+	lost = card_info(self->innocent.fd).vram_lost;
+	EXPECT_EQ(self->vram_lost + 1, lost);
+	EXPECT_EQ(0, words[0]);
+	words[0] = 2;
+	ASSERT_EQ(0, monitor_inject("corrupt-firmware", 0));
+	EXPECT_EQ(0, sysfs_write(PCI_DEVICE "reset", "1"));
+	EXPECT_TRUE(comes_to("ready"));
+	EXPECT_EQ(2, words[0]);
+	EXPECT_EQ(lost, card_info(self->innocent.fd).vram_lost);
+	EXPECT_EQ(0, card_answers(&self->innocent));
+}
+
+#define FILLER (16u << 20)
+#define FILLERS 15
+
+/* Whoever has just begun to make room on a card that is lost gets none, and nobody has to go. */
+TEST_F_TIMEOUT(ladder, nobody_is_pushed_out_of_a_wedged_card, 90)
+{
+	struct bo fillers[FILLERS];
+	int status, stayed = 0;
+	pid_t child;
+
+	for (int i = 0; i < FILLERS; i++) {
+		ASSERT_EQ(0, card_buffer(&self->innocent, FILLER, DRM_QUIRE_PLACEMENT_CARD,
+					 &fillers[i]));
+		memset(fillers[i].map, i, FILLER);
+	}
+	ASSERT_EQ(0, breaking_start_guilty(&self->guilty, &self->point));
+	ASSERT_EQ(0, breaking_begun(&self->guilty));
+	ASSERT_EQ(0, monitor_inject("corrupt-firmware", 3));
+	ASSERT_EQ(0, monitor_inject("engine-deaf", 0xffff));
+	child = fork();
+	if (!child) {
+		int fd = card_open_node(0);
+		uint32_t handle;
+
+		_exit(-card_bo_create(fd, 2 * FILLER, DRM_QUIRE_PLACEMENT_CARD, 0, &handle));
+	}
+	EXPECT_TRUE(comes_to("wedged"));
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	for (int i = 0; i < FILLERS; i++) {
+		struct drm_quire_bo_info info = { .handle = fillers[i].handle };
+
+		ASSERT_EQ(0, card_ioctl(self->innocent.fd, DRM_IOCTL_QUIRE_BO_INFO, &info));
+		stayed += info.resident == DRM_QUIRE_PLACEMENT_CARD;
+	}
+	TH_LOG("%d of %d stayed", stayed, FILLERS);
+	/* All but what was on its way. */
+	EXPECT_LE(FILLERS - 2, stayed);
+	ASSERT_EQ(0, monitor_inject("engine-deaf", 0));
+	EXPECT_EQ(0, sysfs_write(PCI_DEVICE "reset", "1"));
+	EXPECT_TRUE(comes_to("ready"));
+	for (int i = 0; i < FILLERS; i++)
+		EXPECT_EQ(i, ((volatile uint8_t *)fillers[i].map)[FILLER - 1]);
+}
+
 /* A job that nothing but the reset of the function ends, and its queue goes in the middle of it. */
 TEST_F_TIMEOUT(ladder, queue_closed_while_the_function_is_reset_stays_until_its_job_has_ended, 90)
 {
@@ -337,7 +419,7 @@ TEST_F_TIMEOUT(ladder, card_that_does_not_stop_is_reset_with_its_function, 60)
 	ASSERT_EQ(0, monitor_inject("engine-stuck", 0));
 	EXPECT_EQ(0, card_answers(&self->innocent));
 	EXPECT_TRUE(card_is("ready"));
-	EXPECT_EQ(0, card_info(self->innocent.fd).vram_lost);
+	EXPECT_EQ(self->vram_lost, card_info(self->innocent.fd).vram_lost);
 	EXPECT_LE(self->resets + 1, breaking_resets(self->innocent.fd));
 }
 
