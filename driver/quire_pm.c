@@ -57,8 +57,8 @@ static struct quire_device *quire_pm_device(struct device *dev)
 
 static int quire_pm_fall_asleep(struct quire_device *qdev)
 {
-	if (READ_ONCE(qdev->wedged) || READ_ONCE(qdev->power->away) != QUIRE_HERE ||
-	    quire_queues_suspend(qdev, 0))
+	if (READ_ONCE(qdev->wedged) || READ_ONCE(qdev->power->broken) ||
+	    READ_ONCE(qdev->power->away) != QUIRE_HERE || quire_queues_suspend(qdev, 0))
 		return -EBUSY;
 	/* Nothing runs, and the step back to D0 resets what may not have stopped. */
 	quire_fw_stop(qdev);
@@ -91,7 +91,8 @@ static int quire_pm_suspend(struct device *dev)
 	struct quire_power *power = qdev->power;
 	int ret;
 
-	if (power->away == QUIRE_RESETTING)
+	/* The ladder would bring the card back while the machine goes down. */
+	if (power->away == QUIRE_RESETTING || READ_ONCE(power->broken))
 		return -EBUSY;
 	/* The notifier has done it, but for what has been allocated since. */
 	ret = quire_rescue_reserve(qdev, true);
@@ -99,6 +100,11 @@ static int quire_pm_suspend(struct device *dev)
 		return ret;
 	quire_power_begin_away();
 	quire_power_stop(qdev);
+	/* From here on no reset begins; one that has failed meanwhile ends on the ladder. */
+	if (READ_ONCE(power->broken)) {
+		quire_power_end_away();
+		return -EBUSY;
+	}
 	quire_power_take(qdev, QUIRE_SUSPENDED);
 	ret = quire_rescue_save(qdev);
 	quire_power_end_away();

@@ -568,6 +568,33 @@ TEST_F_TIMEOUT(sleep, machine_sleeps_with_a_job_in_the_middle_and_the_card_forge
 	ASSERT_EQ(0, monitor_inject("forget-memory", 0));
 }
 
+/* The card crashes, and does not boot at once, while the machine goes to sleep or is about to. */
+TEST_F_TIMEOUT(sleep, machine_that_sleeps_while_a_reset_fails_keeps_card_memory, 120)
+{
+	ASSERT_EQ(0, sysfs_write("/sys/power/pm_test", "devices"));
+	for (unsigned int i = 0; i < 6; i++) {
+		int ret;
+
+		ASSERT_EQ(0, start_job(&self->work, self->work.packets));
+		usleep(100000);
+		ASSERT_EQ(0, monitor_inject("corrupt-firmware", 1));
+		ASSERT_EQ(0, monitor_inject("crash-firmware", 1));
+		usleep(i * 100000);
+		ret = machine_sleeps("mem");
+		EXPECT_TRUE(!ret || ret == -EBUSY) TH_LOG("round %u: %d", i, ret);
+		end_job(&self->work);
+		for (int tries = 0; tries < 1000 * test_patience() &&
+		     !file_says(PCI_DEVICE "quire/state", "ready"); tries++)
+			usleep(20000);
+		ASSERT_TRUE(file_says(PCI_DEVICE "quire/state", "ready"));
+		ASSERT_EQ(0, wrong_words(self->work.memory.map)) TH_LOG("round %u: %d", i, ret);
+		/* The job was alone: it is guilty. */
+		ASSERT_EQ(0, card_queue_create(self->work.card.fd, self->work.card.vm,
+					       JOB_LIMIT_MS, &self->work.card.queue));
+		ASSERT_EQ(0, start_job(&self->work, 1) ?: end_job(&self->work));
+	}
+}
+
 TEST_F_TIMEOUT(sleep, sleeping_card_sleeps_through_it, 60)
 {
 	ASSERT_TRUE(falls_asleep());
