@@ -63,15 +63,20 @@ static void quire_ring_write(struct quire_queue *queue, struct quire_job *job)
 	trace_quire_job_ring(job);
 }
 
-/* A job comes: it waits for its turn, or it is too @late and ends behind those dropped before. */
+/*
+ * A job comes: it waits for its turn, or it is too @late and ends behind those dropped before.
+ * Where there are still others, on a card that goes, it ends with them.
+ */
 void quire_ring_add(struct quire_queue *queue, struct quire_job *job, int late)
 {
+	bool last = list_empty(&queue->running) && list_empty(&queue->pending);
+
 	lockdep_assert_held(&queue->lock);
-	if (late) {
+	if (late)
 		job->error = late;
+	if (late && last)
 		queue->dropping = true;
-	}
-	list_move_tail(&job->node, late ? &queue->dropped : &queue->pending);
+	list_move_tail(&job->node, late && last ? &queue->dropped : &queue->pending);
 }
 
 /* The oldest job on the ring goes without a record, or is begun anew: what was spent counts. */

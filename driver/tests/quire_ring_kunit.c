@@ -321,6 +321,28 @@ static void quire_ring_test_waits_for_dropped(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, i + 1, t->signalled[i]);
 }
 
+/* A card that is about to go: jobs that come too late end behind those that are still there. */
+static void quire_ring_test_late(struct kunit *test)
+{
+	struct quire_ring_test *t = test->priv;
+	struct quire_job *first = quire_ring_test_add(test), *late;
+
+	quire_ring_kick(t->queue);
+	late = quire_ring_test_add(test);
+	spin_lock_irq(&t->queue->lock);
+	quire_ring_add(t->queue, late, -ENODEV);
+	spin_unlock_irq(&t->queue->lock);
+	quire_end_later(t->queue);
+	flush_work(&t->queue->end);
+	KUNIT_EXPECT_EQ(test, 0, t->signalled_count);
+	quire_ring_abort(t->queue, -EIO);
+	flush_work(&t->queue->end);
+	KUNIT_ASSERT_EQ(test, 2, t->signalled_count);
+	KUNIT_EXPECT_EQ(test, 1, t->signalled[0]);
+	KUNIT_EXPECT_EQ(test, -EIO, first->fence.error);
+	KUNIT_EXPECT_EQ(test, -ENODEV, late->fence.error);
+}
+
 /* Jobs that a reset took off the ring are run again, before those that came later. */
 static void quire_ring_test_reruns(struct kunit *test)
 {
@@ -359,6 +381,7 @@ static struct kunit_case quire_ring_test_cases[] = {
 	KUNIT_CASE(quire_ring_test_keeps_its_order),
 	KUNIT_CASE(quire_ring_test_fails),
 	KUNIT_CASE(quire_ring_test_waits_for_dropped),
+	KUNIT_CASE(quire_ring_test_late),
 	KUNIT_CASE(quire_ring_test_reruns),
 	{ }
 };
