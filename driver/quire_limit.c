@@ -76,8 +76,8 @@ static void quire_limit_end_unrecorded(struct quire_slot *slot)
 			       queue->comm, queue->pid, quire_ring_oldest_job(queue));
 	if (quire_slot_stop(slot, QUIRE_LIMIT_STOP_MS))
 		quire_slot_ailing(slot->qdev, "a queue could not be stopped");
-	else
-		quire_ring_expel(queue, sequence, QUIRE_STATUS_FIRMWARE, -EIO, false);
+	else if (!quire_ring_expel(queue, sequence, QUIRE_STATUS_FIRMWARE, -EIO, false))
+		quire_reset_spare(queue);
 }
 
 static void quire_limit_check(struct quire_slot *slot)

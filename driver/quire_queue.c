@@ -382,6 +382,17 @@ int quire_queue_destroy_ioctl(struct drm_device *drm, void *data, struct drm_fil
 	return quire_queue_retire(qfile, args->queue_id) ? 0 : -ENOENT;
 }
 
+/* Whoever closes the queue waits until what we find ended has been given back. */
+static void quire_queue_look(struct quire_queue *queue)
+{
+	bool signalling = dma_fence_begin_signalling();
+
+	mutex_lock(&queue->end_lock);
+	quire_ring_reap(queue);
+	mutex_unlock(&queue->end_lock);
+	dma_fence_end_signalling(signalling);
+}
+
 int quire_queue_query_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 {
 	struct drm_quire_queue_query *args = data;
@@ -391,7 +402,7 @@ int quire_queue_query_ioctl(struct drm_device *drm, void *data, struct drm_file 
 
 	if (!queue)
 		return -ENOENT;
-	quire_ring_reap(queue);
+	quire_queue_look(queue);
 	memset(args, 0, sizeof(*args));
 	args->queue_id = id;
 	spin_lock_irqsave(&queue->lock, flags);

@@ -186,7 +186,10 @@ struct quire_queue {
 	struct work_struct push;
 	/** @end: ends jobs in @dropped, releases those in @spent; holds the queue */
 	struct work_struct end;
-	/** @end_lock: who does so, one at a time: fences signal in order */
+	/**
+	 * @end_lock: who does so, one at a time: fences signal in order; and who looks at the queue
+	 * otherwise, so that whoever closes it waits for him
+	 */
 	struct mutex end_lock;
 };
 
@@ -534,6 +537,11 @@ bool quire_settle_all(struct quire_device *qdev, bool crashed);
 
 /* quire_reset.c */
 void quire_reset_schedule(struct quire_device *qdev, const char *why);
+/*
+ * Off the card: the job that was to go has ended by itself, and another was cut off, which is
+ * innocent.  Under quire_queues.lock.
+ */
+void quire_reset_spare(struct quire_queue *queue);
 /*
  * Memory has waited too long for a flush to be drained.  Whoever has bands in its context has to
  * come to rest within @patience (jiffies).  To be said again until it is.

@@ -97,8 +97,7 @@ static bool quire_reset_is_stubborn(struct quire_slot *slot)
 	return queue && (queue->overdue || READ_ONCE(queue->banned));
 }
 
-/* The job that was to go has ended by itself, and another was cut off, which is innocent. */
-static void quire_reset_spare(struct quire_queue *queue)
+void quire_reset_spare(struct quire_queue *queue)
 {
 	struct quire_job *job;
 	unsigned long flags;

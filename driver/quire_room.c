@@ -11,6 +11,7 @@
 #include <linux/mm.h>
 #include <linux/page_counter.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/swap.h>
 #include <linux/vmstat.h>
 
@@ -57,7 +58,8 @@ static bool quire_room_try(struct mem_cgroup *memcg, unsigned long pages)
 	LIST_HEAD(pieces);
 
 	for (unsigned long done = 0; room && done < pages; done += 1ul << QUIRE_ROOM_ORDER) {
-		page = alloc_pages(QUIRE_GFP_CALL, QUIRE_ROOM_ORDER);
+		page = fatal_signal_pending(current) ? NULL :
+		       alloc_pages(QUIRE_GFP_CALL, QUIRE_ROOM_ORDER);
 		if (page)
 			list_add(&page->lru, &pieces);
 		else
