@@ -55,6 +55,8 @@ static struct quire_queues *quire_ring_test_queues(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, queues->wq);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, quire_ring_test_destroy_wq,
 							   queues->wq));
+	/* The test flushes the works, so one will do. */
+	queues->ends = queues->wq;
 	mutex_init(&queues->lock);
 	INIT_DELAYED_WORK(&queues->watch, quire_ring_test_work);
 	INIT_DELAYED_WORK(&queues->lend, quire_ring_test_work);
@@ -93,6 +95,7 @@ static int quire_ring_test_init(struct kunit *test)
 	queue->slot = slot;
 	queue->live = true;
 	queue->fence_context = dma_fence_context_alloc(1);
+	mutex_init(&queue->end_lock);
 	quire_ring_init(queue);
 	t->queue = queue;
 	t->slot = slot;

@@ -250,7 +250,7 @@ static long long still_ns(const struct card *card)
 
 	EXPECT_EQ(0, add_queue(card, &slow));
 	EXPECT_EQ(0, add_queue(card, &late));
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < 8 * test_patience(); i++)
 		EXPECT_EQ(0, submit_products(&slow, 400, &held));
 	for (unsigned int i = 0; i < NAMES - 1; i++)
 		waits[i] = wait_for(&slow, held);

@@ -381,7 +381,8 @@ TEST_F_TIMEOUT(frozen, attempts_to_sleep_do_not_keep_jobs_at_rest, 120)
 		attempts++;
 	}
 	TH_LOG("%d attempts, awake for %.1f s", attempts, awake);
-	EXPECT_LT(3, attempts);
+	/* The time for which they are frozen, a second each, is not of the hold's 5. */
+	EXPECT_LT(3.3, awake);
 	EXPECT_GT(10 * test_patience(), awake);
 	EXPECT_EQ(0, freeze(FITHAW));
 	sysfs_write("/sys/power/pm_freeze_timeout", "20000");
