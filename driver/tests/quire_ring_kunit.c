@@ -65,6 +65,11 @@ static struct quire_queues *quire_ring_test_queues(struct kunit *test)
 	return queues;
 }
 
+static void quire_ring_test_end_hold(void *hold)
+{
+	quire_hold_fini(hold);
+}
+
 static int quire_ring_test_init(struct kunit *test)
 {
 	struct quire_ring_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
@@ -90,7 +95,9 @@ static int quire_ring_test_init(struct kunit *test)
 	/* The test's own: it never goes to zero. */
 	kref_init(&queue->ref);
 	queue->qdev = t->qdev;
-	quire_hold_init(&vm->hold);
+	KUNIT_ASSERT_EQ(test, 0, quire_hold_init(&vm->hold));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, quire_ring_test_end_hold,
+							   &vm->hold));
 	queue->vm = vm;
 	queue->slot = slot;
 	queue->live = true;
