@@ -130,7 +130,10 @@ int breaking_start(struct card *card, uint32_t flags, uint32_t products, uint64_
 
 int breaking_start_other(struct card *card, uint32_t flags, uint64_t *point)
 {
-	return breaking_start(card, flags, OTHER_PRODUCTS, point);
+	/* It must last while others are started, which takes the longer the slower the kernel. */
+	uint32_t products = OTHER_PRODUCTS * (test_patience() > 1 ? 8 : 1);
+
+	return breaking_start(card, flags, products, point);
 }
 
 struct quire_job_outcome *breaking_outcome(struct card *card)
