@@ -87,7 +87,9 @@ static int fault_soon(struct card *card)
 		return ret;
 	bad = bo.map;
 	packet_fill(bad, NOWHERE, 64, 1);
-	return card_submit(card, card->stream.va, 4 * sizeof(struct quire_packet_gemm), &point) ?:
+	/* Long enough for a call to come before it, however slow the kernel. */
+	bytes = 20 * (uint32_t)test_patience() * sizeof(struct quire_packet_gemm);
+	return card_submit(card, card->stream.va, bytes, &point) ?:
 	       card_submit(card, bo.va, sizeof(*bad), &point);
 }
 
