@@ -15,7 +15,10 @@
 /* Jobs of a queue that are ended before those of others. */
 #define QUIRE_END_SLICE 256
 
-/* The job has ended.  No locks of queues held: whoever waits may be another one. */
+/*
+ * The job has ended.  Whoever waits may be another queue, and takes locks of that: not under
+ * quire_queue.lock, and nobody who is told takes quire_queue.order.
+ */
 static void quire_end_signal(struct quire_job *job)
 {
 	lockdep_assert_not_held(&job->queue->lock);

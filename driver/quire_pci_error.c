@@ -231,7 +231,10 @@ static int quire_climb_reset(struct quire_device *qdev, enum quire_rung rung)
 	return ret;
 }
 
-/* Nor does another reset come between: it would be of a card that has lost the bus.  Else false. */
+/*
+ * The device's lock, only tried for, as above: no reset that an administrator asks for comes in the
+ * middle, and leaves a card that is ready without the bus.  False: the driver leaves the card.
+ */
 static bool quire_climb_lock(struct quire_device *qdev)
 {
 	while (!READ_ONCE(qdev->queues->ended)) {

@@ -176,7 +176,7 @@ static int bind_after(struct card *card, uint32_t vm, uint64_t gate, uint32_t do
 	return ret ? ret : card_ioctl(card->fd, DRM_IOCTL_QUIRE_VM_BIND, &args);
 }
 
-/* A job of a minute, on a queue of its own. */
+/* A job of seconds, on a queue whose limit it does not come to. */
 static int begin_long_job(struct card *card, uint64_t *gate)
 {
 	uint32_t bytes;
