@@ -4,6 +4,19 @@
 
 #include "gemm_oracle.h"
 
+/*
+ * Numbers that are made once and kept, as most of the time under a sanitizer would go into making
+ * them: one element is computed at a time, whichever thread of a test computes it.
+ */
+enum { MAGNITUDE, MIDDLE, NEXT, BELOW, FACTOR, LEFT, RIGHT, SUM, TOTAL, FULL, SCRATCHES };
+static mpz_t scratch[SCRATCHES];
+
+__attribute__((constructor)) static void make_scratch(void)
+{
+	for (int i = 0; i < SCRATCHES; i++)
+		mpz_init(scratch[i]);
+}
+
 uint32_t width_of(uint32_t f)
 {
 	return QUIRE_FORMAT_BITS(f);
@@ -42,7 +55,7 @@ enum special decode(uint32_t f, uint64_t bits, mpz_t v)
 		return FINITE;
 	}
 	if (is_posit(f)) {
-		uint64_t m = neg ? -bits & ((1ull << w) - 1) : bits;
+		uint64_t m = neg ? -bits & ((1ull << w) - 1) : bits, significand = 1;
 		int i = (int)w - 2, run = 0, first;
 
 		if (bits == 0)
@@ -59,11 +72,9 @@ enum special decode(uint32_t f, uint64_t bits, mpz_t v)
 		for (int b = 2; b; b >>= 1, i--)
 			if (i >= 0 && m >> i & 1)
 				e += b;
-		mpz_set_ui(v, 1);
-		for (frac = 0; i >= 0; i--, frac++) {
-			mpz_mul_2exp(v, v, 1);
-			mpz_add_ui(v, v, m >> i & 1);
-		}
+		for (frac = 0; i >= 0; i--, frac++)
+			significand = significand << 1 | (m >> i & 1);
+		mpz_set_ui(v, significand);
 		mpz_mul_2exp(v, v, (unsigned long)(UNIT + e - frac));
 	} else {
 		uint64_t field, m;
@@ -118,7 +129,7 @@ uint64_t encode(uint32_t f, enum special s, const mpz_t value)
 {
 	uint32_t w = width_of(f);
 	uint64_t sign = 1ull << (w - 1), lo = 0, hi = largest(f), top = hi, r;
-	mpz_t mag, mid, v;
+	mpz_t *mag = &scratch[MAGNITUDE], *mid = &scratch[MIDDLE], *v = &scratch[NEXT];
 	int c;
 
 	if (s == NAN_)
@@ -133,51 +144,48 @@ uint64_t encode(uint32_t f, enum special s, const mpz_t value)
 	}
 	if (mpz_sgn(value) == 0)
 		return 0;
-	mpz_inits(mag, mid, v, NULL);
-	mpz_abs(mag, value);
+	mpz_abs(*mag, value);
 	while (lo < hi) {	/* largest pattern not above mag */
 		uint64_t m = lo + (hi - lo + 1) / 2;
 
-		decode(f, m, v);
-		if (mpz_cmp(v, mag) <= 0)
+		decode(f, m, *v);
+		if (mpz_cmp(*v, *mag) <= 0)
 			lo = m;
 		else
 			hi = m - 1;
 	}
 	r = lo;
-	decode(f, lo, v);
-	if (mpz_cmp(v, mag) != 0) {
+	decode(f, lo, *v);
+	if (mpz_cmp(*v, *mag) != 0) {
 		if (is_posit(f)) {
 			if (lo == 0) {
 				r = 1;
 			} else if (lo < top) {
-				decode(QUIRE_FORMAT_POSIT(w + 1), lo << 1 | 1, mid);
-				c = mpz_cmp(mag, mid);
+				decode(QUIRE_FORMAT_POSIT(w + 1), lo << 1 | 1, *mid);
+				c = mpz_cmp(*mag, *mid);
 				r = lo + (c > 0 || (c == 0 && lo & 1));
 			}
 		} else {
 			/* the next value: beyond the largest, as if the range went on */
 			if (lo < top) {
-				decode(f, lo + 1, mid);
-				mpz_add(mid, mid, v);
+				decode(f, lo + 1, *mid);
+				mpz_add(*mid, *mid, *v);
 			} else {
-				mpz_t below;
+				mpz_t *below = &scratch[BELOW];
 
-				mpz_init(below);
-				decode(f, lo - 1, below);
-				mpz_mul_ui(mid, v, 3);
-				mpz_sub(mid, mid, below);
-				mpz_clear(below);
+				decode(f, lo - 1, *below);
+				mpz_mul_ui(*mid, *v, 3);
+				mpz_sub(*mid, *mid, *below);
 			}
-			mpz_mul_ui(mag, mag, 2);
-			c = mpz_cmp(mag, mid);
+			mpz_mul_ui(*mag, *mag, 2);
+			c = mpz_cmp(*mag, *mid);
 			r = lo + (c > 0 || (c == 0 && lo & 1));
 			if ((f == QUIRE_FORMAT_E4M3 || f == QUIRE_FORMAT_INT8) && r > top)
 				r = top;
 			if (f == QUIRE_FORMAT_INT8 && mpz_sgn(value) < 0) {
-				mpz_set_ui(mid, 255);
-				mpz_mul_2exp(mid, mid, UNIT);
-				if (mpz_cmp(mag, mid) >= 0)	/* 2 * 127.5, even is 128 */
+				mpz_set_ui(*mid, 255);
+				mpz_mul_2exp(*mid, *mid, UNIT);
+				if (mpz_cmp(*mag, *mid) >= 0)	/* 2 * 127.5, even is 128 */
 					r = 128;
 			}
 		}
@@ -188,7 +196,6 @@ uint64_t encode(uint32_t f, enum special s, const mpz_t value)
 		else
 			r |= sign;
 	}
-	mpz_clears(mag, mid, v, NULL);
 	return r;
 }
 
@@ -215,49 +222,45 @@ static enum special negate(enum special s, bool yes)
 /* v is in units 2^-UNIT; the sum in units 2^-2*UNIT */
 static enum special add_term(mpz_t sum, float factor, enum special s, const mpz_t v)
 {
+	mpz_t *f = &scratch[FACTOR];
 	uint32_t word;
-	mpz_t f;
 
 	if (factor == 0)
 		return FINITE;
 	if (s != FINITE)
 		return negate(s, factor < 0);
 	memcpy(&word, &factor, 4);
-	mpz_init(f);
-	decode(QUIRE_FORMAT_FP32, word, f);
-	mpz_addmul(sum, f, v);
-	mpz_clear(f);
+	decode(QUIRE_FORMAT_FP32, word, *f);
+	mpz_addmul(sum, *f, v);
 	return FINITE;
 }
 
 static enum special dot(const struct quire_gemm *g, uint64_t b, uint64_t i, uint64_t j, mpz_t sum)
 {
 	enum special all = FINITE, s, t;
-	mpz_t x, y;
+	mpz_t *x = &scratch[LEFT], *y = &scratch[RIGHT];
 
-	mpz_inits(x, y, NULL);
 	mpz_set_ui(sum, 0);
 	for (uint64_t k = 0; k < g->k; k++) {
 		s = decode(g->a.format, load(g->a.format, g->a.data, b * g->a.batch_stride +
 			(g->a.transpose ? k * g->a.leading_dimension + i :
-					  i * g->a.leading_dimension + k)), x);
+					  i * g->a.leading_dimension + k)), *x);
 		t = decode(g->b.format, load(g->b.format, g->b.data, b * g->b.batch_stride +
 			(g->b.transpose ? j * g->b.leading_dimension + k :
-					  k * g->b.leading_dimension + j)), y);
+					  k * g->b.leading_dimension + j)), *y);
 		if (s == NAN_ || t == NAN_)
 			all = NAN_;
 		else if (s || t) {
-			bool zero = (!s && !mpz_sgn(x)) || (!t && !mpz_sgn(y));
-			bool neg = (s ? s == NINF : mpz_sgn(x) < 0) ^ (t ? t == NINF : mpz_sgn(y) < 0);
+			bool zero = (!s && !mpz_sgn(*x)) || (!t && !mpz_sgn(*y));
+			bool neg = (s ? s == NINF : mpz_sgn(*x) < 0) ^ (t ? t == NINF : mpz_sgn(*y) < 0);
 
 			all = join(all, zero ? NAN_ : neg ? NINF : PINF);
 		} else {
-			mpz_addmul(sum, x, y);
+			mpz_addmul(sum, *x, *y);
 		}
 	}
 	/* a product of FP32 is a multiple of 2^-298: nothing is lost */
 	mpz_fdiv_q_2exp(sum, sum, UNIT);
-	mpz_clears(x, y, NULL);
 	return all;
 }
 
@@ -285,12 +288,12 @@ void expect(const struct quire_gemm *g, const void *c, uint64_t b, uint64_t i, u
 		   uint64_t *out)
 {
 	enum special all = FINITE, s;
-	mpz_t sum, total;
+	mpz_t *sum = &scratch[SUM], *total = &scratch[TOTAL];
 
-	mpz_inits(sum, total, NULL);
+	mpz_set_ui(*total, 0);
 	if (g->alpha != 0) {
-		s = g->arithmetic ? fp32_chain(g, i, j, sum) : dot(g, b, i, j, sum);
-		all = join(all, add_term(total, g->alpha, s, sum));
+		s = g->arithmetic ? fp32_chain(g, i, j, *sum) : dot(g, b, i, j, *sum);
+		all = join(all, add_term(*total, g->alpha, s, *sum));
 	}
 	if (g->beta != 0) {
 		uint64_t at = b * g->c.batch_stride + i * g->c.leading_dimension + j;
@@ -304,25 +307,24 @@ void expect(const struct quire_gemm *g, const void *c, uint64_t b, uint64_t i, u
 			s = FINITE;
 			if (w[9] == 1ull << 63 && w[0] <= 2 && !(w[1] | w[8]))
 				s = w[0] == 0 ? NAN_ : w[0] == 1 ? PINF : NINF;
-			mpz_import(sum, 10, -1, 8, 0, 0, w);
+			mpz_import(*sum, 10, -1, 8, 0, 0, w);
 			if (neg) {
-				mpz_t full;
+				mpz_t *full = &scratch[FULL];
 
-				mpz_init_set_ui(full, 1);
-				mpz_mul_2exp(full, full, 640);
-				mpz_sub(sum, sum, full);
-				mpz_clear(full);
+				mpz_set_ui(*full, 1);
+				mpz_mul_2exp(*full, *full, 640);
+				mpz_sub(*sum, *sum, *full);
 			}
-			mpz_mul_2exp(sum, sum, UNIT - 298);
+			mpz_mul_2exp(*sum, *sum, UNIT - 298);
 		} else {
-			s = decode(g->c.format, load(g->c.format, c, at), sum);
+			s = decode(g->c.format, load(g->c.format, c, at), *sum);
 		}
-		all = join(all, add_term(total, g->beta, s, sum));
+		all = join(all, add_term(*total, g->beta, s, *sum));
 	}
 	if (g->bias_kind) {
 		s = decode(g->bias_format, load(g->bias_format, g->bias, g->bias_kind ==
-			QUIRE_GEMM_BIAS_PER_ROW ? i : j), sum);
-		all = join(all, add_term(total, 1.0f, s, sum));
+			QUIRE_GEMM_BIAS_PER_ROW ? i : j), *sum);
+		all = join(all, add_term(*total, 1.0f, s, *sum));
 	}
 	if (g->d.format == QUIRE_FORMAT_QUIRE) {
 		memset(out, 0, 80);
@@ -330,20 +332,19 @@ void expect(const struct quire_gemm *g, const void *c, uint64_t b, uint64_t i, u
 			out[9] = 1ull << 63;
 			out[0] = all == NAN_ ? 0 : all == PINF ? 1 : 2;
 		} else {
-			mpz_fdiv_q_2exp(total, total, 2 * UNIT - 298);
-			mpz_fdiv_r_2exp(total, total, 640);
-			mpz_export(out, NULL, -1, 8, 0, 0, total);
+			mpz_fdiv_q_2exp(*total, *total, 2 * UNIT - 298);
+			mpz_fdiv_r_2exp(*total, *total, 640);
+			mpz_export(out, NULL, -1, 8, 0, 0, *total);
 		}
 	} else {
 		/* to 2^-UNIT with everything below in the last bit, doubled for room */
-		mpz_fdiv_r_2exp(sum, total, UNIT);
-		mpz_fdiv_q_2exp(total, total, UNIT);
-		if (mpz_sgn(sum))
-			mpz_setbit(total, 0);
-		*out = encode(g->d.format, all, total);
+		mpz_fdiv_r_2exp(*sum, *total, UNIT);
+		mpz_fdiv_q_2exp(*total, *total, UNIT);
+		if (mpz_sgn(*sum))
+			mpz_setbit(*total, 0);
+		*out = encode(g->d.format, all, *total);
 		if (g->activation && *out >> (width_of(g->d.format) - 1) & 1 &&
 		    !(is_posit(g->d.format) && *out == nan_bits(g->d.format)))
 			*out = 0;
 	}
-	mpz_clears(sum, total, NULL);
 }
