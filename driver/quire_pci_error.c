@@ -47,8 +47,12 @@ static void quire_error_wedge(struct quire_device *qdev)
 	quire_reach_stopped(qdev);
 	quire_power_begin_away();
 	quire_queues_cut_off(qdev, true);
-	/* Each boot that failed has put back what was saved, or zeros: from here on that counts. */
+	/*
+	 * Boots that failed may have found nobody to put anything back to.  From here on counts
+	 * what lies there.
+	 */
 	if (!quire_card_is_gone(qdev)) {
+		quire_power_put_back(qdev);
 		qdev->power->memory_lost = false;
 		quire_rescue_drop(qdev);
 	}

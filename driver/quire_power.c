@@ -143,12 +143,13 @@ void quire_power_take(struct quire_device *qdev, enum quire_away why)
 	unmap_mapping_range(qdev->drm.anon_inode->i_mapping, 0, 0, 1);
 }
 
-/* What was in card memory is gone: nobody shall find what others had there. */
-static void quire_power_forget(struct quire_device *qdev)
+void quire_power_put_back(struct quire_device *qdev)
 {
-	quire_queues_cut_off(qdev, true);
-	quire_rescue_clear(qdev);
-	drm_warn(&qdev->drm, "card memory has lost its content\n");
+	/* What others had there nobody shall find. */
+	if (qdev->power->memory_lost)
+		quire_rescue_clear(qdev);
+	else
+		quire_rescue_restore(qdev);
 }
 
 static int quire_power_boot(struct quire_device *qdev)
@@ -157,10 +158,11 @@ static int quire_power_boot(struct quire_device *qdev)
 	int ret = -EIO;
 
 	if (!quire_card_is_gone(qdev)) {
-		if (power->memory_lost)
-			quire_power_forget(qdev);
-		else
-			quire_rescue_restore(qdev);
+		if (power->memory_lost) {
+			quire_queues_cut_off(qdev, true);
+			drm_warn(&qdev->drm, "card memory has lost its content\n");
+		}
+		quire_power_put_back(qdev);
 		ret = quire_fw_boot(qdev);
 	}
 	if (ret) {

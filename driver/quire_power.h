@@ -108,6 +108,8 @@ void quire_power_stop(struct quire_device *qdev);
 void quire_power_set(struct quire_device *qdev, enum quire_away away);
 /* Nobody touches the card when this returns. */
 void quire_power_take(struct quire_device *qdev, enum quire_away why);
+/* What lay in card memory when the card was taken, or zeros if that is lost; it answers. */
+void quire_power_put_back(struct quire_device *qdev);
 /* The opposite of both: memory as it was, firmware, page tables, queues. */
 int quire_power_return(struct quire_device *qdev);
 
