@@ -331,10 +331,11 @@ struct drm_quire_vm_bind_op {
  * @syncs: array of struct drm_quire_sync; at most DRM_QUIRE_MAX_SYNCS
  *
  * All operations are checked before the first is done: after an error nothing has changed.
- * Calls of one address space are done in the order they were made; a synchronous one waits
- * for asynchronous ones before it, and -EINTR or a restart find nothing done.  An address space
- * that is destroyed, or whose file is closed, gives up calls that wait: their fences carry
- * -ECANCELED.
+ * Calls of one address space are done in the order of their places.  An asynchronous one takes
+ * its place when it is made, a synchronous one when no asynchronous one waits any more, those of
+ * other threads included that were made while it waited; before that -EINTR or a restart find
+ * nothing done.  An address space that is destroyed, or whose file is closed, gives up calls that
+ * wait: their fences carry -ECANCELED, and synchronous ones give -ENOENT.
  *
  * A job may use what was mapped when it was submitted, and what calls made before that map.
  * Unmapping and replacing are safe at any time: a job that uses what is gone faults, and memory
