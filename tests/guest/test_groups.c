@@ -179,7 +179,9 @@ static int more_unused_buffers(struct card *card, unsigned int i)
 static int more_user_memory(struct card *card, unsigned int i)
 {
 	static void *memory;
-	struct drm_quire_userptr args = { .size = USER_MEMORY };
+	/* dma-debug can follow only so many mappings of a page that devices write. */
+	struct drm_quire_userptr args = { .size = USER_MEMORY,
+					  .flags = DRM_QUIRE_USERPTR_READ_ONLY };
 
 	if (!i)
 		memory = mmap(NULL, USER_MEMORY, PROT_READ | PROT_WRITE,
