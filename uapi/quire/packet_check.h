@@ -115,8 +115,14 @@ static inline uint32_t quire_check_operand(const struct quire_operand *o, uint32
 		return at + (uint32_t)offsetof(struct quire_operand, batch_stride);
 	if (elements >= QUIRE_CHECK_VA_LIMIT || o->address & (align - 1))
 		return at;
-	if (batch > 1)
-		elements += (batch - 1) * o->batch_stride;
+	if (batch > 1) {
+		const uint64_t strides = (batch - 1) * o->batch_stride;
+
+		/* Below 2^64, but with the elements on top it need not be. */
+		if (strides >= QUIRE_CHECK_VA_LIMIT)
+			return at;
+		elements += strides;
+	}
 	if (elements >= QUIRE_CHECK_VA_LIMIT ||
 	    !quire_check_make_range(range, o->address, quire_check_bytes(o->format, elements)))
 		return at;
