@@ -34,11 +34,10 @@ uint32_t dma_write(uint32_t context, uint64_t address, const void *from, uint32_
 	return transfer(context, address, from, bytes, QUIRE_DMA_FROM_SRAM, fault_address);
 }
 
-/* The driver polls the record too, so a refused write needs no other report. */
-void dma_write_record(uint64_t address, const struct quire_fence_record *record)
+uint32_t dma_write_record(uint64_t address, const struct quire_fence_record *record)
 {
 	uint64_t fault_address;
 
-	transfer(QUIRE_DMA_BUS, address, record, sizeof(*record), QUIRE_DMA_RECORD,
-		 &fault_address);
+	return transfer(QUIRE_DMA_BUS, address, record, sizeof(*record), QUIRE_DMA_RECORD,
+			&fault_address);
 }

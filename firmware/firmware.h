@@ -123,7 +123,8 @@ uint32_t dma_read(uint32_t context, uint64_t address, void *to, uint32_t bytes,
 		  uint64_t *fault_address);
 uint32_t dma_write(uint32_t context, uint64_t address, const void *from, uint32_t bytes,
 		   uint64_t *fault_address);
-void dma_write_record(uint64_t address, const struct quire_fence_record *record);
+/* 0, or QUIRE_FAULT_*: the driver has no record. */
+uint32_t dma_write_record(uint64_t address, const struct quire_fence_record *record);
 
 /*
  * packet.c: check a packet, whose first bytes are in the queue's packet union.

@@ -83,12 +83,27 @@ static __attribute__((noinline)) void stop_on_failure(struct queue *q)
 	log_failure(number, &q->record);
 }
 
+/*
+ * The bus has refused the record, of a job that has ended: nobody learns how.  COMPLETED does
+ * not count it, and JOB goes on naming it, so that it is not taken for one without effects.
+ */
+static __attribute__((noinline)) void lose_record(struct queue *q, uint32_t fault)
+{
+	q->record.fault_info = fault;
+	q->in_job = false;
+	q->in_packet = false;
+	if (!q->shown)
+		progress_show(q->number);
+	stop_on_failure(q);
+}
+
 void job_finish(struct queue *q)
 {
 	struct quire_fence_record *record = &q->record;
 	uint32_t flags = q->entry->flags;
 	uint32_t slot = (uint32_t)record->sequence & (q->entries - 1);
 	bool interrupt = flags & QUIRE_RING_INTERRUPT;
+	uint32_t fault;
 
 	progress_count(q);
 	record->ended = q->busy_since;
@@ -96,7 +111,11 @@ void job_finish(struct queue *q)
 	/* An entry that was refused says nothing that can be relied on. */
 	if (q->entry->outcome && record->status != QUIRE_STATUS_FIRMWARE)
 		write_outcome(q);
-	dma_write_record(q->records + slot * (uint32_t)sizeof(*record), record);
+	fault = dma_write_record(q->records + slot * (uint32_t)sizeof(*record), record);
+	if (fault) {
+		lose_record(q, fault);
+		return;
+	}
 	/* Whoever rang the doorbell still waits for it, and looks at the record next. */
 	if (flags & QUIRE_RING_LATE && io_read(QUIRE_IO_SERVING) == q->number)
 		interrupt = false;

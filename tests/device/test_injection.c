@@ -231,6 +231,41 @@ static void a_bus_error_ends_the_job_with_its_place(void **state)
 	board_stop(s.board);
 }
 
+/* Who waits for the record of a job that has ended must not wait for ever. */
+static void a_record_that_the_bus_refuses_faults_the_queue(void **state)
+{
+	const uint32_t queue = QUIRE_REG_QUEUE(0);
+	struct setting s = ready();
+	struct quire_packet_header nop = { .opcode = QUIRE_PACKET_NOP, .bytes = sizeof(nop) };
+
+	(void)state;
+	/* no memory there */
+	card_mailbox(s.card, QUIRE_MAILBOX_QUEUE_STOP, 0);
+	card_configure_queue(s.card, 0, 0, 0);
+	card_write(s.card, queue + QUIRE_QUEUE_RECORD_LO, 0x40000000);
+	assert_int_equal(QUIRE_MAILBOX_OK, card_mailbox(s.card, QUIRE_MAILBOX_QUEUE_START, 0));
+	s.card->sequence[0] = 0;
+	card_write(s.card, QUIRE_REG_EVENT_STATUS, ~0u);
+	s.card->access.memory_write(s.card->access.opaque, CARD_DATA, &nop, sizeof(nop));
+	card_push(s.card, 0, CARD_VIRTUAL, sizeof(nop));
+	card_push(s.card, 0, CARD_VIRTUAL, sizeof(nop));
+	card_doorbell(s.card, 0);
+	card_wait(s.card, queue + QUIRE_QUEUE_STATE, QUIRE_QUEUE_FAULTED);
+	assert_true(card_read(s.card, QUIRE_REG_EVENT_STATUS) & QUIRE_EVENT_QUEUE_FAULT);
+	assert_true(board_wait_vector(s.board, 0, 1));
+	assert_int_equal(0, card_read64(s.card, QUIRE_REG_COUNTER_LO(QUIRE_COUNTER_JOBS)));
+	assert_int_equal(1, card_read64(s.card, QUIRE_REG_COUNTER_LO(QUIRE_COUNTER_ERRORS)));
+	/* It has begun and is not known to have ended; the one behind it has not begun. */
+	assert_int_equal(0, card_read(s.card, queue + QUIRE_QUEUE_COMPLETED));
+	assert_int_equal(1, card_read(s.card, queue + QUIRE_QUEUE_JOB));
+	check_card_works(&s, 1);
+	assert_int_equal(QUIRE_MAILBOX_OK, card_mailbox(s.card, QUIRE_MAILBOX_QUEUE_STOP, 0));
+	card_start_queue(s.card, 0, 0);
+	assert_int_equal(0, card_read(s.card, queue + QUIRE_QUEUE_JOB));
+	check_card_works(&s, 0);
+	board_stop(s.board);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +278,7 @@ int main(void)
 		cmocka_unit_test(a_halted_processor_is_reset_too),
 		cmocka_unit_test(a_crash_of_the_firmware_is_reported_and_a_reset_ends_it),
 		cmocka_unit_test(a_bus_error_ends_the_job_with_its_place),
+		cmocka_unit_test(a_record_that_the_bus_refuses_faults_the_queue),
 	};
 
 	if (!qtest_available())
