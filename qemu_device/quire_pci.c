@@ -9,20 +9,23 @@
  * Specification: docs/hardware.md of the Quire project.
  *
  * Locking: register accesses arrive with the big lock held.  The core's own
- * threads never take it: DMA goes without (and is refused where it would end in
- * a device).  Interrupts are collected in a bitmap, because the message may be
+ * threads use the bus without it, but behind an IOMMU (and are refused where
+ * DMA would end in a device).  Interrupts are collected in a bitmap, because the message may be
  * addressed to anything, this function's own reset included: it is sent by the
  * register access that caused it when the core is done, or by a bottom half.
  *
- * A reset waits for the core's threads with the big lock dropped.  Other
- * processors may use the function meanwhile, which the core allows, or unplug it:
- * quire_exit() waits until no reset is under way.
+ * Nobody who holds the big lock waits for the core's threads: they may want it
+ * before they come to rest, as an IOMMU does that reports a fault.  So a reset
+ * only begins here and the core ends it, and an unplugged function leaves its
+ * core to a thread that joins the others, and holds a reference until then.
  */
 
 #include "qemu/osdep.h"
 #include "qemu/log.h"
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
+#include "qemu/rcu.h"
+#include "qemu/thread.h"
 #include "qemu/timer.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
@@ -33,7 +36,10 @@
 #include "hw/pci/pcie_aer.h"
 #include "hw/qdev-properties.h"
 #include "migration/blocker.h"
+#include "migration/vmstate.h"
 #include "qom/object.h"
+#include "sysemu/replay.h"
+#include "sysemu/runstate.h"
 #include "trace.h"
 
 #include <quire/hw.h>
@@ -54,15 +60,26 @@ struct QuireState {
     MemoryRegion registers;
     MemoryRegion memory;
     QEMUBH *vectors_bh;
+    QEMUTimer *alarm;
+    VMChangeStateEntry *run_state;
     /* Raised and not yet sent; atomic. */
     uint32_t vectors_pending[QUIRE_VECTOR_WORDS];
     /* The rest is under the big lock. */
     struct quire_device *device;    /* NULL before realize and from exit on */
+    struct quire_device *retired;   /* it, from exit on; the reaper's */
     bool powered;                   /* D0; in D3hot nothing but config answers */
+    bool sending;                   /* a message: whoever gets it is called */
     bool waking;                    /* from D3hot: memory has been refreshed */
-    unsigned resets;                /* under way */
-    QemuCond resets_done;
     Error *migration_blocker;
+    QemuCond rest;                  /* nobody signals it: waits for it end by time */
+
+    /*
+     * The function is plugged in.  Written under the big lock, read by the
+     * core's threads, which use the function's address space in a read side of
+     * RCU that began before: the PCI core takes it away a grace period later.
+     */
+    bool plugged;
+    bool translated;                /* behind an IOMMU; as plugged, but no RCU */
 
     /* properties */
     uint64_t memory_bytes;
@@ -75,50 +92,99 @@ struct QuireState {
 
 static const MemTxAttrs quire_dma_attrs = { .memory = 1 };
 
+/*
+ * An IOMMU that reports a fault interrupts the guest, which takes the big lock,
+ * and none of them takes it by itself.  True: quire_bus_unlock().
+ */
+static bool quire_bus_lock(QuireState *s)
+{
+    if (!qatomic_read(&s->translated) || qemu_mutex_iothread_locked()) {
+        return false;
+    }
+    qemu_mutex_lock_iothread();
+    return true;
+}
+
+static void quire_bus_unlock(bool locked)
+{
+    if (locked) {
+        qemu_mutex_unlock_iothread();
+    }
+}
+
+static bool quire_bus_transfer(QuireState *s, uint64_t address, void *buffer,
+                               size_t bytes, DMADirection direction)
+{
+    bool locked = quire_bus_lock(s), good;
+
+    WITH_RCU_READ_LOCK_GUARD() {
+        good = qatomic_read(&s->plugged) &&
+               pci_dma_rw(PCI_DEVICE(s), address, buffer, bytes, direction,
+                          quire_dma_attrs) == MEMTX_OK;
+    }
+    quire_bus_unlock(locked);
+    return good;
+}
+
 static bool quire_bus_read(void *opaque, uint64_t address, void *to,
                            size_t bytes)
 {
-    QuireState *s = opaque;
-
-    return pci_dma_rw(PCI_DEVICE(s), address, to, bytes,
-                      DMA_DIRECTION_TO_DEVICE, quire_dma_attrs) == MEMTX_OK;
+    return quire_bus_transfer(opaque, address, to, bytes,
+                              DMA_DIRECTION_TO_DEVICE);
 }
 
 static bool quire_bus_write(void *opaque, uint64_t address, const void *from,
                             size_t bytes)
 {
-    QuireState *s = opaque;
-
-    return pci_dma_rw(PCI_DEVICE(s), address, (void *)from, bytes,
-                      DMA_DIRECTION_FROM_DEVICE, quire_dma_attrs) == MEMTX_OK;
+    return quire_bus_transfer(opaque, address, (void *)from, bytes,
+                              DMA_DIRECTION_FROM_DEVICE);
 }
 
 /*
  * Only memory is mapped: for anything else dma_memory_map() would hand out a
  * bounce buffer, of which there is one in the whole machine.
  */
+static void *quire_map(QuireState *s, uint64_t address, size_t *bytes,
+                       bool write)
+{
+    AddressSpace *as = pci_get_address_space(PCI_DEVICE(s));
+    hwaddr offset, length = *bytes;
+    MemoryRegion *mr;
+    dma_addr_t mapped;
+    void *host;
+
+    RCU_READ_LOCK_GUARD();
+
+    if (!qatomic_read(&s->plugged)) {
+        return NULL;
+    }
+    mr = address_space_translate(as, address, &offset, &length, write,
+                                 quire_dma_attrs);
+    if (!memory_access_is_direct(mr, write)) {
+        return NULL;
+    }
+    mapped = length;
+    host = dma_memory_map(as, address, &mapped,
+                          write ? DMA_DIRECTION_FROM_DEVICE
+                                : DMA_DIRECTION_TO_DEVICE,
+                          quire_dma_attrs);
+    /* The map may have changed since: no bounce buffer after all. */
+    if (host && !memory_region_from_host(host, &offset)) {
+        dma_memory_unmap(as, host, mapped, DMA_DIRECTION_TO_DEVICE, 0);
+        return NULL;
+    }
+    *bytes = mapped;
+    return host;
+}
+
 static void *quire_bus_map(void *opaque, uint64_t address, size_t *bytes,
                            bool write)
 {
     QuireState *s = opaque;
-    AddressSpace *as = pci_get_address_space(PCI_DEVICE(s));
-    hwaddr offset, length = *bytes;
-    MemoryRegion *mr;
-    void *host = NULL;
+    bool locked = quire_bus_lock(s);
+    void *host = quire_map(s, address, bytes, write);
 
-    WITH_RCU_READ_LOCK_GUARD() {
-        mr = address_space_translate(as, address, &offset, &length, write,
-                                     quire_dma_attrs);
-        if (memory_access_is_direct(mr, write)) {
-            dma_addr_t mapped = length;
-
-            host = dma_memory_map(as, address, &mapped,
-                                  write ? DMA_DIRECTION_FROM_DEVICE
-                                        : DMA_DIRECTION_TO_DEVICE,
-                                  quire_dma_attrs);
-            *bytes = mapped;
-        }
-    }
+    quire_bus_unlock(locked);
     return host;
 }
 
@@ -165,12 +231,14 @@ static void quire_send_vectors(QuireState *s)
             unsigned vector = 32 * i + ctz32(pending);
 
             pending &= pending - 1;
-            /* A message may have been the end of the function. */
-            if (!s->device) {
+            /* A message may have been a reset, or the end, of the function. */
+            if (!s->device || quire_device_in_reset(s->device)) {
                 return;
             }
             trace_quire_raise_vector(s->serial, vector);
+            s->sending = true;
             msix_notify(PCI_DEVICE(s), vector);
+            s->sending = false;
         }
     }
 }
@@ -183,6 +251,27 @@ static void quire_vectors_bh(void *opaque)
 static uint64_t quire_bus_clock(void *opaque)
 {
     return qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
+}
+
+static void quire_alarm(void *opaque)
+{
+    QuireState *s = opaque;
+
+    /* From exit on the core's threads end by themselves. */
+    if (s->device) {
+        quire_device_alarm(s->device);
+    }
+}
+
+static void quire_bus_alarm(void *opaque, uint64_t ns)
+{
+    QuireState *s = opaque;
+
+    if (ns) {
+        timer_mod_ns(s->alarm, ns);
+    } else {
+        timer_del(s->alarm);
+    }
 }
 
 static void quire_bus_log(void *opaque, const char *line)
@@ -216,25 +305,71 @@ static void quire_bus_trace(void *opaque, enum quire_trace what,
     }
 }
 
-/* The core waits for its threads, and behind an IOMMU those may want the lock. */
-static void quire_bus_wait_begin(void *opaque)
+static void quire_bus_at_rest(void *opaque)
 {
-    qemu_mutex_unlock_iothread();
+    QuireState *s = opaque;
+
+    for (unsigned i = 0; i < QUIRE_VECTOR_WORDS; i++) {
+        qatomic_set(&s->vectors_pending[i], 0);
+    }
 }
 
-static void quire_bus_wait_end(void *opaque)
+/*
+ * A thread of the core uses the machine's memory map, which goes away under whoever
+ * RCU does not know.
+ */
+typedef struct QuireThread {
+    QemuThread thread;
+    void *(*run)(void *argument);
+    void *argument;
+} QuireThread;
+
+static void *quire_thread(void *opaque)
 {
-    qemu_mutex_lock_iothread();
+    QuireThread *thread = opaque;
+
+    rcu_register_thread();
+    thread->run(thread->argument);
+    rcu_unregister_thread();
+    return NULL;
+}
+
+static void *quire_bus_thread_start(void *opaque, const char *name,
+                                    void *(*run)(void *argument),
+                                    void *argument)
+{
+    QuireThread *thread = g_new(QuireThread, 1);
+    g_autofree char *full = g_strdup_printf("quire-%s", name);
+
+    thread->run = run;
+    thread->argument = argument;
+    qemu_thread_create(&thread->thread, full, quire_thread, thread,
+                       QEMU_THREAD_JOINABLE);
+    return thread;
+}
+
+static void quire_bus_thread_join(void *opaque, void *opaque_thread)
+{
+    QuireThread *thread = opaque_thread;
+
+    qemu_thread_join(&thread->thread);
+    g_free(thread);
 }
 
 /* --- Registers --- */
+
+/* A message that is addressed to this function's own registers goes nowhere. */
+static bool quire_answers(const QuireState *s)
+{
+    return s->device && s->powered && !s->sending;
+}
 
 static uint64_t quire_register_read(void *opaque, hwaddr offset, unsigned size)
 {
     QuireState *s = opaque;
     uint64_t value = UINT64_MAX;
 
-    if (s->device && s->powered) {
+    if (quire_answers(s)) {
         value = quire_device_read(s->device, offset, size);
     }
     trace_quire_register_read(s->serial, offset, size, value);
@@ -247,7 +382,7 @@ static void quire_register_write(void *opaque, hwaddr offset, uint64_t value,
     QuireState *s = opaque;
 
     trace_quire_register_write(s->serial, offset, size, value);
-    if (s->device && s->powered) {
+    if (quire_answers(s)) {
         quire_device_write(s->device, offset, value, size);
         quire_send_vectors(s);
     }
@@ -288,19 +423,11 @@ static void quire_reset(DeviceState *dev)
     PCIDevice *pci = PCI_DEVICE(dev);
 
     trace_quire_reset(s->serial);
+    /* A function is reset before it is used, and after the machine is done. */
+    qatomic_set(&s->translated,
+                pci_device_iommu_address_space(pci) != &address_space_memory);
     if (s->device) {
-        /* exit() waits for us and has not taken anything away yet. */
-        s->resets++;
-        quire_device_reset(s->device);
-        if (!s->waking) {
-            quire_device_forget(s->device);
-        }
-        if (--s->resets == 0) {
-            qemu_cond_broadcast(&s->resets_done);
-        }
-    }
-    for (unsigned i = 0; i < QUIRE_VECTOR_WORDS; i++) {
-        qatomic_set(&s->vectors_pending[i], 0);
+        quire_device_reset(s->device, s->waking);
     }
     pci_word_test_and_clear_mask(pci->config + QUIRE_PM_OFFSET + PCI_PM_CTRL,
                                  PCI_PM_CTRL_STATE_MASK);
@@ -341,6 +468,20 @@ static void quire_config_write(PCIDevice *pci, uint32_t address,
     pcie_cap_flr_write_config(pci, address, value, length);
 }
 
+/*
+ * The processors have stopped before, and as for them the big lock is dropped
+ * while we wait: a band that is run to its end may want it.
+ */
+static void quire_run_state(void *opaque, bool running, RunState state)
+{
+    QuireState *s = opaque;
+
+    quire_device_pause(s->device, !running);
+    while (!running && s->device && !quire_device_at_rest(s->device)) {
+        qemu_cond_timedwait_iothread(&s->rest, 1);
+    }
+}
+
 static bool quire_init_pm(PCIDevice *pci, Error **errp)
 {
     int offset = pci_add_capability(pci, PCI_CAP_ID_PM, QUIRE_PM_OFFSET,
@@ -366,10 +507,12 @@ static bool quire_init_core(QuireState *s, Error **errp)
             .card_written = quire_bus_card_written,
             .raise = quire_bus_raise,
             .clock = quire_bus_clock,
+            .alarm = quire_bus_alarm,
             .log = quire_bus_log,
             .trace = quire_bus_trace,
-            .wait_begin = quire_bus_wait_begin,
-            .wait_end = quire_bus_wait_end,
+            .at_rest = quire_bus_at_rest,
+            .thread_start = quire_bus_thread_start,
+            .thread_join = quire_bus_thread_join,
         },
         .memory = memory_region_get_ram_ptr(&s->memory),
         .memory_bytes = s->memory_bytes,
@@ -444,26 +587,60 @@ static bool quire_init_capabilities(PCIDevice *pci, Error **errp)
                          errp) == 0;
 }
 
+static void quire_free_notifiers(QuireState *s)
+{
+    qemu_bh_delete(s->vectors_bh);
+    timer_free(s->alarm);
+    qemu_cond_destroy(&s->rest);
+}
+
+/* Nothing of the core runs any more: the last reference goes, in the main loop. */
+static void quire_reaped_bh(void *opaque)
+{
+    QuireState *s = opaque;
+
+    quire_free_notifiers(s);
+    object_unref(OBJECT(s));
+}
+
+static void *quire_reaper(void *opaque)
+{
+    QuireState *s = opaque;
+
+    quire_device_destroy(s->retired);
+    aio_bh_schedule_oneshot(qemu_get_aio_context(), quire_reaped_bh, s);
+    return NULL;
+}
+
+/* The core's threads give up, but nobody waits here for the moment they have. */
+static void quire_retire(QuireState *s)
+{
+    QemuThread reaper;
+
+    s->retired = s->device;
+    s->device = NULL;
+    qatomic_set(&s->plugged, false);
+    quire_device_retire(s->retired);
+    object_ref(OBJECT(s));
+    qemu_thread_create(&reaper, "quire-reaper", quire_reaper, s,
+                       QEMU_THREAD_DETACHED);
+}
+
 /* Also takes away what a realize that failed had set up. */
 static void quire_exit(PCIDevice *pci)
 {
     QuireState *s = QUIRE(pci);
-    struct quire_device *device;
 
-    while (s->resets) {
-        qemu_cond_wait_iothread(&s->resets_done);
+    if (s->device) {
+        qemu_del_vm_change_state_handler(s->run_state);
+        quire_retire(s);
+    } else if (s->vectors_bh) {
+        quire_free_notifiers(s);
     }
-    /* Destroying drops the big lock too: nobody must find the core any more. */
-    device = s->device;
-    s->device = NULL;
-    if (device) {
-        quire_device_destroy(device);
+    if (memory_region_size(&s->memory)) {
+        /* The next function in this slot has a memory of the same name. */
+        vmstate_unregister_ram(&s->memory, DEVICE(pci));
     }
-    if (s->vectors_bh) {
-        qemu_bh_delete(s->vectors_bh);
-        s->vectors_bh = NULL;
-    }
-    qemu_cond_destroy(&s->resets_done);
     pcie_aer_exit(pci);
     pcie_cap_exit(pci);
     msix_uninit_exclusive_bar(pci);
@@ -478,18 +655,29 @@ static void quire_realize(PCIDevice *pci, Error **errp)
 {
     QuireState *s = QUIRE(pci);
 
+    if (replay_mode != REPLAY_MODE_NONE) {
+        error_setg(errp, "quire: the card's threads cannot be recorded or "
+                         "replayed: leave out rr=");
+        return;
+    }
     if (!is_power_of_2(s->memory_bytes) ||
         s->memory_bytes < QUIRE_MEMORY_LEAST) {
         error_setg(errp, "quire: memory must be a power of two and at least "
                          "16 MiB");
         return;
     }
-    qemu_cond_init(&s->resets_done);
     s->powered = true;
+    s->plugged = true;
     if (quire_init_blocker(s, errp) && quire_init_bars(s, errp) &&
         quire_init_capabilities(pci, errp)) {
         s->vectors_bh = qemu_bh_new(quire_vectors_bh, s);
+        s->alarm = timer_new_ns(QEMU_CLOCK_VIRTUAL, quire_alarm, s);
+        qemu_cond_init(&s->rest);
         if (quire_init_core(s, errp)) {
+            s->run_state = qdev_add_vm_change_state_handler(DEVICE(s),
+                                                            quire_run_state,
+                                                            s);
+            quire_device_pause(s->device, !runstate_is_running());
             return;
         }
     }

@@ -70,6 +70,19 @@ static uint32_t check_image(struct quire_device *device, const uint8_t *image, u
 	return body;
 }
 
+/* A command that the firmware has not answered: nobody else will. */
+static void abort_mailbox(struct quire_device *device)
+{
+	uint32_t sequence = atomic_load(&device->mailbox_sequence);
+
+	atomic_store(&device->mailbox_seen, sequence);
+	if (atomic_load(&device->mailbox_done) == sequence)
+		return;
+	atomic_store(&device->mailbox_result, QUIRE_MAILBOX_ABORTED);
+	atomic_store(&device->mailbox_done, sequence);
+	device_post_event(device, QUIRE_EVENT_MAILBOX);
+}
+
 /*
  * Nothing of the card runs when this returns.  Engines may work for a firmware
  * that has halted since, so this is not only for a firmware that runs.
@@ -88,9 +101,8 @@ static void stop(struct quire_device *device)
 	atomic_store(&device->stopped, false);
 	atomic_store(&device->engine_done, 0);
 	atomic_store(&device->doorbells, 0);
-	atomic_store(&device->alarm, 0);
-	atomic_store(&device->mailbox_done, atomic_load(&device->mailbox_sequence));
-	atomic_store(&device->mailbox_seen, atomic_load(&device->mailbox_sequence));
+	processor_set_alarm(device, 0);
+	abort_mailbox(device);
 	atomic_store(&device->negotiated, 0);
 	for (unsigned int q = 0; q < QUIRE_QUEUES; q++) {
 		atomic_store(&device->queue[q][QUIRE_QUEUE_TAIL / 4], 0);

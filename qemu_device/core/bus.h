@@ -3,10 +3,9 @@
  * What the device core needs from the machine around it.  The QEMU glue fills
  * this in for a guest; the unit tests and fuzzers fill it in with plain memory.
  *
- * Every call may come from any thread: the one that accesses a register, the
- * processor's thread or an engine's.  The core holds no lock that a register
- * access waits for while it makes one of these calls; but it may hold one that a
- * reset waits for, so no call may lead to quire_device_reset() in its own thread.
+ * Every call may come from any thread: the one that accesses a register, or one
+ * that @thread_start has started.  Threads that the arithmetic has for itself make none.  The core holds no lock that a register
+ * access or a reset waits for while it makes one of these calls.
  */
 #ifndef QUIRE_CORE_BUS_H
 #define QUIRE_CORE_BUS_H
@@ -34,10 +33,16 @@ enum quire_trace {
  * @unmap:   give back what @map returned; written tells that bytes changed
  * @card_written: the core changed card memory (for dirty tracking)
  * @raise:   send an interrupt
- * @clock:   nanoseconds, never going back
+ * @clock:   nanoseconds, never going back; they stand still while the machine does
+ * @alarm:   call quire_device_alarm() once @clock has got so far, 0: never; what was asked
+ *           for before is forgotten
  * @log:     one line of the firmware's log, without a newline
  * @trace:   something happened; for people only
- * @wait_begin, @wait_end: around a wait for the core's own threads
+ * @at_rest: a reset has brought everything to rest, and the card is about to answer again:
+ *           interrupts raised before are void
+ * @thread_start: run(argument) in a thread of its own, ready for all calls here; the name
+ *           is for people.  NULL when there is none to be had.
+ * @thread_join: wait for its end, once
  */
 struct quire_bus {
 	void *opaque;
@@ -48,11 +53,14 @@ struct quire_bus {
 	void (*card_written)(void *opaque, uint64_t offset, uint64_t bytes);
 	void (*raise)(void *opaque, unsigned int vector);
 	uint64_t (*clock)(void *opaque);
+	void (*alarm)(void *opaque, uint64_t ns);
 	void (*log)(void *opaque, const char *line);
 	void (*trace)(void *opaque, enum quire_trace what, uint32_t subject, uint64_t value,
 		      uint32_t detail);
-	void (*wait_begin)(void *opaque);
-	void (*wait_end)(void *opaque);
+	void (*at_rest)(void *opaque);
+	void *(*thread_start)(void *opaque, const char *name, void *(*run)(void *argument),
+			      void *argument);
+	void (*thread_join)(void *opaque, void *thread);
 };
 
 #endif /* QUIRE_CORE_BUS_H */

@@ -32,13 +32,34 @@ struct quire_device_config {
 /* NULL with a text in *error when the configuration cannot work. */
 struct quire_device *quire_device_create(const struct quire_device_config *config,
 					 const char **error);
+
+/*
+ * Reset as by a function-level reset.  It waits for nobody: from now on registers read all
+ * ones and writes are dropped, nothing new reaches the bus, and all that runs gives up; once
+ * nothing runs any more the card answers again.  With refreshed memory it keeps what is in it
+ * whatever is injected.
+ */
+void quire_device_reset(struct quire_device *device, bool refreshed);
+bool quire_device_in_reset(const struct quire_device *device);
+
+/*
+ * While the machine stands still so does the card: nothing begins any more, and once it is at
+ * rest nothing touches memory, sends or counts.  Bands that have begun are run to their end
+ * first.  Resets are served nevertheless.  Under the lock of register accesses.
+ */
+void quire_device_pause(struct quire_device *device, bool paused);
+bool quire_device_at_rest(struct quire_device *device);
+
+/* The time that the bus was asked for has come.  From any thread. */
+void quire_device_alarm(struct quire_device *device);
+
+/*
+ * The end, in two steps: the first under the lock of register accesses, none of which may
+ * follow; the second waits for the core's threads, in a thread that holds no lock that they
+ * may want.
+ */
+void quire_device_retire(struct quire_device *device);
 void quire_device_destroy(struct quire_device *device);
-
-/* Reset as by a function-level reset: returns when nothing runs any more. */
-void quire_device_reset(struct quire_device *device);
-
-/* After a reset in which memory is not refreshed: fill it with 0xa5 if that is injected. */
-void quire_device_forget(struct quire_device *device);
 
 /* Register accesses of any size; only aligned 4-byte ones mean something. */
 uint64_t quire_device_read(struct quire_device *device, uint64_t offset, unsigned int bytes);
@@ -50,6 +71,7 @@ enum quire_injection {
 	QUIRE_INJECT_ENGINE_HANG,	/* bitmap of engines that never finish; cancel still works */
 	QUIRE_INJECT_ENGINE_DEAF,	/* bitmap of engines that hang and ignore cancel, not reset */
 	QUIRE_INJECT_ENGINE_STUCK,	/* bitmap of engines that only a reset of the function ends */
+	QUIRE_INJECT_ENGINE_FROZEN,	/* bitmap of engines that nothing ends, until this is cleared */
 	QUIRE_INJECT_MCU_HALT,		/* not 0: the processor stands still */
 	QUIRE_INJECT_CRASH_FIRMWARE,	/* this many times the processor jumps out of its memory */
 	QUIRE_INJECT_DROP_INTERRUPTS,	/* this many interrupts get lost */

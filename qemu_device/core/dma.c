@@ -6,14 +6,16 @@
 
 bool dma_bus_read(struct quire_device *device, uint64_t address, void *to, size_t bytes)
 {
-	if (device_injection_fires(device, QUIRE_INJECT_DMA_ERRORS))
+	if (quire_device_in_reset(device) ||
+	    device_injection_fires(device, QUIRE_INJECT_DMA_ERRORS))
 		return false;
 	return device->bus.read(device->bus.opaque, address, to, bytes);
 }
 
 bool dma_bus_write(struct quire_device *device, uint64_t address, const void *from, size_t bytes)
 {
-	if (device_injection_fires(device, QUIRE_INJECT_DMA_ERRORS))
+	if (quire_device_in_reset(device) ||
+	    device_injection_fires(device, QUIRE_INJECT_DMA_ERRORS))
 		return false;
 	return device->bus.write(device->bus.opaque, address, from, bytes);
 }
@@ -68,6 +70,9 @@ static uint64_t contiguous(struct quire_device *device, struct tlb *tlb, uint32_
 	uint64_t entry;
 
 	while (length < bytes) {
+		/* Tables may go on for the whole of the address space. */
+		if (tlb->engine && engine_stopped(tlb->engine))
+			break;
 		/* A fault further on is found, and reported, when its turn comes. */
 		if (address + length >= 1ull << QUIRE_VA_BITS ||
 		    !mmu_translate(device, tlb, context, address + length, write, &entry, NULL))
@@ -76,7 +81,7 @@ static uint64_t contiguous(struct quire_device *device, struct tlb *tlb, uint32_
 		    (entry & QUIRE_PTE_ADDRESS) !=
 			    (first & QUIRE_PTE_ADDRESS) + address % QUIRE_PAGE_BYTES + length)
 			break;
-		length += QUIRE_PAGE_BYTES;
+		length += QUIRE_PAGE_BYTES + mmu_rest_of_block(tlb, context, address + length);
 	}
 	return length < bytes ? length : bytes;
 }
@@ -100,7 +105,8 @@ bool segment_get(struct quire_device *device, struct tlb *tlb, uint32_t context,
 		segment->host = device->config.memory + target;
 		return true;
 	}
-	if (device_injection_fires(device, QUIRE_INJECT_DMA_ERRORS))
+	if (quire_device_in_reset(device) ||
+	    device_injection_fires(device, QUIRE_INJECT_DMA_ERRORS))
 		return bus_fault(device, context, address, write, fault);
 	mapped = bytes;
 	segment->host = device->bus.map(device->bus.opaque, target, &mapped, write);

@@ -4,6 +4,7 @@
  * engine's thread when it is not, and report in the band.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,10 +23,14 @@
 #define INLINE_BYTES 131072u
 #define ROW_BYTES 256u
 
+/* Of the host's time, in instructions of the processor: a band handed over, one run here. */
+#define START_COST 500
+#define INLINE_COST 1500
+
 bool engine_stopped(const struct engine *engine)
 {
 	return __atomic_load_n(&engine->cancel, __ATOMIC_RELAXED) ||
-	       atomic_load(&engine->device->stopped);
+	       atomic_load(&engine->device->stopped) || quire_device_in_reset(engine->device);
 }
 
 void engine_fault(const struct band_job *job, const struct fault *fault, uint32_t unit)
@@ -44,7 +49,8 @@ static bool hangs(const struct engine *engine)
 {
 	return injected(engine, QUIRE_INJECT_ENGINE_HANG) ||
 	       injected(engine, QUIRE_INJECT_ENGINE_DEAF) ||
-	       injected(engine, QUIRE_INJECT_ENGINE_STUCK);
+	       injected(engine, QUIRE_INJECT_ENGINE_STUCK) ||
+	       injected(engine, QUIRE_INJECT_ENGINE_FROZEN);
 }
 
 /* What ends an injected hang, besides its own end. */
@@ -52,7 +58,11 @@ static bool obeys(const struct engine *engine)
 {
 	struct quire_device *device = engine->device;
 
-	if (atomic_load(&device->function_resets))
+	if (atomic_load(&device->quit))
+		return true;
+	if (injected(engine, QUIRE_INJECT_ENGINE_FROZEN))
+		return false;
+	if (quire_device_in_reset(device))
 		return true;
 	if (injected(engine, QUIRE_INJECT_ENGINE_STUCK))
 		return false;
@@ -225,26 +235,26 @@ static void finish(struct engine *engine, uint32_t offset, const struct engine_w
 	atomic_fetch_or(&device->engine_done, 1u << engine->number);
 }
 
-void engine_start(struct engine *engine, uint32_t sram_address)
+uint32_t engine_start(struct engine *engine, uint32_t sram_address)
 {
 	uint32_t offset = sram_address - QUIRE_SRAM_BASE;
 	struct engine_work work;
 
 	if (offset > QUIRE_SRAM_BYTES - sizeof(work.band) || offset & 7)
-		return;
+		return 0;
 	/* One band at a time: a second START while busy is the firmware's mistake. */
 	if (atomic_fetch_or(&engine->device->engine_busy, 1u << engine->number) >> engine->number & 1)
-		return;
+		return 0;
 	__atomic_store_n(&engine->cancel, 0, __ATOMIC_RELAXED);
 	if (!fetch(engine, offset, &work)) {
 		finish(engine, offset, &work);
-		return;
+		return START_COST;
 	}
 	drain_begin(engine->device, &engine->tlb, work.band.context);
 	if (is_short(&work) && !hangs(engine)) {
 		run(engine, &work);
 		finish(engine, offset, &work);
-		return;
+		return INLINE_COST;
 	}
 	pthread_mutex_lock(&engine->lock);
 	engine->band = offset;
@@ -252,6 +262,7 @@ void engine_start(struct engine *engine, uint32_t sram_address)
 	engine->busy = true;
 	pthread_cond_broadcast(&engine->wake);
 	pthread_mutex_unlock(&engine->lock);
+	return START_COST;
 }
 
 void engine_cancel(struct engine *engine)
@@ -267,6 +278,42 @@ void engine_wait_idle(struct engine *engine)
 	pthread_mutex_unlock(&engine->lock);
 }
 
+bool engine_is_idle(struct engine *engine)
+{
+	bool idle;
+
+	pthread_mutex_lock(&engine->lock);
+	idle = !engine->busy;
+	pthread_mutex_unlock(&engine->lock);
+	return idle;
+}
+
+bool engine_rests(struct engine *engine)
+{
+	bool rests;
+
+	pthread_mutex_lock(&engine->lock);
+	rests = !engine->working;
+	pthread_mutex_unlock(&engine->lock);
+	return rests;
+}
+
+void engine_go_on(struct engine *engine)
+{
+	pthread_mutex_lock(&engine->lock);
+	pthread_cond_broadcast(&engine->wake);
+	pthread_mutex_unlock(&engine->lock);
+}
+
+/* The card is being reset, or comes to its end. */
+static bool gives_up(const struct engine *engine)
+{
+	const struct quire_device *device = engine->device;
+
+	return quire_device_in_reset(device) || atomic_load(&device->stopped) ||
+	       atomic_load(&device->quit);
+}
+
 static void *engine_thread(void *opaque)
 {
 	struct engine *engine = opaque;
@@ -277,12 +324,20 @@ static void *engine_thread(void *opaque)
 			pthread_cond_wait(&engine->wake, &engine->lock);
 		if (engine->quit)
 			break;
-		pthread_mutex_unlock(&engine->lock);
-		if (hangs(engine))
+		if (hangs(engine)) {
+			pthread_mutex_unlock(&engine->lock);
 			hang(engine);
+			pthread_mutex_lock(&engine->lock);
+		}
+		/* A machine that stands still does not see the end of what hung before. */
+		while (atomic_load(&engine->device->paused) && !gives_up(engine))
+			pthread_cond_wait(&engine->wake, &engine->lock);
+		engine->working = true;
+		pthread_mutex_unlock(&engine->lock);
 		run(engine, &engine->work);
 		pthread_mutex_lock(&engine->lock);
 		finish(engine, engine->band, &engine->work);
+		engine->working = false;
 		engine->busy = false;
 		pthread_cond_broadcast(&engine->wake);
 		pthread_mutex_unlock(&engine->lock);
@@ -295,8 +350,11 @@ static void *engine_thread(void *opaque)
 
 int engine_init(struct engine *engine, struct quire_device *device, unsigned int number)
 {
+	char name[16];
+
 	engine->device = device;
 	engine->number = number;
+	engine->tlb.engine = engine;
 	pthread_mutex_init(&engine->lock, NULL);
 	pthread_cond_init(&engine->wake, NULL);
 	engine->workspace = quire_gemm_workspace_create();
@@ -307,7 +365,9 @@ int engine_init(struct engine *engine, struct quire_device *device, unsigned int
 		if (!engine->threads)
 			goto fail;
 	}
-	if (!pthread_create(&engine->thread, NULL, engine_thread, engine))
+	snprintf(name, sizeof(name), "engine%u", number);
+	engine->thread = device_thread_start(device, name, engine_thread, engine);
+	if (engine->thread)
 		return 0;
 fail:
 	quire_threads_destroy(engine->threads);
@@ -324,7 +384,7 @@ void engine_destroy(struct engine *engine)
 	engine_cancel(engine);
 	pthread_cond_broadcast(&engine->wake);
 	pthread_mutex_unlock(&engine->lock);
-	pthread_join(engine->thread, NULL);
+	device_thread_join(engine->device, engine->thread);
 	quire_threads_destroy(engine->threads);
 	quire_gemm_workspace_destroy(engine->workspace);
 	for (int i = 0; i < 3; i++)

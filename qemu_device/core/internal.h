@@ -30,6 +30,8 @@
 #endif
 
 #define TLB_ENTRIES 64
+
+struct engine;
 #define LOG_LINE 120
 
 struct quire_threads;
@@ -41,6 +43,7 @@ struct quire_threads;
  * operations of its own: an engine, or the control processor's transfers.
  */
 struct tlb {
+	const struct engine *engine;	/* whose it is; NULL: the control processor's */
 	/*
 	 * 0, or the operation under way: OPERATION_BUSY, its context << 32, and the number of
 	 * that context's newest flush when it began.  Written by the unit.
@@ -125,12 +128,13 @@ struct engine_work {
 struct engine {
 	struct quire_device *device;
 	unsigned int number;
-	pthread_t thread;
-	pthread_mutex_t lock;		/* protects band, work, busy and quit */
+	void *thread;
+	pthread_mutex_t lock;		/* protects band, work, busy, working and quit */
 	pthread_cond_t wake;
 	uint32_t band;			/* SRAM offset, valid while busy */
 	struct engine_work work;	/* valid while busy */
 	bool busy;
+	bool working;			/* not hanging, nor waiting for the machine to go on */
 	bool quit;
 	uint32_t cancel;		/* relaxed atomic accesses only; the kernels look at it */
 	struct tlb tlb;
@@ -155,15 +159,22 @@ struct quire_device {
 	uint32_t time_high;		/* under mcu_lock */
 	uint32_t serving;		/* QUIRE_IO_SERVING, under mcu_lock */
 	uint32_t boots;			/* written under mcu_lock while no engine works */
-	pthread_t mcu_thread;
+	void *mcu_thread;
 	pthread_mutex_t wake_lock;	/* protects kicked, start_requested and the sleep of mcu_thread */
 	pthread_cond_t wake;
 	bool kicked;
 	_Atomic bool quit;		/* written under wake_lock */
 	atomic_bool reset_requested, start_requested;
 	atomic_bool stopped;		/* the whole card is being reset: engines give up */
-	atomic_bool function_resets;	/* and injected hangs with them, whatever they are */
-	_Atomic uint64_t alarm;		/* nanoseconds of the host's clock, 0 = off */
+	/*
+	 * Resets of the function: while they differ, registers are silent, the bus is closed and
+	 * injected hangs end, whatever they are.  The first counts under the lock of register
+	 * accesses, the second under mcu_lock.
+	 */
+	_Atomic uint32_t resets_wanted, resets_done;
+	atomic_bool paused;		/* with the machine; written under the lock of register accesses */
+	atomic_bool forgets;		/* the reset under way loses card memory */
+	_Atomic uint64_t alarm;		/* of the bus's clock, 0 = off */
 
 	/* --- registers --- */
 	_Atomic uint32_t fw_address[2], fw_bytes;
@@ -192,8 +203,8 @@ struct quire_device {
 	_Atomic uint32_t engine_done, engine_busy;
 
 	/*
-	 * --- temperature model: register accesses only, which resets are among; so
-	 * the caller's lock protects it ---
+	 * --- temperature model: register accesses only, and the end of a reset, while there
+	 * are none; so the caller's lock protects it ---
 	 */
 	uint64_t heat_time, heat_pj;
 	double temperature;
@@ -204,14 +215,18 @@ struct quire_device {
 /* regs.c */
 void device_post_event(struct quire_device *device, uint32_t bits);
 void device_raise(struct quire_device *device, unsigned int vector);
-uint64_t device_host_ns(void);
+
+/* device.c: under mcu_lock, with engines told to give up */
+void device_end_reset(struct quire_device *device);
 
 /* processor.c: who runs the control processor, and when */
 int processor_init(struct quire_device *device);
 /*
- * Two steps: once the processor is stopped nobody starts engines, but the threads
- * of engines still kick it and write into its SRAM until they have ended.
+ * Three steps.  The first waits for nobody.  Once the processor is stopped nobody starts
+ * engines, but the threads of engines still kick it and write into its SRAM until they have
+ * ended.
  */
+void processor_quit(struct quire_device *device);
 void processor_stop(struct quire_device *device);
 void processor_destroy(struct quire_device *device);
 void processor_kick(struct quire_device *device);		/* from any thread */
@@ -221,6 +236,9 @@ void processor_kick(struct quire_device *device);		/* from any thread */
  */
 void processor_kick_inline(struct quire_device *device, uint32_t queue);
 bool processor_events_pending(void *opaque);
+/* Microseconds from now, 0: off.  Under mcu_lock. */
+void processor_set_alarm(struct quire_device *device, uint32_t us);
+bool processor_alarm_is_due(struct quire_device *device);
 
 /* boot.c: under mcu_lock */
 void boot_set_status(struct quire_device *device, uint32_t status, uint32_t detail);
@@ -231,11 +249,13 @@ void boot_crashed(struct quire_device *device);
 
 /* mcu_io.c */
 uint32_t mcu_io_read(void *opaque, uint32_t offset);
-void mcu_io_write(void *opaque, uint32_t offset, uint32_t value);
+uint32_t mcu_io_write(void *opaque, uint32_t offset, uint32_t value);
 
 /* mmu.c: true, or false with *fault filled; without fault nothing is counted either */
 bool mmu_translate(struct quire_device *device, struct tlb *tlb, uint32_t context,
 		   uint64_t address, bool write, uint64_t *entry, struct fault *fault);
+/* What follows the page at address, translated last, in the block that it is a part of; or 0. */
+uint64_t mmu_rest_of_block(const struct tlb *tlb, uint32_t context, uint64_t address);
 /* A fault goes into the registers and the counter; the bus's are reported by dma.c. */
 void mmu_report(struct quire_device *device, uint32_t context, const struct fault *fault);
 
@@ -265,9 +285,13 @@ void segment_put(struct quire_device *device, const struct segment *segment);
 /* engine.c */
 int engine_init(struct engine *engine, struct quire_device *device, unsigned int number);
 void engine_destroy(struct engine *engine);
-void engine_start(struct engine *engine, uint32_t sram_address);
+/* Returns what it cost whoever called, in instructions. */
+uint32_t engine_start(struct engine *engine, uint32_t sram_address);
 void engine_cancel(struct engine *engine);
 void engine_wait_idle(struct engine *engine);
+bool engine_is_idle(struct engine *engine);
+bool engine_rests(struct engine *engine);
+void engine_go_on(struct engine *engine);	/* the machine does */
 bool engine_stopped(const struct engine *engine);
 
 /* engine_gemm.c, engine_convert.c, engine_pack.c, engine_move.c: run a band and fill in its results */
@@ -319,6 +343,17 @@ uint64_t engine_tiled_work(const struct quire_packet_gemm *p, const struct quire
 uint64_t energy_of_bytes(uint64_t card_bytes, uint64_t system_bytes);	/* picojoule */
 uint32_t energy_temperature(struct quire_device *device);		/* millidegrees */
 void energy_restart(struct quire_device *device);	/* the counters have been cleared */
+
+static inline void *device_thread_start(struct quire_device *device, const char *name,
+					void *(*run)(void *argument), void *argument)
+{
+	return device->bus.thread_start(device->bus.opaque, name, run, argument);
+}
+
+static inline void device_thread_join(struct quire_device *device, void *thread)
+{
+	device->bus.thread_join(device->bus.opaque, thread);
+}
 
 static inline void device_trace(struct quire_device *device, enum quire_trace what,
 				uint32_t subject, uint64_t value, uint32_t detail)

@@ -223,6 +223,9 @@ static int32_t remainder_of(int32_t a, int32_t b)
 	return a % b;
 }
 
+/* Of the host's time, in instructions: all that is decoded is dropped. */
+#define FENCE_I_COST 1500
+
 enum mcu_stop mcu_run(struct mcu *mcu, uint64_t budget)
 {
 	static const void *const labels[] = {
@@ -236,10 +239,10 @@ enum mcu_stop mcu_run(struct mcu *mcu, uint64_t budget)
 	const struct mcu_instruction *in = decoded, *block = decoded;
 	/* Of the blocks that have ended; the one in progress began at block. */
 	uint64_t count = mcu->instructions;
-	const uint64_t limit = count + budget;
+	uint64_t limit = count + budget;
 	enum mcu_stop stop;
 	uint32_t target;	/* offset from the start of SRAM, so that one compare checks it */
-	uint32_t address, cause, value;
+	uint32_t address, cause, value, cost;
 
 #define MCU_SPILL()                                                            \
 	do {                                                                   \
@@ -424,9 +427,15 @@ do_SW:
 store_outside:
 	if (in->operation != MCU_OP_SW || address - QUIRE_MCU_IO_BASE >= MCU_IO_BYTES)
 		TRAP(MCU_STORE_FAULT, address);
-	mcu->bus.io_write(mcu->bus.opaque, address - QUIRE_MCU_IO_BASE, RS2);
-	/* The write may have halted us, or moved data into the SRAM. */
-	if (mcu->halted) {
+	/* The write may halt us, or move data into the SRAM. */
+	cost = mcu->bus.io_write(mcu->bus.opaque, address - QUIRE_MCU_IO_BASE, RS2);
+	goto charge;
+
+	/* A straight line of costly instructions is no way past the budget, or a stop. */
+charge:
+	limit = cost < limit - count ? limit - cost : count;
+	if (count + EXECUTED >= limit || mcu->halted ||
+	    atomic_load_explicit(&mcu->stop_requested, memory_order_relaxed)) {
 		target = OFFSET + 4;
 		count += EXECUTED;
 		goto jumped;
@@ -522,7 +531,8 @@ do_FENCE:
 	NEXT();
 do_FENCE_I:
 	mcu_forget_decoded(mcu);
-	NEXT();
+	cost = FENCE_I_COST;
+	goto charge;
 do_ECALL:
 	TRAP(MCU_ECALL, 0);
 do_EBREAK:

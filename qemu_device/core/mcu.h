@@ -44,7 +44,8 @@ struct mcu_bus {
 	void *opaque;
 	/* offset from QUIRE_MCU_IO_BASE, a multiple of 4, below 64 KiB */
 	uint32_t (*io_read)(void *opaque, uint32_t offset);
-	void (*io_write)(void *opaque, uint32_t offset, uint32_t value);
+	/* What it costs beside the instruction, in instructions. */
+	uint32_t (*io_write)(void *opaque, uint32_t offset, uint32_t value);
 	bool (*events_pending)(void *opaque);
 };
 
@@ -81,7 +82,11 @@ void mcu_halt(struct mcu *mcu);
 /* From any thread: mcu_run() returns soon, and at once until this is cleared. */
 void mcu_request_stop(struct mcu *mcu, bool stop);
 
-/* Run at most about `budget` instructions (it is looked at on backward jumps). */
+/*
+ * Run at most about `budget` instructions, what they cost elsewhere included.  It, and a request
+ * to stop, are looked at on jumps and behind what may cost more than an instruction; so SRAM
+ * without either is run to its end, some 65 000 instructions.
+ */
 enum mcu_stop mcu_run(struct mcu *mcu, uint64_t budget);
 
 #endif /* QUIRE_CORE_MCU_H */

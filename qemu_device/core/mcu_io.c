@@ -12,9 +12,12 @@
  */
 #define BAND_KIBI_MACS (256u << 10)
 
+/* A transfer's part of the host's time, in instructions: of the call, and of so many bytes. */
+#define DMA_COST 100
+#define DMA_COST_BYTES 16
+
 static uint32_t events(struct quire_device *device)
 {
-	uint64_t alarm = atomic_load(&device->alarm);
 	uint32_t bits = 0;
 
 	if (atomic_load(&device->doorbells))
@@ -23,7 +26,7 @@ static uint32_t events(struct quire_device *device)
 		bits |= QUIRE_IO_EVENT_ENGINE;
 	if (atomic_load(&device->mailbox_sequence) != atomic_load(&device->mailbox_seen))
 		bits |= QUIRE_IO_EVENT_MAILBOX;
-	if (alarm && device_host_ns() >= alarm)
+	if (processor_alarm_is_due(device))
 		bits |= QUIRE_IO_EVENT_TIMER;
 	return bits;
 }
@@ -172,28 +175,26 @@ static void answer_mailbox(struct quire_device *device, uint32_t sequence)
 		device->mailbox_done = sequence;
 }
 
-void mcu_io_write(void *opaque, uint32_t offset, uint32_t value)
+uint32_t mcu_io_write(void *opaque, uint32_t offset, uint32_t value)
 {
 	struct quire_device *device = opaque;
 
 	if (offset >= QUIRE_IO_QUEUE(0) && offset < QUIRE_IO_QUEUE(QUIRE_QUEUES)) {
 		write_queue(device, (offset - QUIRE_IO_QUEUE(0)) / 64, offset % 64, value);
-		return;
+		return 0;
 	}
 	if (offset >= QUIRE_IO_DMA_CONTEXT && offset <= QUIRE_IO_DMA_BYTES) {
 		device->dma[(offset - QUIRE_IO_DMA_CONTEXT) / 4] = value;
-		return;
+		return 0;
 	}
 	if (offset >= QUIRE_IO_ENGINE_START(0) &&
 	    offset < QUIRE_IO_ENGINE_START(device->config.engines)) {
-		engine_start(&device->engine[(offset - QUIRE_IO_ENGINE_START(0)) / 4], value);
-		return;
+		return engine_start(&device->engine[(offset - QUIRE_IO_ENGINE_START(0)) / 4],
+				    value);
 	}
 	switch (offset) {
 	case QUIRE_IO_ALARM:
-		atomic_store(&device->alarm, value ? device_host_ns() + value * 1000ull : 0);
-		/* The thread may be asleep with another alarm in mind. */
-		processor_kick(device);
+		processor_set_alarm(device, value);
 		break;
 	case QUIRE_IO_RAISE_VECTOR: device_raise(device, value); break;
 	case QUIRE_IO_POST_EVENT: device_post_event(device, value); break;
@@ -218,8 +219,10 @@ void mcu_io_write(void *opaque, uint32_t offset, uint32_t value)
 	case QUIRE_IO_DOORBELLS_HI:
 		atomic_fetch_and(&device->doorbells, ~((uint64_t)value << 32));
 		break;
-	case QUIRE_IO_DMA_COMMAND: dma_command(device, value); break;
+	case QUIRE_IO_DMA_COMMAND:
+		dma_command(device, value);
+		return DMA_COST + device->dma[4] / DMA_COST_BYTES;
 	case QUIRE_IO_ENGINE_DONE: atomic_fetch_and(&device->engine_done, ~value); break;
 	case QUIRE_IO_ENGINE_CANCEL: cancel_engines(device, value); break;
-	}
+	}	return 0;
 }

@@ -97,6 +97,15 @@ static enum quire_fault_reason walk(struct quire_device *device, struct tlb *tlb
 	return QUIRE_FAULT_NONE;
 }
 
+uint64_t mmu_rest_of_block(const struct tlb *tlb, uint32_t context, uint64_t address)
+{
+	if (tlb->block != tag_of(context, address / QUIRE_BLOCK_BYTES) ||
+	    !(tlb->block_entry & QUIRE_PTE_BLOCK))
+		return 0;
+	return QUIRE_BLOCK_BYTES - QUIRE_PAGE_BYTES -
+	       (address & (QUIRE_BLOCK_BYTES - 1) & ~(uint64_t)(QUIRE_PAGE_BYTES - 1));
+}
+
 bool mmu_translate(struct quire_device *device, struct tlb *tlb, uint32_t context,
 		   uint64_t address, bool write, uint64_t *entry, struct fault *fault)
 {

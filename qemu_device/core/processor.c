@@ -6,23 +6,34 @@
  * already and may get the next band from it.  What is left over, and what the alarm
  * wakes, is done by a thread of its own.
  */
-#include <errno.h>
-#include <time.h>
-
 #include "internal.h"
 
 /* About 20 us and 2 ms of the interpreter. */
 #define INLINE_BUDGET 5000
 #define THREAD_BUDGET 500000
 
+void processor_set_alarm(struct quire_device *device, uint32_t us)
+{
+	uint64_t when = us ? device->bus.clock(device->bus.opaque) + us * 1000ull : 0;
+
+	atomic_store(&device->alarm, when);
+	device->bus.alarm(device->bus.opaque, when);
+}
+
+bool processor_alarm_is_due(struct quire_device *device)
+{
+	uint64_t alarm = atomic_load(&device->alarm);
+
+	return alarm && device->bus.clock(device->bus.opaque) >= alarm;
+}
+
 bool processor_events_pending(void *opaque)
 {
 	struct quire_device *device = opaque;
-	uint64_t alarm = atomic_load(&device->alarm);
 
 	return atomic_load(&device->doorbells) || atomic_load(&device->engine_done) ||
 	       atomic_load(&device->mailbox_sequence) != atomic_load(&device->mailbox_seen) ||
-	       (alarm && device_host_ns() >= alarm);
+	       processor_alarm_is_due(device);
 }
 
 void processor_kick(struct quire_device *device)
@@ -40,7 +51,8 @@ static bool run(struct quire_device *device, uint64_t budget)
 	bool was_halted = device->mcu.halted;
 	enum mcu_stop stop;
 
-	if (atomic_load(&device->injected[QUIRE_INJECT_MCU_HALT]))
+	if (atomic_load(&device->injected[QUIRE_INJECT_MCU_HALT]) ||
+	    quire_device_in_reset(device) || atomic_load(&device->paused))
 		return false;
 	/* The next fetch traps, and the firmware's handler reports it. */
 	if (!was_halted && device_injection_fires(device, QUIRE_INJECT_CRASH_FIRMWARE))
@@ -73,26 +85,21 @@ void processor_kick_inline(struct quire_device *device, uint32_t queue)
 /* Under mcu_lock, from the processor's thread. */
 static void serve_requests(struct quire_device *device)
 {
+	while (quire_device_in_reset(device) && !atomic_load(&device->quit))
+		device_end_reset(device);
+	if (atomic_load(&device->paused))
+		return;
 	if (atomic_exchange(&device->reset_requested, false))
 		boot_reset(device);
 	if (atomic_exchange(&device->start_requested, false))
 		boot_start(device);
 }
 
-/* alarm: when to wake without a kick, 0 = never. */
-static void sleep_until_kicked(struct quire_device *device, uint64_t alarm)
+static void sleep_until_kicked(struct quire_device *device)
 {
 	pthread_mutex_lock(&device->wake_lock);
-	while (!device->kicked && !atomic_load(&device->quit)) {
-		struct timespec until = { (time_t)(alarm / 1000000000u),
-					  (long)(alarm % 1000000000u) };
-
-		if (!alarm)
-			pthread_cond_wait(&device->wake, &device->wake_lock);
-		else if (pthread_cond_timedwait(&device->wake, &device->wake_lock, &until) ==
-			 ETIMEDOUT)
-			break;
-	}
+	while (!device->kicked && !atomic_load(&device->quit))
+		pthread_cond_wait(&device->wake, &device->wake_lock);
 	device->kicked = false;
 	pthread_mutex_unlock(&device->wake_lock);
 }
@@ -102,16 +109,12 @@ static void *processor_thread(void *opaque)
 	struct quire_device *device = opaque;
 
 	for (;;) {
-		uint64_t alarm;
 		bool more;
 
 		pthread_mutex_lock(&device->mcu_lock);
 		mcu_request_stop(&device->mcu, false);
 		serve_requests(device);
 		more = run(device, THREAD_BUDGET);
-		/* A processor that stands still does not see its alarm: it must not wake us. */
-		alarm = device->mcu.halted || atomic_load(&device->injected[QUIRE_INJECT_MCU_HALT]) ?
-				0 : atomic_load(&device->alarm);
 		pthread_mutex_unlock(&device->mcu_lock);
 
 		if (atomic_load(&device->quit))
@@ -121,7 +124,7 @@ static void *processor_thread(void *opaque)
 		 * none is lost here.
 		 */
 		if (!more)
-			sleep_until_kicked(device, alarm);
+			sleep_until_kicked(device);
 	}
 }
 
@@ -135,37 +138,36 @@ static void destroy_locks(struct quire_device *device)
 int processor_init(struct quire_device *device)
 {
 	struct mcu_bus bus = { device, mcu_io_read, mcu_io_write, processor_events_pending };
-	pthread_condattr_t attributes;
 
 	if (mcu_init(&device->mcu, &bus))
 		return -1;
 	device->serving = QUIRE_SERVING_NONE;
 	pthread_mutex_init(&device->mcu_lock, NULL);
 	pthread_mutex_init(&device->wake_lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&device->wake, &attributes);
-	pthread_condattr_destroy(&attributes);
-	if (!pthread_create(&device->mcu_thread, NULL, processor_thread, device))
+	pthread_cond_init(&device->wake, NULL);
+	device->mcu_thread = device_thread_start(device, "processor", processor_thread, device);
+	if (device->mcu_thread)
 		return 0;
 	destroy_locks(device);
 	mcu_destroy(&device->mcu);
 	return -1;
 }
 
-void processor_stop(struct quire_device *device)
+void processor_quit(struct quire_device *device)
 {
 	mcu_request_stop(&device->mcu, true);
 	pthread_mutex_lock(&device->wake_lock);
 	atomic_store(&device->quit, true);
 	pthread_cond_signal(&device->wake);
 	pthread_mutex_unlock(&device->wake_lock);
-	device->bus.wait_begin(device->bus.opaque);
-	pthread_join(device->mcu_thread, NULL);
+}
+
+void processor_stop(struct quire_device *device)
+{
+	device_thread_join(device, device->mcu_thread);
 	/* An engine's thread may run it still; those that come later see quit. */
 	pthread_mutex_lock(&device->mcu_lock);
 	pthread_mutex_unlock(&device->mcu_lock);
-	device->bus.wait_end(device->bus.opaque);
 }
 
 void processor_destroy(struct quire_device *device)

@@ -1,20 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* Registers as the driver sees them: BAR 0. */
-#include <time.h>
-
 #include "internal.h"
-
-uint64_t device_host_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 void device_raise(struct quire_device *device, unsigned int vector)
 {
-	if (vector >= QUIRE_MSIX_VECTORS ||
+	if (vector >= QUIRE_MSIX_VECTORS || quire_device_in_reset(device) ||
 	    device_injection_fires(device, QUIRE_INJECT_DROP_INTERRUPTS))
 		return;
 	device->bus.raise(device->bus.opaque, vector);
@@ -183,7 +173,7 @@ static void write_register(struct quire_device *device, uint64_t offset, uint32_
 
 uint64_t quire_device_read(struct quire_device *device, uint64_t offset, unsigned int bytes)
 {
-	if (bytes != 4 || offset & 3)
+	if (bytes != 4 || offset & 3 || quire_device_in_reset(device))
 		return ~0ull;
 	return read_register(device, offset);
 }
@@ -191,6 +181,6 @@ uint64_t quire_device_read(struct quire_device *device, uint64_t offset, unsigne
 void quire_device_write(struct quire_device *device, uint64_t offset, uint64_t value,
 			unsigned int bytes)
 {
-	if (bytes == 4 && !(offset & 3))
+	if (bytes == 4 && !(offset & 3) && !quire_device_in_reset(device))
 		write_register(device, offset, (uint32_t)value);
 }

@@ -130,6 +130,19 @@ static void configure_msix(struct board *board, unsigned int slot)
 	board_config_write(board, slot, capability + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE, 2);
 }
 
+/* Registers read all ones until then. */
+static void await_end_of_reset(struct board *board, unsigned int slot)
+{
+	const struct timespec pause = { 0, 100000 };
+
+	for (int i = 0; i < 20000; i++) {
+		if (qtest_read(board->qtest, BOARD_REGISTERS(slot) + QUIRE_REG_ID, 4) != 0xffffffff)
+			return;
+		nanosleep(&pause, NULL);
+	}
+	fail_msg("the card is still in reset");
+}
+
 static void configure_card(struct board *board, unsigned int slot)
 {
 	static const uint32_t bars[3] = { 0, 2, 4 };
@@ -140,6 +153,7 @@ static void configure_card(struct board *board, unsigned int slot)
 		board_config_write(board, slot, PCI_BASE_ADDRESS_0 + 4 * bars[i] + 4, 0, 4);
 	}
 	board_config_write(board, slot, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
+	await_end_of_reset(board, slot);
 	configure_msix(board, slot);
 }
 

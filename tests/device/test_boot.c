@@ -202,6 +202,38 @@ static void the_heart_beats_until_the_firmware_stands(void **state)
 	board_stop(board);
 }
 
+/* Without an answer of the firmware, nobody must take the one before for it. */
+static void a_command_that_a_reset_swallows_is_answered_so(void **state)
+{
+	struct board *board = board_start(1, "");
+	struct card *card = &board->cards[0].card;
+
+	(void)state;
+	card_boot(card);
+	assert_int_equal(QUIRE_MAILBOX_OK, card_mailbox(card, QUIRE_MAILBOX_PING, 0));
+	qtest_set_property(board->qtest, "card0", "inject-mcu-halt", 1);
+	card_write(card, QUIRE_REG_MAILBOX_COMMAND, QUIRE_MAILBOX_PING);
+	card_write(card, QUIRE_REG_MAILBOX_SEND, ++card->mailbox);
+	card_write(card, QUIRE_REG_EVENT_STATUS, ~0u);
+	card_write(card, QUIRE_REG_MCU_CONTROL, QUIRE_MCU_RESET);
+	card_wait(card, QUIRE_REG_BOOT_STATUS, QUIRE_BOOT_OFF);
+	assert_int_equal(card->mailbox, card_read(card, QUIRE_REG_MAILBOX_DONE));
+	assert_int_equal(QUIRE_MAILBOX_ABORTED, card_read(card, QUIRE_REG_MAILBOX_RESULT));
+	assert_true(card_read(card, QUIRE_REG_EVENT_STATUS) & QUIRE_EVENT_MAILBOX);
+	qtest_set_property(board->qtest, "card0", "inject-mcu-halt", 0);
+	/* sent to a card that is off: not carried out by the firmware that comes */
+	card_write(card, QUIRE_REG_MAILBOX_SEND, ++card->mailbox);
+	assert_int_equal(QUIRE_BOOT_READY, card_start(card));
+	assert_int_equal(card->mailbox, card_read(card, QUIRE_REG_MAILBOX_DONE));
+	assert_int_equal(QUIRE_MAILBOX_ABORTED, card_read(card, QUIRE_REG_MAILBOX_RESULT));
+	assert_int_equal(QUIRE_MAILBOX_OK, card_mailbox(card, QUIRE_MAILBOX_PING, 0));
+	/* an answer stays what it was */
+	card_write(card, QUIRE_REG_MCU_CONTROL, QUIRE_MCU_RESET);
+	card_wait(card, QUIRE_REG_BOOT_STATUS, QUIRE_BOOT_OFF);
+	assert_int_equal(QUIRE_MAILBOX_OK, card_read(card, QUIRE_REG_MAILBOX_RESULT));
+	board_stop(board);
+}
+
 static void a_reset_of_the_processor_turns_all_off(void **state)
 {
 	struct board *board = board_start(1, "");
@@ -270,6 +302,7 @@ int main(void)
 		cmocka_unit_test(a_flipped_bit_is_found),
 		cmocka_unit_test(both_sides_name_their_versions),
 		cmocka_unit_test(the_heart_beats_until_the_firmware_stands),
+		cmocka_unit_test(a_command_that_a_reset_swallows_is_answered_so),
 		cmocka_unit_test(a_reset_of_the_processor_turns_all_off),
 		cmocka_unit_test(off_means_that_nothing_comes_any_more),
 		cmocka_unit_test(a_corrupted_load_is_found_and_retried),

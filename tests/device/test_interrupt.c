@@ -243,6 +243,35 @@ static void a_message_may_reset_its_sender(void **state)
 	board_stop(board);
 }
 
+/* Whoever causes it: the access of a register, or the card's own threads. */
+static void a_message_to_its_sender_goes_nowhere(void **state)
+{
+	struct board *board = ready();
+	struct card *card = &board->cards[0].card;
+	uint64_t entry = BOARD_MSIX(0) + PCI_MSIX_ENTRY_SIZE;
+	struct quire_packet_gemm gemm;
+
+	(void)state;
+	card_open_context(card, 0);
+	card_start_queue(card, 0, 0);
+	card_write(card, QUIRE_REG_FW_BYTES, 64);
+	qtest_write(board->qtest, entry + PCI_MSIX_ENTRY_LOWER_ADDR,
+		    BOARD_REGISTERS(0) + QUIRE_REG_FW_BYTES, 4);
+	qtest_write(board->qtest, entry + PCI_MSIX_ENTRY_DATA, 77, 4);
+	card_push(card, 0, 0, 0);
+	card_doorbell(card, 0);
+	card_wait_record(card, 0, 1);
+	assert_int_equal(64, card_read(card, QUIRE_REG_FW_BYTES));
+	gemm = card_small_gemm(card);
+	gemm.k = 0;
+	gemm.m = gemm.n = gemm.d.leading_dimension = gemm.b.leading_dimension = 500;
+	gemm.a.leading_dimension = 1;
+	card_run(card, 0, 0, &gemm, sizeof(gemm));
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(64, card_read(card, QUIRE_REG_FW_BYTES));
+	board_stop(board);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +285,7 @@ int main(void)
 		cmocka_unit_test(a_queue_fault_is_an_event),
 		cmocka_unit_test(lost_interrupts_do_not_lose_records),
 		cmocka_unit_test(a_message_may_reset_its_sender),
+		cmocka_unit_test(a_message_to_its_sender_goes_nowhere),
 	};
 
 	if (!qtest_available())

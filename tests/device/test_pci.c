@@ -404,6 +404,34 @@ static void a_card_can_be_pulled_in_mid_job(void **state)
 	board_stop(board);
 }
 
+/* The memory of the card before may still be in use, by whoever has mapped it. */
+static void a_slot_takes_one_card_after_the_other(void **state)
+{
+	struct board *board = board_start(0, "");
+	struct card *card = &board->cards[1].card;
+	char answer[256];
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		struct quire_packet_copy copy = {
+			.header = { .opcode = QUIRE_PACKET_COPY, .bytes = sizeof(copy) },
+			.source = CARD_VIRTUAL + 0x1000, .destination = CARD_VIRTUAL + 0x200000,
+			.row_bytes = 1, .source_stride = 1, .destination_stride = 1, .rows = 0x100000,
+		};
+
+		assert_true(plug(board, "\"memory\": 16777216", answer, sizeof(answer)));
+		board_plug(board, 1);
+		card_boot(card);
+		card_open_context(card, 0);
+		card_start_queue(card, 0, 0);
+		card->access.memory_write(card->access.opaque, CARD_DATA, &copy, sizeof(copy));
+		card_push(card, 0, CARD_VIRTUAL, sizeof(copy));
+		card_doorbell(card, 0);
+		unplug(board, 1);
+	}
+	board_stop(board);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -424,6 +452,7 @@ int main(void)
 		cmocka_unit_test(wrong_properties_are_named),
 		cmocka_unit_test(a_card_that_failed_leaves_nothing_behind),
 		cmocka_unit_test(a_card_can_be_pulled_in_mid_job),
+		cmocka_unit_test(a_slot_takes_one_card_after_the_other),
 	};
 
 	if (!qtest_available())

@@ -29,7 +29,7 @@ int breaking_setup(struct card *guilty, struct card *innocent)
 
 void breaking_teardown(struct card *guilty, struct card *innocent)
 {
-	static const char *const all[] = { "engine-hang",      "engine-deaf",	  "engine-stuck",
+	static const char *const all[] = { "engine-hang",      "engine-deaf",	  "engine-stuck", "engine-frozen",
 					   "mcu-halt",	       "crash-firmware",  "drop-interrupts",
 					   "corrupt-firmware", "dma-errors" };
 

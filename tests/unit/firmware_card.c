@@ -135,21 +135,21 @@ static uint32_t io_read(void *opaque, uint32_t offset)
 	return 0;
 }
 
-static void io_write(void *opaque, uint32_t offset, uint32_t value)
+static uint32_t io_write(void *opaque, uint32_t offset, uint32_t value)
 {
 	struct card *card = opaque;
 
 	if (offset >= QUIRE_IO_QUEUE(0) && offset < QUIRE_IO_QUEUE(QUIRE_QUEUES)) {
 		card->queue[(offset - QUIRE_IO_QUEUE(0)) / 64][offset % 64 / 4] = value;
-		return;
+		return 0;
 	}
 	if (offset >= QUIRE_IO_DMA_CONTEXT && offset <= QUIRE_IO_DMA_BYTES) {
 		card->dma[(offset - QUIRE_IO_DMA_CONTEXT) / 4] = value;
-		return;
+		return 0;
 	}
 	if (offset >= QUIRE_IO_ENGINE_START(0) && offset < QUIRE_IO_ENGINE_START(ENGINES)) {
 		start_band(card, (offset - QUIRE_IO_ENGINE_START(0)) / 4, value);
-		return;
+		return 0;
 	}
 	switch (offset) {
 	case QUIRE_IO_ALARM:
@@ -182,6 +182,7 @@ static void io_write(void *opaque, uint32_t offset, uint32_t value)
 	case QUIRE_IO_ENGINE_CANCEL: card->engine_cancelled |= value; break;
 	default: fail_msg("write of register %#x", offset);
 	}
+	return 0;
 }
 
 enum mcu_stop run(struct card *card)

@@ -172,11 +172,18 @@ static uint32_t io_read(void *opaque, uint32_t offset)
 	return offset < sizeof(io_values) ? io_values[offset / 4] : 0;
 }
 
-static void io_write(void *opaque, uint32_t offset, uint32_t value)
+/* What each write costs beside its instruction; the write after which a stop is requested. */
+static uint32_t io_cost, io_writes, io_stop;
+static struct mcu *io_stopped;
+
+static uint32_t io_write(void *opaque, uint32_t offset, uint32_t value)
 {
 	(void)opaque;
 	if (offset < sizeof(io_values))
 		io_values[offset / 4] = value;
+	if (++io_writes == io_stop)
+		mcu_request_stop(io_stopped, true);
+	return io_cost;
 }
 
 static bool no_events(void *opaque)
@@ -409,6 +416,64 @@ static void budget_and_requests_end_an_endless_loop(void **state)
 	mcu_destroy(&mcu);
 }
 
+#define LINE 1000u
+
+/* As many times the same instruction, without a jump. */
+static void straight_line(struct mcu *mcu, uint32_t word)
+{
+	start(mcu);
+	for (uint32_t i = 0; i < LINE; i++)
+		poke(mcu, 4 * i, word);
+	poke(mcu, 4 * LINE, WFI);
+	mcu->x[5] = QUIRE_MCU_IO_BASE;
+	io_writes = 0;
+}
+
+static void a_straight_line_of_costly_instructions_keeps_to_the_budget(void **state)
+{
+	const uint32_t store = 0x0062a423, fence_i = 0x0000100f;	/* sw x6, 8(x5) */
+	uint32_t runs = 1;
+	struct mcu mcu;
+
+	(void)state;
+	straight_line(&mcu, store);
+	io_cost = 500;
+	assert_int_equal(MCU_STOP_BUDGET, mcu_run(&mcu, 5000));
+	assert_in_range(io_writes, 9, 10);
+	/* what was not run is run later, and nothing twice */
+	assert_int_equal(io_writes, mcu.instructions);
+	assert_int_equal(CODE + 4 * io_writes, mcu.pc);
+	while (mcu_run(&mcu, 5000) == MCU_STOP_BUDGET)
+		runs++;
+	assert_int_equal(LINE, io_writes);
+	assert_int_equal(LINE + 1, mcu.instructions);
+	assert_in_range(runs, LINE / 10, LINE / 9 + 1);
+	mcu_destroy(&mcu);
+	io_cost = 0;
+
+	straight_line(&mcu, fence_i);
+	assert_int_equal(MCU_STOP_BUDGET, mcu_run(&mcu, 5000));
+	assert_in_range(mcu.instructions, 1, 10);
+	mcu_destroy(&mcu);
+}
+
+static void a_request_ends_a_straight_line_of_writes(void **state)
+{
+	struct mcu mcu;
+
+	(void)state;
+	straight_line(&mcu, 0x0062a423);
+	io_stop = 7;
+	io_stopped = &mcu;
+	assert_int_equal(MCU_STOP_REQUEST, mcu_run(&mcu, 1000000));
+	assert_int_equal(7, io_writes);
+	mcu_request_stop(&mcu, false);
+	assert_int_equal(MCU_STOP_SLEEP, mcu_run(&mcu, 1000000));
+	assert_int_equal(LINE, io_writes);
+	io_stop = 0;
+	mcu_destroy(&mcu);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +485,8 @@ int main(void)
 		cmocka_unit_test(stores_into_code_take_effect),
 		cmocka_unit_test(io_is_read_and_written_in_words),
 		cmocka_unit_test(budget_and_requests_end_an_endless_loop),
+		cmocka_unit_test(a_straight_line_of_costly_instructions_keeps_to_the_budget),
+		cmocka_unit_test(a_request_ends_a_straight_line_of_writes),
 	};
 
 	return cmocka_run_group_tests_name("mcu", tests, NULL, NULL);

@@ -119,7 +119,8 @@ enum quire_mailbox_result {
 	QUIRE_MAILBOX_OK = 0,
 	QUIRE_MAILBOX_BAD_COMMAND = 1,
 	QUIRE_MAILBOX_BAD_QUEUE = 2,	/* no such queue, or in the wrong state */
-	QUIRE_MAILBOX_BAD_CONFIG = 3,	/* ring, records, context, priority or vector is wrong */
+	QUIRE_MAILBOX_BAD_CONFIG = 3,	/* ring, records, save, context, priority or resume is wrong */
+	QUIRE_MAILBOX_ABORTED = 4,	/* the card's own: a stop of the firmware came before its answer */
 };
 
 /* --- MMU --- */
@@ -370,7 +371,7 @@ struct quire_fw_header {
 #define QUIRE_IO_EVENT_TIMER 0x8u
 #define QUIRE_IO_TIME_LO 0x008		/* nanoseconds; reading LO latches HI */
 #define QUIRE_IO_TIME_HI 0x00c
-#define QUIRE_IO_ALARM 0x010		/* write: microseconds from now, 0 = off; clears TIMER */
+#define QUIRE_IO_ALARM 0x010		/* write: microseconds of TIME from now, 0 = off; clears TIMER */
 #define QUIRE_IO_RAISE_VECTOR 0x014	/* write an MSI-X vector */
 #define QUIRE_IO_POST_EVENT 0x018	/* set bits of EVENT_STATUS, raises vector 0 */
 #define QUIRE_IO_LOG 0x01c		/* write one character of the firmware's log */

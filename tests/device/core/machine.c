@@ -102,6 +102,27 @@ static uint64_t clock_ns(void *opaque)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+static void alarm_at(void *opaque, uint64_t ns)
+{
+	((struct machine *)opaque)->alarm = ns;
+}
+
+/* The clock's interrupt. */
+static void *tick(void *opaque)
+{
+	struct machine *machine = opaque;
+
+	while (!machine->ends) {
+		uint64_t alarm = machine->alarm;
+
+		if (alarm && clock_ns(machine) >= alarm &&
+		    atomic_compare_exchange_strong(&machine->alarm, &alarm, 0))
+			quire_device_alarm(machine->device);
+		nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+	}
+	return NULL;
+}
+
 static void log_line(void *opaque, const char *line)
 {
 	(void)opaque;
@@ -121,14 +142,32 @@ static void trace(void *opaque, enum quire_trace what, uint32_t subject, uint64_
 	machine->traces++;
 }
 
-static void wait_begin(void *opaque)
+static void at_rest(void *opaque)
 {
-	pthread_mutex_unlock(&((struct machine *)opaque)->lock);
+	struct machine *machine = opaque;
+
+	for (unsigned int i = 0; i < QUIRE_MSIX_VECTORS; i++)
+		machine->vectors[i] = 0;
 }
 
-static void wait_end(void *opaque)
+static void *thread_start(void *opaque, const char *name, void *(*run)(void *argument),
+			  void *argument)
 {
-	pthread_mutex_lock(&((struct machine *)opaque)->lock);
+	pthread_t *thread = malloc(sizeof(*thread));
+
+	(void)opaque;
+	(void)name;
+	if (thread && !pthread_create(thread, NULL, run, argument))
+		return thread;
+	free(thread);
+	return NULL;
+}
+
+static void thread_join(void *opaque, void *thread)
+{
+	(void)opaque;
+	pthread_join(*(pthread_t *)thread, NULL);
+	free(thread);
 }
 
 /* --- What the tests call --- */
@@ -182,7 +221,8 @@ struct machine *machine_create(unsigned int engines, unsigned int threads, const
 					    system_write, memory_read,	 memory_write };
 	struct quire_device_config config = {
 		.bus = { machine, bus_read, bus_write, bus_map, bus_unmap, card_written,
-			 raise_vector, clock_ns, log_line, trace, wait_begin, wait_end },
+			 raise_vector, clock_ns, alarm_at, log_line, trace, at_rest,
+			 thread_start, thread_join },
 		.memory_bytes = MACHINE_MEMORY_BYTES,
 		.engines = engines,
 		.model_threads = threads,
@@ -197,7 +237,7 @@ struct machine *machine_create(unsigned int engines, unsigned int threads, const
 	pthread_mutex_init(&machine->bus_lock, NULL);
 	card_init(&machine->card, &access, MACHINE_SYSTEM);
 	machine->device = quire_device_create(&config, error);
-	if (machine->device)
+	if (machine->device && !pthread_create(&machine->ticker, NULL, tick, machine))
 		return machine;
 	machine_destroy(machine);
 	return NULL;
@@ -208,17 +248,22 @@ void machine_reset(struct machine *machine)
 	const struct card_access access = machine->card.access;
 
 	pthread_mutex_lock(&machine->lock);
-	quire_device_reset(machine->device);
+	quire_device_reset(machine->device, true);
 	pthread_mutex_unlock(&machine->lock);
+	while (quire_device_in_reset(machine->device))
+		nanosleep(&(struct timespec){ 0, 10000 }, NULL);
 	card_init(&machine->card, &access, MACHINE_SYSTEM);
 }
 
 void machine_destroy(struct machine *machine)
 {
 	if (machine->device) {
+		machine->ends = true;
+		pthread_join(machine->ticker, NULL);
 		pthread_mutex_lock(&machine->lock);
-		quire_device_destroy(machine->device);
+		quire_device_retire(machine->device);
 		pthread_mutex_unlock(&machine->lock);
+		quire_device_destroy(machine->device);
 	}
 	release(machine->memory, MACHINE_MEMORY_BYTES);
 	release(machine->system, MACHINE_SYSTEM_BYTES);

@@ -20,12 +20,16 @@ struct machine {
 	struct quire_device *device;
 	struct card card;
 	uint8_t *memory, *system;	/* each between pages that cannot be touched */
-	/* Held around register accesses and resets, dropped while the core waits. */
+	/* Held around register accesses, resets and pauses. */
 	pthread_mutex_t lock;
 	/* The bus is as slow as one lock: orders accesses of the card and of the tests. */
 	pthread_mutex_t bus_lock;
 	atomic_uint vectors[QUIRE_MSIX_VECTORS];
 	atomic_uint traces;
+	/* when the clock interrupts the card, 0: never; and who looks at it */
+	_Atomic uint64_t alarm;
+	pthread_t ticker;
+	atomic_bool ends;
 };
 
 /* NULL and *error as quire_device_create(). */

@@ -143,7 +143,7 @@ static void threads_ring_while_the_card_is_reset(void **state)
 			card_read64(&machine->card, QUIRE_REG_COUNTER_LO(i));
 		if (round % 3 == 0) {
 			pthread_mutex_lock(&machine->lock);
-			quire_device_reset(machine->device);
+			quire_device_reset(machine->device, true);
 			pthread_mutex_unlock(&machine->lock);
 		} else if (round % 3 == 1) {
 			card_write(&machine->card, QUIRE_REG_MCU_CONTROL, QUIRE_MCU_RESET);
