@@ -90,8 +90,8 @@ static void quire_export_unpin(struct dma_buf_attachment *attach)
 	ttm_bo_unpin(&quire_export_bo(attach)->base);
 }
 
-/* As drm_prime_pages_to_sg(), but charged to who maps it. */
-static struct sg_table *quire_export_list(struct quire_bo *bo)
+/* As drm_prime_pages_to_sg(), but charged to who maps it, and in pieces that his device takes. */
+static struct sg_table *quire_export_list(struct quire_bo *bo, struct device *dev)
 {
 	struct sg_table *sgt = kzalloc(sizeof(*sgt), QUIRE_GFP_CALL);
 	struct ttm_tt *tt = bo->base.ttm;
@@ -99,8 +99,9 @@ static struct sg_table *quire_export_list(struct quire_bo *bo)
 
 	if (!sgt)
 		return ERR_PTR(-ENOMEM);
-	ret = sg_alloc_table_from_pages(sgt, tt->pages, tt->num_pages, 0, bo->base.base.size,
-					QUIRE_GFP_CALL);
+	ret = sg_alloc_table_from_pages_segment(sgt, tt->pages, tt->num_pages, 0,
+						bo->base.base.size, dma_get_max_seg_size(dev),
+						QUIRE_GFP_CALL);
 	if (ret) {
 		kfree(sgt);
 		return ERR_PTR(ret);
@@ -121,7 +122,7 @@ static struct sg_table *quire_export_map(struct dma_buf_attachment *attach,
 		ret = quire_bo_to_system(bo);
 	if (ret)
 		return ERR_PTR(ret);
-	sgt = quire_export_list(bo);
+	sgt = quire_export_list(bo, attach->dev);
 	if (IS_ERR(sgt))
 		return sgt;
 	ret = dma_map_sgtable(attach->dev, sgt, direction, DMA_ATTR_SKIP_CPU_SYNC);
