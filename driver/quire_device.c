@@ -134,7 +134,6 @@ int quire_device_init(struct quire_device *qdev, struct pci_dev *pdev)
 
 	qdev->pdev = pdev;
 	pci_set_drvdata(pdev, qdev);
-	spin_lock_init(&qdev->counter_lock);
 	spin_lock_init(&qdev->tables_lock);
 	INIT_LIST_HEAD(&qdev->tables);
 	quire_imports_init(qdev);

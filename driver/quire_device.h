@@ -20,9 +20,10 @@
 #include <drm/quire_drm.h>
 #include <quire/hw.h>
 
+#include "quire_counter.h"
+
 struct quire_coredumps;
 struct quire_fw;
-struct quire_hwmon;
 struct quire_irq;
 struct quire_mailbox;
 struct quire_debts;
@@ -123,8 +124,8 @@ struct quire_device {
 	u32 fw_release;
 	/** @interface_version: written by firmware boot */
 	u32 interface_version;
-	/** @counter_lock: the card latches the high word of one counter at a time */
-	spinlock_t counter_lock;
+	/** @counters: telemetry since probe */
+	struct quire_counters counters;
 
 	/** @resets: card resets since probe */
 	atomic_t resets;
@@ -143,8 +144,6 @@ struct quire_device {
 	struct quire_irq *irq;
 	/** @mailbox: commands to the firmware (quire_mailbox.c) */
 	struct quire_mailbox *mailbox;
-	/** @hwmon: energy over time (quire_hwmon.c), or NULL */
-	struct quire_hwmon *hwmon;
 	/** @coredumps: memory set aside for dumps (quire_coredump.c) */
 	struct quire_coredumps *coredumps;
 	/** @queues: hardware queues (quire_queue.c) */
@@ -253,9 +252,6 @@ void quire_device_unplug(struct quire_device *qdev);
 
 /* quire_sysfs.c: what anybody may read */
 extern const struct attribute_group quire_attribute_group;
-
-/* Telemetry counter @i (enum quire_counter), inside drm_dev_enter(); any context. */
-u64 quire_counter(struct quire_device *qdev, u32 i);
 
 int quire_dev_query_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 void quire_show_fdinfo(struct drm_printer *p, struct drm_file *file);

@@ -180,6 +180,7 @@ static int quire_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = devm_device_add_group(&pdev->dev, &quire_attribute_group);
 	if (ret)
 		return ret;
+	quire_counters_init(qdev);
 	quire_debugfs_init(qdev);
 	ret = drm_dev_register(&qdev->drm, 0);
 	if (ret)

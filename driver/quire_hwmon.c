@@ -22,13 +22,9 @@
 struct quire_hwmon {
 	/** @qdev: card */
 	struct quire_device *qdev;
-	/** @lock: protects all below */
+	/** @lock: protects all below; inside it is quire_counters.lock */
 	struct mutex lock;
-	/** @counter_pj: last value of the card's counter, which a reset of the function clears */
-	u64 counter_pj;
-	/** @energy_pj: since probe */
-	u64 energy_pj;
-	/** @from_pj: @energy_pj at @from */
+	/** @from_pj: energy since probe at @from */
 	u64 from_pj;
 	/** @from: when the interval that @power_uw will tell next began */
 	ktime_t from;
@@ -42,36 +38,30 @@ static u64 quire_hwmon_power_uw(u64 pj, s64 ns)
 	return mul_u64_u64_div_u64(pj, 1000, ns);
 }
 
-static void quire_hwmon_count(struct quire_hwmon *hwmon)
+/* Energy since probe. */
+static u64 quire_hwmon_energy_pj(struct quire_device *qdev)
 {
-	u64 counter;
+	u64 pj;
 	int index;
 
-	lockdep_assert_held(&hwmon->lock);
 	/* Asleep it uses nothing that the model knows of. */
-	if (quire_card_enter(hwmon->qdev, &index)) {
-		counter = quire_counter(hwmon->qdev, QUIRE_COUNTER_MODELLED_PJ);
-		quire_card_exit(hwmon->qdev, index);
-		if (counter < hwmon->counter_pj)
-			hwmon->counter_pj = 0;
-		/* All ones: it has been pulled. */
-		if (counter != ~0ull) {
-			hwmon->energy_pj += counter - hwmon->counter_pj;
-			hwmon->counter_pj = counter;
-		}
-	}
+	if (!quire_card_enter(qdev, &index))
+		return quire_counter_kept(qdev, QUIRE_COUNTER_MODELLED_PJ);
+	pj = quire_counter(qdev, QUIRE_COUNTER_MODELLED_PJ);
+	quire_card_exit(qdev, index);
+	return pj;
 }
 
-static void quire_hwmon_update(struct quire_hwmon *hwmon)
+static void quire_hwmon_update(struct quire_hwmon *hwmon, u64 pj)
 {
 	ktime_t now = ktime_get();
 	s64 ns = ktime_to_ns(ktime_sub(now, hwmon->from));
 
-	quire_hwmon_count(hwmon);
+	lockdep_assert_held(&hwmon->lock);
 	if (ns < QUIRE_HWMON_INTERVAL_NS)
 		return;
-	hwmon->power_uw = quire_hwmon_power_uw(hwmon->energy_pj - hwmon->from_pj, ns);
-	hwmon->from_pj = hwmon->energy_pj;
+	hwmon->power_uw = quire_hwmon_power_uw(pj - hwmon->from_pj, ns);
+	hwmon->from_pj = pj;
 	hwmon->from = now;
 }
 
@@ -90,15 +80,17 @@ static int quire_hwmon_read(struct device *dev, enum hwmon_sensor_types type, u3
 			    int channel, long *value)
 {
 	struct quire_hwmon *hwmon = dev_get_drvdata(dev);
+	u64 pj;
 
 	if (type == hwmon_temp)
 		return quire_hwmon_read_temperature(hwmon->qdev, value);
 	mutex_lock(&hwmon->lock);
-	quire_hwmon_update(hwmon);
+	pj = quire_hwmon_energy_pj(hwmon->qdev);
+	quire_hwmon_update(hwmon, pj);
 	if (type == hwmon_power)
 		*value = hwmon->power_uw;
 	else
-		*value = div_u64(hwmon->energy_pj, 1000000);
+		*value = div_u64(pj, 1000000);
 	mutex_unlock(&hwmon->lock);
 	return 0;
 }
@@ -146,17 +138,6 @@ static const struct hwmon_chip_info quire_hwmon_chip = {
 	.info = quire_hwmon_channels,
 };
 
-void quire_hwmon_sample(struct quire_device *qdev)
-{
-	struct quire_hwmon *hwmon = READ_ONCE(qdev->hwmon);
-
-	if (!hwmon)
-		return;
-	mutex_lock(&hwmon->lock);
-	quire_hwmon_count(hwmon);
-	mutex_unlock(&hwmon->lock);
-}
-
 /* The files go with the driver's binding; a card works without them. */
 void quire_hwmon_init(struct quire_device *qdev)
 {
@@ -166,9 +147,7 @@ void quire_hwmon_init(struct quire_device *qdev)
 	if (!hwmon || drmm_mutex_init(&qdev->drm, &hwmon->lock))
 		return;
 	hwmon->qdev = qdev;
-	hwmon->counter_pj = quire_counter(qdev, QUIRE_COUNTER_MODELLED_PJ);
 	hwmon->from = ktime_get();
-	WRITE_ONCE(qdev->hwmon, hwmon);
 	dev = devm_hwmon_device_register_with_info(qdev->drm.dev, DRM_QUIRE_DRIVER_NAME, hwmon,
 						   &quire_hwmon_chip, NULL);
 	if (IS_ERR(dev))

@@ -7,13 +7,7 @@
 /* In probe, when the card works. */
 #if IS_REACHABLE(CONFIG_HWMON)
 void quire_hwmon_init(struct quire_device *qdev);
-/*
- * A card that leaves forgets its counters: before that, and when it is back.  Nothing is
- * allocated.
- */
-void quire_hwmon_sample(struct quire_device *qdev);
 #else
-static inline void quire_hwmon_sample(struct quire_device *qdev) { }
 static inline void quire_hwmon_init(struct quire_device *qdev) { }
 #endif
 

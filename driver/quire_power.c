@@ -16,7 +16,6 @@
 
 #include <drm/drm_managed.h>
 
-#include "quire_hwmon.h"
 #include "quire_mmu.h"
 #include "quire_power.h"
 #include "quire_queue.h"
@@ -137,7 +136,7 @@ void quire_power_set(struct quire_device *qdev, enum quire_away away)
 
 void quire_power_take(struct quire_device *qdev, enum quire_away why)
 {
-	quire_hwmon_sample(qdev);
+	quire_counters_keep(qdev);
 	quire_power_set(qdev, why);
 	/* Whoever had a mapping made it while the card was here; a new one waits. */
 	unmap_mapping_range(qdev->drm.anon_inode->i_mapping, 0, 0, 1);
@@ -177,7 +176,7 @@ static int quire_power_boot(struct quire_device *qdev)
 	WRITE_ONCE(qdev->wedged, false);
 	/* A root that is set from here on goes to the card; the others are in the list. */
 	quire_power_set(qdev, QUIRE_HERE);
-	quire_hwmon_sample(qdev);
+	quire_counters_keep(qdev);
 	quire_mmu_restore(qdev);
 	quire_reach_running(qdev);
 	quire_queues_resume(qdev);

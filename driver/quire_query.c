@@ -44,18 +44,6 @@ static void quire_query_memory(struct quire_device *qdev, struct drm_quire_memor
 	};
 }
 
-/* Two readers at once would get each other's high words. */
-u64 quire_counter(struct quire_device *qdev, u32 i)
-{
-	unsigned long flags;
-	u64 value;
-
-	spin_lock_irqsave(&qdev->counter_lock, flags);
-	value = quire_read64(qdev, QUIRE_REG_COUNTER_LO(i));
-	spin_unlock_irqrestore(&qdev->counter_lock, flags);
-	return value;
-}
-
 /* Of all processes: what they count tells what others do. */
 static int quire_query_telemetry(struct quire_device *qdev, struct drm_quire_telemetry_info *info)
 {

@@ -217,6 +217,43 @@ TEST_F_TIMEOUT(power, sysfs_does_not_wake_and_close_works_asleep, 60)
 }
 
 /* Resets of the function and its bus, each with a job in the middle. */
+static struct drm_quire_telemetry_info telemetry(int fd)
+{
+	struct drm_quire_telemetry_info info = {};
+	struct drm_quire_dev_query args = { .type = DRM_QUIRE_QUERY_TELEMETRY,
+					    .size = sizeof(info), .pointer = (uintptr_t)&info };
+
+	if (card_ioctl(fd, DRM_IOCTL_QUIRE_DEV_QUERY, &args))
+		memset(&info, 0, sizeof(info));
+	return info;
+}
+
+/* The card's own registers begin at 0 each time. */
+TEST_F_TIMEOUT(power, counters_go_on_over_sleep_and_resets, 60)
+{
+	struct drm_quire_telemetry_info before, after;
+
+	ASSERT_EQ(0, start_job(&self->work, 1) ?: end_job(&self->work));
+	before = telemetry(self->work.card.fd);
+	ASSERT_GT(before.counters[QUIRE_COUNTER_JOBS], 0);
+	for (int round = 0; round < 4; round++) {
+		if (round % 2)
+			ASSERT_EQ(0, sysfs_write(PCI_DEVICE "reset", "1"));
+		else
+			ASSERT_TRUE(falls_asleep());
+		after = telemetry(self->work.card.fd);
+		for (int i = 0; i < QUIRE_COUNTERS; i++)
+			if (i != QUIRE_COUNTER_TEMPERATURE)
+				EXPECT_LE(before.counters[i], after.counters[i])
+					TH_LOG("round %d, counter %d", round, i);
+		ASSERT_EQ(0, start_job(&self->work, 1) ?: end_job(&self->work));
+		before = telemetry(self->work.card.fd);
+		/* exactly this one, and not once more what was counted before */
+		EXPECT_EQ(after.counters[QUIRE_COUNTER_MACS_POSIT8] + 1ull * N * N * N,
+			  before.counters[QUIRE_COUNTER_MACS_POSIT8]);
+	}
+}
+
 TEST_F_TIMEOUT(power, reset_of_a_card_that_works_costs_a_pause_only, 90)
 {
 	static const char *const methods[] = { "flr", "pm", "bus" };

@@ -181,7 +181,10 @@ struct drm_quire_usage_info {
 
 #define DRM_QUIRE_TELEMETRY_COUNTERS 16
 struct drm_quire_telemetry_info {
-	/** @counters: index is enum quire_counter of quire/hw.h */
+	/**
+	 * @counters: index is enum quire_counter of quire/hw.h; since the driver was bound, over
+	 * resets and sleep of the card
+	 */
 	__u64 counters[DRM_QUIRE_TELEMETRY_COUNTERS];
 };
 
