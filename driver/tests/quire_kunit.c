@@ -19,6 +19,7 @@ struct quire_device *quire_kunit_card(struct kunit *test)
 {
 	struct quire_device *qdev = kunit_kzalloc(test, sizeof(*qdev), GFP_KERNEL);
 	struct pci_dev *pdev = kunit_kzalloc(test, sizeof(*pdev), GFP_KERNEL);
+	void *registers;
 
 	KUNIT_ASSERT_NOT_NULL(test, qdev);
 	KUNIT_ASSERT_NOT_NULL(test, pdev);
@@ -33,14 +34,14 @@ struct quire_device *quire_kunit_card(struct kunit *test)
 
 	qdev->pdev = pdev;
 	qdev->drm.dev = &pdev->dev;
-	qdev->regs = (void __iomem __force *)kunit_kzalloc(test, QUIRE_BAR_REGISTERS_BYTES,
-							   GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, qdev->regs);
+	registers = kunit_kzalloc(test, QUIRE_BAR_REGISTERS_BYTES, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, registers);
+	qdev->regs = (void __iomem __force *)registers;
 	qdev->power = kunit_kzalloc(test, sizeof(*qdev->power), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, qdev->power);
 	/* The test's own: the card is awake, and runtime PM is never asked. */
 	atomic_set(&qdev->power->users, 1);
-	spin_lock_init(&qdev->counter_lock);
+	quire_counters_init(qdev);
 	spin_lock_init(&qdev->tables_lock);
 	INIT_LIST_HEAD(&qdev->tables);
 	mutex_init(&qdev->mmu_lock);

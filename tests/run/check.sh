@@ -70,8 +70,10 @@ static_checks() {
 	mkdir -p "$work"
 	cp -r "$top/driver" "$top/uapi" "$work/"
 	find "$work/driver" \( -name '*.o' -o -name '*.cmd' -o -name '*.ko' -o -name '*.mod*' \) -delete
+	# KUnit's tests, too, though this kernel may lack what they are linked with.
 	make -C "${headers%-amd64}-common" O="$headers" M="$work/driver" W=1 C=2 \
-		CF=-D__CHECK_ENDIAN__ modules >"$results/sparse.log" 2>&1
+		CF=-D__CHECK_ENDIAN__ CONFIG_KUNIT=y KBUILD_MODPOST_WARN=1 modules \
+		>"$results/sparse.log" 2>&1
 	status=$?
 	if [ "$status" -ne 0 ] || grep -E 'warning:|error:' "$results/sparse.log"; then
 		tail -n 20 "$results/sparse.log"
