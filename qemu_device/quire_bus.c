@@ -127,7 +127,7 @@ static void quire_bus_card_written(void *opaque, uint64_t offset,
 {
     QuireState *s = opaque;
 
-    memory_region_set_dirty(&s->memory, offset, bytes);
+    memory_region_set_dirty(s->ram, offset, bytes);
 }
 
 static void quire_bus_raise(void *opaque, unsigned vector)

@@ -88,7 +88,7 @@ static void quire_set_power(QuireState *s, bool powered, bool master)
     PCIDevice *pci = PCI_DEVICE(s);
 
     s->powered = powered;
-    memory_region_set_enabled(&s->memory, powered);
+    memory_region_set_enabled(s->ram, powered);
     memory_region_set_enabled(&pci->msix_exclusive_bar, powered);
     memory_region_set_enabled(&pci->bus_master_enable_region,
                               powered && master);
@@ -179,7 +179,7 @@ static bool quire_init_pm(PCIDevice *pci, Error **errp)
 static bool quire_init_core(QuireState *s, Error **errp)
 {
     struct quire_device_config config = {
-        .memory = memory_region_get_ram_ptr(&s->memory),
+        .memory = memory_region_get_ram_ptr(s->ram),
         .memory_bytes = s->memory_bytes,
         .engines = s->engines,
         .model_threads = s->model_threads,
@@ -209,17 +209,54 @@ static bool quire_init_blocker(QuireState *s, Error **errp)
     return true;
 }
 
+/* Its own, or what the user has chosen: huge pages, a NUMA node, a file. */
+static bool quire_init_memory(QuireState *s, Error **errp)
+{
+    Error *error = NULL;
+
+    if (!s->memdev) {
+        memory_region_init_ram(&s->memory, OBJECT(s), "quire-memory",
+                               s->memory_bytes, &error);
+        if (error) {
+            error_propagate_prepend(errp, error, "quire: memory: ");
+            return false;
+        }
+        s->ram = &s->memory;
+        return true;
+    }
+    if (host_memory_backend_is_mapped(s->memdev)) {
+        error_setg(errp, "quire: memdev '%s' is in use already",
+                   object_get_canonical_path_component(OBJECT(s->memdev)));
+        return false;
+    }
+    s->ram = host_memory_backend_get_memory(s->memdev);
+    if (memory_region_size(s->ram) != s->memory_bytes) {
+        error_setg(errp, "quire: memdev has %" PRIu64 " bytes, memory has %"
+                         PRIu64 ": give both the same size",
+                   memory_region_size(s->ram), s->memory_bytes);
+        s->ram = NULL;
+        return false;
+    }
+    vmstate_register_ram(s->ram, DEVICE(s));
+    host_memory_backend_set_mapped(s->memdev, true);
+    return true;
+}
+
+/* Its threads have ended. */
+static void quire_free_memory(QuireState *s)
+{
+    if (s->memdev && s->ram) {
+        host_memory_backend_set_mapped(s->memdev, false);
+    }
+}
+
 static bool quire_init_bars(QuireState *s, Error **errp)
 {
     PCIDevice *pci = PCI_DEVICE(s);
-    Error *error = NULL;
 
     memory_region_init_io(&s->registers, OBJECT(s), &quire_register_ops, s,
                           "quire-registers", QUIRE_BAR_REGISTERS_BYTES);
-    memory_region_init_ram(&s->memory, OBJECT(s), "quire-memory",
-                           s->memory_bytes, &error);
-    if (error) {
-        error_propagate_prepend(errp, error, "quire: memory: ");
+    if (!quire_init_memory(s, errp)) {
         return false;
     }
     pci_register_bar(pci, QUIRE_BAR_REGISTERS,
@@ -228,7 +265,7 @@ static bool quire_init_bars(QuireState *s, Error **errp)
     pci_register_bar(pci, QUIRE_BAR_MEMORY,
                      PCI_BASE_ADDRESS_SPACE_MEMORY |
                      PCI_BASE_ADDRESS_MEM_TYPE_64 |
-                     PCI_BASE_ADDRESS_MEM_PREFETCH, &s->memory);
+                     PCI_BASE_ADDRESS_MEM_PREFETCH, s->ram);
     if (msix_init_exclusive_bar(pci, QUIRE_MSIX_VECTORS, QUIRE_BAR_MSIX,
                                 errp) < 0) {
         return false;
@@ -260,6 +297,7 @@ static void quire_reaped_bh(void *opaque)
     QuireState *s = opaque;
 
     quire_bus_fini(s);
+    quire_free_memory(s);
     object_unref(OBJECT(s));
 }
 
@@ -294,11 +332,13 @@ static void quire_exit(PCIDevice *pci)
     if (s->device) {
         qemu_del_vm_change_state_handler(s->run_state);
         quire_retire(s);
+    } else {
+        quire_free_memory(s);
     }
     qemu_cond_destroy(&s->rest);
-    if (memory_region_size(&s->memory)) {
+    if (s->ram) {
         /* The next function in this slot has a memory of the same name. */
-        vmstate_unregister_ram(&s->memory, DEVICE(pci));
+        vmstate_unregister_ram(s->ram, DEVICE(pci));
     }
     pcie_aer_exit(pci);
     pcie_cap_exit(pci);
@@ -372,6 +412,8 @@ static void quire_set_injection(Object *obj, Visitor *v, const char *name,
 
 static Property quire_properties[] = {
     DEFINE_PROP_SIZE("memory", QuireState, memory_bytes, 256 * MiB),
+    DEFINE_PROP_LINK("memdev", QuireState, memdev, TYPE_MEMORY_BACKEND,
+                     HostMemoryBackend *),
     DEFINE_PROP_UINT32("engines", QuireState, engines, 2),
     DEFINE_PROP_UINT32("model-threads", QuireState, model_threads, 0),
     DEFINE_PROP_UINT64("serial", QuireState, serial, 1),
@@ -396,6 +438,8 @@ static void quire_class_init(ObjectClass *class, void *data)
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
     object_class_property_set_description(class, "memory",
         "bytes of card memory, a power of two and at least 16 MiB");
+    object_class_property_set_description(class, "memdev",
+        "memory backend for card memory, of that size");
     object_class_property_set_description(class, "engines",
         "engines that run bands at the same time, 1 to 16");
     object_class_property_set_description(class, "model-threads",

@@ -13,6 +13,7 @@
 #include "qemu/units.h"
 #include "hw/pci/pci.h"
 #include "qom/object.h"
+#include "sysemu/hostmem.h"
 #include "sysemu/runstate.h"
 
 #include <quire/hw.h>
@@ -31,7 +32,8 @@ struct QuireState {
     PCIDevice parent_obj;
 
     MemoryRegion registers;
-    MemoryRegion memory;
+    MemoryRegion memory;            /* unless memdev is given */
+    MemoryRegion *ram;              /* card memory */
     QEMUBH *vectors_bh;
     QEMUTimer *alarm;
     VMChangeStateEntry *run_state;
@@ -56,6 +58,7 @@ struct QuireState {
 
     /* properties */
     uint64_t memory_bytes;
+    HostMemoryBackend *memdev;
     uint32_t engines;
     uint32_t model_threads;
     uint64_t serial;

@@ -432,6 +432,52 @@ static void a_slot_takes_one_card_after_the_other(void **state)
 	board_stop(board);
 }
 
+static bool add_memory(struct board *board, const char *name, unsigned int mib)
+{
+	char command[256], answer[256];
+
+	snprintf(command, sizeof(command),
+		 "{\"execute\": \"object-add\", \"arguments\": {\"qom-type\": \"memory-backend-memfd\","
+		 " \"id\": \"%s\", \"share\": true, \"size\": %u}}", name, mib << 20);
+	return qtest_command(board->qtest, command, answer, sizeof(answer));
+}
+
+/* Memory of the user's choice; it is free again when the card has gone. */
+static void card_memory_may_be_a_backend(void **state)
+{
+	struct board *board = board_start(0, "");
+	const char *with_it = "\"memdev\": \"chosen\", \"memory\": 33554432";
+	char answer[512];
+
+	(void)state;
+	assert_true(add_memory(board, "chosen", 32));
+	assert_false(plug(board, "\"memdev\": \"nothing\"", answer, sizeof(answer)));
+	assert_false(plug(board, "\"memdev\": \"chosen\", \"memory\": 16777216", answer,
+			  sizeof(answer)));
+	assert_non_null(strstr(answer, "same size"));
+	for (int i = 0; i < 3; i++) {
+		/* the threads of the card before may need a moment to end */
+		for (int tries = 0; !plug(board, with_it, answer, sizeof(answer)); tries++)
+			assert_true(i && tries < 1000);
+		board_plug(board, 1);
+		if (i)
+			assert_int_equal(0x1234, qtest_read(board->qtest, BOARD_MEMORY(1) + (31 << 20), 4));
+		assert_int_equal(32 << 20, card_read64(&board->cards[1].card, QUIRE_REG_MEMORY_LO));
+		qtest_write(board->qtest, BOARD_MEMORY(1) + (31 << 20), 0x1234, 4);
+		card_boot(&board->cards[1].card);
+		assert_false(qtest_command(board->qtest, "{\"execute\": \"object-del\", \"arguments\":"
+					   " {\"id\": \"chosen\"}}", answer, sizeof(answer)));
+		unplug(board, 1);
+		for (int tries = 0; tries < 1000 && i == 2; tries++)
+			if (qtest_command(board->qtest, "{\"execute\": \"object-del\", \"arguments\":"
+					  " {\"id\": \"chosen\"}}", answer, sizeof(answer)))
+				break;
+	}
+	/* the name is free: it has been deleted */
+	assert_true(add_memory(board, "chosen", 16));
+	board_stop(board);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -453,6 +499,7 @@ int main(void)
 		cmocka_unit_test(a_card_that_failed_leaves_nothing_behind),
 		cmocka_unit_test(a_card_can_be_pulled_in_mid_job),
 		cmocka_unit_test(a_slot_takes_one_card_after_the_other),
+		cmocka_unit_test(card_memory_may_be_a_backend),
 	};
 
 	if (!qtest_available())
