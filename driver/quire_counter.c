@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Telemetry counters go on where the card begins anew: with each reset of the function, so with
- * each time it has slept.  What it has counted is asked for before it goes and when it is back;
- * a count that is less than the last one began at 0.
+ * each time it has slept.  What it has counted is asked for before it goes, and when it is back
+ * before it runs anything: a count that is less than the last one began at 0.
  */
 #include "quire_counter.h"
 #include "quire_device.h"
@@ -16,8 +16,8 @@ static u64 quire_counter_locked(struct quire_device *qdev, u32 i)
 	value = quire_read64(qdev, QUIRE_REG_COUNTER_LO(i));
 	if (i == QUIRE_COUNTER_TEMPERATURE)
 		return value;
-	/* All ones: it has been pulled. */
-	if (value == ~0ull)
+	/* All ones: it has been pulled, or is in reset, perhaps between the two words. */
+	if (upper_32_bits(value) == ~0u)
 		return counters->total[i];
 	if (value < counters->last[i])
 		counters->last[i] = 0;

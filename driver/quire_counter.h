@@ -30,7 +30,7 @@ u64 quire_counter(struct quire_device *qdev, u32 i);
 /* The same up to when the card was asked last: without touching it. */
 u64 quire_counter_kept(struct quire_device *qdev, u32 i);
 
-/* Whoever takes the card away, before, and whoever has brought it back. */
+/* Whoever takes the card away, before, and whoever brings it back, before firmware runs. */
 void quire_counters_keep(struct quire_device *qdev);
 
 #endif

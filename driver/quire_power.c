@@ -157,6 +157,7 @@ static int quire_power_boot(struct quire_device *qdev)
 	int ret = -EIO;
 
 	if (!quire_card_is_gone(qdev)) {
+		quire_counters_keep(qdev);
 		if (power->memory_lost) {
 			quire_queues_cut_off(qdev, true);
 			drm_warn(&qdev->drm, "card memory has lost its content\n");
@@ -176,7 +177,6 @@ static int quire_power_boot(struct quire_device *qdev)
 	WRITE_ONCE(qdev->wedged, false);
 	/* A root that is set from here on goes to the card; the others are in the list. */
 	quire_power_set(qdev, QUIRE_HERE);
-	quire_counters_keep(qdev);
 	quire_mmu_restore(qdev);
 	quire_reach_running(qdev);
 	quire_queues_resume(qdev);
