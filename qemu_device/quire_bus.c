@@ -238,8 +238,8 @@ static void quire_bus_at_rest(void *opaque)
 }
 
 /*
- * A thread of the core uses the machine's memory map, which goes away under whoever
- * RCU does not know.
+ * A thread of the core uses the machine's memory map, which goes away under
+ * whoever RCU does not know.
  */
 typedef struct QuireThread {
     QemuThread thread;

@@ -4,8 +4,9 @@
  * this in for a guest; the unit tests and fuzzers fill it in with plain memory.
  *
  * Every call may come from any thread: the one that accesses a register, or one
- * that @thread_start has started.  Threads that the arithmetic has for itself make none.  The core holds no lock that a register
- * access or a reset waits for while it makes one of these calls.
+ * that @thread_start has started.  Threads that the arithmetic has for itself make
+ * none.  The core holds no lock that a register access or a reset waits for while it
+ * makes one of these calls.
  */
 #ifndef QUIRE_CORE_BUS_H
 #define QUIRE_CORE_BUS_H

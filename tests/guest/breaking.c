@@ -29,9 +29,9 @@ int breaking_setup(struct card *guilty, struct card *innocent)
 
 void breaking_teardown(struct card *guilty, struct card *innocent)
 {
-	static const char *const all[] = { "engine-hang",      "engine-deaf",	  "engine-stuck", "engine-frozen",
-					   "mcu-halt",	       "crash-firmware",  "drop-interrupts",
-					   "corrupt-firmware", "dma-errors" };
+	static const char *const all[] = { "engine-hang",      "engine-deaf",	  "engine-stuck",
+					   "engine-frozen",    "mcu-halt",	  "crash-firmware",
+					   "drop-interrupts",  "corrupt-firmware", "dma-errors" };
 
 	for (unsigned int i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		monitor_inject(all[i], 0);
